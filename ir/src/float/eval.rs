@@ -1,0 +1,281 @@
+//! Evaluation of a float graph in single precision, with every intermediate result shown to an observer.
+
+use super::{Graph, InputKind, NodeId, NormKind, Op};
+use rayon::prelude::*;
+
+/// Value of one graph input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InputValue {
+    /// Token ids, one per position.
+    Tokens(Vec<u32>),
+    /// Row-major `[tokens, features]`.
+    Float(Vec<f32>),
+    /// One flag per key position, `false` = hidden.
+    Mask(Vec<bool>),
+}
+
+/// Why a graph could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// The number of inputs differs from the graph's.
+    #[error("the graph has {expected} input(s), {got} given")]
+    InputCount {
+        /// Inputs of the graph.
+        expected: usize,
+        /// Inputs given.
+        got: usize,
+    },
+    /// An input is of another kind than the graph's.
+    #[error("input {name}: wrong kind of value, a {expected} input is expected")]
+    InputKind {
+        /// Name of the input.
+        name: String,
+        /// Kind of the graph's input.
+        expected: &'static str,
+    },
+    /// An input has a wrong number of elements.
+    #[error("input {name}: {got} values given, {expected} expected")]
+    InputLength {
+        /// Name of the input.
+        name: String,
+        /// Elements of the graph's input.
+        expected: usize,
+        /// Elements given.
+        got: usize,
+    },
+    /// A token id outside the embedding.
+    #[error("input {name}: token id {id} at position {position} is outside the vocabulary of {vocab}")]
+    TokenId {
+        /// Name of the input.
+        name: String,
+        /// Position in the sequence.
+        position: usize,
+        /// The id.
+        id: u32,
+        /// Rows of the embedding.
+        vocab: usize,
+    },
+    /// An embedding that does not read a token input, or a mask that is not a mask input.
+    #[error("node {name}: operand {operand} must be a {expected} input")]
+    Operand {
+        /// Node.
+        name: String,
+        /// Operand index.
+        operand: usize,
+        /// Kind of input it must be.
+        expected: &'static str,
+    },
+}
+
+/// Sees each node's result (`[tokens, features]`, row-major) as soon as it is computed; token and mask inputs appear
+/// as one number per position.
+pub trait Observer {
+    /// Called once per node, operands before consumers.
+    fn observe(&mut self, node: NodeId, value: &[f32]);
+}
+
+impl<F: FnMut(NodeId, &[f32])> Observer for F {
+    fn observe(&mut self, node: NodeId, value: &[f32]) {
+        self(node, value)
+    }
+}
+
+/// Evaluates every node and returns the outputs in order, each `[tokens, features]` row-major.
+///
+/// A query that sees no key at all (fully masked) attends to nothing and yields zeros.
+pub fn eval<O: Observer + ?Sized>(
+    graph: &Graph,
+    inputs: &[InputValue],
+    observer: &mut O,
+) -> Result<Vec<Vec<f32>>, EvalError> {
+    if inputs.len() != graph.inputs.len() {
+        return Err(EvalError::InputCount { expected: graph.inputs.len(), got: inputs.len() });
+    }
+    let order = graph.topo();
+    let mut pending: Vec<usize> = graph.dag.node_indices().map(|n| graph.consumers(n).len()).collect();
+    let mut values: Vec<Vec<f32>> = vec![Vec::new(); graph.dag.node_count()];
+    for id in order {
+        let value = match graph.inputs.iter().position(|&i| i == id) {
+            Some(slot) => read_input(graph, id, &inputs[slot])?,
+            None => eval_node(graph, id, &values)?,
+        };
+        observer.observe(id, &value);
+        values[id.index()] = value;
+        for operand in graph.operands(id) {
+            pending[operand.index()] -= 1;
+            if pending[operand.index()] == 0 {
+                values[operand.index()] = Vec::new();
+            }
+        }
+    }
+    Ok(graph.outputs.iter().map(|o| std::mem::take(&mut values[o.index()])).collect())
+}
+
+fn read_input(graph: &Graph, id: NodeId, value: &InputValue) -> Result<Vec<f32>, EvalError> {
+    let node = &graph.dag[id];
+    let (expected, data): (_, Vec<f32>) = match (&node.op, value) {
+        (Op::Input(InputKind::Tokens { vocab }), InputValue::Tokens(ids)) => {
+            if let Some(position) = ids.iter().position(|&i| i as usize >= *vocab) {
+                let (name, vocab) = (node.name.clone(), *vocab);
+                return Err(EvalError::TokenId { name, position, id: ids[position], vocab });
+            }
+            (graph.tokens, ids.iter().map(|&i| i as f32).collect())
+        }
+        (Op::Input(InputKind::Float), InputValue::Float(x)) => (graph.tokens * node.features, x.clone()),
+        (Op::Input(InputKind::Mask), InputValue::Mask(m)) => {
+            (graph.tokens, m.iter().map(|&b| f32::from(u8::from(b))).collect())
+        }
+        (op, _) => return Err(EvalError::InputKind { name: node.name.clone(), expected: op.name() }),
+    };
+    if data.len() != expected {
+        return Err(EvalError::InputLength { name: node.name.clone(), expected, got: data.len() });
+    }
+    Ok(data)
+}
+
+fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>, EvalError> {
+    let node = &graph.dag[id];
+    let (tokens, features) = (graph.tokens, node.features);
+    let operands = graph.operands(id);
+    let arg = |i: usize| values[operands[i].index()].as_slice();
+    let width = |i: usize| graph.dag[operands[i]].features;
+    Ok(match &node.op {
+        Op::Input(_) => Vec::new(),
+        Op::Embed { table } => {
+            if !matches!(graph.dag[operands[0]].op, Op::Input(InputKind::Tokens { .. })) {
+                return Err(EvalError::Operand { name: node.name.clone(), operand: 0, expected: "Tokens" });
+            }
+            let row = |&t: &f32| &table[t as usize * features..][..features];
+            arg(0).iter().flat_map(row).copied().collect()
+        }
+        Op::Const { rows, data } => {
+            if *rows == tokens {
+                data.clone()
+            } else {
+                data.repeat(tokens)
+            }
+        }
+        Op::Linear { weight, bias } => linear(arg(0), width(0), weight, bias.as_deref(), features),
+        Op::Norm { kind, eps, gamma, beta } => {
+            let mut y = Vec::with_capacity(tokens * features);
+            for row in arg(0).chunks_exact(features) {
+                norm(row, *kind, *eps, gamma.as_deref(), beta.as_deref(), &mut y);
+            }
+            y
+        }
+        Op::Attention { heads, kv_heads, head_dim, scale, causal, key_mask } => {
+            let mask = if *key_mask { Some(arg(3)) } else { None };
+            let shape = AttentionShape { heads: *heads, kv_heads: *kv_heads, head_dim: *head_dim, tokens };
+            attention(shape, *scale, *causal, mask, [arg(0), arg(1), arg(2)])
+        }
+        Op::Rope { heads, cos, sin } => rope(arg(0), *heads, features, cos, sin),
+        Op::Unary(f) => arg(0).iter().map(|&x| f.apply(f64::from(x)) as f32).collect(),
+        Op::Add => arg(0).iter().zip(arg(1)).map(|(a, b)| a + b).collect(),
+        Op::Sub => arg(0).iter().zip(arg(1)).map(|(a, b)| a - b).collect(),
+        Op::Mul => arg(0).iter().zip(arg(1)).map(|(a, b)| a * b).collect(),
+        Op::Scale(c) => arg(0).iter().map(|a| a * c).collect(),
+        Op::Slice { start, len } => {
+            arg(0).chunks_exact(width(0)).flat_map(|row| &row[*start..start + len]).copied().collect()
+        }
+        Op::Concat => {
+            let row = |t: usize| (0..operands.len()).flat_map(move |i| &arg(i)[t * width(i)..][..width(i)]);
+            (0..tokens).flat_map(row).copied().collect()
+        }
+        Op::Softmax => arg(0).chunks_exact(features).flat_map(softmax).collect(),
+        Op::Output => arg(0).to_vec(),
+    })
+}
+
+/// `x W + b` for `x` of `[_, inputs]`.
+fn linear(x: &[f32], inputs: usize, weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Vec<f32> {
+    let mut y = vec![0f32; x.len() / inputs * outputs];
+    y.par_chunks_mut(outputs).zip(x.par_chunks(inputs)).for_each(|(y, x)| {
+        for (&x, w) in x.iter().zip(weight.chunks_exact(outputs)) {
+            for (y, &w) in y.iter_mut().zip(w) {
+                *y += x * w;
+            }
+        }
+        for (y, &b) in y.iter_mut().zip(bias.unwrap_or_default()) {
+            *y += b;
+        }
+    });
+    y
+}
+
+fn norm(x: &[f32], kind: NormKind, eps: f32, gamma: Option<&[f32]>, beta: Option<&[f32]>, y: &mut Vec<f32>) {
+    let n = x.len() as f64;
+    let mean = match kind {
+        NormKind::Layer => x.iter().map(|&v| f64::from(v)).sum::<f64>() / n,
+        NormKind::Rms => 0.0,
+    };
+    let variance = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+    let inverse = 1.0 / (variance + f64::from(eps)).sqrt();
+    y.extend(x.iter().enumerate().map(|(c, &v)| {
+        let unit = ((f64::from(v) - mean) * inverse) as f32;
+        unit * gamma.map_or(1.0, |g| g[c]) + beta.map_or(0.0, |b| b[c])
+    }));
+}
+
+/// Softmax of one row; all zeros when every entry is minus infinity.
+fn softmax(row: &[f32]) -> Vec<f32> {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if max == f32::NEG_INFINITY {
+        return vec![0.0; row.len()];
+    }
+    let exps: Vec<f32> = row.iter().map(|&x| (x - max).exp()).collect();
+    let sum: f32 = exps.iter().sum();
+    exps.into_iter().map(|e| e / sum).collect()
+}
+
+#[derive(Clone, Copy)]
+struct AttentionShape {
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    tokens: usize,
+}
+
+fn attention(shape: AttentionShape, scale: f32, causal: bool, mask: Option<&[f32]>, qkv: [&[f32]; 3]) -> Vec<f32> {
+    let AttentionShape { heads, kv_heads, head_dim, tokens } = shape;
+    let [q, k, v] = qkv;
+    let kv_width = kv_heads * head_dim;
+    let mut y = vec![0f32; tokens * heads * head_dim];
+    y.par_chunks_mut(heads * head_dim).enumerate().for_each(|(t, out)| {
+        for (h, out) in out.chunks_exact_mut(head_dim).enumerate() {
+            let group = h * kv_heads / heads * head_dim;
+            let query = &q[(t * heads + h) * head_dim..][..head_dim];
+            let keys = if causal { t + 1 } else { tokens };
+            let scores: Vec<f32> = (0..keys)
+                .map(|s| match mask {
+                    Some(m) if m[s] == 0.0 => f32::NEG_INFINITY,
+                    _ => {
+                        let key = &k[s * kv_width + group..][..head_dim];
+                        scale * query.iter().zip(key).map(|(a, b)| a * b).sum::<f32>()
+                    }
+                })
+                .collect();
+            for (s, p) in softmax(&scores).into_iter().enumerate() {
+                for (o, &x) in out.iter_mut().zip(&v[s * kv_width + group..][..head_dim]) {
+                    *o += p * x;
+                }
+            }
+        }
+    });
+    y
+}
+
+fn rope(x: &[f32], heads: usize, features: usize, cos: &[f32], sin: &[f32]) -> Vec<f32> {
+    let head_dim = features / heads;
+    let half = head_dim / 2;
+    let mut y = Vec::with_capacity(x.len());
+    for (t, row) in x.chunks_exact(features).enumerate() {
+        let (cos, sin) = (&cos[t * head_dim..][..head_dim], &sin[t * head_dim..][..head_dim]);
+        for head in row.chunks_exact(head_dim) {
+            for c in 0..head_dim {
+                let turned = if c < half { -head[c + half] } else { head[c - half] };
+                y.push(head[c] * cos[c] + turned * sin[c]);
+            }
+        }
+    }
+    y
+}

@@ -1,0 +1,263 @@
+//! Each op on hand-computed values, edges of every domain, and properties that define the helpers.
+
+use super::*;
+use crate::int::{Role, Tensor, Term};
+use proptest::prelude::*;
+
+/// A one-layer model over one `[tokens, width]` input, with the graph that `build` makes.
+fn model(tokens: u32, width: u32, b: u32, build: impl FnOnce(&mut Graph, &mut Layer)) -> Model {
+    let tensor =
+        |name: &str, features, role| Tensor { name: name.into(), features, scale: 1.0, lo: -LIMIT, hi: LIMIT, role };
+    let mut layer = Layer {
+        name: "layer".into(),
+        shape: 0,
+        inputs: vec![0],
+        outputs: vec![],
+        weights: vec![],
+        tables: vec![],
+        params: vec![],
+    };
+    let mut shape = Graph::default();
+    shape.push(node("in", Op::Input { port: 0 }, &[], width));
+    build(&mut shape, &mut layer);
+    Model {
+        tokens,
+        limb_bits: b,
+        shapes: vec![shape],
+        layers: vec![layer],
+        tensors: vec![tensor("in", width, Role::PublicInput)],
+        inputs: vec![0],
+        outputs: vec![],
+    }
+}
+
+fn node(name: &str, op: Op, inputs: &[u32], features: u32) -> Node {
+    Node { name: name.into(), op, inputs: inputs.to_vec(), features, lo: -LIMIT, hi: LIMIT }
+}
+
+fn last(m: &Model, input: &[i64]) -> Result<Vec<i64>, Error> {
+    Ok(run(m, 0, &[input])?.pop().unwrap_or_default())
+}
+
+#[test]
+fn requant_rounds_half_up_and_saturates() {
+    let m = |clamp, out_limbs| {
+        model(1, 5, 4, |g, _| {
+            g.push(node("q", Op::Requant { limbs: 1, out_limbs, clamp }, &[0], 5));
+        })
+    };
+    let x = [8, 7, -8, -9, 119];
+    assert_eq!(last(&m(false, 1), &x).unwrap(), [1, 0, 0, -1, 7]);
+    let beyond = [120, -136, -137, 0, 0];
+    assert_eq!(last(&m(true, 1), &beyond).unwrap(), [7, -8, -8, 0, 0]);
+    let err = last(&m(false, 1), &beyond).unwrap_err().to_string();
+    assert!(err.contains("layer `layer`, node 1 `q`, token 0, feature 0: value 8"), "{err}");
+    assert_eq!(last(&m(false, 2), &beyond).unwrap(), [8, -8, -9, 0, 0]);
+}
+
+#[test]
+fn linear_leaves_i64_with_an_error() {
+    let m = model(1, 2, 8, |g, l| {
+        g.weights.push((2, 1));
+        g.push(node("w", Op::Linear { weight: 0, bias: None }, &[0], 1));
+        l.weights.push(vec![1 << 20, 1 << 20]);
+    });
+    assert_eq!(last(&m, &[1 << 40, -(1 << 40)]).unwrap(), [0]);
+    assert!(matches!(last(&m, &[1 << 61, 1 << 61]).unwrap_err(), Error::Value { .. }));
+}
+
+#[test]
+fn linear_and_bias() {
+    let m = model(2, 2, 8, |g, l| {
+        g.weights.extend([(2, 3), (1, 3)]);
+        g.push(node("w", Op::Linear { weight: 0, bias: Some(1) }, &[0], 3));
+        l.weights.extend([vec![1, 2, 3, 4, 5, 6], vec![10, 0, -10]]);
+    });
+    assert_eq!(last(&m, &[1, 1, -1, 2]).unwrap(), [15, 7, -1, 17, 8, -1]);
+}
+
+#[test]
+fn embed_refuses_ids_outside_the_vocabulary() {
+    let m = model(2, 1, 8, |g, l| {
+        g.weights.push((3, 2));
+        g.push(node("e", Op::Embed { weight: 0, vocab: 3 }, &[0], 2));
+        l.weights.push(vec![1, 2, 3, 4, 5, 6]);
+    });
+    assert_eq!(last(&m, &[2, 0]).unwrap(), [5, 6, 1, 2]);
+    assert!(last(&m, &[0, 3]).unwrap_err().to_string().contains("token 1, feature 0: value 3 outside [0, 2]"));
+    assert!(last(&m, &[-1, 0]).is_err());
+}
+
+#[test]
+fn affine_const_and_param() {
+    let m = model(2, 2, 8, |g, l| {
+        g.params = 1;
+        l.params.push(100);
+        g.push(node("c", Op::Const { rows: 2, data: vec![7, 8] }, &[], 1));
+        g.push(node("p", Op::Param { first: 0 }, &[], 1));
+        let term = |input, feature, coef| Term { input, feature, coef };
+        let rows = vec![vec![term(0, 0, 2), term(0, 1, -1), term(1, 0, 1)], vec![term(2, 0, 1)]];
+        g.push(node("a", Op::Affine { rows }, &[0, 1, 2], 2));
+    });
+    assert_eq!(last(&m, &[1, 2, 3, 4]).unwrap(), [7, 100, 10, 100]);
+}
+
+#[test]
+fn table_covers_its_whole_domain() {
+    let m = model(1, 2, 2, |g, l| {
+        g.tables = 1;
+        l.tables.push(vec![10, 11, 12, 13]);
+        g.push(node("q", Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[0], 2));
+        g.push(node("t", Op::Table { table: 0 }, &[1], 2));
+    });
+    assert_eq!(last(&m, &[-100, 100]).unwrap(), [10, 13]);
+    assert_eq!(last(&m, &[0, -4]).unwrap(), [12, 11]);
+}
+
+#[test]
+fn attention_row_by_row() {
+    let table = vec![16, 8, 4, 0];
+    let row = attention::attend_row(&[4, 0, -40, 99], 3, &table, 2);
+    assert_eq!(row.max, 1);
+    assert_eq!((row.shifted, row.remainder), (vec![1, 0, -10, 0], vec![2, 2, 2, 0]));
+    assert_eq!((row.distance, row.over, row.weight), (vec![0, 1, 3, 0], vec![0, 0, 8, 0], vec![16, 8, 0, 0]));
+}
+
+#[test]
+fn attend_needs_enough_over_limbs() {
+    let m = |over_limbs| {
+        model(2, 2, 2, |g, l| {
+            g.tables = 1;
+            l.tables.push(vec![4, 2, 1, 0]);
+            let op = Op::Attend { heads: 1, table: 0, limbs: 1, over_limbs, causal: false };
+            g.push(node("a", op, &[0], 2));
+        })
+    };
+    assert_eq!(last(&m(0), &[0, 4, 0, -12]).unwrap(), [2, 4, 4, 0]);
+    assert!(last(&m(0), &[0, 4, 0, -16]).unwrap_err().to_string().contains("token 1, feature 1: value 1"));
+    assert_eq!(last(&m(1), &[0, 4, 0, -16]).unwrap(), [2, 4, 4, 0]);
+}
+
+#[test]
+fn grouped_heads_share_keys() {
+    let dims = attention::Dims::new(2, 2, 1, 1);
+    assert_eq!(attention::scores(&dims, &[1, 2, 3, 4], &[5, 7]).unwrap(), [5, 7, 10, 14, 15, 21, 20, 28]);
+    let e = [1, 0, 0, 1, 1, 1, 2, 0];
+    assert_eq!(attention::context(&dims, &e, &[5, 7]).unwrap(), [5, 7, 12, 10]);
+}
+
+#[test]
+fn argmax_takes_the_lowest_index() {
+    let m = model(2, 3, 2, |g, _| {
+        g.push(node("m", Op::ArgMax { limbs: 2 }, &[0], 1));
+    });
+    assert_eq!(last(&m, &[1, 3, 3, -5, -5, -5]).unwrap(), [1, 0]);
+    assert!(last(&m, &[0, 16, 0, 0, 0, 0]).is_err());
+}
+
+#[test]
+fn bounds_are_enforced() {
+    let mut m = model(1, 1, 4, |g, _| {
+        g.push(node("sq", Op::Mul, &[0, 0], 1));
+    });
+    m.shapes[0].nodes[1].hi = 99;
+    assert_eq!(last(&m, &[9]).unwrap(), [81]);
+    assert!(last(&m, &[10]).unwrap_err().to_string().contains("value 100 outside"));
+}
+
+#[test]
+fn malformed_shapes_are_refused() {
+    let ops: Vec<(Op, Vec<u32>)> = vec![
+        (Op::Mul, vec![0]),
+        (Op::Mul, vec![0, 5]),
+        (Op::Linear { weight: 0, bias: None }, vec![0]),
+        (Op::Param { first: 0 }, vec![]),
+        (Op::Table { table: 0 }, vec![0]),
+        (Op::Requant { limbs: 99, out_limbs: 1, clamp: false }, vec![0]),
+        (Op::Scores { heads: 3, kv_heads: 2, head_dim: 1 }, vec![0, 0]),
+        (Op::Input { port: 1 }, vec![]),
+        (Op::Output { port: 0 }, vec![0]),
+        (Op::Affine { rows: vec![vec![Term { input: 0, feature: 9, coef: 1 }]] }, vec![0]),
+        (Op::Const { rows: 3, data: vec![1; 3] }, vec![]),
+    ];
+    for (op, inputs) in ops {
+        let text = format!("{op:?}");
+        let m = model(2, 1, 4, |g, _| {
+            g.push(node("bad", op, &inputs, 1));
+        });
+        assert!(matches!(last(&m, &[0, 0]), Err(Error::Malformed { .. })), "{text} was accepted");
+    }
+}
+
+#[test]
+fn layers_are_chained_by_tensors() {
+    let mut m = model(1, 1, 4, |g, l| {
+        g.push(node("sq", Op::Mul, &[0, 0], 1));
+        g.push(node("out", Op::Output { port: 0 }, &[1], 1));
+        l.outputs.push(1);
+    });
+    for _ in 0..2 {
+        m.tensors.push(m.tensors[0].clone());
+    }
+    m.layers.push(Layer { inputs: vec![1], outputs: vec![2], ..m.layers[0].clone() });
+    assert_eq!(run_model(&m, &[vec![3]]).unwrap(), [vec![3], vec![9], vec![81]]);
+    m.layers.swap(0, 1);
+    assert!(matches!(run_model(&m, &[vec![3]]), Err(Error::Unwritten { tensor: 1, .. })));
+}
+
+proptest! {
+    #[test]
+    fn requant_parts_recompose(x in -LIMIT..LIMIT, shift in 1u32..48, bits in proptest::option::of(2u32..20)) {
+        let p = requant::parts(x, shift, bits);
+        let left = i128::from(x) + (1i128 << (shift - 1));
+        prop_assert_eq!((i128::from(p.y) + i128::from(p.excess)) * (1i128 << shift) + i128::from(p.remainder), left);
+        prop_assert!((0..1i128 << shift).contains(&p.remainder.into()));
+        if let Some(w) = bits {
+            prop_assert!(requant::in_limbs(p.y, w));
+            prop_assert!(p.excess <= 0 || p.y == (1 << (w - 1)) - 1);
+            prop_assert!(p.excess >= 0 || p.y == -(1 << (w - 1)));
+        } else {
+            prop_assert_eq!(p.excess, 0);
+        }
+    }
+
+    #[test]
+    fn inverses_are_the_only_floors(c in 0..LIMIT, v in 1..LIMIT, small in 1i64..5000) {
+        for v in [v, small] {
+            let r = i128::from(inverse::recip(c, v).unwrap());
+            let (c128, v128) = (i128::from(c), i128::from(v));
+            prop_assert!(r * v128 <= c128 && c128 < (r + 1) * v128);
+            let s = i128::from(inverse::rsqrt(c, v).unwrap());
+            prop_assert!(s * s * v128 <= c128 && c128 < (s + 1) * (s + 1) * v128);
+        }
+        prop_assert_eq!(inverse::recip(c, 0), None);
+        prop_assert_eq!(inverse::rsqrt(c, -v), None);
+    }
+
+    #[test]
+    fn attend_rows_recompose(x in proptest::collection::vec(-5000i64..5000, 1..9), seen in 1usize..9) {
+        let table = [64, 32, 16, 8, 4, 2, 1, 0];
+        let seen = seen.min(x.len());
+        let row = attention::attend_row(&x, seen, &table, 3);
+        prop_assert!(row.shifted[..seen].contains(&row.max));
+        for u in 0..x.len() {
+            if u < seen {
+                prop_assert_eq!(x[u] + 4, row.shifted[u] * 8 + row.remainder[u]);
+                prop_assert_eq!(row.max - row.shifted[u], row.distance[u] + row.over[u]);
+                prop_assert!(row.over[u] >= 0 && (row.over[u] == 0 || row.distance[u] == 7));
+                prop_assert_eq!(row.weight[u], table[row.distance[u] as usize]);
+            } else {
+                prop_assert_eq!((row.shifted[u], row.distance[u], row.weight[u]), (0, 0, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn fast_and_exact_products_agree(x in proptest::collection::vec(-(1i64 << 42)..1 << 42, 4), w in proptest::collection::vec(-(1i32 << 20)..1 << 20, 4)) {
+        let exact: i128 = x.iter().zip(&w).map(|(&a, &b)| i128::from(a) * i128::from(b)).sum();
+        match linear::linear(1, &x, 4, &w, None, 1) {
+            Ok(v) => prop_assert_eq!(i128::from(v[0]), exact),
+            Err(f) => prop_assert_eq!(f.value, exact),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A quantised model: boundary tensors and layers over shared shapes.
+
+use super::Graph;
+use serde::{Deserialize, Serialize};
+
+/// Index of a boundary tensor.
+pub type TensorId = u32;
+
+/// How a boundary tensor is seen by a verifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Model input that the verifier knows: token ids (`[tokens, 1]`) or public activations.
+    PublicInput,
+    /// Model input that stays with the prover: a committed tensor.
+    PrivateInput,
+    /// Passed between layers: a committed tensor.
+    Internal,
+    /// Model output that the verifier knows.
+    PublicOutput,
+    /// Model output that stays with the prover: a committed tensor.
+    PrivateOutput,
+}
+
+/// A tensor that crosses layer boundaries, `[tokens, features]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// Name for tables and verdicts.
+    pub name: String,
+    /// Features per token.
+    pub features: u32,
+    /// Real value = integer / scale; 1 for token ids.
+    pub scale: f64,
+    /// Least integer value.
+    pub lo: i64,
+    /// Greatest integer value.
+    pub hi: i64,
+    /// Who sees it.
+    pub role: Role,
+}
+
+/// One layer: a shape with its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Name for tables.
+    pub name: String,
+    /// Index into [`Model::shapes`].
+    pub shape: u32,
+    /// Boundary tensors read, by port.
+    pub inputs: Vec<TensorId>,
+    /// Boundary tensors written, by port.
+    pub outputs: Vec<TensorId>,
+    /// Row-major integer matrices, shapes as in the graph's `weights`. Hidden.
+    pub weights: Vec<Vec<i32>>,
+    /// Lookup tables of `2^b` entries each. Part of the model id.
+    pub tables: Vec<Vec<i64>>,
+    /// Public constants of this layer. Part of the model id.
+    pub params: Vec<i64>,
+}
+
+/// A quantised model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Tokens T of every activation.
+    pub tokens: u32,
+    /// Width of the range table.
+    pub limb_bits: u32,
+    /// Distinct layer structures.
+    pub shapes: Vec<Graph>,
+    /// Layers in evaluation order.
+    pub layers: Vec<Layer>,
+    /// Boundary tensors.
+    pub tensors: Vec<Tensor>,
+    /// Model inputs, in the order of the source model.
+    pub inputs: Vec<TensorId>,
+    /// Model outputs, in the order of the source model.
+    pub outputs: Vec<TensorId>,
+}

@@ -1,0 +1,137 @@
+//! `Linear`, `Affine` and constants.
+
+use super::{Form, Range, Scope, Unbounded, narrow, tighten};
+use crate::int::{Node, Op, Term};
+
+/// The range over all rows of a row-major matrix.
+pub(super) fn rows_of<T: Copy + Into<i64>>(data: &[T], features: usize) -> Range {
+    let mut lo = vec![i64::MAX; features];
+    let mut hi = vec![i64::MIN; features];
+    let mut norm: f64 = 0.0;
+    for row in data.chunks_exact(features) {
+        for (j, &v) in row.iter().enumerate() {
+            lo[j] = lo[j].min(v.into());
+            hi[j] = hi[j].max(v.into());
+        }
+        norm = norm.max(row.iter().map(|&v| (v.into() as f64).powi(2)).sum::<f64>().sqrt());
+    }
+    Range::new(lo, hi).with_norm(norm)
+}
+
+pub(super) fn linear(x: &Range, w: &[i32], bias: Option<&[i32]>, n: usize) -> Result<Range, Unbounded> {
+    let inner = x.lo.len();
+    let (mut lo, mut hi) = (vec![0i128; n], vec![0i128; n]);
+    for i in 0..inner {
+        let (a, b) = (i128::from(x.lo[i]), i128::from(x.hi[i]));
+        for (j, &v) in w[i * n..(i + 1) * n].iter().enumerate() {
+            let (p, q) = (a * i128::from(v), b * i128::from(v));
+            lo[j] += p.min(q);
+            hi[j] += p.max(q);
+        }
+    }
+    let bias_of = |j: usize| bias.map_or(0, |b| i64::from(b[j]));
+    let transposed: Vec<f32> = (0..n).flat_map(|j| (0..inner).map(move |i| w[i * n + j] as f32)).collect();
+    let mut out_lo = Vec::with_capacity(n);
+    let mut out_hi = Vec::with_capacity(n);
+    for j in 0..n {
+        let norm = super::form::norm2(&transposed[j * inner..(j + 1) * inner]);
+        let (mut l, mut h) = (clip(lo[j]), clip(hi[j]));
+        tighten(&mut l, &mut h, 0.0, norm * x.norm);
+        out_lo.push(narrow(i128::from(l) + i128::from(bias_of(j)))?);
+        out_hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
+    }
+    let range = Range::new(out_lo, out_hi);
+    let bias: Vec<f64> = (0..n).map(|j| bias_of(j) as f64).collect();
+    match &x.form {
+        Some(form) if form.matrix.is_none() => {
+            let dot = |row: &[f32], v: &[f64]| row.iter().zip(v).map(|(&a, b)| f64::from(a) * b).sum::<f64>();
+            let abs: Vec<f32> = transposed.iter().map(|v| v.abs()).collect();
+            let row = |m: &[f32], j: usize| m[j * inner..(j + 1) * inner].to_vec();
+            let centre = (0..n).map(|j| bias[j] + dot(&row(&transposed, j), &form.centre)).collect();
+            let noise = (0..n).map(|j| dot(&row(&abs, j), &form.noise)).collect();
+            let image = Form { matrix: Some(transposed), centre, noise, ..**form };
+            Ok(image.apply(range))
+        }
+        _ => {
+            let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt();
+            let norm = super::spectral_norm(&transposed, inner) * x.norm + bias_norm;
+            Ok(range.with_norm(norm))
+        }
+    }
+}
+
+/// Clips to what i64 holds with room for one more addition.
+fn clip(v: i128) -> i64 {
+    v.clamp(-(1 << 63) + 1, (1 << 63) - 1) as i64
+}
+
+pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Result<Range, Unbounded> {
+    let arg = |i: u32| &r[node.inputs[i as usize] as usize];
+    let (mut lo, mut hi) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for terms in rows {
+        let (mut l, mut h) = (0i128, 0i128);
+        for t in terms {
+            let (a, c) = (arg(t.input), i128::from(t.coef));
+            let (p, q) = (c * i128::from(a.lo[t.feature as usize]), c * i128::from(a.hi[t.feature as usize]));
+            l += p.min(q);
+            h += p.max(q);
+        }
+        let reach: f64 = (0..node.inputs.len() as u32)
+            .map(|i| {
+                let own = terms.iter().filter(|t| t.input == i).map(|t| (t.coef as f64).powi(2));
+                own.sum::<f64>().sqrt() * arg(i).norm
+            })
+            .sum();
+        let (mut l, mut h) = (clip(l), clip(h));
+        tighten(&mut l, &mut h, 0.0, reach);
+        if let Some(least) = super::patterns::least_weight_sum(scope, node, terms) {
+            l = l.max(least);
+        }
+        lo.push(narrow(l.into())?);
+        hi.push(narrow(h.into())?);
+    }
+    let norm = (0..node.inputs.len() as u32).map(|i| gain(rows, i, arg(i).lo.len()) * arg(i).norm).sum();
+    let range = Range::new(lo, hi).with_norm(norm);
+    let single = rows.iter().all(|terms| terms.len() == 1 && terms[0].input == 0);
+    match (single, node.inputs.first().and_then(|&v| r[v as usize].form.as_ref())) {
+        (true, Some(form)) => {
+            let picks: Vec<_> = rows.iter().map(|t| (t[0].feature as usize, t[0].coef as f64)).collect();
+            Ok(form.pick(&picks).apply(range))
+        }
+        _ => Ok(range),
+    }
+}
+
+/// Bound on the spectral norm of the matrix that operand `input` enters with.
+fn gain(rows: &[Vec<Term>], input: u32, width: usize) -> f64 {
+    let mut columns = vec![0f64; width];
+    let mut widest: f64 = 0.0;
+    for terms in rows {
+        let mut sum = 0.0;
+        for t in terms.iter().filter(|t| t.input == input) {
+            sum += (t.coef as f64).abs();
+            columns[t.feature as usize] += (t.coef as f64).abs();
+        }
+        widest = widest.max(sum);
+    }
+    (widest * columns.into_iter().fold(0.0, f64::max)).sqrt()
+}
+
+/// The node that produces operand `i` of `node`.
+pub(super) fn source<'a>(scope: &Scope<'a>, node: &Node, i: usize) -> Option<&'a Node> {
+    node.inputs.get(i).and_then(|&v| scope.graph.nodes.get(v as usize))
+}
+
+/// If every row is one feature of operand 0 with factor 1: which.
+pub(super) fn copies(node: &Node) -> Option<Vec<usize>> {
+    match &node.op {
+        Op::Affine { rows } if node.inputs.len() == 1 => rows
+            .iter()
+            .map(|terms| match terms.as_slice() {
+                [t] if t.coef == 1 => Some(t.feature as usize),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
+}

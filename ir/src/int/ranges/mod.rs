@@ -1,0 +1,254 @@
+//! Static range analysis: bounds that hold for every input within the bounds of its ports.
+//!
+//! Beside an interval per feature a [`Range`] carries a bound on the Euclidean norm of a token's row and, downstream of
+//! a normalisation, a linear [`Form`] of a ball. Normalised rows lie in a ball whatever their input, so everything
+//! linear behind them is bounded by Cauchy-Schwarz, far below what intervals give.
+
+mod attention;
+mod form;
+mod linear;
+mod patterns;
+mod pointwise;
+
+pub use form::{Form, spectral_norm};
+
+use super::{Graph, Layer, Model, Op, ValueId, interp};
+
+/// Relative slack that covers the rounding of the floating-point bounds.
+const SLACK: f64 = 1.0 + 1e-6;
+
+/// What is known about one value for every token.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// Least value of each feature.
+    pub lo: Vec<i64>,
+    /// Greatest value of each feature.
+    pub hi: Vec<i64>,
+    /// Bound on the Euclidean norm of a token's row.
+    pub norm: f64,
+    /// The row as a linear image of a ball, where known.
+    pub form: Option<std::sync::Arc<Form>>,
+    /// Raw scores: bound on the difference between two keys of one token and head.
+    pub spread: Option<f64>,
+}
+
+impl Range {
+    /// A range from intervals alone.
+    pub fn new(lo: Vec<i64>, hi: Vec<i64>) -> Self {
+        let norm = norm_of(&lo, &hi);
+        Range { lo, hi, norm, form: None, spread: None }
+    }
+
+    /// `features` copies of one interval.
+    pub fn uniform(features: usize, lo: i64, hi: i64) -> Self {
+        Range::new(vec![lo; features], vec![hi; features])
+    }
+
+    /// The same range with a norm bound of at most `norm`.
+    pub fn with_norm(mut self, norm: f64) -> Self {
+        self.norm = self.norm.min(norm * SLACK);
+        self
+    }
+
+    /// Least and greatest value over all features.
+    pub fn bounds(&self) -> (i64, i64) {
+        (self.lo.iter().copied().min().unwrap_or(0), self.hi.iter().copied().max().unwrap_or(0))
+    }
+
+    /// Largest magnitude of feature `j`.
+    pub fn peak(&self, j: usize) -> f64 {
+        self.lo[j].unsigned_abs().max(self.hi[j].unsigned_abs()) as f64
+    }
+
+    /// The smallest range that contains both.
+    pub fn union(&self, other: &Range) -> Range {
+        let lo = self.lo.iter().zip(&other.lo).map(|(a, b)| *a.min(b)).collect();
+        let hi = self.hi.iter().zip(&other.hi).map(|(a, b)| *a.max(b)).collect();
+        Range::new(lo, hi).with_norm(self.norm.max(other.norm))
+    }
+
+    /// Whether every value of `other` is one of this range.
+    pub fn contains(&self, other: &Range) -> bool {
+        let inside = |a: &[i64], b: &[i64]| a.iter().zip(b).all(|(a, b)| a <= b);
+        inside(&self.lo, &other.lo) && inside(&other.hi, &self.hi)
+    }
+}
+
+fn norm_of(lo: &[i64], hi: &[i64]) -> f64 {
+    let peak = |(l, h): (&i64, &i64)| l.unsigned_abs().max(h.unsigned_abs()) as f64;
+    lo.iter().zip(hi).map(|p| peak(p).powi(2)).sum::<f64>().sqrt() * SLACK
+}
+
+/// Why a value cannot be bounded.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum RangeError {
+    /// A magnitude of 2^62 or more is possible.
+    #[error(
+        "node {node} `{name}` may reach a magnitude of 2^{log2:.1} (limit 2^62); \
+         lower `residual_bits` in the configuration"
+    )]
+    Wide {
+        /// Node index.
+        node: ValueId,
+        /// Node name.
+        name: String,
+        /// Logarithm of the magnitude.
+        log2: f64,
+    },
+    /// The operand may leave the domain of the op.
+    #[error("node {node} `{name}`: values in [{lo}, {hi}] are possible, {what}")]
+    Domain {
+        /// Node index.
+        node: ValueId,
+        /// Node name.
+        name: String,
+        /// Least possible value.
+        lo: i64,
+        /// Greatest possible value.
+        hi: i64,
+        /// What the op needs.
+        what: String,
+    },
+}
+
+/// Why one value cannot be bounded, before the node is named.
+enum Unbounded {
+    Wide(f64),
+    Domain { lo: i64, hi: i64, what: String },
+}
+
+impl Unbounded {
+    fn at(self, graph: &Graph, node: ValueId) -> RangeError {
+        let name = graph.nodes[node as usize].name.clone();
+        match self {
+            Unbounded::Wide(value) => RangeError::Wide { node, name, log2: value.abs().max(1.0).log2() },
+            Unbounded::Domain { lo, hi, what } => RangeError::Domain { node, name, lo, hi, what },
+        }
+    }
+}
+
+/// What the analysis of one layer reads.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Width of the range table.
+    pub limb_bits: u32,
+    /// The shape, at least up to the node under analysis.
+    pub graph: &'a Graph,
+    /// Weights, tables and parameters.
+    pub layer: &'a Layer,
+    /// Ranges of the input ports.
+    pub ports: &'a [Range],
+}
+
+impl Scope<'_> {
+    /// Range of node `id`, given those of all earlier nodes.
+    ///
+    /// # Errors
+    /// When the value may exceed 2^62 or leave the domain of its op.
+    pub fn node(&self, id: ValueId, earlier: &[Range]) -> Result<Range, RangeError> {
+        self.transfer(id, earlier).map_err(|e| e.at(self.graph, id))
+    }
+
+    /// Ranges of all nodes.
+    ///
+    /// # Errors
+    /// As [`Scope::node`].
+    pub fn all(&self) -> Result<Vec<Range>, RangeError> {
+        let mut ranges = Vec::with_capacity(self.graph.nodes.len());
+        for id in 0..self.graph.nodes.len() as ValueId {
+            ranges.push(self.node(id, &ranges)?);
+        }
+        Ok(ranges)
+    }
+
+    fn transfer(&self, id: ValueId, r: &[Range]) -> Result<Range, Unbounded> {
+        let node = &self.graph.nodes[id as usize];
+        let n = node.features as usize;
+        let arg = |i: usize| &r[node.inputs[i] as usize];
+        let b = self.limb_bits;
+        match &node.op {
+            Op::Input { port } => Ok(self.ports[*port as usize].clone()),
+            Op::Output { .. } => Ok(arg(0).clone()),
+            Op::Embed { weight, .. } | Op::TokenBias { weight } => {
+                Ok(linear::rows_of(&self.layer.weights[*weight as usize], n))
+            }
+            Op::Linear { weight, bias } => {
+                let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
+                linear::linear(arg(0), &self.layer.weights[*weight as usize], bias, n)
+            }
+            Op::Const { data, .. } => Ok(linear::rows_of(data, n)),
+            Op::Param { first } => {
+                let p = self.layer.params[*first as usize..*first as usize + n].to_vec();
+                Ok(Range::new(p.clone(), p))
+            }
+            Op::Affine { rows } => match patterns::rotation(self, node, rows, r) {
+                Some(range) => range,
+                None => linear::affine(self, node, rows, r),
+            },
+            Op::Requant { limbs, out_limbs, clamp } => pointwise::requant(arg(0), limbs * b, out_limbs * b, *clamp),
+            Op::Table { table } => pointwise::table(arg(0), &self.layer.tables[*table as usize]),
+            Op::Mul => patterns::normalised(self, node, r)
+                .or_else(|| patterns::averaged(self, node, r))
+                .unwrap_or_else(|| pointwise::mul(arg(0), arg(1))),
+            Op::Recip { param } => {
+                let c = self.layer.params[*param as usize];
+                pointwise::decreasing(arg(0), |z| interp::inverse::recip(c, z))
+            }
+            Op::RSqrt { param } => {
+                let c = self.layer.params[*param as usize];
+                pointwise::decreasing(arg(0), |v| interp::inverse::rsqrt(c, v))
+            }
+            Op::Scores { heads, kv_heads, head_dim } => {
+                attention::scores(self.tokens, *heads, *kv_heads, *head_dim, arg(0), arg(1))
+            }
+            Op::Attend { heads, table, limbs, over_limbs, .. } => {
+                let table = &self.layer.tables[*table as usize];
+                attention::attend(arg(0), *heads as usize, table, limbs * b, over_limbs * b)
+            }
+            Op::Context { heads, kv_heads, head_dim } => {
+                attention::context(self.tokens, *heads, *kv_heads, *head_dim, arg(0), arg(1))
+            }
+            Op::Range { limbs } => pointwise::range(arg(0), limbs * b),
+            Op::ArgMax { limbs } => pointwise::argmax(arg(0), limbs * b),
+        }
+    }
+}
+
+/// Ranges of all nodes of all layers of `model`, from the bounds of its input tensors.
+///
+/// # Errors
+/// As [`Scope::node`], with the layer's name.
+pub fn analyse(model: &Model) -> Result<Vec<Vec<Range>>, (String, RangeError)> {
+    let mut tensors: Vec<Range> =
+        model.tensors.iter().map(|t| Range::uniform(t.features as usize, t.lo, t.hi)).collect();
+    let mut all = Vec::with_capacity(model.layers.len());
+    for layer in &model.layers {
+        let graph = &model.shapes[layer.shape as usize];
+        let ports: Vec<Range> = layer.inputs.iter().map(|&t| tensors[t as usize].clone()).collect();
+        let (tokens, limb_bits) = (model.tokens as usize, model.limb_bits);
+        let scope = Scope { tokens, limb_bits, graph, layer, ports: &ports };
+        let ranges = scope.all().map_err(|e| (layer.name.clone(), e))?;
+        for (port, node) in interp::outputs(graph) {
+            tensors[layer.outputs[port] as usize] = ranges[node].clone();
+        }
+        all.push(ranges);
+    }
+    Ok(all)
+}
+
+/// An exact bound as i64.
+fn narrow(value: i128) -> Result<i64, Unbounded> {
+    if value.unsigned_abs() < 1 << 62 { Ok(value as i64) } else { Err(Unbounded::Wide(value as f64)) }
+}
+
+/// Intersects intervals with `centre +- radius`; both are valid, so is the intersection.
+fn tighten(lo: &mut i64, hi: &mut i64, centre: f64, radius: f64) {
+    let radius = radius * SLACK + centre.abs() * (SLACK - 1.0) + 1e-6;
+    *lo = (*lo).max((centre - radius).floor().max(-9e18) as i64);
+    *hi = (*hi).min((centre + radius).ceil().min(9e18) as i64);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Idioms whose values are bounded by how their parts relate, where intervals alone would give far too much.
+
+use super::{
+    Form, Range, Scope, Unbounded,
+    linear::{copies, source},
+    narrow,
+};
+use crate::int::{Node, Op, Term};
+
+/// `x * r` with `r = floor(sqrt(C / v'))` broadcast, `v' >= v / 2^s` and `v >= |x|^2`: then `|x r| <= sqrt(C 2^s)`.
+pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+    let broadcast = source(scope, node, 1)?;
+    if copies(broadcast)?.iter().any(|&f| f != 0) {
+        return None;
+    }
+    let root = source(scope, broadcast, 0)?;
+    let Op::RSqrt { param } = root.op else { return None };
+    let c = scope.layer.params[param as usize] as f64;
+    let (sum, shift) = match source(scope, root, 0)? {
+        lifted @ Node { op: Op::Affine { rows }, .. } => {
+            let [terms] = rows.as_slice() else { return None };
+            let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
+            let rest: i64 = terms.iter().filter(|t| *t != own).map(|t| least_constant(scope, lifted, t)).sum();
+            let requant = source(scope, lifted, 0)?;
+            let Op::Requant { limbs, clamp: false, .. } = requant.op else { return None };
+            (source(scope, requant, 0)?, if rest >= 1 { limbs * scope.limb_bits } else { return None })
+        }
+        checked @ Node { op: Op::Range { .. }, .. } => (source(scope, checked, 0)?, 0),
+        _ => return None,
+    };
+    if !sums_squares_of(scope, sum, node.inputs[0]) {
+        return None;
+    }
+    let radius = (c * f64::from(shift).exp2()).sqrt();
+    let x = &r[node.inputs[0] as usize];
+    let limit = narrow(radius.ceil() as i128 + 1);
+    Some(limit.map(|l| Form::ball(x.lo.len(), radius).apply(Range::uniform(x.lo.len(), -l, l))))
+}
+
+/// Least value of a term over a constant operand, i64::MIN / 4 for any other operand.
+fn least_constant(scope: &Scope, node: &Node, t: &Term) -> i64 {
+    match source(scope, node, t.input as usize).map(|n| &n.op) {
+        Some(Op::Const { data, .. }) if t.coef > 0 => data.iter().copied().min().unwrap_or(0).saturating_mul(t.coef),
+        _ => i64::MIN / 4,
+    }
+}
+
+/// Whether `node` is the sum of the squares of all features of `x`, plus parameters that are not negative.
+fn sums_squares_of(scope: &Scope, node: &Node, x: u32) -> bool {
+    let Op::Affine { rows } = &node.op else { return false };
+    let [terms] = rows.as_slice() else { return false };
+    let features = scope.graph.nodes[x as usize].features as usize;
+    let mut seen = vec![false; features];
+    for t in terms {
+        match source(scope, node, t.input as usize) {
+            Some(Node { op: Op::Mul, inputs, .. }) if inputs == &[x, x] && t.coef >= 1 => {
+                seen[t.feature as usize] = true;
+            }
+            Some(Node { op: Op::Param { first }, .. })
+                if t.coef >= 0 && scope.layer.params[(first + t.feature) as usize] >= 0 => {}
+            _ => return false,
+        }
+    }
+    seen.into_iter().all(|s| s)
+}
+
+/// `u * r` with `u = sum_k e_k v_k`, `r = floor(C / sum_k e_k)` broadcast per head: a mean of v times C.
+pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+    let context = source(scope, node, 0)?;
+    let Op::Context { heads, kv_heads, head_dim } = context.op else { return None };
+    let broadcast = source(scope, node, 1)?;
+    let picks = copies(broadcast)?;
+    let dim = head_dim as usize;
+    if picks.iter().enumerate().any(|(j, &f)| f != j / dim) {
+        return None;
+    }
+    let recip = source(scope, broadcast, 0)?;
+    let Op::Recip { param } = recip.op else { return None };
+    let sums = source(scope, recip, 0)?;
+    let Op::Affine { rows } = &sums.op else { return None };
+    if sums.inputs.first() != context.inputs.first() || sums.inputs.len() != 1 {
+        return None;
+    }
+    let covers = |h: usize, terms: &[Term]| head_of(scope, terms) == Some(h);
+    if rows.iter().enumerate().any(|(h, terms)| !covers(h, terms)) {
+        return None;
+    }
+    let c = scope.layer.params[param as usize];
+    let v = &r[context.inputs[1] as usize];
+    let group = (heads / kv_heads) as usize;
+    let ends = |j: usize| {
+        let source = j / dim / group * dim + j % dim;
+        let product = |x: i64| narrow(i128::from(c) * i128::from(x));
+        Ok((product(v.lo[source].min(0))?, product(v.hi[source].max(0))?))
+    };
+    let bounds: Result<Vec<(i64, i64)>, Unbounded> = (0..picks.len()).map(ends).collect();
+    Some(bounds.map(|b| {
+        let (lo, hi) = b.into_iter().unzip();
+        let range = Range::new(lo, hi);
+        match &v.form {
+            Some(form) => {
+                let part = |h: usize| form.norm(h / group * dim, (h / group + 1) * dim).powi(2);
+                let norm = (0..heads as usize).map(part).sum::<f64>().sqrt();
+                range.with_norm(norm * c as f64)
+            }
+            None => range,
+        }
+    }))
+}
+
+/// The head whose T features the terms sum with factor 1.
+fn head_of(scope: &Scope, terms: &[Term]) -> Option<usize> {
+    let t = scope.tokens;
+    let first = terms.first()?.feature as usize;
+    let whole = terms.len() == t && first.is_multiple_of(t);
+    let run = terms
+        .iter()
+        .enumerate()
+        .all(|(i, term)| term.coef == 1 && term.input == 0 && term.feature as usize == first + i);
+    (whole && run).then_some(first / t)
+}
+
+/// A sum of softmax weights over all keys of a head contains the maximum's weight, the table's first entry.
+pub(super) fn least_weight_sum(scope: &Scope, node: &Node, terms: &[Term]) -> Option<i64> {
+    let Op::Attend { table, .. } = source(scope, node, 0)?.op else { return None };
+    let table = &scope.layer.tables[table as usize];
+    head_of(scope, terms)?;
+    table.iter().all(|&v| v >= 0).then(|| table.first().copied())?
+}
+
+/// Sums over products with per-token constants (rotary embedding): the worst token, not the worst of each factor.
+pub(super) fn rotation(
+    scope: &Scope,
+    node: &Node,
+    rows: &[Vec<Term>],
+    r: &[Range],
+) -> Option<Result<Range, Unbounded>> {
+    let factors: Vec<(&Range, &[i64], usize)> = (0..node.inputs.len())
+        .map(|i| {
+            let product = source(scope, node, i)?;
+            let constant = source(scope, product, 1)?;
+            match (&product.op, &constant.op) {
+                (Op::Mul, Op::Const { rows, data }) if *rows as usize == scope.tokens => {
+                    Some((&r[product.inputs[0] as usize], data.as_slice(), constant.features as usize))
+                }
+                _ => None,
+            }
+        })
+        .collect::<Option<_>>()?;
+    let ends = |terms: &Vec<Term>| {
+        let at = |token: usize| {
+            terms.iter().fold((0i128, 0i128), |(lo, hi), t| {
+                let (x, data, width) = factors[t.input as usize];
+                let f = t.feature as usize;
+                let c = i128::from(t.coef) * i128::from(data[token * width + f]);
+                let (p, q) = (c * i128::from(x.lo[f]), c * i128::from(x.hi[f]));
+                (lo + p.min(q), hi + p.max(q))
+            })
+        };
+        let (lo, hi) = (0..scope.tokens).map(at).fold((i128::MAX, i128::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+        Ok((narrow(lo)?, narrow(hi)?))
+    };
+    let bounds: Result<Vec<(i64, i64)>, Unbounded> = rows.iter().map(ends).collect();
+    Some(bounds.map(|b| {
+        let (lo, hi) = b.into_iter().unzip();
+        Range::new(lo, hi)
+    }))
+}

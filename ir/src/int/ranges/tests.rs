@@ -1,0 +1,169 @@
+//! Soundness: whatever the interpreter computes lies within the analysed ranges.
+
+use super::*;
+use crate::int::{Node, Term, interp};
+use proptest::prelude::*;
+
+const D: usize = 8;
+const T: usize = 3;
+
+struct Build {
+    graph: Graph,
+    layer: Layer,
+}
+
+impl Build {
+    fn push(&mut self, op: Op, inputs: &[u32], features: usize) -> u32 {
+        let (lo, hi) = (-interp::LIMIT, interp::LIMIT);
+        self.graph.push(Node { name: op.name().into(), op, inputs: inputs.to_vec(), features: features as u32, lo, hi })
+    }
+
+    fn weight(&mut self, rows: usize, cols: usize, data: Vec<i32>) -> u32 {
+        self.graph.weights.push((rows as u32, cols as u32));
+        self.layer.weights.push(data);
+        self.layer.weights.len() as u32 - 1
+    }
+
+    fn param(&mut self, v: i64) -> u32 {
+        self.graph.params += 1;
+        self.layer.params.push(v);
+        self.layer.params.len() as u32 - 1
+    }
+}
+
+fn term(input: u32, feature: usize, coef: i64) -> Term {
+    Term { input, feature: feature as u32, coef }
+}
+
+/// Normalisation, q/k/v, two-headed attention with weighted mean.
+fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
+    let layer = Layer {
+        name: "l".into(),
+        shape: 0,
+        inputs: vec![0],
+        outputs: vec![],
+        weights: vec![],
+        tables: vec![],
+        params: vec![],
+    };
+    let mut b = Build { graph: Graph::default(), layer };
+    let x = b.push(Op::Input { port: 0 }, &[], D);
+    let sq = b.push(Op::Mul, &[x, x], D);
+    let eps = b.param(5);
+    let eps = b.push(Op::Param { first: eps }, &[], 1);
+    let mut row: Vec<Term> = (0..D).map(|i| term(0, i, 1)).collect();
+    row.push(term(1, 0, 1));
+    let v = b.push(Op::Affine { rows: vec![row] }, &[sq, eps], 1);
+    let v = b.push(Op::Requant { limbs: 1, out_limbs: 6, clamp: false }, &[v], 1);
+    let one = b.push(Op::Const { rows: 1, data: vec![1] }, &[], 1);
+    let v = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1), term(1, 0, 1)]] }, &[v, one], 1);
+    // sqrt(C 2^8) / 2^16 = 2^7 - 1/2
+    let c = b.param((127i64 * 127) << 24);
+    let r = b.push(Op::RSqrt { param: c }, &[v], 1);
+    let r = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1)]; D] }, &[r], D);
+    let y = b.push(Op::Mul, &[x, r], D);
+    let y = b.push(Op::Requant { limbs: 2, out_limbs: 1, clamp: false }, &[y], D);
+    let w = b.weight(D, 3 * D, w.to_vec());
+    let bias = b.weight(1, 3 * D, bias.to_vec());
+    let qkv = b.push(Op::Linear { weight: w, bias: Some(bias) }, &[y], 3 * D);
+    let qkv = b.push(Op::Requant { limbs: 1, out_limbs: 2, clamp: false }, &[qkv], 3 * D);
+    let part = |s: usize| Op::Affine { rows: (s * D..(s + 1) * D).map(|f| vec![term(0, f, 1)]).collect() };
+    let [q, k, v] = [0, 1, 2].map(|s| b.push(part(s), &[qkv], D));
+    let s = b.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 2 * T);
+    b.graph.tables = 1;
+    b.layer.tables.push((0..256).map(|i| if i == 255 { 0 } else { 1024 >> (i / 16) }).collect());
+    let op = Op::Attend { heads: 2, table: 0, limbs: 1, over_limbs: 3, causal: true };
+    let e = b.push(op, &[s], 2 * T);
+    let rows = (0..2).map(|h| (0..T).map(|u| term(0, h * T + u, 1)).collect()).collect();
+    let z = b.push(Op::Affine { rows }, &[e], 2);
+    let c = b.param(1 << 24);
+    let r = b.push(Op::Recip { param: c }, &[z], 2);
+    let u = b.push(Op::Context { heads: 2, kv_heads: 2, head_dim: 4 }, &[e, v], D);
+    let r = b.push(Op::Affine { rows: (0..D).map(|j| vec![term(0, j / 4, 1)]).collect() }, &[r], D);
+    let m = b.push(Op::Mul, &[u, r], D);
+    b.push(Op::Requant { limbs: 3, out_limbs: 2, clamp: false }, &[m], D);
+    b
+}
+
+fn run(b: Build, input: &[i64], lo: i64, hi: i64) -> (Vec<Vec<i64>>, Vec<Range>) {
+    let ports = [Range::uniform(D, lo, hi)];
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+    let ranges = scope.all().unwrap();
+    let tensor = crate::int::Tensor {
+        name: "x".into(),
+        features: D as u32,
+        scale: 1.0,
+        lo,
+        hi,
+        role: crate::int::Role::PublicInput,
+    };
+    let model = Model {
+        tokens: T as u32,
+        limb_bits: 8,
+        shapes: vec![b.graph],
+        layers: vec![b.layer],
+        tensors: vec![tensor],
+        inputs: vec![0],
+        outputs: vec![],
+    };
+    (interp::run(&model, 0, &[input]).unwrap(), ranges)
+}
+
+proptest! {
+    #[test]
+    fn values_stay_within_their_ranges(
+        w in proptest::collection::vec(-300i32..300, D * 3 * D),
+        bias in proptest::collection::vec(-9000i32..9000, 3 * D),
+        x in proptest::collection::vec(-100_000i64..100_000, T * D),
+        small in any::<bool>(),
+    ) {
+        let x: Vec<i64> = if small { x.iter().map(|v| v / 5000).collect() } else { x };
+        let (values, ranges) = run(attention_layer(&w, &bias), &x, -100_000, 100_000);
+        for (id, (v, r)) in values.iter().zip(&ranges).enumerate() {
+            for row in v.chunks_exact(r.lo.len()) {
+                for (j, a) in row.iter().enumerate() {
+                    prop_assert!((r.lo[j]..=r.hi[j]).contains(a), "node {} feature {}: {} not in [{}, {}]", id, j, a, r.lo[j], r.hi[j]);
+                }
+                let norm = row.iter().map(|&a| (a as f64).powi(2)).sum::<f64>().sqrt();
+                prop_assert!(norm <= r.norm, "node {}: norm {} > {}", id, norm, r.norm);
+            }
+        }
+    }
+
+    #[test]
+    fn spectral_norm_is_a_close_upper_bound(m in proptest::collection::vec(-1f32..1.0, 5 * 7), x in proptest::collection::vec(-1f32..1.0, 7)) {
+        let bound = spectral_norm(&m, 7);
+        let image: f64 = m.chunks_exact(7).map(|r| r.iter().zip(&x).map(|(a, b)| f64::from(a * b)).sum::<f64>().powi(2)).sum();
+        let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        prop_assert!(image.sqrt() <= bound * norm * (1.0 + 1e-5));
+        let frobenius = m.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        prop_assert!(bound <= frobenius * (1.0 + 1e-3));
+    }
+}
+
+#[test]
+fn spectral_norm_of_a_diagonal() {
+    assert!((spectral_norm(&[3.0, 0.0, 0.0, 4.0], 2) - 4.0).abs() < 1e-2);
+    assert_eq!(spectral_norm(&[], 4), 0.0);
+}
+
+#[test]
+fn normalised_rows_lie_in_the_ball() {
+    let b = attention_layer(&[1; D * 3 * D], &[0; 3 * D]);
+    let (_, ranges) = run(b, &[7; T * D], -1_000_000, 1_000_000);
+    let y = &ranges[10];
+    assert_eq!(y.bounds(), (-127, 127));
+    assert!(y.norm < 127.0 + 2.0 && y.form.is_some());
+}
+
+#[test]
+fn what_cannot_be_excluded_is_an_error() {
+    let mut b = attention_layer(&[1; D * 3 * D], &[0; 3 * D]);
+    b.graph.nodes[10].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
+    let ports = [Range::uniform(D, -1000, 1000)];
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+    assert!(matches!(scope.all(), Err(RangeError::Domain { node: 10, .. })));
+    let ports = [Range::uniform(D, -(1 << 40), 1 << 40)];
+    let scope = Scope { ports: &ports, ..scope };
+    assert!(matches!(scope.all(), Err(RangeError::Wide { node: 1, .. })));
+}

@@ -1,0 +1,237 @@
+//! The container of nanozk files (except the SRS, which has its own): a 52-byte header and a payload.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 6 | `nanozk` |
+//! | 1 | [`Kind`] |
+//! | 1 | 0 |
+//! | 4 | [`VERSION`], little endian |
+//! | 8 | payload length, little endian |
+//! | 32 | BLAKE2b-256 of kind, version and payload |
+//!
+//! The hash finds damage; it is not a signature. Readers still treat the payload as hostile.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Version of all file formats. A file of another version is refused.
+pub const VERSION: u32 = 1;
+
+/// Bytes before the payload.
+pub const HEADER_LEN: usize = 52;
+
+const MAGIC: &[u8; 6] = b"nanozk";
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A compiled model.
+    Model = 1,
+    /// What a verifier needs.
+    Verifier = 2,
+    /// A proof bundle.
+    Proof = 3,
+    /// What a prover needs beside the model.
+    Prover = 4,
+    /// State of an unfinished proof.
+    Work = 5,
+}
+
+impl Kind {
+    /// Name with article, and the command that makes such a file.
+    fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Model => ("a compiled model", "nanozk compile"),
+            Kind::Verifier => ("a verifier file", "nanozk setup"),
+            Kind::Proof => ("a proof", "nanozk prove"),
+            Kind::Prover => ("a prover file", "nanozk setup"),
+            Kind::Work => ("the state of an unfinished proof", "nanozk prove"),
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Kind::Model, Kind::Verifier, Kind::Proof, Kind::Prover, Kind::Work].into_iter().find(|k| *k as u8 == byte)
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.describe().0)
+    }
+}
+
+/// Why a file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// No nanozk file at all.
+    #[error("not a nanozk file; {expected} comes from `{}`", expected.describe().1)]
+    Foreign {
+        /// What was wanted.
+        expected: Kind,
+    },
+    /// Another kind of nanozk file.
+    #[error("this is {found}, not {expected}; {expected} comes from `{}`", expected.describe().1)]
+    WrongKind {
+        /// What was wanted.
+        expected: Kind,
+        /// What it is.
+        found: Kind,
+    },
+    /// Made by another version.
+    #[error("made by another version (format {found}, this binary reads {VERSION}); make it again with `{}`", expected.describe().1)]
+    Version {
+        /// What was wanted.
+        expected: Kind,
+        /// Version in the file.
+        found: u32,
+    },
+    /// Shorter or longer than its header says, or its hash differs.
+    #[error("damaged file ({what}); copy it again or make it again with `{}`", expected.describe().1)]
+    Damaged {
+        /// What was wanted.
+        expected: Kind,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The header is fine, the payload is not.
+    #[error("malformed content ({what}); make it again with `{}`", expected.describe().1)]
+    Malformed {
+        /// What was wanted.
+        expected: Kind,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+fn digest(kind: u8, version: u32, payload: &[u8]) -> [u8; 32] {
+    let hash = blake2b_simd::Params::new()
+        .hash_length(32)
+        .personal(b"nanozk-file")
+        .to_state()
+        .update(&[kind])
+        .update(&version.to_le_bytes())
+        .update(payload)
+        .finalize();
+    let mut out = [0; 32];
+    out.copy_from_slice(hash.as_bytes());
+    out
+}
+
+/// Puts the header before `payload`.
+pub fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[kind as u8, 0]);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    out.extend_from_slice(&digest(kind as u8, VERSION, payload));
+    out.extend_from_slice(payload);
+    out
+}
+
+/// Checks the header and the hash and returns the payload.
+pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
+    let damaged = |what| FormatError::Damaged { expected, what };
+    if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
+        return Err(FormatError::Foreign { expected });
+    }
+    if bytes.len() < HEADER_LEN {
+        return Err(damaged("header cut off"));
+    }
+    let (header, payload) = bytes.split_at(HEADER_LEN);
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    match Kind::from_byte(header[6]) {
+        Some(found) if found == expected => {}
+        Some(found) => return Err(FormatError::WrongKind { expected, found }),
+        None => return Err(FormatError::Version { expected, found: version }),
+    }
+    if version != VERSION {
+        return Err(FormatError::Version { expected, found: version });
+    }
+    if header[7] != 0 {
+        return Err(damaged("header"));
+    }
+    let mut length = [0; 8];
+    length.copy_from_slice(&header[12..20]);
+    match (payload.len() as u64).cmp(&u64::from_le_bytes(length)) {
+        std::cmp::Ordering::Less => return Err(damaged("cut off")),
+        std::cmp::Ordering::Greater => return Err(damaged("bytes after the end")),
+        std::cmp::Ordering::Equal => {}
+    }
+    if digest(header[6], version, payload) != header[20..] {
+        return Err(damaged("checksum"));
+    }
+    Ok(payload)
+}
+
+/// Serialises `value` into a file of this kind.
+pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatError> {
+    let payload = postcard::to_stdvec(value)
+        .map_err(|e| FormatError::Malformed { expected: kind, what: format!("cannot be written: {e}") })?;
+    Ok(seal(kind, &payload))
+}
+
+/// Reads a file of this kind; every byte must be used. Memory is bounded by a small multiple of the file's size.
+pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FormatError> {
+    let payload = open(kind, bytes)?;
+    let malformed = |what: String| FormatError::Malformed { expected: kind, what };
+    let (value, rest) = postcard::take_from_bytes(payload).map_err(|e| malformed(e.to_string()))?;
+    if !rest.is_empty() {
+        return Err(malformed(format!("{} unread bytes", rest.len())));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Vec<u8> {
+        encode(Kind::Model, &vec![1u32, 2, 3]).expect("encodes")
+    }
+
+    #[test]
+    fn round_trip() {
+        assert_eq!(decode::<Vec<u32>>(Kind::Model, &sample()), Ok(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let good = sample();
+        for i in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[i / 8] ^= 1 << (i % 8);
+            assert!(decode::<Vec<u32>>(Kind::Model, &bad).is_err(), "bit {i}");
+        }
+    }
+
+    #[test]
+    fn every_length_is_checked() {
+        let good = sample();
+        for n in 0..good.len() {
+            assert!(decode::<Vec<u32>>(Kind::Model, &good[..n]).is_err(), "{n} bytes");
+        }
+        let long = [good, vec![0]].concat();
+        assert!(matches!(decode::<Vec<u32>>(Kind::Model, &long), Err(FormatError::Damaged { .. })));
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        let good = sample();
+        assert_eq!(open(Kind::Proof, &good), Err(FormatError::WrongKind { expected: Kind::Proof, found: Kind::Model }));
+        assert_eq!(open(Kind::Proof, b"GGUF..."), Err(FormatError::Foreign { expected: Kind::Proof }));
+        let mut other = good.clone();
+        other[8] = 9;
+        assert_eq!(open(Kind::Model, &other), Err(FormatError::Version { expected: Kind::Model, found: 9 }));
+        let unread = seal(Kind::Model, &[1, 1, 7]);
+        assert!(matches!(decode::<Vec<u32>>(Kind::Model, &unread), Err(FormatError::Malformed { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_payloads_do_not_panic(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<crate::Plan>(Kind::Verifier, &seal(Kind::Verifier, &payload));
+        }
+    }
+}

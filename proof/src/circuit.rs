@@ -1,0 +1,414 @@
+//! The one circuit: it interprets a [`Plan`].
+//!
+//! Rows are those of [`nanozk_plan::Geometry`]; column order is that of [`Columns`]. Advice: one multiplicity column per table
+//! (first phase), helper columns of the LogUp argument (unblinded: their mask rows are random because the looked-up
+//! columns' are), the accumulators z, and the running sum.
+
+use crate::{
+    columns::Columns,
+    field::{Fr, int},
+    witness::{AdviceBuilder, LayerWitness},
+};
+use ff::Field;
+use halo2_proofs::{
+    circuit::{Layouter, Region, SimpleFloorPlanner, Value},
+    plonk::{
+        Advice, Challenge, Circuit, Column, ConstraintSystem, Constraints, Error, Expression, FirstPhase, Fixed,
+        Instance, SecondPhase, VirtualCells,
+    },
+    poly::Rotation,
+};
+use nanozk_plan::{Lookup, Plan, RowForm, Tag};
+use std::{cell::Cell, sync::Arc};
+
+/// Fractions that share one helper column; the constraint degree is one more.
+pub const FRACTIONS_PER_HELPER: usize = 2;
+
+/// The circuit of a plan, with a witness when proving.
+#[derive(Clone, Debug, Default)]
+pub struct PlanCircuit {
+    plan: Arc<Plan>,
+    witness: Option<Arc<LayerWitness>>,
+    fixed: bool,
+}
+
+impl PlanCircuit {
+    /// For key generation.
+    pub fn for_keygen(plan: Arc<Plan>) -> Self {
+        PlanCircuit { plan, witness: None, fixed: true }
+    }
+
+    /// For proving: fixed columns are in the key already.
+    pub fn for_proof(plan: Arc<Plan>, witness: Arc<LayerWitness>) -> Self {
+        PlanCircuit { plan, witness: Some(witness), fixed: false }
+    }
+}
+
+/// Parameters of the circuit: the plan.
+#[derive(Clone, Debug, Default)]
+pub struct PlanParams(pub Arc<Plan>);
+
+/// Halo2 columns of the circuit.
+#[derive(Clone, Debug)]
+pub struct PlanConfig {
+    fixed: Vec<Column<Fixed>>,
+    active: Column<Fixed>,
+    data: Column<Fixed>,
+    first: Column<Fixed>,
+    last: Column<Fixed>,
+    index: Column<Fixed>,
+    multiplicities: Vec<Column<Advice>>,
+    helpers: Vec<Column<Advice>>,
+    accumulators: Vec<Column<Advice>>,
+    run: Column<Advice>,
+    beta: Challenge,
+    gamma: Challenge,
+}
+
+/// Number of fractions of the LogUp argument: lookups, then tables.
+pub fn fractions(plan: &Plan) -> usize {
+    plan.lookups.len() + plan.tables as usize + 1
+}
+
+/// Fixed columns of each accumulator's sources: for functional f and lane l, 1 on the rows of its slots.
+pub fn functional_sources(plan: &Plan) -> Vec<Vec<(u32, Vec<u32>)>> {
+    plan.functionals
+        .iter()
+        .map(|f| {
+            let mut lanes = std::collections::BTreeMap::<u32, Vec<u32>>::new();
+            for e in &f.entries {
+                lanes.entry(e.slot / plan.geometry.groups).or_default().push(e.slot % plan.geometry.groups);
+            }
+            lanes.into_iter().collect()
+        })
+        .collect()
+}
+
+/// Committed and plain instance columns by role.
+struct Instances {
+    lanes: Vec<Option<Column<Instance>>>,
+    opened: Vec<Column<Instance>>,
+    v: Vec<Column<Instance>>,
+    a: Option<Column<Instance>>,
+    b: Option<Column<Instance>>,
+    w: Option<Column<Instance>>,
+    fold: Option<Column<Instance>>,
+    multipliers: Vec<Column<Instance>>,
+    tables: Vec<Column<Instance>>,
+    omega_v: Vec<Column<Instance>>,
+    omega_a: Option<Column<Instance>>,
+    omega_b: Option<Column<Instance>>,
+    constant: Column<Instance>,
+}
+
+impl Instances {
+    fn new(meta: &mut ConstraintSystem<Fr>, plan: &Plan, columns: &Columns) -> Self {
+        let mut take = |n: usize| -> Vec<Column<Instance>> { (0..n).map(|_| meta.instance_column()).collect() };
+        let opened = take(columns.opened.len());
+        let mut lanes = vec![None; plan.lanes.len()];
+        for (lane, column) in columns.opened.iter().zip(&opened) {
+            lanes[*lane as usize] = Some(*column);
+        }
+        let v = take(columns.v);
+        let a = take(columns.a).pop();
+        let b = take(columns.b).pop();
+        let w = take(columns.w).pop();
+        let fold = take(columns.fold).pop();
+        let multipliers = take(columns.multipliers);
+        let tables = take(columns.tables);
+        let omega_v = take(columns.omega_v());
+        let omega_a = take(columns.a).pop();
+        let omega_b = take(columns.b).pop();
+        let constant = meta.instance_column();
+        Instances { lanes, opened, v, a, b, w, fold, multipliers, tables, omega_v, omega_a, omega_b, constant }
+    }
+}
+
+type Expr = Expression<Fr>;
+
+fn constant(value: i64) -> Expr {
+    Expression::Constant(int(value))
+}
+
+/// Expressions over the current row.
+struct Row<'a, 'b> {
+    cells: &'a mut VirtualCells<'b, Fr>,
+    instances: &'a Instances,
+    fixed: &'a [Column<Fixed>],
+}
+
+impl Row<'_, '_> {
+    fn instance(&mut self, column: Column<Instance>) -> Expr {
+        self.cells.query_instance(column, Rotation::cur())
+    }
+
+    fn fixed(&mut self, column: Column<Fixed>) -> Expr {
+        self.cells.query_fixed(column, Rotation::cur())
+    }
+
+    fn selector(&mut self, id: u32) -> Expr {
+        self.fixed(self.fixed[id as usize])
+    }
+
+    /// Lanes named by gates, lookups and functionals are opened by construction of [`Columns`].
+    fn lane(&mut self, lane: u32) -> Expr {
+        match self.instances.lanes[lane as usize] {
+            Some(column) => self.instance(column),
+            None => constant(0),
+        }
+    }
+
+    fn form(&mut self, form: &RowForm) -> Expr {
+        form.terms.iter().fold(constant(form.constant), |sum, (lane, coef)| sum + self.lane(*lane) * constant(*coef))
+    }
+
+    /// Denominator of a lookup: `beta + a + gamma b + gamma^2 tag`.
+    fn lookup(&mut self, lookup: &Lookup, beta: &Expr, gamma: &Expr) -> Expr {
+        let tag = match lookup.tag {
+            Tag::Table(t) => constant(t as i64),
+            Tag::Fixed(f) => self.selector(f),
+        };
+        let key = beta.clone() + self.lane(lookup.a);
+        let key = match lookup.b {
+            Some(b) => key + gamma.clone() * self.lane(b),
+            None => key,
+        };
+        match lookup.tag {
+            Tag::Table(0) => key,
+            _ => key + gamma.clone() * gamma.clone() * tag,
+        }
+    }
+}
+
+impl Circuit<Fr> for PlanCircuit {
+    type Config = PlanConfig;
+    type FloorPlanner = SimpleFloorPlanner;
+    type Params = PlanParams;
+
+    fn without_witnesses(&self) -> Self {
+        PlanCircuit { plan: self.plan.clone(), witness: None, fixed: true }
+    }
+
+    fn params(&self) -> PlanParams {
+        PlanParams(self.plan.clone())
+    }
+
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> PlanConfig {
+        Self::configure_with_params(meta, PlanParams::default())
+    }
+
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, params: PlanParams) -> PlanConfig {
+        let plan = &*params.0;
+        let columns = Columns::new(plan);
+        let instances = Instances::new(meta, plan, &columns);
+        let multiplicities: Vec<_> = (0..=plan.tables).map(|_| meta.advice_column()).collect();
+        let beta = meta.challenge_usable_after(FirstPhase);
+        let gamma = meta.challenge_usable_after(FirstPhase);
+        let helpers: Vec<_> = (0..fractions(plan).div_ceil(FRACTIONS_PER_HELPER))
+            .map(|_| meta.unblinded_advice_column_in(SecondPhase))
+            .collect();
+        let accumulators: Vec<_> = (0..columns.multipliers).map(|_| meta.advice_column()).collect();
+        let run = meta.advice_column_in(SecondPhase);
+        let sources = functional_sources(plan);
+        let extra: usize = sources.iter().map(Vec::len).sum();
+        let fixed: Vec<_> = (0..plan.fixed.len() + extra).map(|_| meta.fixed_column()).collect();
+        let config = PlanConfig {
+            fixed,
+            active: meta.fixed_column(),
+            data: meta.fixed_column(),
+            first: meta.fixed_column(),
+            last: meta.fixed_column(),
+            index: meta.fixed_column(),
+            multiplicities,
+            helpers,
+            accumulators,
+            run,
+            beta,
+            gamma,
+        };
+        meta.create_gate("plan", |cells| {
+            let row = Row { cells, instances: &instances, fixed: &config.fixed };
+            Constraints::without_selector(constraints(plan, &config, row, &sources))
+        });
+        config
+    }
+
+    fn synthesize(&self, config: PlanConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+        let plan = &*self.plan;
+        let beta = known(layouter.get_challenge(config.beta));
+        let gamma = known(layouter.get_challenge(config.gamma));
+        let advice: Vec<(Column<Advice>, Vec<Fr>)> = match (&self.witness, beta.zip(gamma)) {
+            (None, _) => Vec::new(),
+            (Some(witness), None) => {
+                let columns = config.multiplicities.iter().chain(&config.accumulators);
+                columns.copied().zip(witness.first_phase()).collect()
+            }
+            (Some(witness), Some((beta, gamma))) => {
+                let (helpers, run) = AdviceBuilder::new(plan, witness, beta, gamma).second_phase();
+                config.helpers.iter().copied().zip(helpers).chain([(config.run, run)]).collect()
+            }
+        };
+        // The floor planner runs the closure once to measure the region; nothing depends on its shape.
+        let measured = Cell::new(false);
+        layouter.assign_region(
+            || "plan",
+            |mut region| {
+                if !measured.replace(true) {
+                    return Ok(());
+                }
+                if self.fixed {
+                    assign_fixed(plan, &config, &mut region)?;
+                }
+                for (column, values) in &advice {
+                    for (row, value) in values.iter().enumerate() {
+                        region.assign_advice(|| "", *column, row, || Value::known(*value))?;
+                    }
+                }
+                Ok(())
+            },
+        )
+    }
+}
+
+fn known(value: Value<Fr>) -> Option<Fr> {
+    let mut out = None;
+    value.map(|v| out = Some(v));
+    out
+}
+
+/// Every constraint of the circuit.
+fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u32, Vec<u32>)>]) -> Vec<Expr> {
+    let (cur, next) = (Rotation::cur(), Rotation::next());
+    let mut out = Vec::new();
+    let data = row.fixed(config.data);
+    let active = row.fixed(config.active);
+    for gate in &plan.gates {
+        let selector = gate.selector.map_or_else(|| data.clone(), |id| row.selector(id));
+        let (a, b, c) = (row.form(&gate.a), row.form(&gate.b), row.form(&gate.c));
+        out.push(selector * (a * b - c));
+    }
+
+    // LogUp: s x1 x2 = active (n1 x2 + n2 x1), with n = 1 (or a mask) for lookups and minus the multiplicity for tables.
+    let beta = row.cells.query_challenge(config.beta);
+    let gamma = row.cells.query_challenge(config.gamma);
+    let mut terms: Vec<(Expr, Expr)> = Vec::new();
+    for lookup in &plan.lookups {
+        let numerator = lookup.mask.map_or_else(|| active.clone(), |id| active.clone() * row.selector(id));
+        let x = row.lookup(lookup, &beta, &gamma);
+        terms.push((numerator, x));
+    }
+    let index = row.fixed(config.index);
+    for (table, m) in config.multiplicities.iter().enumerate() {
+        let mut x = beta.clone() + index.clone();
+        if table > 0 {
+            let value = row.instance(row.instances.tables[table - 1]);
+            x = x + gamma.clone() * value + gamma.clone() * gamma.clone() * constant(table as i64);
+        }
+        let multiplicity = row.cells.query_advice(*m, cur);
+        terms.push((-(active.clone() * multiplicity), x));
+    }
+    let mut total = constant(0);
+    for (chunk, helper) in terms.chunks(FRACTIONS_PER_HELPER).zip(&config.helpers) {
+        let s = row.cells.query_advice(*helper, cur);
+        total = total + s.clone();
+        let product = chunk.iter().fold(s, |p, (_, x)| p * x.clone());
+        let numerators = chunk.iter().enumerate().fold(constant(0), |sum, (i, (n, _))| {
+            let others = chunk.iter().enumerate().filter(|(j, _)| *j != i);
+            sum + others.fold(n.clone(), |p, (_, (_, x))| p * x.clone())
+        });
+        out.push(product - numerators);
+    }
+
+    // Accumulators: data z[r+1] = M (z + source), M is 0 off the data rows.
+    let first = row.fixed(config.first);
+    let last = row.fixed(config.last);
+    let mut closing = constant(0);
+    let mut fixed_source = plan.fixed.len() as u32;
+    let compressed = usize::from(plan.geometry.compressed());
+    for (i, z) in config.accumulators.iter().enumerate() {
+        let source = match (row.instances.fold, i.checked_sub(compressed)) {
+            (Some(fold), None) => row.instance(fold),
+            (_, Some(f)) => sources[f].iter().fold(constant(0), |sum, (lane, _)| {
+                let selector = row.selector(fixed_source);
+                fixed_source += 1;
+                sum + selector * row.lane(*lane)
+            }),
+            (None, None) => constant(0),
+        };
+        let multiplier = row.instance(row.instances.multipliers[i]);
+        let (z_cur, z_next) = (row.cells.query_advice(*z, cur), row.cells.query_advice(*z, next));
+        out.push(data.clone() * z_next - multiplier * (z_cur.clone() + source));
+        out.push(first.clone() * z_cur.clone());
+        closing = closing + z_cur;
+    }
+
+    // Running sum: helpers, the bilinear identity, and all linear equations.
+    let (run, run_next) = (row.cells.query_advice(config.run, cur), row.cells.query_advice(config.run, next));
+    let mut step = data * (run_next - run.clone() - total - bilinear(&mut row));
+    for (weight, value) in linear_pairs(row.instances) {
+        step = step - row.instance(weight) * row.instance(value);
+    }
+    let constant_column = row.instances.constant;
+    out.push(step - row.instance(constant_column));
+    out.push(first * run.clone());
+    out.push(last * (run + closing));
+    out
+}
+
+/// `A (W + B)`.
+fn bilinear(row: &mut Row) -> Expr {
+    let Some(a) = row.instances.a else { return constant(0) };
+    let right = [row.instances.w, row.instances.b].into_iter().flatten().map(|c| row.instance(c));
+    let right = right.collect::<Vec<_>>().into_iter().fold(constant(0), |sum, x| sum + x);
+    row.instance(a) * right
+}
+
+/// Omega columns with the columns they multiply.
+fn linear_pairs(instances: &Instances) -> Vec<(Column<Instance>, Column<Instance>)> {
+    let values = if instances.fold.is_some() { &instances.v } else { &instances.opened };
+    let v = instances.omega_v.iter().copied().zip(values.iter().copied());
+    let a = instances.omega_a.zip(instances.a);
+    let b = instances.omega_b.zip(instances.b);
+    v.chain(a).chain(b).collect()
+}
+
+fn assign_fixed(plan: &Plan, config: &PlanConfig, region: &mut Region<Fr>) -> Result<(), Error> {
+    let geometry = &plan.geometry;
+    let rows = geometry.rows();
+    let masks = geometry.mask_rows();
+    let mut set = |column: Column<Fixed>, row: usize, value: Fr| {
+        region.assign_fixed(|| "", column, row, || Value::known(value)).map(|_| ())
+    };
+    for row in 0..rows {
+        set(config.data, row, Fr::ONE)?;
+        let index = if row < 1 << geometry.limb_bits { row as u64 } else { 0 };
+        set(config.index, row, Fr::from(index))?;
+    }
+    for row in (0..rows).chain(masks.clone()) {
+        set(config.active, row, Fr::ONE)?;
+    }
+    set(config.first, 0, Fr::ONE)?;
+    set(config.last, rows, Fr::ONE)?;
+    for (column, spec) in config.fixed.iter().zip(&plan.fixed) {
+        for (start, len, value) in &spec.runs {
+            for row in *start..*start + *len {
+                set(*column, row as usize, int(*value))?;
+            }
+        }
+    }
+    // Masked lookups stay active on the mask rows, which keeps their helpers random.
+    for id in plan.lookups.iter().filter_map(|l| l.mask).collect::<std::collections::BTreeSet<_>>() {
+        for row in masks.clone() {
+            set(config.fixed[id as usize], row, Fr::ONE)?;
+        }
+    }
+    let sources = functional_sources(plan).into_iter().flatten();
+    for (column, (_, groups)) in config.fixed[plan.fixed.len()..].iter().zip(sources) {
+        for group in groups {
+            for t in 0..geometry.tokens {
+                set(*column, geometry.row(group, t), Fr::ONE)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Which Halo2 columns a plan needs, and in which order.
+
+use nanozk_plan::{Plan, RowForm};
+
+/// Columns of the circuit of a plan. Committed instance columns come first, in the order of the fields up to
+/// `tables`; then the plain instance columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// Lanes that a gate, a lookup or an accumulator reads cell by cell. The others are seen through the fold only.
+    pub opened: Vec<u32>,
+    /// Columns that hold V (none when the lanes themselves serve).
+    pub v: usize,
+    /// 1 when the plan has a bilinear identity: columns A and, with functionals, B.
+    pub a: usize,
+    /// 1 when there are functionals.
+    pub b: usize,
+    /// 1 when there are weights: their fold.
+    pub w: usize,
+    /// 1 when slots are compressed: the fold of all lanes.
+    pub fold: usize,
+    /// Multiplier columns of the accumulators: the compression first, then one per functional.
+    pub multipliers: usize,
+    /// Value columns of the pair tables.
+    pub tables: usize,
+}
+
+impl Columns {
+    /// The columns of `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let compressed = plan.geometry.compressed();
+        let mut opened = vec![!compressed; plan.lanes.len()];
+        let mut mark = |lane: u32| opened[lane as usize] = true;
+        let form = |f: &RowForm, mark: &mut dyn FnMut(u32)| f.terms.iter().for_each(|(lane, _)| mark(*lane));
+        for gate in &plan.gates {
+            for f in [&gate.a, &gate.b, &gate.c] {
+                form(f, &mut mark);
+            }
+        }
+        for lookup in &plan.lookups {
+            mark(lookup.a);
+            lookup.b.into_iter().for_each(&mut mark);
+        }
+        for entry in plan.functionals.iter().flat_map(|f| &f.entries) {
+            mark(entry.slot / plan.geometry.groups);
+        }
+        let opened = (0..plan.lanes.len() as u32).filter(|l| opened[*l as usize]).collect();
+        let bilinear = usize::from(!plan.operands.is_empty());
+        Columns {
+            opened,
+            v: plan.v_columns() as usize,
+            a: bilinear,
+            b: usize::from(!plan.functionals.is_empty()),
+            w: usize::from(!plan.tiles.is_empty()),
+            fold: usize::from(compressed),
+            multipliers: usize::from(compressed) + plan.functionals.len(),
+            tables: plan.tables as usize,
+        }
+    }
+
+    /// Number of committed instance columns.
+    pub fn committed(&self) -> usize {
+        self.opened.len() + self.v + self.a + self.b + self.w + self.fold + self.multipliers + self.tables
+    }
+
+    /// Columns that Omega_V multiplies: V, or the lanes when slots are not compressed.
+    pub fn omega_v(&self) -> usize {
+        if self.fold == 1 { self.v } else { self.opened.len() }
+    }
+
+    /// Number of plain instance columns: Omega_V, Omega_A, Omega_B, and the constant.
+    pub fn plain(&self) -> usize {
+        self.omega_v() + self.a + self.b + 1
+    }
+}

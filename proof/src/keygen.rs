@@ -1,0 +1,56 @@
+//! Keys of a shape.
+
+use crate::{
+    circuit::PlanCircuit,
+    columns::Columns,
+    field::{Fr, G1, Kzg},
+    layer::{ShapeKey, multiplier_classes},
+    msm,
+    pcs::{ProverBases, ProverKzg, ProverParams},
+    prover::ShapeProver,
+    span::SPAN_ROWS,
+};
+use halo2_proofs::{
+    plonk::{VerifyingKey, keygen_pk, keygen_vk_with_k},
+    utils::SerdeFormat,
+};
+use nanozk_plan::Plan;
+use std::sync::Arc;
+
+/// Why key generation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeygenError {
+    /// Halo2 refused the circuit.
+    #[error("Halo2 could not generate keys for the shape: {0}")]
+    Halo2(String),
+}
+
+/// Generates the proving key of a plan; deterministic for a plan and an SRS.
+pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, KeygenError> {
+    let plan = Arc::new(plan.clone());
+    let circuit = PlanCircuit::for_keygen(plan.clone());
+    let params = ProverParams::new(bases.clone());
+    let halo2 = |e: &dyn std::fmt::Display| KeygenError::Halo2(e.to_string());
+    let vk = keygen_vk_with_k::<Fr, ProverKzg, _>(&params, &circuit, plan.geometry.k).map_err(|e| halo2(&e))?;
+    let bytes = vk.to_bytes(SerdeFormat::RawBytes);
+    let pk = keygen_pk(vk, &circuit).map_err(|e| halo2(&e))?;
+    let vk = VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, circuit_params(&plan))
+        .map_err(|e| halo2(&e))?;
+    let lagrange = bases.lagrange();
+    let pattern = |rows: &Vec<u32>| -> G1 {
+        let mut column = vec![0; plan.geometry.rows()];
+        rows.iter().for_each(|r| column[*r as usize] = 1);
+        msm::small(lagrange, &column)
+    };
+    let patterns = multiplier_classes(&plan)
+        .iter()
+        .map(|(_, classes)| classes.iter().map(|(_, rows)| pattern(rows)).collect())
+        .collect();
+    let span_basis = lagrange[plan.geometry.mask_rows()][..SPAN_ROWS].iter().map(|p| G1::from(*p)).collect();
+    let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, span_basis };
+    Ok(ShapeProver { key, pk })
+}
+
+fn circuit_params(plan: &Arc<Plan>) -> crate::circuit::PlanParams {
+    crate::circuit::PlanParams(plan.clone())
+}

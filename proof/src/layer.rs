@@ -1,0 +1,121 @@
+//! What prover and verifier of one layer share: keys, and the committed columns of its circuit.
+
+use crate::{
+    challenges::{Challenges, Lambda},
+    circuit::PlanParams,
+    columns::Columns,
+    field::{Fr, G1, Kzg, powers},
+    linear::Bases,
+    msm,
+    transcript::LayerTranscript,
+};
+use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript};
+use nanozk_plan::{
+    Plan,
+    functional::{Exponents, compression_multipliers},
+};
+use std::sync::Arc;
+
+/// Verifying key of a shape.
+#[derive(Clone, Debug)]
+pub struct ShapeKey {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The Halo2 columns of the plan.
+    pub columns: Columns,
+    /// Halo2's key.
+    pub vk: VerifyingKey<Fr, Kzg>,
+    /// Commitments of the row patterns of each multiplier column, by class.
+    pub patterns: Vec<Vec<G1>>,
+    /// Lagrange commitments of the first [`crate::span::SPAN_ROWS`] mask rows.
+    pub span_basis: Vec<G1>,
+}
+
+/// Public data of a layer in a model.
+#[derive(Clone, Debug)]
+pub struct LayerKey {
+    /// Name for tables.
+    pub name: String,
+    /// Index of its shape.
+    pub shape: u32,
+    /// Boundary tensors read, by port.
+    pub inputs: Vec<u32>,
+    /// Boundary tensors written, by port.
+    pub outputs: Vec<u32>,
+    /// Parameters.
+    pub params: Vec<i64>,
+    /// Commitments of the pair tables' value columns.
+    pub tables: Vec<G1>,
+    /// Commitments of the weight columns.
+    pub weights: Vec<G1>,
+}
+
+/// Rows of the multiplier columns by exponents: the compression first, then the functionals.
+pub fn multiplier_classes(plan: &Plan) -> Vec<(bool, Vec<(Exponents, Vec<u32>)>)> {
+    let bases = Bases::new(plan);
+    let compression = plan.geometry.compressed().then(|| (true, compression_multipliers(&plan.geometry, bases.v)));
+    let functionals = plan.functionals.iter().map(|f| (false, f.multipliers(&plan.geometry, bases.b)));
+    compression.into_iter().chain(functionals).collect()
+}
+
+/// Commitments that a layer's proof carries, with those it takes from the bundle.
+#[derive(Clone, Debug)]
+pub struct LayerCommitments {
+    /// All lanes, boundary lanes included.
+    pub lanes: Vec<G1>,
+    /// V.
+    pub v: Vec<G1>,
+    /// A and B where present.
+    pub ab: Vec<G1>,
+    /// The re-randomised weight fold where present.
+    pub weights: Option<G1>,
+}
+
+/// Factor of each lane in the fold of all lanes.
+pub fn fold_factors(plan: &Plan, lambda: &Lambda) -> Vec<Fr> {
+    powers(lambda.pow(plan.geometry.groups as i64), plan.lanes.len())
+}
+
+/// Commitments of the multiplier columns.
+pub fn multiplier_commitments(shape: &ShapeKey, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
+    let classes = multiplier_classes(&shape.plan);
+    let column = |(compression, classes): &(bool, Vec<(Exponents, Vec<u32>)>), patterns: &Vec<G1>| {
+        let factors: Vec<Fr> = classes.iter().map(|(e, _)| lambda.multiplier(ch, *e, *compression)).collect();
+        msm::lincomb(patterns, &factors)
+    };
+    classes.iter().zip(&shape.patterns).map(|(c, p)| column(c, p)).collect()
+}
+
+/// All committed instance columns in circuit order; `fold` is the fold of all lanes.
+pub fn committed_columns(
+    shape: &ShapeKey,
+    key_tables: &[G1],
+    coms: &LayerCommitments,
+    fold: Option<G1>,
+    multipliers: Vec<G1>,
+) -> Vec<G1> {
+    let opened = shape.columns.opened.iter().map(|l| coms.lanes[*l as usize]);
+    let mut out: Vec<G1> = opened.collect();
+    out.extend_from_slice(&coms.v);
+    out.extend_from_slice(&coms.ab);
+    out.extend(coms.weights);
+    out.extend(fold);
+    out.extend(multipliers);
+    out.extend_from_slice(key_tables);
+    out
+}
+
+/// Draws theta, rho, eta. `None` if one is 0.
+pub fn draw_challenges(transcript: &mut LayerTranscript) -> Option<Challenges> {
+    let theta = transcript.squeeze_challenge();
+    let rho = transcript.squeeze_challenge();
+    let eta = transcript.squeeze_challenge();
+    Challenges::new(theta, rho, eta)
+}
+
+impl ShapeKey {
+    /// Parameters that rebuild the constraint system.
+    pub fn params(&self) -> PlanParams {
+        PlanParams(self.plan.clone())
+    }
+}

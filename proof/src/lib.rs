@@ -1,0 +1,23 @@
+//! Proving and verifying layers.
+//!
+//! One generic circuit ([`circuit`]) interprets a [`nanozk_plan::Plan`]. [`layer`] holds what both sides share,
+//! [`prover`] and [`verifier`] the two sides, [`linear`] the equations between compressed slots.
+
+pub mod challenges;
+pub mod circuit;
+pub mod columns;
+mod compress;
+pub mod field;
+pub mod keygen;
+pub mod layer;
+pub mod linear;
+pub mod msm;
+pub mod pcs;
+pub mod prover;
+pub mod publics;
+pub mod span;
+pub mod srs;
+pub mod transcript;
+pub mod verifier;
+pub mod weights;
+pub mod witness;

@@ -1,0 +1,209 @@
+//! The prover's side of KZG: commitments that the caller already knows are looked up, columns of small integers are
+//! committed at the cost of their bits, everything else goes through [`crate::msm`].
+//!
+//! Commitments, keys and proofs are identical to those of the stock `KZGCommitmentScheme<Bls12>`, which verifies them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ff::Field;
+use halo2_proofs::poly::commitment::{Guard, Params, PolynomialCommitmentScheme};
+use halo2_proofs::poly::kzg::KZGCommitmentScheme;
+use halo2_proofs::poly::kzg::params::{ParamsKZG, ParamsVerifierKZG};
+use halo2_proofs::poly::{Coeff, Error, LagrangeCoeff, Polynomial, ProverQuery, VerifierQuery};
+use halo2_proofs::transcript::{Hashable, Sampleable, Transcript};
+use rand_core::OsRng;
+
+use crate::field::{Bls12, Fr, G1, G1Affine};
+use crate::msm;
+use crate::srs::{Srs, SrsError};
+
+type Stock = KZGCommitmentScheme<Bls12>;
+
+/// A column counts as small when at most one value in this many is not a small integer.
+const FULL_SIZE_SHARE: usize = 2;
+
+/// The SRS for one `k` in the forms that committing and opening take; shared by all proofs of that size.
+#[derive(Debug)]
+pub struct ProverBases {
+    k: u32,
+    monomial: Arc<[G1Affine]>,
+    lagrange: Arc<[G1Affine]>,
+    stock: ParamsKZG<Bls12>,
+}
+
+impl ProverBases {
+    /// The bases of `srs` for circuits of `2^k` rows.
+    ///
+    /// # Errors
+    /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS.
+    pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
+        let stock = srs.halo2_params(k)?;
+        Ok(ProverBases { k, monomial: srs.monomial()[..1 << k].into(), lagrange: srs.lagrange(k)?, stock })
+    }
+
+    /// `k`: the bases commit to columns of `2^k` rows.
+    pub fn k(&self) -> u32 {
+        self.k
+    }
+
+    /// Lagrange bases, one per row.
+    pub fn lagrange(&self) -> &[G1Affine] {
+        &self.lagrange
+    }
+
+    /// Commitment to a column of field elements given by its leading rows; the other rows are zero.
+    pub fn commit(&self, column: &[Fr]) -> G1 {
+        assert!(column.len() <= self.lagrange.len());
+        let mut small = vec![0i64; column.len()];
+        let full_size: Vec<usize> = small
+            .iter_mut()
+            .zip(column)
+            .enumerate()
+            .filter_map(|(row, (small, value))| match msm::to_signed(value) {
+                Some(integer) => {
+                    *small = integer;
+                    None
+                }
+                None => Some(row),
+            })
+            .collect();
+        if full_size.len() * FULL_SIZE_SHARE > column.len() {
+            return msm::dense(&self.lagrange, column);
+        }
+        let bases: Vec<G1Affine> = full_size.iter().map(|row| self.lagrange[*row]).collect();
+        let scalars: Vec<Fr> = full_size.iter().map(|row| column[*row]).collect();
+        msm::small(&self.lagrange, &small) + msm::dense(&bases, &scalars)
+    }
+
+    /// Commitment to a column of signed integers given by its leading rows; the other rows are zero.
+    pub fn commit_small(&self, column: &[i64]) -> G1 {
+        assert!(column.len() <= self.lagrange.len());
+        msm::small(&self.lagrange, column)
+    }
+}
+
+/// What one proof commits with: shared bases and the commitments known for this proof.
+#[derive(Debug)]
+pub struct ProverParams {
+    bases: Arc<ProverBases>,
+    known: Mutex<HashMap<[u8; 32], G1>>,
+}
+
+impl ProverParams {
+    /// Parameters that know no commitment yet.
+    pub fn new(bases: Arc<ProverBases>) -> Self {
+        ProverParams { bases, known: Mutex::default() }
+    }
+
+    /// The shared bases.
+    pub fn bases(&self) -> &Arc<ProverBases> {
+        &self.bases
+    }
+
+    /// Makes `commitment` the answer for the column with leading rows `values` and zeros below. The caller vouches that
+    /// it is the right one: a wrong entry makes a proof that does not verify.
+    pub fn insert(&self, values: &[Fr], commitment: G1) {
+        let key = self.key(values);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, commitment);
+    }
+
+    fn lookup(&self, values: &[Fr]) -> Option<G1> {
+        if self.known.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return None;
+        }
+        let key = self.key(values);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+
+    fn key(&self, values: &[Fr]) -> [u8; 32] {
+        let used = values.iter().rposition(|v| !v.is_zero_vartime()).map_or(0, |last| last + 1);
+        let hash = blake2b_simd::Params::new().hash_length(32).hash(msm::memory_bytes(&values[..used]));
+        let mut key = [0; 32];
+        key.copy_from_slice(hash.as_bytes());
+        key
+    }
+}
+
+impl Params for ProverParams {
+    fn max_k(&self) -> u32 {
+        self.bases.k
+    }
+
+    /// Replaces the bases by those of the smaller domain and forgets the known commitments.
+    fn downsize(&mut self, new_k: u32) {
+        if new_k == self.bases.k {
+            return;
+        }
+        let mut stock = self.bases.stock.clone();
+        stock.downsize(new_k);
+        let lagrange = msm::to_affine(stock.g_lagrange()).into();
+        let monomial = self.bases.monomial[..1 << new_k].into();
+        *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock }));
+    }
+}
+
+/// The prover's KZG scheme. It cannot verify: [`PolynomialCommitmentScheme::multi_prepare`] always fails, since the
+/// stock scheme verifies its proofs.
+#[derive(Clone, Copy, Debug)]
+pub struct ProverKzg;
+
+/// The verification guard of a scheme that does not verify; it has no values.
+#[derive(Clone, Copy, Debug)]
+pub enum NoGuard {}
+
+impl Guard<Fr, ProverKzg> for NoGuard {
+    fn verify(self, _: &ParamsVerifierKZG<Bls12>) -> Result<(), Error> {
+        match self {}
+    }
+}
+
+impl PolynomialCommitmentScheme<Fr> for ProverKzg {
+    type Parameters = ProverParams;
+    type VerifierParameters = ParamsVerifierKZG<Bls12>;
+    type Commitment = G1;
+    type VerificationGuard = NoGuard;
+
+    /// Parameters over a fresh local secret, as those of the stock scheme: for tests only.
+    fn gen_params(k: u32) -> ProverParams {
+        let bases = Srs::generate_unsafe(k, &mut OsRng).and_then(|srs| ProverBases::new(&srs, k));
+        ProverParams::new(Arc::new(bases.expect("k is within the range of the curve's supported domains")))
+    }
+
+    fn get_verifier_params(params: &ProverParams) -> ParamsVerifierKZG<Bls12> {
+        params.bases.stock.verifier_params()
+    }
+
+    fn commit(params: &ProverParams, polynomial: &Polynomial<Fr, Coeff>) -> G1 {
+        assert!(polynomial.len() <= params.bases.monomial.len());
+        msm::dense(&params.bases.monomial, polynomial)
+    }
+
+    fn commit_lagrange(params: &ProverParams, column: &Polynomial<Fr, LagrangeCoeff>) -> G1 {
+        params.lookup(column).unwrap_or_else(|| params.bases.commit(column))
+    }
+
+    fn multi_open<T: Transcript>(
+        params: &ProverParams,
+        queries: &[ProverQuery<Fr>],
+        transcript: &mut T,
+    ) -> Result<(), Error>
+    where
+        Fr: Sampleable<T::Hash> + Hash + Ord + Hashable<T::Hash>,
+        G1: Hashable<T::Hash>,
+    {
+        Stock::multi_open(&params.bases.stock, queries, transcript)
+    }
+
+    fn multi_prepare<'com, T: Transcript>(_: &[VerifierQuery<'com, Fr, Self>], _: &mut T) -> Result<NoGuard, Error>
+    where
+        Fr: Sampleable<T::Hash> + Hash + Ord + Hashable<T::Hash>,
+        G1: 'com + Hashable<T::Hash>,
+    {
+        Err(Error::OpeningError)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! The prover of one layer.
+
+use crate::{
+    challenges::{Challenges, Lambda},
+    circuit::PlanCircuit,
+    compress,
+    field::{Fr, G1, powers},
+    layer::{self, LayerCommitments, LayerKey, ShapeKey},
+    linear, msm,
+    pcs::{ProverBases, ProverKzg, ProverParams},
+    publics::{PublicData, public_values},
+    span::Span,
+    transcript::{LayerTranscript, begin},
+    weights::WeightColumns,
+    witness::{LaneColumn, LayerWitness, Mask, column, multiplicities},
+};
+use ff::Field;
+use halo2_proofs::{
+    plonk::{ProvingKey, create_proof},
+    transcript::Transcript,
+};
+use halo2curves::G1Affine;
+use nanozk_plan::Geometry;
+use rand_core::{CryptoRng, RngCore};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Why a layer could not be proven.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The witness, the layer data and the plan do not belong together.
+    #[error("{0} does not match the plan of the layer; run setup again")]
+    Mismatch(&'static str),
+    /// A challenge was 0 (probability below 2^-250).
+    #[error("a challenge was zero; prove again with a new seed")]
+    ZeroChallenge,
+    /// The transcript could not be written.
+    #[error("cannot write the proof: {0}")]
+    Transcript(#[from] std::io::Error),
+    /// Halo2 refused.
+    #[error("Halo2 could not prove the layer: {0}")]
+    Halo2(String),
+}
+
+/// Proving key of a shape.
+pub struct ShapeProver {
+    /// The verifier's part.
+    pub key: ShapeKey,
+    /// Halo2's key.
+    pub pk: ProvingKey<Fr, ProverKzg>,
+}
+
+/// What the prover knows of one layer of a model.
+pub struct LayerProver<'a> {
+    /// Its shape.
+    pub shape: &'a ShapeProver,
+    /// Its public data.
+    pub key: &'a LayerKey,
+    /// Value columns of its pair tables.
+    pub tables: &'a [Vec<i64>],
+    /// Its weights.
+    pub weights: &'a WeightColumns,
+    /// Its index in the model.
+    pub index: u32,
+}
+
+/// One inference of a layer.
+pub struct LayerInput<'a> {
+    /// All lanes with their masks.
+    pub lanes: Vec<LaneColumn>,
+    /// Commitments of the boundary lanes, by lane; other lanes are committed by the prover.
+    pub boundary: &'a [Option<G1>],
+    /// Public data.
+    pub public: PublicData<'a>,
+    /// Hash of the bundle's prefix.
+    pub prefix: Fr,
+}
+
+/// Uniformly random mask rows.
+pub fn random_mask(rng: &mut impl RngCore) -> Mask {
+    std::array::from_fn(|_| Fr::random(&mut *rng))
+}
+
+/// Commits a lane.
+pub fn commit_lane(geometry: &Geometry, lagrange: &[G1Affine], lane: &LaneColumn) -> G1 {
+    msm::small(lagrange, &lane.data) + msm::dense(&lagrange[geometry.mask_rows()], &lane.mask)
+}
+
+/// A dense committed column of data rows and mask.
+struct DenseColumn {
+    values: Vec<Fr>,
+    commitment: G1,
+}
+
+impl DenseColumn {
+    fn new(geometry: &Geometry, lagrange: &[G1Affine], data: &[Fr], rng: &mut impl RngCore) -> Self {
+        let mask = random_mask(rng);
+        let commitment = msm::dense(lagrange, data) + msm::dense(&lagrange[geometry.mask_rows()], &mask);
+        DenseColumn { values: column(geometry, data.iter().copied(), &mask), commitment }
+    }
+}
+
+/// Proves one layer. The result is accepted only if the witness satisfies the plan: verify it before use.
+pub fn prove_layer(
+    bases: &Arc<ProverBases>,
+    layer: &LayerProver,
+    input: LayerInput,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<Vec<u8>, ProveError> {
+    let shape = &layer.shape.key;
+    let plan = &shape.plan;
+    let geometry = plan.geometry;
+    let lagrange = bases.lagrange();
+    let lanes = input.lanes;
+    if lanes.len() != plan.lanes.len() || lanes.iter().any(|l| l.data.len() != geometry.rows()) {
+        return Err(ProveError::Mismatch("the witness"));
+    }
+    let mut transcript = begin(LayerTranscript::init(), &input.prefix, layer.index, layer.key.shape)?;
+
+    let commit =
+        |(lane, known): (&LaneColumn, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, lagrange, lane));
+    let known: Vec<Option<G1>> = (0..lanes.len()).map(|l| input.boundary.get(l).copied().flatten()).collect();
+    let lane_coms: Vec<G1> = lanes.par_iter().zip(known.clone()).map(commit).collect();
+    for (com, known) in lane_coms.iter().zip(&known) {
+        if known.is_none() {
+            transcript.write(com)?;
+        }
+    }
+    let ch = layer::draw_challenges(&mut transcript).ok_or(ProveError::ZeroChallenge)?;
+
+    let publics = public_values(plan, &input.public, &ch).ok_or(ProveError::Mismatch("the public data"))?;
+    let slots = compress::compressed_slots(plan, &lanes, &ch);
+    let all_slots = [slots.as_slice(), publics.as_slice()].concat();
+    let a = linear::operand_values(plan, &ch, &all_slots);
+    let b = compress::functional_values(plan, &lanes, &ch);
+    let (folded, span) = fold_weights(layer, &ch, rng);
+
+    let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, lagrange, data, rng);
+    let v_columns: Vec<DenseColumn> =
+        if shape.columns.fold == 1 { slots.chunks(geometry.rows()).map(&mut dense).collect() } else { Vec::new() };
+    let a_column = (shape.columns.a == 1).then(|| dense(&a));
+    let b_column = (shape.columns.b == 1).then(|| dense(&b));
+    let weights_com = match &folded {
+        Some(_) => {
+            let factors = powers(ch.rho, layer.key.weights.len());
+            Some(msm::lincomb(&layer.key.weights, &factors) + span.offset(&shape.span_basis))
+        }
+        None => None,
+    };
+    let coms = LayerCommitments {
+        lanes: lane_coms,
+        v: v_columns.iter().map(|c| c.commitment).collect(),
+        ab: a_column.iter().chain(&b_column).map(|c| c.commitment).collect(),
+        weights: weights_com,
+    };
+    for com in coms.v.iter().chain(&coms.ab).chain(&coms.weights) {
+        transcript.write(com)?;
+    }
+    if coms.weights.is_some() {
+        span.prove(&shape.span_basis, &mut transcript)?;
+    }
+    let lambda = Lambda::new(transcript.squeeze_challenge()).ok_or(ProveError::ZeroChallenge)?;
+
+    let omega = linear::omega(plan, &ch, &lambda, &publics).ok_or(ProveError::Mismatch("the plan"))?;
+    let factors = layer::fold_factors(plan, &lambda);
+    let fold = (shape.columns.fold == 1).then(|| compress::fold_lanes(plan, &lanes, &factors));
+    let fold_com = fold.as_ref().map(|_| msm::lincomb(&coms.lanes, &factors));
+    let multipliers = compress::multipliers(plan, &ch, &lambda);
+    let multiplier_coms = layer::multiplier_commitments(shape, &ch, &lambda);
+    let committed = layer::committed_columns(shape, &layer.key.tables, &coms, fold_com, multiplier_coms);
+
+    // Column values in the order of `committed`, then the plain columns.
+    let mut values: Vec<Vec<Fr>> =
+        shape.columns.opened.par_iter().map(|l| lanes[*l as usize].to_field(&geometry)).collect();
+    values.extend(v_columns.into_iter().map(|c| c.values));
+    values.extend(a_column.into_iter().chain(b_column).map(|c| c.values));
+    let weight_rows = folded.as_ref().map(|f| f.0.clone()).unwrap_or_default();
+    values.extend(folded.map(|(data, mask)| column(&geometry, data.into_iter(), &mask)));
+    values.extend(fold.clone());
+    values.extend(multipliers.iter().cloned());
+    values.extend(layer.tables.iter().map(|t| table_column(&geometry, t)));
+
+    let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, &weight_rows]);
+    let counts = multiplicities(plan, &lanes, layer.tables);
+    let witness = LayerWitness {
+        accumulators: compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers),
+        multiplicities: counts.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect(),
+        lanes,
+        tables: layer.tables.to_vec(),
+        linear,
+        geometry,
+    };
+
+    let proof_params = ProverParams::new(bases.clone());
+    for (values, commitment) in values.iter().zip(&committed) {
+        proof_params.insert(values, *commitment);
+    }
+    values.extend(plain_columns(shape, &omega));
+    let instances: Vec<&[Fr]> = values.iter().map(Vec::as_slice).collect();
+    let circuit = PlanCircuit::for_proof(plan.clone(), Arc::new(witness));
+    create_proof::<Fr, ProverKzg, _, _>(
+        &proof_params,
+        &layer.shape.pk,
+        &[circuit],
+        committed.len(),
+        &[&instances],
+        &mut transcript,
+        rng,
+    )
+    .map_err(|e| ProveError::Halo2(e.to_string()))?;
+    Ok(transcript.finalize())
+}
+
+/// Per data row: `sum_V omega V + omega_a A + omega_b B + A (W + B)`, and the constant at row 0.
+fn row_sums(rows: usize, omega: &linear::Omega, slots: &[Fr], [a, b, w]: [&[Fr]; 3]) -> Vec<Fr> {
+    let mut out = vec![Fr::ZERO; rows];
+    for (weights, values) in omega.v.chunks(rows).zip(slots.chunks(rows)) {
+        for (sum, (weight, value)) in out.iter_mut().zip(weights.iter().zip(values)) {
+            *sum += *weight * value;
+        }
+    }
+    for (row, a) in a.iter().enumerate() {
+        let b = b.get(row).copied().unwrap_or(Fr::ZERO);
+        let right = b + w.get(row).copied().unwrap_or(Fr::ZERO);
+        out[row] += omega.a[row] * a + omega.b[row] * b + *a * right;
+    }
+    if let Some(first) = out.first_mut() {
+        *first += omega.constant;
+    }
+    out
+}
+
+/// The weight fold, re-randomised, as data rows and mask.
+fn fold_weights(layer: &LayerProver, ch: &Challenges, rng: &mut impl RngCore) -> (Option<(Vec<Fr>, Mask)>, Span) {
+    let span = Span::random(rng);
+    if layer.shape.key.columns.w == 0 {
+        return (None, span);
+    }
+    let (data, mut mask) = layer.weights.fold(&powers(ch.rho, layer.weights.columns.len()));
+    for (m, delta) in mask.iter_mut().zip(&span.delta) {
+        *m += delta;
+    }
+    (Some((data, mask)), span)
+}
+
+/// Values of a pair table over the data rows: rows past the table repeat its first entry, as the index column does.
+pub fn table_column(geometry: &Geometry, table: &[i64]) -> Vec<Fr> {
+    let first = table.first().copied().unwrap_or(0);
+    (0..geometry.rows()).map(|r| crate::field::int(table.get(r).copied().unwrap_or(first))).collect()
+}
+
+/// The plain instance columns: Omega_V by column, Omega_A, Omega_B, the constant.
+pub fn plain_columns(shape: &ShapeKey, omega: &linear::Omega) -> Vec<Vec<Fr>> {
+    let rows = shape.plan.geometry.rows();
+    let mut out: Vec<Vec<Fr>> = omega.v.chunks(rows).map(<[Fr]>::to_vec).collect();
+    if shape.columns.a == 1 {
+        out.push(omega.a.clone());
+    }
+    if shape.columns.b == 1 {
+        out.push(omega.b.clone());
+    }
+    out.push(vec![omega.constant]);
+    out
+}

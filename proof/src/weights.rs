@@ -1,0 +1,88 @@
+//! Hidden weights as committed columns, and their folds.
+
+use crate::{
+    field::{Fr, G1, int},
+    msm,
+    witness::Mask,
+};
+use ff::{Field, PrimeField};
+use halo2curves::G1Affine;
+use nanozk_plan::{Geometry, MASK_ROWS, Plan};
+use rayon::prelude::*;
+
+/// Weight columns of one layer with their masks.
+#[derive(Clone, Debug)]
+pub struct WeightColumns {
+    /// Data rows of each column.
+    pub columns: Vec<Vec<i32>>,
+    /// Mask rows of each column.
+    pub masks: Vec<Mask>,
+}
+
+impl WeightColumns {
+    /// Lays the row-major matrices of a layer out in the columns of its plan. `None` if a matrix has the wrong size.
+    pub fn lay_out(plan: &Plan, matrices: &[Vec<i32>], masks: Vec<Mask>) -> Option<Self> {
+        let count = plan.weight_columns as usize;
+        let mut columns = vec![vec![0; plan.operand_rows() as usize]; count];
+        for tile in &plan.tiles {
+            let (inputs, outputs) = (tile.inputs as usize, tile.outputs as usize);
+            let matrix = matrices.get(tile.weight as usize).filter(|m| m.len() == inputs * outputs)?;
+            let strides = outputs.div_ceil(count);
+            for (i, row) in matrix.chunks(outputs.max(1)).enumerate() {
+                for (j, value) in row.iter().enumerate() {
+                    columns[j % count][tile.row as usize + i * strides + j / count] = *value;
+                }
+            }
+        }
+        (masks.len() == count).then_some(WeightColumns { columns, masks })
+    }
+
+    /// Commitments of the columns.
+    pub fn commit(&self, geometry: &Geometry, lagrange: &[G1Affine]) -> Vec<G1> {
+        let masked = &lagrange[geometry.mask_rows()];
+        let commit = |(column, mask): (&Vec<i32>, &Mask)| {
+            let values: Vec<i64> = column.iter().map(|v| *v as i64).collect();
+            msm::small(lagrange, &values) + msm::dense(masked, mask)
+        };
+        self.columns.par_iter().zip(&self.masks).map(commit).collect()
+    }
+
+    /// `sum_c factors[c] column_c` over the data rows in use, and the same of the masks.
+    pub fn fold(&self, factors: &[Fr]) -> (Vec<Fr>, Mask) {
+        let rows = self.columns.first().map_or(0, Vec::len);
+        let limbs: Vec<[i128; 8]> = factors.iter().map(limbs).collect();
+        let shifts: [Fr; 8] = std::array::from_fn(|i| Fr::from(2).pow_vartime([32 * i as u64]));
+        let fold_row = |row: usize| {
+            let mut sums = [0i128; 8];
+            for (column, limbs) in self.columns.iter().zip(&limbs) {
+                let value = column[row] as i128;
+                if value != 0 {
+                    sums.iter_mut().zip(limbs).for_each(|(s, l)| *s += value * l);
+                }
+            }
+            sums.iter().zip(&shifts).map(|(s, shift)| wide(*s) * shift).sum()
+        };
+        let data = (0..rows).into_par_iter().with_min_len(64).map(fold_row).collect();
+        let mask: [Fr; MASK_ROWS] =
+            std::array::from_fn(|i| self.masks.iter().zip(factors).map(|(m, f)| m[i] * f).sum());
+        (data, mask)
+    }
+}
+
+/// 32-bit limbs of the canonical representative.
+fn limbs(x: &Fr) -> [i128; 8] {
+    let bytes = x.to_repr();
+    let bytes = bytes.as_ref();
+    std::array::from_fn(|i| {
+        let limb: [u8; 4] = std::array::from_fn(|j| bytes[4 * i + j]);
+        u32::from_le_bytes(limb) as i128
+    })
+}
+
+/// A signed integer of up to 127 bits as a field element.
+fn wide(value: i128) -> Fr {
+    let magnitude = value.unsigned_abs();
+    let high = int((magnitude >> 64) as u32 as i64) * Fr::from(1 << 32).square();
+    let x = high + Fr::from(magnitude as u64);
+    if value < 0 { -x } else { x }
+}
