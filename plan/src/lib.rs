@@ -12,9 +12,12 @@
 //! Products with hidden weights and of two activations are one bilinear identity ([`Claim`] = sum of [`Operand`] times
 //! folded weights plus [`Functional`]).
 
+pub mod cost;
 pub mod format;
 pub mod functional;
 pub mod geometry;
+pub mod mock;
+pub mod slots;
 pub mod types;
 
 pub use functional::{Functional, FunctionalEntry, TokenWeight};

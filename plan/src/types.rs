@@ -21,7 +21,7 @@ pub struct Lane {
 }
 
 /// A port of the layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Port {
     /// Input port.
     Input(u32),

@@ -70,6 +70,11 @@ pub fn fractions(plan: &Plan) -> usize {
     plan.lookups.len() + plan.tables as usize + 1
 }
 
+/// Number of fixed columns of the circuit.
+pub fn fixed_columns(plan: &Plan) -> usize {
+    plan.fixed.len() + functional_sources(plan).iter().map(Vec::len).sum::<usize>() + 5
+}
+
 /// Fixed columns of each accumulator's sources: for functional f and lane l, 1 on the rows of its slots.
 pub fn functional_sources(plan: &Plan) -> Vec<Vec<(u32, Vec<u32>)>> {
     plan.functionals

@@ -2,7 +2,6 @@
 
 use crate::{
     challenges::{Challenges, Lambda},
-    circuit::PlanParams,
     columns::Columns,
     field::{Fr, G1, Kzg, powers},
     linear::Bases,
@@ -11,9 +10,10 @@ use crate::{
 };
 use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript};
 use nanozk_plan::{
-    Plan,
+    Plan, Port,
     functional::{Exponents, compression_multipliers},
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Verifying key of a shape.
@@ -32,7 +32,7 @@ pub struct ShapeKey {
 }
 
 /// Public data of a layer in a model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerKey {
     /// Name for tables.
     pub name: String,
@@ -45,8 +45,10 @@ pub struct LayerKey {
     /// Parameters.
     pub params: Vec<i64>,
     /// Commitments of the pair tables' value columns.
+    #[serde(with = "crate::wire::points")]
     pub tables: Vec<G1>,
     /// Commitments of the weight columns.
+    #[serde(with = "crate::wire::points")]
     pub weights: Vec<G1>,
 }
 
@@ -113,9 +115,31 @@ pub fn draw_challenges(transcript: &mut LayerTranscript) -> Option<Challenges> {
     Challenges::new(theta, rho, eta)
 }
 
-impl ShapeKey {
-    /// Parameters that rebuild the constraint system.
-    pub fn params(&self) -> PlanParams {
-        PlanParams(self.plan.clone())
+impl LayerKey {
+    /// The boundary tensor at a port.
+    pub fn tensor(&self, port: Port) -> Option<u32> {
+        match port {
+            Port::Input(p) => self.inputs.get(p as usize).copied(),
+            Port::Output(p) => self.outputs.get(p as usize).copied(),
+        }
+    }
+
+    /// Commitments of boundary lanes by lane, from the commitments of the tensors. `None` if one is missing.
+    pub fn boundary_lanes<'a>(
+        &self,
+        plan: &Plan,
+        tensors: impl Fn(u32) -> Option<&'a [G1]>,
+    ) -> Option<Vec<Option<G1>>> {
+        let mut out = vec![None; plan.lanes.len()];
+        for boundary in plan.boundaries.iter().filter(|b| !b.lanes.is_empty()) {
+            let commitments = tensors(self.tensor(boundary.port)?)?;
+            if commitments.len() != boundary.lanes.len() {
+                return None;
+            }
+            for (lane, commitment) in boundary.lanes.iter().zip(commitments) {
+                *out.get_mut(*lane as usize)? = Some(*commitment);
+            }
+        }
+        Some(out)
     }
 }

@@ -3,12 +3,15 @@
 //! One generic circuit ([`circuit`]) interprets a [`nanozk_plan::Plan`]. [`layer`] holds what both sides share,
 //! [`prover`] and [`verifier`] the two sides, [`linear`] the equations between compressed slots.
 
+pub mod budget;
+pub mod bundle;
 pub mod challenges;
 pub mod circuit;
 pub mod columns;
 mod compress;
 pub mod field;
 pub mod keygen;
+pub mod keys;
 pub mod layer;
 pub mod linear;
 pub mod msm;
@@ -19,5 +22,7 @@ pub mod span;
 pub mod srs;
 pub mod transcript;
 pub mod verifier;
+pub mod verify;
 pub mod weights;
+pub mod wire;
 pub mod witness;

@@ -16,7 +16,7 @@ use halo2_proofs::transcript::{Hashable, Sampleable, Transcript};
 use rand_core::OsRng;
 
 use crate::field::{Bls12, Fr, G1, G1Affine};
-use crate::msm;
+use crate::msm::{self, FixedBases};
 use crate::srs::{Srs, SrsError};
 
 type Stock = KZGCommitmentScheme<Bls12>;
@@ -28,8 +28,8 @@ const FULL_SIZE_SHARE: usize = 2;
 #[derive(Debug)]
 pub struct ProverBases {
     k: u32,
-    monomial: Arc<[G1Affine]>,
-    lagrange: Arc<[G1Affine]>,
+    monomial: FixedBases,
+    lagrange: FixedBases,
     stock: ParamsKZG<Bls12>,
 }
 
@@ -40,7 +40,8 @@ impl ProverBases {
     /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS.
     pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
         let stock = srs.halo2_params(k)?;
-        Ok(ProverBases { k, monomial: srs.monomial()[..1 << k].into(), lagrange: srs.lagrange(k)?, stock })
+        let monomial = FixedBases::new(srs.monomial()[..1 << k].into());
+        Ok(ProverBases { k, monomial, lagrange: FixedBases::new(srs.lagrange(k)?), stock })
     }
 
     /// `k`: the bases commit to columns of `2^k` rows.
@@ -50,12 +51,12 @@ impl ProverBases {
 
     /// Lagrange bases, one per row.
     pub fn lagrange(&self) -> &[G1Affine] {
-        &self.lagrange
+        self.lagrange.points()
     }
 
     /// Commitment to a column of field elements given by its leading rows; the other rows are zero.
     pub fn commit(&self, column: &[Fr]) -> G1 {
-        assert!(column.len() <= self.lagrange.len());
+        assert!(column.len() <= self.lagrange().len());
         let mut small = vec![0i64; column.len()];
         let full_size: Vec<usize> = small
             .iter_mut()
@@ -70,17 +71,17 @@ impl ProverBases {
             })
             .collect();
         if full_size.len() * FULL_SIZE_SHARE > column.len() {
-            return msm::dense(&self.lagrange, column);
+            return self.lagrange.dense(column);
         }
-        let bases: Vec<G1Affine> = full_size.iter().map(|row| self.lagrange[*row]).collect();
+        let bases: Vec<G1Affine> = full_size.iter().map(|row| self.lagrange()[*row]).collect();
         let scalars: Vec<Fr> = full_size.iter().map(|row| column[*row]).collect();
-        msm::small(&self.lagrange, &small) + msm::dense(&bases, &scalars)
+        self.lagrange.small(&small) + msm::dense(&bases, &scalars)
     }
 
     /// Commitment to a column of signed integers given by its leading rows; the other rows are zero.
     pub fn commit_small(&self, column: &[i64]) -> G1 {
-        assert!(column.len() <= self.lagrange.len());
-        msm::small(&self.lagrange, column)
+        assert!(column.len() <= self.lagrange().len());
+        self.lagrange.small(column)
     }
 }
 
@@ -138,8 +139,8 @@ impl Params for ProverParams {
         }
         let mut stock = self.bases.stock.clone();
         stock.downsize(new_k);
-        let lagrange = msm::to_affine(stock.g_lagrange()).into();
-        let monomial = self.bases.monomial[..1 << new_k].into();
+        let lagrange = FixedBases::new(msm::to_affine(stock.g_lagrange()).into());
+        let monomial = FixedBases::new(self.bases.monomial.points()[..1 << new_k].into());
         *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock }));
     }
 }
@@ -176,8 +177,8 @@ impl PolynomialCommitmentScheme<Fr> for ProverKzg {
     }
 
     fn commit(params: &ProverParams, polynomial: &Polynomial<Fr, Coeff>) -> G1 {
-        assert!(polynomial.len() <= params.bases.monomial.len());
-        msm::dense(&params.bases.monomial, polynomial)
+        assert!(polynomial.len() <= params.bases.monomial.points().len());
+        params.bases.monomial.dense(polynomial)
     }
 
     fn commit_lagrange(params: &ProverParams, column: &Polynomial<Fr, LagrangeCoeff>) -> G1 {

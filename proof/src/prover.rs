@@ -10,7 +10,7 @@ use crate::{
     pcs::{ProverBases, ProverKzg, ProverParams},
     publics::{PublicData, public_values},
     span::Span,
-    transcript::{LayerTranscript, begin},
+    transcript::LayerTranscript,
     weights::WeightColumns,
     witness::{LaneColumn, LayerWitness, Mask, column, multiplicities},
 };
@@ -115,7 +115,8 @@ pub fn prove_layer(
     if lanes.len() != plan.lanes.len() || lanes.iter().any(|l| l.data.len() != geometry.rows()) {
         return Err(ProveError::Mismatch("the witness"));
     }
-    let mut transcript = begin(LayerTranscript::init(), &input.prefix, layer.index, layer.key.shape)?;
+    let mut transcript =
+        LayerTranscript::init().begin(&input.prefix, layer.index, layer.key.shape, &shape.vk.transcript_repr())?;
 
     let commit =
         |(lane, known): (&LaneColumn, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, lagrange, lane));
@@ -198,6 +199,7 @@ pub fn prove_layer(
     values.extend(plain_columns(shape, &omega));
     let instances: Vec<&[Fr]> = values.iter().map(Vec::as_slice).collect();
     let circuit = PlanCircuit::for_proof(plan.clone(), Arc::new(witness));
+    transcript.bind();
     create_proof::<Fr, ProverKzg, _, _>(
         &proof_params,
         &layer.shape.pk,

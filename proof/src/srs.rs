@@ -15,8 +15,8 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve, Group, GroupEncoding};
 use halo2_proofs::poly::kzg::params::{ParamsKZG, ParamsVerifierKZG};
 use halo2_proofs::utils::SerdeFormat;
-use halo2curves::fft::best_fft;
 use halo2curves::G2Affine;
+use halo2curves::fft::best_fft;
 use rand_core::RngCore;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,15 @@ use crate::msm::to_affine;
 /// Largest supported `k`: beyond it the bases no longer fit the memory of common machines.
 pub const MAX_K: u32 = 26;
 
-/// Ceremonies known by the [`SrsVerifierPart::id`] of their outcome. Empty: no value has been confirmed against a
-/// published transcript yet, so every SRS is reported by its identifier alone.
-const CEREMONIES: &[([u8; 32], &str)] = &[];
+/// Name and compressed `[s]_2` of public ceremonies. The Midnight ceremony updates Filecoin's; its point was taken from
+/// the file `bls_midnight_2p14` whose SHA-256, `fc253016...38e2b244`, the ceremony's catalogue lists.
+const CEREMONIES: &[(&str, &str)] = &[(
+    "Midnight",
+    concat!(
+        "a4bbe1a24fcc4f988c6ef268d0c1160eac0a0c4f53d80bd74f3d2e4667be27408625a83825354e27c70859883102eb43",
+        "07acb569b3187c0fd1993980aa52a6e9e2080b9697fab96abd5c5f1c3b988256f2d99366f1bbccf13cf0e20702fee18c",
+    ),
+)];
 
 /// Why an SRS could not be read, imported or used.
 #[derive(Debug, thiserror::Error)]
@@ -244,7 +250,13 @@ impl TryFrom<Vec<u8>> for SrsVerifierPart {
 
 /// Name of the public ceremony that produced the SRS with this [`SrsVerifierPart::id`], if it is a known one.
 pub fn known_ceremony(id: [u8; 32]) -> Option<&'static str> {
-    CEREMONIES.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
+    CEREMONIES.iter().find(|(_, s_g2)| ceremony_id(s_g2) == Some(id)).map(|(name, _)| *name)
+}
+
+fn ceremony_id(s_g2: &str) -> Option<[u8; 32]> {
+    let digits = s_g2.as_bytes().chunks_exact(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Option<Vec<u8>> = digits.collect();
+    SrsVerifierPart::try_from(bytes?).ok().map(|part| part.id())
 }
 
 fn check_k(k: u32, limit: u32) -> Result<(), SrsError> {

@@ -1,12 +1,10 @@
 //! Fiat-Shamir: the prefix that binds a bundle, and the transcript of one layer.
 
 use crate::field::{Fr, G1};
+use blake2b_simd::State;
 use ff::FromUniformBytes;
-use group::GroupEncoding;
-use halo2_proofs::transcript::{CircuitTranscript, Transcript};
-
-/// Transcript of a layer proof.
-pub type LayerTranscript = CircuitTranscript<blake2b_simd::State>;
+use halo2_proofs::transcript::{CircuitTranscript, Hashable, Sampleable, Transcript};
+use std::io;
 
 /// A hash whose preimage is a sequence of labelled, length-prefixed parts.
 #[derive(Clone)]
@@ -36,8 +34,7 @@ impl Absorber {
 
     /// Absorbs points in compressed form under a label.
     pub fn points(&mut self, label: &str, points: &[G1]) {
-        let bytes: Vec<u8> = points.iter().flat_map(|p| p.to_bytes().as_ref().to_vec()).collect();
-        self.bytes(label, &bytes);
+        self.bytes(label, &crate::wire::encode(points));
     }
 
     /// The first 32 bytes of the digest.
@@ -53,10 +50,65 @@ impl Absorber {
     }
 }
 
-/// Starts the transcript of layer `index`: bound to the bundle by `prefix`.
-pub fn begin(mut transcript: LayerTranscript, prefix: &Fr, index: u32, shape: u32) -> std::io::Result<LayerTranscript> {
-    transcript.common(prefix)?;
-    transcript.common(&Fr::from(index as u64))?;
-    transcript.common(&Fr::from(shape as u64))?;
-    Ok(transcript)
+/// Transcript of a layer proof.
+///
+/// Once [`LayerTranscript::bind`] is called, common inputs are no longer absorbed: what Halo2 absorbs as common input
+/// (the key's digest, the committed and the plain instance columns) is by then a function of what was absorbed before,
+/// and hashing it again would cost more than the rest of verification.
+#[derive(Clone, Debug)]
+pub struct LayerTranscript {
+    inner: CircuitTranscript<State>,
+    bound: bool,
+}
+
+impl LayerTranscript {
+    /// Starts the transcript of layer `index`, bound to the bundle by `prefix` and to the circuit by the digest of its
+    /// verifying key.
+    pub fn begin(mut self, prefix: &Fr, index: u32, shape: u32, vk_digest: &Fr) -> io::Result<Self> {
+        for value in [prefix, &Fr::from(index as u64), &Fr::from(shape as u64), vk_digest] {
+            self.common(value)?;
+        }
+        Ok(self)
+    }
+
+    /// Stops absorbing common inputs.
+    pub fn bind(&mut self) {
+        self.bound = true;
+    }
+}
+
+impl Transcript for LayerTranscript {
+    type Hash = State;
+
+    fn init() -> Self {
+        LayerTranscript { inner: CircuitTranscript::init(), bound: false }
+    }
+
+    fn init_from_bytes(bytes: &[u8]) -> Self {
+        LayerTranscript { inner: CircuitTranscript::init_from_bytes(bytes), bound: false }
+    }
+
+    fn squeeze_challenge<T: Sampleable<State>>(&mut self) -> T {
+        self.inner.squeeze_challenge()
+    }
+
+    fn common<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
+        if self.bound { Ok(()) } else { self.inner.common(input) }
+    }
+
+    fn read<T: Hashable<State>>(&mut self) -> io::Result<T> {
+        self.inner.read()
+    }
+
+    fn write<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
+        self.inner.write(input)
+    }
+
+    fn finalize(self) -> Vec<u8> {
+        self.inner.finalize()
+    }
+
+    fn assert_empty(&mut self) -> io::Result<()> {
+        self.inner.assert_empty()
+    }
 }

@@ -2,15 +2,20 @@
 
 use crate::{
     challenges::Lambda,
-    field::{Bls12, Fr, G1, Kzg, powers},
+    field::{Bls12, Fr, G1, Kzg, batch_invert, powers},
     layer::{self, LayerCommitments, LayerKey, ShapeKey},
     linear, msm,
     prover::plain_columns,
     publics::{PublicData, public_values},
     span,
-    transcript::{LayerTranscript, begin},
+    transcript::LayerTranscript,
 };
-use halo2_proofs::{plonk::prepare, poly::kzg::msm::DualMSM, transcript::Transcript};
+use ff::{Field, PrimeField};
+use halo2_proofs::{
+    plonk::{parse_trace, verify_algebraic_constraints},
+    poly::kzg::msm::DualMSM,
+    transcript::Transcript,
+};
 
 /// Why a layer proof was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +59,9 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>,
     let zero = || LayerError::Malformed("a challenge is zero".into());
     let shape = claim.shape;
     let plan = &shape.plan;
-    let transcript = LayerTranscript::init_from_bytes(proof);
-    let mut transcript = begin(transcript, &claim.prefix, claim.index, claim.key.shape).map_err(malformed)?;
+    let mut transcript = LayerTranscript::init_from_bytes(proof)
+        .begin(&claim.prefix, claim.index, claim.key.shape, &shape.vk.transcript_repr())
+        .map_err(malformed)?;
 
     let mut lanes = Vec::with_capacity(plan.lanes.len());
     for (lane, spec) in plan.lanes.iter().enumerate() {
@@ -91,9 +97,45 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>,
     let multipliers = layer::multiplier_commitments(shape, &ch, &lambda);
     let committed = layer::committed_columns(shape, &claim.key.tables, &coms, fold, multipliers);
     let plain = plain_columns(shape, &omega);
-    let plain: Vec<&[Fr]> = plain.iter().map(Vec::as_slice).collect();
-    let guard = prepare::<Fr, Kzg, _>(&shape.vk, &[&committed], &[&plain], &mut transcript)
-        .map_err(|e| LayerError::Rejected(format!("{e:?}")))?;
+    transcript.bind();
+    let rejected = |e: halo2_proofs::plonk::Error| LayerError::Rejected(format!("{e:?}"));
+    let empty = vec![&[] as &[Fr]; plain.len()];
+    let trace = parse_trace::<Fr, Kzg, _>(&shape.vk, &[&committed], &[&empty], &mut transcript).map_err(rejected)?;
+    let evaluations = plain_evaluations(shape, &plain, transcript.clone()).map_err(malformed)?.ok_or_else(zero)?;
+    let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
+    let guard =
+        verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[&committed], &[&evaluations], &mut transcript)
+            .map_err(rejected)?;
     transcript.assert_empty().map_err(|_| LayerError::TrailingBytes)?;
     Ok(guard)
+}
+
+/// For each plain column the one-row column that has the same value at Halo2's evaluation point x, which `transcript`
+/// (a copy) is about to draw after the quotient commitments. Halo2 would evaluate a column of many rows at the cost of
+/// two exponentiations per row. `None` when x is a row.
+fn plain_evaluations(
+    shape: &ShapeKey,
+    plain: &[Vec<Fr>],
+    mut transcript: LayerTranscript,
+) -> std::io::Result<Option<Vec<Fr>>> {
+    for _ in 1..shape.vk.cs().degree() {
+        transcript.read::<G1>()?;
+    }
+    let x: Fr = transcript.squeeze_challenge();
+    let rows = plain.iter().map(Vec::len).max().unwrap_or(0);
+    Ok(lagrange_ratios(shape.plan.geometry.k, x, rows)
+        .map(|ratios| plain.iter().map(|c| c.iter().zip(&ratios).map(|(v, l)| *v * l).sum()).collect()))
+}
+
+/// `l_i(x) / l_0(x) = omega^i (x - 1) / (x - omega^i)` for the first `rows` rows. `None` when x is a row.
+fn lagrange_ratios(k: u32, x: Fr, rows: usize) -> Option<Vec<Fr>> {
+    let omega = Fr::ROOT_OF_UNITY.pow_vartime([1u64 << (Fr::S - k)]);
+    let roots = powers(omega, rows);
+    let mut ratios: Vec<Fr> = roots.iter().map(|w| x - w).collect();
+    if ratios.iter().any(Fr::is_zero_vartime) {
+        return None;
+    }
+    batch_invert(&mut ratios);
+    ratios.iter_mut().zip(&roots).for_each(|(r, w)| *r *= *w * (x - Fr::ONE));
+    Some(ratios)
 }

@@ -156,8 +156,7 @@ fn prove(f: &Fixture, lanes: Vec<LaneColumn>, weights: &WeightColumns) -> (Vec<u
 
 fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
     let public = PublicData { params, inputs: &[], outputs: &[None] };
-    let claim =
-        LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary, public, prefix: Fr::from(prefix) };
+    let claim = LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary, public, prefix: Fr::from(prefix) };
     prepare_layer(&claim, proof).is_ok_and(|g| g.verify(&f.srs.verifier_params()).is_ok())
 }
 

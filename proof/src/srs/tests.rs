@@ -165,3 +165,10 @@ fn verifier_part_round_trips_and_identifies_the_srs() {
         assert!(SrsVerifierPart::try_from(bad).is_err());
     }
 }
+
+#[test]
+fn known_ceremonies_are_valid_points_and_found() {
+    for (name, s_g2) in CEREMONIES {
+        assert_eq!(known_ceremony(ceremony_id(s_g2).unwrap()), Some(*name));
+    }
+}

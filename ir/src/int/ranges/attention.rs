@@ -96,7 +96,7 @@ pub(super) fn attend(x: &Range, heads: usize, table: &[i64], shift: u32, over_bi
 }
 
 /// Largest difference between two raw scores of one token and head.
-pub(super) fn spread(x: &Range, heads: usize) -> f64 {
+pub fn spread(x: &Range, heads: usize) -> f64 {
     let per_head = x.lo.len() / heads.max(1);
     let gap = |s: usize| {
         let lo = x.lo[s..s + per_head].iter().min().copied().unwrap_or(0);

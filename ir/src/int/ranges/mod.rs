@@ -10,6 +10,7 @@ mod linear;
 mod patterns;
 mod pointwise;
 
+pub use attention::spread;
 pub use form::{Form, spectral_norm};
 
 use super::{Graph, Layer, Model, Op, ValueId, interp};

@@ -1,0 +1,117 @@
+//! Predicted cost of a plan, before anything is generated.
+
+use crate::{LaneId, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What a layout minimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// Proof bytes times seconds.
+    #[default]
+    Balanced,
+    /// Proof bytes.
+    ProofSize,
+    /// Seconds to prove.
+    ProveTime,
+    /// Peak memory.
+    Memory,
+}
+
+/// Seconds per row of a dense committed column (large scalars).
+const DENSE_ROW_SECONDS: f64 = 6e-6;
+/// Seconds per row of a lane (small scalars).
+const LANE_ROW_SECONDS: f64 = 1.2e-6;
+/// Proof bytes of a column that is committed in the proof and opened once.
+const OPENED_BYTES: u64 = 80;
+/// Proof bytes of a lane that is only seen through folds.
+const FOLDED_BYTES: u64 = 48;
+/// Proof bytes of an evaluation of a fixed column.
+const FIXED_BYTES: u64 = 32;
+/// Proof bytes that do not depend on the plan: quotient, openings, folded weights.
+const BASE_BYTES: u64 = 1200;
+/// Bytes of memory per row of any column: values, coefficients and the extended coset.
+const ROW_BYTES: f64 = 32.0 * 6.0;
+/// Memory that does not depend on the plan, in MB.
+const BASE_MB: f64 = 20.0;
+
+/// Predicted sizes and times of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Rows are `2^k`.
+    pub k: u32,
+    /// Data rows that hold a cell or a product row: the fullest column.
+    pub rows: u64,
+    /// Lookup arguments (each over all data rows).
+    pub lookups: u32,
+    /// Committed columns of small integers.
+    pub lanes: u32,
+    /// Lanes that gates, lookups or functionals open.
+    pub opened_lanes: u32,
+    /// Columns of field elements: lookup helpers, multiplicities, A, V, accumulators, the running sum.
+    pub dense_columns: u32,
+    /// Fixed columns.
+    pub fixed_columns: u32,
+    /// Weight columns C.
+    pub weight_columns: u32,
+    /// Linear equations over compressed slots.
+    pub equations: u32,
+    /// Bytes of the proof.
+    pub proof_bytes: u64,
+    /// Seconds to prove on two cores.
+    pub prove_seconds: f64,
+    /// Peak memory of proving, in MB.
+    pub memory_mb: f64,
+}
+
+impl Cost {
+    /// The number to minimise.
+    pub fn score(&self, objective: Objective) -> f64 {
+        match objective {
+            Objective::Balanced => self.prove_seconds * self.proof_bytes as f64,
+            Objective::ProofSize => self.proof_bytes as f64 + self.prove_seconds,
+            Objective::ProveTime => self.prove_seconds,
+            Objective::Memory => self.memory_mb,
+        }
+    }
+}
+
+/// Predicts the cost of a plan.
+pub fn cost(plan: &Plan) -> Cost {
+    let lookups = plan.lookups.len() as u32;
+    let tables = plan.tables + 1;
+    let helpers = (lookups + tables).div_ceil(2);
+    let accumulators = 1 + plan.functionals.len() as u32;
+    let dense_columns = helpers + tables + 1 + plan.v_columns() + accumulators + 1;
+    let lanes = plan.lanes.len() as u32;
+    let opened_lanes = opened_lanes(plan).len() as u32;
+    let fixed_columns = plan.fixed.len() as u32;
+    let size = (1u64 << plan.geometry.k) as f64;
+    let proof_bytes = OPENED_BYTES * (opened_lanes + dense_columns) as u64
+        + FOLDED_BYTES * (lanes - opened_lanes) as u64
+        + FIXED_BYTES * fixed_columns as u64
+        + BASE_BYTES;
+    Cost {
+        k: plan.geometry.k,
+        rows: plan.operand_rows().max(plan.geometry.rows() as u32) as u64,
+        lookups,
+        lanes,
+        opened_lanes,
+        dense_columns,
+        fixed_columns,
+        weight_columns: plan.weight_columns,
+        equations: plan.equations(),
+        proof_bytes,
+        prove_seconds: size * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS),
+        memory_mb: size * ROW_BYTES * (dense_columns + lanes + fixed_columns) as f64 / 1e6 + BASE_MB,
+    }
+}
+
+/// Lanes that are opened: read by a gate, a lookup or a functional.
+pub fn opened_lanes(plan: &Plan) -> BTreeSet<LaneId> {
+    let gates = plan.gates.iter().flat_map(|g| [&g.a, &g.b, &g.c]).flat_map(|form| form.terms.iter().map(|t| t.0));
+    let lookups = plan.lookups.iter().flat_map(|l| std::iter::once(l.a).chain(l.b));
+    let entries = plan.functionals.iter().flat_map(|f| f.entries.iter().map(|e| e.slot / plan.geometry.groups));
+    gates.chain(lookups).chain(entries).collect()
+}

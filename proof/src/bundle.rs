@@ -1,0 +1,136 @@
+//! A proof bundle: what a provider hands over with an answer.
+
+use crate::{
+    field::{Fr, G1},
+    keys::VerifierKey,
+    transcript::Absorber,
+    wire,
+};
+use nanozk_plan::format::{self, FormatError, Kind};
+use serde::{Deserialize, Serialize};
+
+/// Values of a public tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicTensor {
+    /// Index of the tensor in the model.
+    pub tensor: u32,
+    /// Row-major `[tokens, features]`.
+    pub values: Vec<i64>,
+}
+
+/// Commitments of a hidden tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommittedTensor {
+    /// Index of the tensor in the model.
+    pub tensor: u32,
+    /// One per lane.
+    #[serde(with = "wire::points")]
+    pub lanes: Vec<G1>,
+}
+
+/// The proof of one layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerProof {
+    /// Index of the layer in the model.
+    pub index: u32,
+    /// The proof.
+    pub bytes: Vec<u8>,
+}
+
+/// One inference with its proof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Id of the model.
+    pub model_id: [u8; 32],
+    /// Chosen by the verifier against replay; empty without.
+    pub nonce: Vec<u8>,
+    /// True number of tokens: what lies beyond is padding and not part of the statement.
+    pub length: u32,
+    /// Public tensors in ascending order.
+    pub public: Vec<PublicTensor>,
+    /// Hidden tensors in ascending order; all of the model, whatever layers are proven.
+    pub committed: Vec<CommittedTensor>,
+    /// Layer proofs in ascending order.
+    pub layers: Vec<LayerProof>,
+}
+
+impl Bundle {
+    /// The file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        format::encode(Kind::Proof, self)
+    }
+
+    /// Reads a file; what it claims is checked by [`crate::verify::verify`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        format::decode(Kind::Proof, bytes)
+    }
+
+    /// Bytes of the proof itself: layer proofs and tensor commitments, without public values.
+    pub fn proof_bytes(&self) -> usize {
+        let layers: usize = self.layers.iter().map(|l| l.bytes.len()).sum();
+        layers + self.committed.iter().map(|t| t.lanes.len() * wire::POINT_BYTES).sum::<usize>()
+    }
+
+    /// Hash of everything that all layer proofs are bound to.
+    pub fn prefix(&self) -> Fr {
+        let mut absorber = Absorber::new("nanozk bundle");
+        absorber.bytes("version", &format::VERSION.to_le_bytes());
+        absorber.bytes("model id", &self.model_id);
+        absorber.bytes("nonce", &self.nonce);
+        absorber.bytes("length", &self.length.to_le_bytes());
+        for tensor in &self.public {
+            absorber.bytes("public tensor", &tensor.tensor.to_le_bytes());
+            absorber.ints("values", &tensor.values);
+        }
+        for tensor in &self.committed {
+            absorber.bytes("committed tensor", &tensor.tensor.to_le_bytes());
+            absorber.points("lanes", &tensor.lanes);
+        }
+        absorber.scalar()
+    }
+
+    /// Values of a public tensor.
+    pub fn public(&self, tensor: u32) -> Option<&[i64]> {
+        self.public.iter().find(|t| t.tensor == tensor).map(|t| t.values.as_slice())
+    }
+
+    /// Commitments of a hidden tensor.
+    pub fn commitments(&self, tensor: u32) -> Option<&[G1]> {
+        self.committed.iter().find(|t| t.tensor == tensor).map(|t| t.lanes.as_slice())
+    }
+
+    /// Whether tensors and layers are exactly those of the model, in order, with values in range and padding 0.
+    pub fn fits(&self, key: &VerifierKey) -> Result<(), String> {
+        if self.length == 0 || self.length > key.tokens {
+            return Err(format!("length {} is outside 1..={}", self.length, key.tokens));
+        }
+        let ids = |public: bool| {
+            let ids = 0..key.tensors.len() as u32;
+            ids.filter(move |i| key.tensors[*i as usize].visibility.public() == public)
+        };
+        if !ids(true).eq(self.public.iter().map(|t| t.tensor))
+            || !ids(false).eq(self.committed.iter().map(|t| t.tensor))
+        {
+            return Err("the tensors are not those of the model".into());
+        }
+        for tensor in &self.public {
+            let spec = &key.tensors[tensor.tensor as usize];
+            if tensor.values.len() != key.tokens as usize * spec.features as usize {
+                return Err(format!("public tensor {} has the wrong size", spec.name));
+            }
+            if let Some(v) = tensor.values.iter().find(|v| **v < spec.lo || **v > spec.hi) {
+                return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
+            }
+            let padding = &tensor.values[self.length as usize * spec.features as usize..];
+            if key.inputs.contains(&tensor.tensor) && padding.iter().any(|v| *v != 0) {
+                return Err(format!("public tensor {} is not 0 beyond its length", spec.name));
+            }
+        }
+        if !self.layers.is_sorted_by(|a, b| a.index < b.index)
+            || self.layers.iter().any(|l| l.index as usize >= key.layers.len())
+        {
+            return Err("the layers are not in order, repeated, or not of the model".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! The verifier file: everything a verifier needs, and the model id over all of it.
+
+use crate::{
+    circuit::{PlanCircuit, PlanParams},
+    columns::Columns,
+    field::{Fr, G1, Kzg},
+    layer::{LayerKey, ShapeKey, multiplier_classes},
+    span::SPAN_ROWS,
+    srs::SrsVerifierPart,
+    transcript::Absorber,
+    wire,
+};
+use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
+use nanozk_plan::{
+    Plan,
+    format::{self, FormatError, Kind},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Largest k a key may have.
+pub const MAX_K: u32 = 24;
+
+/// Who sees a boundary tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Visibility {
+    /// Model input that the verifier knows.
+    PublicInput,
+    /// Model input that stays with the prover.
+    PrivateInput,
+    /// Passed between layers.
+    Internal,
+    /// Model output that the verifier knows.
+    PublicOutput,
+    /// Model output that stays with the prover.
+    PrivateOutput,
+}
+
+impl Visibility {
+    /// Whether the bundle carries the values (else: commitments).
+    pub fn public(self) -> bool {
+        matches!(self, Visibility::PublicInput | Visibility::PublicOutput)
+    }
+}
+
+/// A boundary tensor, `[tokens, features]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TensorKey {
+    /// Name for verdicts.
+    pub name: String,
+    /// Features per token.
+    pub features: u32,
+    /// Real value = integer / scale.
+    pub scale: f64,
+    /// Least integer value.
+    pub lo: i64,
+    /// Greatest integer value.
+    pub hi: i64,
+    /// Who sees it.
+    pub visibility: Visibility,
+}
+
+/// What a verifier needs.
+#[derive(Clone, Debug)]
+pub struct VerifierKey {
+    /// Tokens of every activation.
+    pub tokens: u32,
+    /// Boundary tensors.
+    pub tensors: Vec<TensorKey>,
+    /// Model inputs in order.
+    pub inputs: Vec<u32>,
+    /// Model outputs in order.
+    pub outputs: Vec<u32>,
+    /// Layer shapes.
+    pub shapes: Vec<ShapeKey>,
+    /// Layers in evaluation order.
+    pub layers: Vec<LayerKey>,
+    /// SRS elements that verification relies on.
+    pub srs: SrsVerifierPart,
+    id: [u8; 32],
+}
+
+#[derive(Serialize, Deserialize)]
+struct ShapeWire {
+    plan: Plan,
+    vk: Vec<u8>,
+    #[serde(with = "wire::point_lists")]
+    patterns: Vec<Vec<G1>>,
+    #[serde(with = "wire::points")]
+    span_basis: Vec<G1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyWire {
+    tokens: u32,
+    tensors: Vec<TensorKey>,
+    inputs: Vec<u32>,
+    outputs: Vec<u32>,
+    shapes: Vec<ShapeWire>,
+    layers: Vec<LayerKey>,
+    srs: SrsVerifierPart,
+}
+
+impl VerifierKey {
+    /// Assembles a key and computes its model id.
+    pub fn new(
+        tokens: u32,
+        tensors: Vec<TensorKey>,
+        [inputs, outputs]: [Vec<u32>; 2],
+        shapes: Vec<ShapeKey>,
+        layers: Vec<LayerKey>,
+        srs: SrsVerifierPart,
+    ) -> Result<Self, FormatError> {
+        let mut key = VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, id: [0; 32] };
+        key.id = model_id(&key.to_bytes()?);
+        Ok(key)
+    }
+
+    /// The model id: a hash over this whole file, so over every plan, key, table, weight commitment, tensor and the
+    /// SRS elements that verification relies on.
+    pub fn model_id(&self) -> [u8; 32] {
+        self.id
+    }
+
+    /// The file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        let shapes = self.shapes.iter().map(|s| ShapeWire {
+            plan: (*s.plan).clone(),
+            vk: s.vk.to_bytes(SerdeFormat::Processed),
+            patterns: s.patterns.clone(),
+            span_basis: s.span_basis.clone(),
+        });
+        let wire = KeyWire {
+            tokens: self.tokens,
+            tensors: self.tensors.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            shapes: shapes.collect(),
+            layers: self.layers.clone(),
+            srs: self.srs,
+        };
+        format::encode(Kind::Verifier, &wire)
+    }
+
+    /// Reads and checks a file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        let malformed = |what: String| FormatError::Malformed { expected: Kind::Verifier, what };
+        let wire: KeyWire = format::decode(Kind::Verifier, bytes)?;
+        let shapes = wire.shapes.into_iter().map(read_shape).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let key = VerifierKey {
+            tokens: wire.tokens,
+            tensors: wire.tensors,
+            inputs: wire.inputs,
+            outputs: wire.outputs,
+            shapes,
+            layers: wire.layers,
+            srs: wire.srs,
+            id: model_id(bytes),
+        };
+        key.check().map_err(malformed)?;
+        Ok(key)
+    }
+
+    /// Everything that later indexing relies on.
+    fn check(&self) -> Result<(), String> {
+        let tensor = |id: &u32| (*id as usize) < self.tensors.len();
+        if !self.inputs.iter().chain(&self.outputs).all(tensor) {
+            return Err("a model input or output names no tensor".into());
+        }
+        if self.tensors.iter().any(|t| !t.scale.is_finite() || t.scale <= 0.0 || t.lo > t.hi) {
+            return Err("a tensor has an invalid scale or range".into());
+        }
+        for layer in &self.layers {
+            let shape = self.shapes.get(layer.shape as usize).ok_or(format!("layer {} has no shape", layer.name))?;
+            let plan = &shape.plan;
+            let fits = plan.geometry.tokens == self.tokens
+                && layer.inputs.iter().chain(&layer.outputs).all(tensor)
+                && layer.tables.len() == plan.tables as usize
+                && layer.weights.len() == plan.weight_columns as usize
+                && layer.params.len() == plan.params as usize
+                && self.boundaries_fit(layer, plan);
+            if !fits {
+                return Err(format!("layer {} does not fit its shape", layer.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every boundary of the plan names a port whose tensor has its width and visibility.
+    fn boundaries_fit(&self, layer: &LayerKey, plan: &Plan) -> bool {
+        plan.boundaries.len() == layer.inputs.len() + layer.outputs.len()
+            && plan.boundaries.iter().all(|b| {
+                let Some(id) = layer.tensor(b.port) else { return false };
+                let tensor = &self.tensors[id as usize];
+                let lanes = if tensor.visibility.public() { 0 } else { b.features.div_ceil(plan.geometry.groups) };
+                tensor.features == b.features && b.lanes.len() == lanes as usize
+            })
+    }
+}
+
+fn model_id(file: &[u8]) -> [u8; 32] {
+    let mut absorber = Absorber::new("nanozk model id");
+    absorber.bytes("verifier file", file);
+    absorber.digest()
+}
+
+fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
+    let plan = wire.plan;
+    let k = plan.geometry.k;
+    if k > MAX_K || wire.vk.get(1).copied() != Some(k as u8) {
+        return Err(format!("a shape has k = {k}, outside 1..={MAX_K}, or a key of another k"));
+    }
+    nanozk_plan_check(&plan).map_err(|e| e.to_string())?;
+    let plan = Arc::new(plan);
+    let mut reader = wire.vk.as_slice();
+    let params = PlanParams(plan.clone());
+    let vk = VerifyingKey::<Fr, Kzg>::read::<_, PlanCircuit>(&mut reader, SerdeFormat::Processed, params)
+        .map_err(|e| format!("a verifying key cannot be read: {e}"))?;
+    let expected = crate::circuit::fixed_columns(&plan);
+    if !reader.is_empty() || vk.fixed_commitments().len() != expected {
+        return Err("a verifying key has the wrong number of columns".into());
+    }
+    let classes = multiplier_classes(&plan);
+    let patterns_fit = classes.len() == wire.patterns.len()
+        && classes.iter().zip(&wire.patterns).all(|((_, classes), patterns)| classes.len() == patterns.len());
+    if !patterns_fit || wire.span_basis.len() != SPAN_ROWS {
+        return Err("a shape has the wrong number of pattern commitments".into());
+    }
+    Ok(ShapeKey { columns: Columns::new(&plan), plan, vk, patterns: wire.patterns, span_basis: wire.span_basis })
+}
+fn nanozk_plan_check(_: &Plan) -> Result<(), String> {
+    Ok(())
+}

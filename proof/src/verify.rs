@@ -1,0 +1,175 @@
+//! Verifying a bundle.
+
+use crate::{
+    budget::{Budget, budget},
+    bundle::{Bundle, LayerProof},
+    field::{Bls12, Fr},
+    keys::VerifierKey,
+    publics::PublicData,
+    srs::known_ceremony,
+    transcript::Absorber,
+    verifier::{LayerClaim, LayerError, prepare_layer},
+};
+use ff::Field;
+use halo2_proofs::poly::{commitment::Guard, kzg::msm::DualMSM};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use rayon::prelude::*;
+
+/// What the verifier insists on.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyOptions {
+    /// Id that the model must have; `None` accepts the id of the verifier file.
+    pub model_id: Option<[u8; 32]>,
+    /// Nonce that the bundle must carry; `None` accepts any.
+    pub nonce: Option<Vec<u8>>,
+    /// Accept an SRS of no known ceremony, whose maker can forge proofs.
+    pub allow_unsafe_srs: bool,
+}
+
+/// Why a bundle was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The verifier file has another id than asked for.
+    #[error("the verifier file is of model {found}, not {expected}; get the verifier file of the model you expect")]
+    ModelId {
+        /// Asked for.
+        expected: String,
+        /// Id of the verifier file.
+        found: String,
+    },
+    /// The proof is of another model.
+    #[error("the proof is of model {found}, the verifier file of {expected}")]
+    OtherModel {
+        /// Id of the verifier file.
+        expected: String,
+        /// Id in the proof.
+        found: String,
+    },
+    /// The nonce differs.
+    #[error("the proof does not carry the nonce asked for; ask the provider to prove with `--nonce`")]
+    Nonce,
+    /// A locally generated SRS.
+    #[error(
+        "the SRS matches no known ceremony, so whoever made it can forge proofs; accept it with --allow-unsafe-srs"
+    )]
+    UnsafeSrs,
+    /// Contents that do not fit the model.
+    #[error("the proof does not fit the model: {0}")]
+    Mismatch(String),
+    /// No layer is proven.
+    #[error("the proof covers no layer")]
+    Empty,
+    /// A layer proof fails.
+    #[error("layer {index}: {error}")]
+    Layer {
+        /// Index of the layer.
+        index: u32,
+        /// Why.
+        error: LayerError,
+    },
+}
+
+/// What an accepted bundle proves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The model.
+    pub model_id: [u8; 32],
+    /// Indices of the layers proven.
+    pub layers: Vec<u32>,
+    /// Layers of the model.
+    pub layers_total: usize,
+    /// Name of the ceremony of the SRS; `None` when it is unsafe.
+    pub ceremony: Option<&'static str>,
+    /// Soundness of the proof.
+    pub budget: Budget,
+}
+
+impl Verdict {
+    /// Whether every layer is proven.
+    pub fn full(&self) -> bool {
+        self.layers.len() == self.layers_total
+    }
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Verifies a bundle: every proof it carries, bound to its model, inputs, outputs, nonce and tensors.
+pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<Verdict, VerifyError> {
+    let id = key.model_id();
+    if let Some(expected) = options.model_id.filter(|e| *e != id) {
+        return Err(VerifyError::ModelId { expected: hex(&expected), found: hex(&id) });
+    }
+    if bundle.model_id != id {
+        return Err(VerifyError::OtherModel { expected: hex(&id), found: hex(&bundle.model_id) });
+    }
+    if options.nonce.as_ref().is_some_and(|n| *n != bundle.nonce) {
+        return Err(VerifyError::Nonce);
+    }
+    let ceremony = known_ceremony(key.srs.id());
+    if ceremony.is_none() && !options.allow_unsafe_srs {
+        return Err(VerifyError::UnsafeSrs);
+    }
+    bundle.fits(key).map_err(VerifyError::Mismatch)?;
+    if bundle.layers.is_empty() {
+        return Err(VerifyError::Empty);
+    }
+    let prefix = bundle.prefix();
+    let guards: Vec<DualMSM<Bls12>> =
+        bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
+    check_pairings(key, bundle, guards)?;
+    Ok(Verdict {
+        model_id: id,
+        layers: bundle.layers.iter().map(|l| l.index).collect(),
+        layers_total: key.layers.len(),
+        ceremony,
+        budget: budget(key),
+    })
+}
+
+/// All checks of one layer but the pairing.
+fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -> Result<DualMSM<Bls12>, VerifyError> {
+    let layer = &key.layers[proof.index as usize];
+    let shape = &key.shapes[layer.shape as usize];
+    let public = |ids: &[u32]| ids.iter().map(|id| bundle.public(*id)).collect::<Vec<_>>();
+    let (inputs, outputs) = (public(&layer.inputs), public(&layer.outputs));
+    let rejected = |error| VerifyError::Layer { index: proof.index, error };
+    let boundary = layer
+        .boundary_lanes(&shape.plan, |id| bundle.commitments(id))
+        .ok_or_else(|| rejected(LayerError::Mismatch("a boundary tensor")))?;
+    let claim = LayerClaim {
+        shape,
+        key: layer,
+        index: proof.index,
+        boundary: &boundary,
+        public: PublicData { params: &layer.params, inputs: &inputs, outputs: &outputs },
+        prefix,
+    };
+    prepare_layer(&claim, &proof.bytes).map_err(rejected)
+}
+
+/// One pairing for all layers, with coefficients derived from all proofs; on failure each layer is checked alone to
+/// name the culprit.
+fn check_pairings(key: &VerifierKey, bundle: &Bundle, guards: Vec<DualMSM<Bls12>>) -> Result<(), VerifyError> {
+    let params = key.srs.params();
+    let mut absorber = Absorber::new("nanozk batch");
+    for layer in &bundle.layers {
+        absorber.bytes("layer", &layer.bytes);
+    }
+    let mut rng = ChaCha20Rng::from_seed(absorber.digest());
+    let mut batch = DualMSM::init();
+    for guard in &guards {
+        let mut guard = guard.clone();
+        guard.scale(Fr::random(&mut rng));
+        batch.add_msm(guard);
+    }
+    if batch.check(&params) {
+        return Ok(());
+    }
+    let culprit = bundle.layers.iter().zip(guards).find(|(_, g)| g.clone().verify(&params).is_err());
+    let index = culprit.map_or(0, |(layer, _)| layer.index);
+    Err(VerifyError::Layer { index, error: LayerError::Rejected("the opening does not hold".into()) })
+}
