@@ -12,11 +12,13 @@
 //! Products with hidden weights and of two activations are one bilinear identity ([`Claim`] = sum of [`Operand`] times
 //! folded weights plus [`Functional`]).
 
+pub mod check;
 pub mod cost;
 pub mod format;
 pub mod functional;
 pub mod geometry;
 pub mod mock;
+mod pinned;
 pub mod slots;
 pub mod types;
 

@@ -213,7 +213,9 @@ impl Mock<'_> {
             }
         };
         (0..self.plan.slots())
-            .map(|slot| (0..tokens).map(|t| cell(slot, t)).collect::<Option<Vec<i64>>>().ok_or(MockError::Slot { slot }))
+            .map(|slot| {
+                (0..tokens).map(|t| cell(slot, t)).collect::<Option<Vec<i64>>>().ok_or(MockError::Slot { slot })
+            })
             .collect()
     }
 
@@ -237,7 +239,8 @@ impl Mock<'_> {
     }
 
     fn identity(&self, cells: &[Vec<i64>], round: u32) -> Result<(), MockError> {
-        let challenge = |name: u64| Small::new(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(name + 3 * round as u64 + 1) as i64);
+        let challenge =
+            |name: u64| Small::new(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(name + 3 * round as u64 + 1) as i64);
         let (theta, rho, eta) = (challenge(0), challenge(1), challenge(2));
         let folded: Vec<Small> = cells
             .iter()

@@ -22,7 +22,7 @@ use nanozk_plan::{Lookup, Plan, RowForm, Tag};
 use std::{cell::Cell, sync::Arc};
 
 /// Fractions that share one helper column; the constraint degree is one more.
-pub const FRACTIONS_PER_HELPER: usize = 2;
+pub const FRACTIONS_PER_HELPER: usize = 3;
 
 /// The circuit of a plan, with a witness when proving.
 #[derive(Clone, Debug, Default)]

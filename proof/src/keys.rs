@@ -210,7 +210,7 @@ fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
     if k > MAX_K || wire.vk.get(1).copied() != Some(k as u8) {
         return Err(format!("a shape has k = {k}, outside 1..={MAX_K}, or a key of another k"));
     }
-    nanozk_plan_check(&plan).map_err(|e| e.to_string())?;
+    nanozk_plan::check::check(&plan).map_err(|e| e.to_string())?;
     let plan = Arc::new(plan);
     let mut reader = wire.vk.as_slice();
     let params = PlanParams(plan.clone());
@@ -227,7 +227,4 @@ fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
         return Err("a shape has the wrong number of pattern commitments".into());
     }
     Ok(ShapeKey { columns: Columns::new(&plan), plan, vk, patterns: wire.patterns, span_basis: wire.span_basis })
-}
-fn nanozk_plan_check(_: &Plan) -> Result<(), String> {
-    Ok(())
 }

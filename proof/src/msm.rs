@@ -4,10 +4,12 @@
 //! share them without oversubscription.
 #![allow(unsafe_code)]
 
+mod bases;
 mod buckets;
 mod digits;
 mod fp;
-mod table;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod tiles;
 
 use blst::{blst_p1, blst_p1_affine};
@@ -16,23 +18,24 @@ use group::Group;
 use rayon::prelude::*;
 
 use crate::field::{Fr, G1, G1Affine};
-use digits::{Digits, Scalars, longest, window_for_rows};
-pub use table::FixedBases;
+pub use bases::Bases;
+use buckets::Points;
+use digits::{Digits, Scalars, longest, window};
 
 /// Below this many points the shared inversions of the bucket method cost more than they save.
-const FEW_POINTS: usize = 512;
+const FEW_POINTS: usize = 256;
 
 /// `sum_i scalars[i] * bases[i]` over the shorter of the two lengths.
 pub fn dense(bases: &[G1Affine], scalars: &[Fr]) -> G1 {
     let len = bases.len().min(scalars.len());
-    product(&bases[..len], Scalars::Full(&scalars[..len]))
+    product(bases, Scalars::Full(&scalars[..len]), None)
 }
 
 /// `sum_i values[i] * bases[i]` for signed integers, over the shorter of the two lengths, at the cost of as many bits as
 /// each value has.
 pub fn small(bases: &[G1Affine], values: &[i64]) -> G1 {
     let len = bases.len().min(values.len());
-    product(&bases[..len], Scalars::Small(&values[..len]))
+    product(bases, Scalars::Small(&values[..len]), None)
 }
 
 /// `sum_i scalars[i] * points[i]` for projective points, over the shorter of the two lengths.
@@ -70,15 +73,24 @@ pub fn to_signed(scalar: &Fr) -> Option<i64> {
     magnitude(scalar).or_else(|| magnitude(&-scalar).map(|m| -m))
 }
 
-/// The product of `scalars` with the bases of the same index.
-fn product(bases: &[G1Affine], scalars: Scalars) -> G1 {
+/// The product of `scalars` with the bases of the same index; `prepared` is the converted form of the bases, if at hand.
+fn product(bases: &[G1Affine], scalars: Scalars, prepared: Option<&Points>) -> G1 {
     let histogram = scalars.histogram();
     let used: usize = histogram[1..].iter().sum();
+    let bits = longest(&histogram);
     if used < FEW_POINTS {
-        return few(bases, scalars, longest(&histogram), used);
+        return few(bases, scalars, bits, used);
     }
-    let Digits { window, digits } = scalars.digits(window_for_rows(&histogram), scalars.len(), longest(&histogram));
-    let rows: Vec<G1> = digits.par_chunks(scalars.len()).map(|row| buckets::product(bases, row)).collect();
+    let Digits { window, digits } = scalars.digits(window(&histogram), bits);
+    let converted;
+    let points = match prepared {
+        Some(points) => points,
+        None => {
+            converted = Points::new(bases[..scalars.len()].into());
+            &converted
+        }
+    };
+    let rows: Vec<G1> = digits.par_chunks(scalars.len()).map(|row| buckets::product(points, row)).collect();
     horner(&rows, window)
 }
 

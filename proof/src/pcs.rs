@@ -16,7 +16,7 @@ use halo2_proofs::transcript::{Hashable, Sampleable, Transcript};
 use rand_core::OsRng;
 
 use crate::field::{Bls12, Fr, G1, G1Affine};
-use crate::msm::{self, FixedBases};
+use crate::msm::{self, Bases};
 use crate::srs::{Srs, SrsError};
 
 type Stock = KZGCommitmentScheme<Bls12>;
@@ -28,8 +28,8 @@ const FULL_SIZE_SHARE: usize = 2;
 #[derive(Debug)]
 pub struct ProverBases {
     k: u32,
-    monomial: FixedBases,
-    lagrange: FixedBases,
+    monomial: Bases,
+    lagrange: Bases,
     stock: ParamsKZG<Bls12>,
 }
 
@@ -40,8 +40,8 @@ impl ProverBases {
     /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS.
     pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
         let stock = srs.halo2_params(k)?;
-        let monomial = FixedBases::new(srs.monomial()[..1 << k].into());
-        Ok(ProverBases { k, monomial, lagrange: FixedBases::new(srs.lagrange(k)?), stock })
+        let monomial = Bases::new(srs.monomial()[..1 << k].into());
+        Ok(ProverBases { k, monomial, lagrange: Bases::new(srs.lagrange(k)?), stock })
     }
 
     /// `k`: the bases commit to columns of `2^k` rows.
@@ -139,8 +139,8 @@ impl Params for ProverParams {
         }
         let mut stock = self.bases.stock.clone();
         stock.downsize(new_k);
-        let lagrange = FixedBases::new(msm::to_affine(stock.g_lagrange()).into());
-        let monomial = FixedBases::new(self.bases.monomial.points()[..1 << new_k].into());
+        let lagrange = Bases::new(msm::to_affine(stock.g_lagrange()).into());
+        let monomial = Bases::new(self.bases.monomial.points()[..1 << new_k].into());
         *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock }));
     }
 }

@@ -279,3 +279,81 @@ fn rope(x: &[f32], heads: usize, features: usize, cos: &[f32], sin: &[f32]) -> V
     }
     y
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(g: &mut Graph, name: &str, kind: InputKind, features: usize) -> NodeId {
+        let id = g.add(name, Op::Input(kind), features, &[]);
+        g.inputs.push(id);
+        id
+    }
+
+    fn output(g: &mut Graph, source: NodeId) {
+        let id = g.add("y", Op::Output, g.dag[source].features, &[source]);
+        g.outputs.push(id);
+    }
+
+    fn run(g: &Graph, inputs: &[InputValue]) -> Result<Vec<f32>, EvalError> {
+        Ok(eval(g, inputs, &mut |_: NodeId, _: &[f32]| ())?.remove(0))
+    }
+
+    /// Two query heads over one key/value head of width 1, all queries 0: attention averages what it sees.
+    fn averaging(causal: bool) -> Graph {
+        let mut g = Graph { tokens: 3, ..Graph::default() };
+        let x = input(&mut g, "x", InputKind::Float, 1);
+        let mask = input(&mut g, "mask", InputKind::Mask, 1);
+        let q = g.add("q", Op::Linear { weight: vec![0.0, 0.0], bias: None }, 2, &[x]);
+        let op = Op::Attention { heads: 2, kv_heads: 1, head_dim: 1, scale: 1.0, causal, key_mask: true };
+        let a = g.add("a", op, 2, &[q, x, x, mask]);
+        output(&mut g, a);
+        g
+    }
+
+    #[test]
+    fn attention_sees_what_the_masks_show() {
+        let x = InputValue::Float(vec![2.0, 4.0, 9.0]);
+        let all = InputValue::Mask(vec![true; 3]);
+        let y = run(&averaging(true), &[x.clone(), all.clone()]).expect("values");
+        assert_eq!(y, [2.0, 2.0, 3.0, 3.0, 5.0, 5.0]);
+        assert_eq!(run(&averaging(false), &[x.clone(), all]).expect("values"), [5.0; 6]);
+        let masked = InputValue::Mask(vec![false, true, true]);
+        assert_eq!(run(&averaging(true), &[x, masked]).expect("values"), [0.0, 0.0, 4.0, 4.0, 6.5, 6.5]);
+    }
+
+    #[test]
+    fn rope_turns_pairs_of_half_split_heads() {
+        let mut g = Graph { tokens: 1, ..Graph::default() };
+        let x = input(&mut g, "x", InputKind::Float, 4);
+        let rope = g.add("r", Op::Rope { heads: 2, cos: vec![0.0; 2], sin: vec![1.0; 2] }, 4, &[x]);
+        output(&mut g, rope);
+        let y = run(&g, &[InputValue::Float(vec![1.0, 2.0, 3.0, 4.0])]).expect("values");
+        assert_eq!(y, [-2.0, 1.0, -4.0, 3.0]);
+    }
+
+    #[test]
+    fn slices_and_concatenations_keep_tokens_apart() {
+        let mut g = Graph { tokens: 2, ..Graph::default() };
+        let x = input(&mut g, "x", InputKind::Float, 3);
+        let s = g.add("s", Op::Slice { start: 1, len: 2 }, 2, &[x]);
+        let c = g.add("c", Op::Concat, 5, &[s, x]);
+        output(&mut g, c);
+        let y = run(&g, &[InputValue::Float(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]).expect("values");
+        assert_eq!(y, [2.0, 3.0, 1.0, 2.0, 3.0, 5.0, 6.0, 4.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn wrong_inputs_are_named() {
+        let mut g = Graph { tokens: 2, ..Graph::default() };
+        let ids = input(&mut g, "ids", InputKind::Tokens { vocab: 3 }, 1);
+        let e = g.add("e", Op::Embed { table: vec![1.0, 2.0, 3.0] }, 1, &[ids]);
+        output(&mut g, e);
+        assert_eq!(run(&g, &[InputValue::Tokens(vec![2, 0])]).expect("values"), [3.0, 1.0]);
+        let message = |v: &[InputValue]| run(&g, v).expect_err("must be refused").to_string();
+        assert!(message(&[InputValue::Tokens(vec![0, 3])]).contains("token id 3 at position 1"));
+        assert!(message(&[InputValue::Tokens(vec![0])]).contains("1 values given, 2 expected"));
+        assert!(message(&[InputValue::Float(vec![0.0; 2])]).contains("a Tokens input is expected"));
+        assert!(message(&[]).contains("has 1 input(s), 0 given"));
+    }
+}

@@ -13,7 +13,7 @@ const WINDOWS: std::ops::RangeInclusive<usize> = 3..=15;
 /// Multiplications to add a point to a bucket.
 const ADD_COST: usize = 6;
 /// Multiplications to add a bucket to the result.
-const BUCKET_COST: usize = 27;
+const BUCKET_COST: usize = 15;
 
 /// The scalars of a product.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) enum Scalars<'a> {
     Small(&'a [i64]),
 }
 
-/// Signed digits in base `2^window`: scalar `i` is `sum_r 2^(window r) digits[r * stride + i]`.
+/// Signed digits in base `2^window`: scalar `i` of `n` is `sum_r 2^(window r) digits[r n + i]`.
 pub(super) struct Digits {
     pub(super) window: usize,
     pub(super) digits: Vec<i16>,
@@ -54,8 +54,8 @@ impl Scalars<'_> {
         histogram
     }
 
-    /// Digits for `window`, with rows of `stride >= self.len()` digits and as many rows as scalars of `bits` bits need.
-    pub(super) fn digits(&self, window: usize, stride: usize, bits: usize) -> Digits {
+    /// Digits for `window`, with as many rows as scalars of `bits` bits need.
+    pub(super) fn digits(&self, window: usize, bits: usize) -> Digits {
         let rows = row_count(window, bits);
         // Adding half a window to every digit makes all of them non-negative, and so independent of each other.
         let mut bias = [0u64; LIMBS];
@@ -64,8 +64,8 @@ impl Scalars<'_> {
             Scalars::Full(scalars) => scalars.par_iter().map(|s| add(&bias, &limbs(s))).collect(),
             Scalars::Small(values) => values.par_iter().map(|v| add(&bias, &sign_extend(*v))).collect(),
         };
-        let mut digits = vec![0i16; rows * stride];
-        digits.par_chunks_mut(stride.max(1)).enumerate().for_each(|(row, digits)| {
+        let mut digits = vec![0i16; rows * self.len()];
+        digits.par_chunks_mut(self.len().max(1)).enumerate().for_each(|(row, digits)| {
             let (bit, last) = (row * window, row + 1 == rows);
             for (digit, limbs) in digits.iter_mut().zip(&biased) {
                 let low = limbs[bit / 64] >> (bit % 64);
@@ -90,21 +90,14 @@ pub(super) fn longest(histogram: &[usize]) -> usize {
     histogram.iter().rposition(|count| *count > 0).unwrap_or(0)
 }
 
-/// Cheapest window when every row of digits has its own buckets.
-pub(super) fn window_for_rows(histogram: &[usize]) -> usize {
+/// The window for which the product is cheapest.
+pub(super) fn window(histogram: &[usize]) -> usize {
     let top = longest(histogram);
     let cost = |window: &usize| {
         let additions: usize = histogram.iter().enumerate().skip(1).map(|(b, n)| n * row_count(*window, b)).sum();
         ADD_COST * additions + row_count(*window, top) * (BUCKET_COST << (window - 1).min(top))
     };
     WINDOWS.min_by_key(cost).unwrap_or(8)
-}
-
-/// Cheapest window for field elements when all rows of digits share their buckets, and how many rows it has.
-pub(super) fn window_for_table(points: usize) -> (usize, usize) {
-    let cost = |window: &usize| ADD_COST * points * row_count(*window, FIELD_BITS) + (BUCKET_COST << (window - 1));
-    let window = WINDOWS.min_by_key(cost).unwrap_or(8);
-    (window, row_count(window, FIELD_BITS))
 }
 
 fn limbs(scalar: &Fr) -> [u64; LIMBS] {

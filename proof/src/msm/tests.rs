@@ -101,3 +101,37 @@ fn to_signed_inverts_int_and_rejects_the_rest() {
         assert_eq!(to_signed(&value), None);
     }
 }
+
+#[test]
+fn repeated_opposite_and_identity_bases_are_summed() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut points = points(1000, &mut rng);
+    points[500] = points[2];
+    points[501] = -points[3];
+    let with_identity = [&points[..600], &[G1::identity(); 3], &points[600..]].concat();
+    for points in [points, with_identity] {
+        let bases = to_affine(&points);
+        for value in [1i64, -3, 77] {
+            let values = vec![value; points.len()];
+            let scalars = vec![int(value); points.len()];
+            assert_eq!(small(&bases, &values), naive(&points, &scalars));
+            assert_eq!(Bases::new(bases.clone().into()).small(&values), naive(&points, &scalars));
+        }
+    }
+}
+
+#[test]
+fn long_runs_and_wide_windows_agree_in_both_forms_of_points() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let points = points(6000, &mut rng);
+    let bases = to_affine(&points);
+    let run = vec![1i16; 6000];
+    let wide: Vec<i16> = (0..6000).map(|_| rng.gen_range(-(1 << 14)..=1 << 14)).collect();
+    let narrow: Vec<i16> = (0..6000).map(|_| rng.gen_range(-40..=40)).collect();
+    for digits in [run, wide, narrow] {
+        let scalars: Vec<Fr> = digits.iter().map(|digit| int(i64::from(*digit))).collect();
+        let expected = naive(&points, &scalars);
+        assert_eq!(buckets::product(&Points::Plain(bases.as_slice().into()), &digits), expected);
+        assert_eq!(buckets::product(&Points::new(bases.as_slice().into()), &digits), expected);
+    }
+}

@@ -78,8 +78,10 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
         }
         let reach: f64 = (0..node.inputs.len() as u32)
             .map(|i| {
-                let own = terms.iter().filter(|t| t.input == i).map(|t| (t.coef as f64).powi(2));
-                own.sum::<f64>().sqrt() * arg(i).norm
+                let own = || terms.iter().filter(|t| t.input == i).map(|t| t.coef as f64);
+                let cauchy = own().map(|c| c * c).sum::<f64>().sqrt() * arg(i).norm;
+                let squares = square_norm(scope, node, i as usize, r);
+                squares.map_or(cauchy, |s| cauchy.min(own().map(f64::abs).fold(0.0, f64::max) * s))
             })
             .sum();
         let (mut l, mut h) = (clip(l), clip(h));
@@ -91,7 +93,10 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
         hi.push(narrow(h.into())?);
     }
     let norm = (0..node.inputs.len() as u32).map(|i| gain(rows, i, arg(i).lo.len()) * arg(i).norm).sum();
-    let range = Range::new(lo, hi).with_norm(norm);
+    let mut range = Range::new(lo, hi).with_norm(norm);
+    if let Some(norm) = super::patterns::centred_norm(scope, node, rows, r) {
+        range = range.with_norm(norm);
+    }
     let single = rows.iter().all(|terms| terms.len() == 1 && terms[0].input == 0);
     match (single, node.inputs.first().and_then(|&v| r[v as usize].form.as_ref())) {
         (true, Some(form)) => {
@@ -99,6 +104,14 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
             Ok(form.pick(&picks).apply(range))
         }
         _ => Ok(range),
+    }
+}
+
+/// If operand `i` is the elementwise square of some x: a bound on the sum of its entries.
+fn square_norm(scope: &Scope, node: &Node, i: usize, r: &[Range]) -> Option<f64> {
+    match source(scope, node, i)? {
+        Node { op: Op::Mul, inputs, .. } if inputs[0] == inputs[1] => Some(r[inputs[0] as usize].norm.powi(2)),
+        _ => None,
     }
 }
 

@@ -166,3 +166,32 @@ pub(super) fn rotation(
         Range::new(lo, hi)
     }))
 }
+
+/// Bound on the norm of `x - m` with `m = round(c sum x / 2^s)` broadcast, where `c n` is `2^s` up to rounding: the
+/// mean's removal is a projection, so the norm does not grow beyond the rounding of m.
+pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<f64> {
+    let subtracts = |(j, terms): (usize, &Vec<Term>)| {
+        matches!(terms.as_slice(), [x, m] if x.input == 0 && x.feature as usize == j && x.coef == 1
+            && m.input == 1 && m.feature == 0 && m.coef == -1)
+    };
+    if node.inputs.len() != 2 || !rows.iter().enumerate().all(subtracts) {
+        return None;
+    }
+    let mean = source(scope, node, 1)?;
+    let Op::Requant { limbs, clamp: false, .. } = mean.op else { return None };
+    let sum = source(scope, mean, 0)?;
+    let Op::Affine { rows: sums } = &sum.op else { return None };
+    let x = &r[node.inputs[0] as usize];
+    let n = x.lo.len();
+    let [terms] = sums.as_slice() else { return None };
+    let factor = terms.first()?.coef;
+    let all = terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == factor);
+    if !all || terms.len() != n || sum.inputs != [node.inputs[0]] || rows.len() != n {
+        return None;
+    }
+    // x - m = (x - mean(x)) + (mean(x) - m), each entry of the last part at most `off`.
+    let exact = factor as f64 * n as f64 / f64::from(limbs * scope.limb_bits).exp2();
+    let root = (n as f64).sqrt();
+    let off = (exact - 1.0).abs() * x.norm / root + 0.5;
+    Some(x.norm + off * root)
+}

@@ -1,0 +1,102 @@
+//! `nanozk compile`
+
+use super::Report;
+use nanozk_runtime::{Progress, compile};
+use std::path::PathBuf;
+
+/// Arguments of `compile`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  nanozk compile gpt.onnx --data input.json -o model.nanozk\n  \
+    nanozk compile gpt.onnx --set seq=64 --head argmax --output public -o model.nanozk")]
+pub struct Args {
+    /// ONNX model
+    model: PathBuf,
+    /// Sample inputs for calibration (input.json or .npz); may be repeated
+    #[arg(long)]
+    data: Vec<PathBuf>,
+    /// Settings file (YAML); options given here override it
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Value of a dynamic dimension, as NAME=N; may be repeated
+    #[arg(long, value_name = "NAME=N", value_parser = parse_set)]
+    set: Vec<(String, usize)>,
+    /// What the output is: all scores, or the index of the greatest one
+    #[arg(long, value_enum)]
+    head: Option<Head>,
+    /// Whether the verifier sees the input
+    #[arg(long, value_enum)]
+    input: Option<Visibility>,
+    /// Whether the verifier sees the output
+    #[arg(long, value_enum)]
+    output: Option<Visibility>,
+    /// What the layout minimises
+    #[arg(long, value_enum)]
+    optimize: Option<Optimize>,
+    /// File to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Head {
+    /// All scores
+    Logits,
+    /// Index of the greatest score, lowest index first
+    Argmax,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Visibility {
+    /// Part of the proof's statement
+    Public,
+    /// Hidden behind a commitment
+    Private,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Optimize {
+    /// Smallest proofs
+    ProofSize,
+    /// Fastest prover
+    ProveTime,
+    /// Least memory
+    Memory,
+}
+
+fn parse_set(text: &str) -> Result<(String, usize), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=N, for example seq=64")?;
+    match value.trim().parse() {
+        Ok(n) if n > 0 && !name.trim().is_empty() => Ok((name.trim().to_string(), n)),
+        _ => Err("expected NAME=N with N a positive whole number, for example seq=64".into()),
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let options = compile::CompileOptions {
+        data: args.data.clone(),
+        config: args.config.clone(),
+        set: args.set.iter().cloned().collect(),
+        head: args.head.map(|h| match h {
+            Head::Logits => compile::Head::Logits,
+            Head::Argmax => compile::Head::Argmax,
+        }),
+        input: args.input.map(Into::into),
+        output: args.output.map(Into::into),
+        optimize: args.optimize.map(|o| match o {
+            Optimize::ProofSize => compile::Optimize::ProofSize,
+            Optimize::ProveTime => compile::Optimize::ProveTime,
+            Optimize::Memory => compile::Optimize::Memory,
+        }),
+    };
+    Report::new(&compile::compile(&args.model, &options, &args.out, progress)?)
+}
+
+impl From<Visibility> for compile::Visibility {
+    fn from(v: Visibility) -> Self {
+        match v {
+            Visibility::Public => compile::Visibility::Public,
+            Visibility::Private => compile::Visibility::Private,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! One file per command.
+
+mod compile;
+mod demo;
+mod inspect;
+mod plan;
+mod prove;
+mod run;
+mod setup;
+mod srs;
+mod verify;
+
+use clap::Subcommand;
+use nanozk_runtime::Progress;
+use serde::Serialize;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn an ONNX model into a quantised model with one circuit plan per layer shape
+    Compile(compile::Args),
+    /// Show what each layer will cost, before any key is made
+    Plan(plan::Args),
+    /// Show graph, partition, scales and tables of a compiled model
+    Inspect(inspect::Args),
+    /// Run float and integer inference side by side, without proving
+    Run(run::Args),
+    /// Make, import or look at a structured reference string
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Srs(srs::Args),
+    /// Make the prover's files and the verifier file of a compiled model
+    Setup(setup::Args),
+    /// Prove one inference
+    Prove(prove::Args),
+    /// Check a proof
+    Verify(verify::Args),
+    /// Compile, set up, prove and verify the bundled GPT
+    Demo(demo::Args),
+}
+
+/// What a command has to say.
+#[derive(Debug)]
+pub struct Report {
+    /// The object that `--json` prints.
+    pub json: serde_json::Value,
+    /// The text printed otherwise.
+    pub text: String,
+    /// Set when the command ran but its verdict is negative: `cause; way out`.
+    pub failure: Option<String>,
+}
+
+impl Report {
+    /// A report of a command that succeeded.
+    fn new(value: &(impl Serialize + std::fmt::Display)) -> anyhow::Result<Self> {
+        Ok(Report { json: serde_json::to_value(value)?, text: value.to_string(), failure: None })
+    }
+}
+
+/// Runs a command.
+pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Report> {
+    match command {
+        Command::Compile(args) => compile::run(args, progress),
+        Command::Plan(args) => plan::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Run(args) => run::run(args, progress),
+        Command::Srs(args) => srs::run(args, progress),
+        Command::Setup(args) => setup::run(args, progress),
+        Command::Prove(args) => prove::run(args, progress),
+        Command::Verify(args) => verify::run(args),
+        Command::Demo(args) => demo::run(args, progress),
+    }
+}
+
+/// Bytes given as hexadecimal digits.
+fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
+    let digit = |c: u8| (c as char).to_digit(16).ok_or_else(|| "not a hexadecimal digit string".to_string());
+    if digits.is_empty() || digits.len() % 2 != 0 {
+        return Err("an even number of hexadecimal digits is needed".into());
+    }
+    digits.chunks(2).map(|p| Ok((digit(p[0])? * 16 + digit(p[1])?) as u8)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex() {
+        assert_eq!(parse_hex("0x00fF"), Ok(vec![0, 255]));
+        assert!(parse_hex("abc").is_err() && parse_hex("").is_err() && parse_hex("zz").is_err());
+    }
+}

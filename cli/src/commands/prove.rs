@@ -1,0 +1,59 @@
+//! `nanozk prove`
+
+use super::{Report, parse_hex};
+use nanozk_runtime::{Progress, prove};
+use std::path::PathBuf;
+
+/// Arguments of `prove`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  nanozk prove keys/ --input input.json -o proof.nanozk\n  \
+    nanozk prove keys/ --input input.json --layers 0-3 --nonce 5f3a -o proof.nanozk\n\n\
+    An interrupted run continues when it is started again with the same input, nonce and output file.")]
+pub struct Args {
+    /// Directory made by `nanozk setup`
+    keys: PathBuf,
+    /// Input (input.json or .npz)
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Proof file to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    out: PathBuf,
+    /// Prove only these layers, as FIRST-LAST or one number
+    #[arg(long, value_name = "A-B", value_parser = parse_layers)]
+    layers: Option<(usize, usize)>,
+    /// Verifier's challenge that the proof is bound to
+    #[arg(long, value_name = "HEX", value_parser = parse_nonce)]
+    nonce: Option<Nonce>,
+}
+
+/// A nonce in bytes.
+#[derive(Clone, Debug)]
+pub struct Nonce(pub Vec<u8>);
+
+/// Parses `--nonce`.
+pub fn parse_nonce(text: &str) -> Result<Nonce, String> {
+    match parse_hex(text)? {
+        bytes if bytes.len() <= prove::MAX_NONCE => Ok(Nonce(bytes)),
+        _ => Err(format!("at most {} bytes", prove::MAX_NONCE)),
+    }
+}
+
+fn parse_layers(text: &str) -> Result<(usize, usize), String> {
+    let (a, b) = text.split_once('-').unwrap_or((text, text));
+    match (a.trim().parse(), b.trim().parse()) {
+        (Ok(a), Ok(b)) if a <= b => Ok((a, b)),
+        _ => Err("expected FIRST-LAST, for example 0-3".into()),
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let request = prove::Request {
+        keys: args.keys.clone(),
+        input: args.input.clone(),
+        out: args.out.clone(),
+        layers: args.layers,
+        nonce: args.nonce.clone().map(|n| n.0),
+    };
+    Report::new(&prove::prove(&request, progress)?)
+}

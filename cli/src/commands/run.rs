@@ -1,0 +1,25 @@
+//! `nanozk run`
+
+use super::Report;
+use nanozk_runtime::{Progress, run};
+use std::path::PathBuf;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  nanozk run model.nanozk --input input.json\n  \
+    nanozk run model.nanozk --input input.json --eval eval.json")]
+pub struct Args {
+    /// Compiled model
+    model: PathBuf,
+    /// Input (input.json or .npz)
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Held-out data: {"T": .., "val": [token ids]} or {"input_data": [..], "labels": [..]}
+    #[arg(long, value_name = "FILE")]
+    eval: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    Report::new(&run::run(&args.model, &args.input, args.eval.as_deref(), progress)?)
+}

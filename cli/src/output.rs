@@ -1,0 +1,43 @@
+//! stdout carries the report, stderr one line per error.
+
+use crate::commands::Report;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Prints the report or the error. Exit code 0 only when the command succeeded.
+pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
+    let (text, error) = match result {
+        Ok(report) if json => (report.json.to_string(), report.failure),
+        Ok(report) => (report.text.trim_end().to_string(), report.failure),
+        Err(error) => {
+            let line = one_line(&format!("{error:#}"));
+            let text = if json { serde_json::json!({ "error": line }).to_string() } else { String::new() };
+            (text, Some(line))
+        }
+    };
+    let mut failed = error.is_some();
+    if !text.is_empty()
+        && let Err(cause) = writeln!(std::io::stdout().lock(), "{text}")
+    {
+        // A reader that stopped reading (`nanozk plan | head`) is no failure.
+        failed |= cause.kind() != std::io::ErrorKind::BrokenPipe;
+    }
+    if let Some(error) = error {
+        // Nothing is left to tell when stderr is closed.
+        let _ = writeln!(std::io::stderr().lock(), "error: {}", one_line(&error));
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// `text` on one line, control characters of hostile names removed.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn errors_fit_on_one_line() {
+        assert_eq!(super::one_line("a\n  b\u{1b}[31m\tc"), "a b[31m c");
+    }
+}

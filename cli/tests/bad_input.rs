@@ -1,0 +1,195 @@
+//! Bad input: one line with cause and way out, exit code 1, nothing half-written.
+
+mod common;
+
+use common::{bundled, listing, nanozk};
+use std::fs;
+use std::path::Path;
+
+const MODEL: &str = "block-d16-t16/network.onnx";
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("temporary directory")
+}
+
+/// Compiles the bundled block into `m.nanozk`.
+fn compile_block(dir: &Path) {
+    let data = bundled("block-d16-t16/input.json");
+    nanozk(dir, &["compile", &bundled(MODEL), "--data", &data, "-o", "m.nanozk", "--json"]).json();
+}
+
+/// Compiles a file of these bytes and expects a failure that leaves nothing behind.
+fn refuse_model(bytes: &[u8], parts: &[&str]) {
+    let dir = dir();
+    fs::write(dir.path().join("bad.onnx"), bytes).expect("writes");
+    nanozk(dir.path(), &["compile", "bad.onnx", "-o", "m.nanozk"]).fails_with(parts);
+    assert_eq!(listing(dir.path()), ["bad.onnx"]);
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let dir = dir();
+    for args in [
+        &["nonsense"][..],
+        &["compile"],
+        &["compile", "a.onnx", "-o", "m", "--set", "seq"],
+        &["compile", "a.onnx", "-o", "m", "--head", "other"],
+        &["prove", "keys", "--input", "i.json", "-o", "p", "--layers", "3-1"],
+        &["verify", "v", "p", "--model-id", "12"],
+        &["srs", "generate", "--k", "99", "-o", "s"],
+    ] {
+        let run = nanozk(dir.path(), args);
+        assert_eq!(run.code, Some(2), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.starts_with("error: "), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn missing_files_are_named() {
+    let dir = dir();
+    nanozk(dir.path(), &["compile", "no.onnx", "-o", "m.nanozk"]).fails_with(&["no.onnx"]);
+    nanozk(dir.path(), &["plan", "no.nanozk"]).fails_with(&["no.nanozk", "check the path"]);
+    nanozk(dir.path(), &["setup", "no.nanozk", "-o", "keys"]).fails_with(&["no.nanozk"]);
+    nanozk(dir.path(), &["verify", "v.nanozk", "p.nanozk"]).fails_with(&["v.nanozk"]);
+    assert!(listing(dir.path()).is_empty());
+}
+
+#[test]
+fn json_errors_are_json() {
+    let run = nanozk(dir().path(), &["plan", "no.nanozk", "--json"]);
+    assert_eq!(run.code, Some(1));
+    let object: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert!(object["error"].as_str().is_some_and(|e| e.contains("no.nanozk")), "{object}");
+}
+
+#[test]
+fn files_that_are_not_onnx() {
+    refuse_model(b"", &["bad.onnx"]);
+    refuse_model(b"this is plain text, not a protobuf message at all\n", &["not an ONNX file"]);
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 875383\n";
+    refuse_model(pointer.as_bytes(), &["LFS", "git lfs pull"]);
+}
+
+#[test]
+fn truncated_onnx() {
+    let whole = fs::read(bundled(MODEL)).expect("bundled model");
+    refuse_model(&whole[..whole.len() / 2], &["truncated"]);
+}
+
+#[test]
+fn nan_weights() {
+    let mut bytes = fs::read(bundled(MODEL)).expect("bundled model");
+    let nan = f32::NAN.to_le_bytes();
+    let at = weight_offset(&bytes);
+    bytes[at..at + 4].copy_from_slice(&nan);
+    refuse_model(&bytes, &["NaN"]);
+}
+
+/// Offset of the first long raw_data field (tag 0x4a, two-byte length of a multiple of 4) whose floats are all small.
+fn weight_offset(bytes: &[u8]) -> usize {
+    for i in 0..bytes.len() - 3 {
+        let (lo, hi) = (bytes[i + 1], bytes[i + 2]);
+        let len = usize::from(lo & 0x7f) | usize::from(hi) << 7;
+        let start = i + 3;
+        if bytes[i] != 0x4a || lo & 0x80 == 0 || hi & 0x80 != 0 || len % 4 != 0 || start + len > bytes.len() {
+            continue;
+        }
+        let floats = bytes[start..start + len].chunks(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]));
+        if len >= 256 && floats.clone().all(|f| f.is_finite() && f.abs() < 10.0 && (f == 0.0 || f.abs() > 1e-9)) {
+            return start;
+        }
+    }
+    panic!("the bundled model has no raw float weights");
+}
+
+#[test]
+fn unknown_settings() {
+    let dir = dir();
+    fs::write(dir.path().join("n.yaml"), "no_such_key: 1\n").expect("writes");
+    nanozk(dir.path(), &["compile", &bundled(MODEL), "--config", "n.yaml", "-o", "m.nanozk"])
+        .fails_with(&["n.yaml", "no_such_key"]);
+    nanozk(dir.path(), &["compile", &bundled(MODEL), "--set", "nowhere=7", "-o", "m.nanozk"]).fails_with(&["nowhere"]);
+    assert_eq!(listing(dir.path()), ["n.yaml"]);
+}
+
+#[test]
+fn empty_calibration_data() {
+    let dir = dir();
+    for (name, text) in [("a.json", "{\"input_data\": []}"), ("b.json", "{\"input_data\": [[]]}"), ("c.json", "")] {
+        fs::write(dir.path().join(name), text).expect("writes");
+        nanozk(dir.path(), &["compile", &bundled(MODEL), "--data", name, "-o", "m.nanozk"]).fails_with(&[name]);
+    }
+    assert!(!dir.path().join("m.nanozk").exists());
+}
+
+#[test]
+fn unwritable_output() {
+    let dir = dir();
+    let input = bundled("block-d16-t16/input.json");
+    nanozk(dir.path(), &["compile", &bundled(MODEL), "--data", &input, "-o", "no/such/m.nanozk"])
+        .fails_with(&["no/such"]);
+    compile_block(dir.path());
+    fs::write(dir.path().join("file"), "").expect("writes");
+    nanozk(dir.path(), &["setup", "m.nanozk", "-o", "file/keys"]).fails_with(&["file/keys"]);
+    nanozk(dir.path(), &["srs", "generate", "--k", "6", "-o", "no/srs.bin"]).fails_with(&["no"]);
+}
+
+#[test]
+fn damaged_models() {
+    let dir = dir();
+    compile_block(dir.path());
+    let good = fs::read(dir.path().join("m.nanozk")).expect("reads");
+    let refuse = |bytes: &[u8], parts: &[&str]| {
+        fs::write(dir.path().join("bad.nanozk"), bytes).expect("writes");
+        nanozk(dir.path(), &["plan", "bad.nanozk"]).fails_with(parts);
+        nanozk(dir.path(), &["setup", "bad.nanozk", "-o", "keys"]).fails_with(parts);
+        assert!(!dir.path().join("keys").exists());
+    };
+    refuse(b"GGUF", &["bad.nanozk", "not a nanozk file"]);
+    refuse(&good[..good.len() / 2], &["damaged", "cut off"]);
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    refuse(&flipped, &["damaged", "checksum"]);
+    let mut version = good.clone();
+    version[8] ^= 0x40;
+    refuse(&version, &["another version", "nanozk compile"]);
+    // A forged file with a right checksum is found by its content.
+    let payload =
+        nanozk_plan::format::seal(nanozk_plan::format::Kind::Model, &good[nanozk_plan::format::HEADER_LEN + 40..]);
+    refuse(&payload, &["malformed"]);
+}
+
+#[test]
+fn wrong_inputs() {
+    let dir = dir();
+    compile_block(dir.path());
+    let refuse = |text: &str, parts: &[&str]| {
+        fs::write(dir.path().join("i.json"), text).expect("writes");
+        nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(parts);
+    };
+    let numbers = |n: usize| vec!["0.5"; n].join(",");
+    refuse("{", &["i.json"]);
+    refuse("{\"input_data\": []}", &["i.json"]);
+    refuse("{\"input_data\": [[1.0, 2.0, 3.0]]}", &["i.json", "3"]);
+    refuse(&format!("{{\"input_data\": [[{}]]}}", numbers(16 * 16 + 1)), &["i.json", "257"]);
+    refuse(&format!("{{\"input_data\": [[{}], [1]]}}", numbers(16 * 16)), &["i.json"]);
+    refuse(&format!("{{\"input_data\": [[{},1e999]]}}", numbers(255)), &["i.json"]);
+    refuse(&format!("{{\"input_data\": [[{},NaN]]}}", numbers(255)), &["i.json"]);
+    refuse(&format!("{{\"input_data\": [[{},\"x\"]]}}", numbers(255)), &["i.json"]);
+}
+
+#[test]
+fn token_ids_outside_the_vocabulary() {
+    let dir = dir();
+    let data = bundled("kjvgpt-d64-l4/input.json");
+    let model = bundled("kjvgpt-d64-l4/network.onnx");
+    nanozk(dir.path(), &["compile", &model, "--data", &data, "-o", "m.nanozk", "--json"]).json();
+    for bad in ["63", "-1", "1.5"] {
+        let ids = [vec!["1"; 63], vec![bad]].concat().join(",");
+        fs::write(dir.path().join("i.json"), format!("{{\"input_data\": [[{ids}]]}}")).expect("writes");
+        nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(&["i.json", bad]);
+    }
+    let long = vec!["1"; 65].join(",");
+    fs::write(dir.path().join("i.json"), format!("{{\"input_data\": [[{long}]]}}")).expect("writes");
+    nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(&["i.json", "65"]);
+}

@@ -1,0 +1,230 @@
+//! All commands, one after the other, on the smallest bundled transformer block.
+
+mod common;
+
+use common::{bundled, listing, nanozk};
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Model, keys and proof of the block, made once for all tests of this file.
+fn made() -> &'static Path {
+    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let input = bundled("block-d16-t16/input.json");
+        let model = bundled("block-d16-t16/network.onnx");
+        let run = |args: &[&str]| nanozk(dir.path(), args).json();
+        run(&["compile", &model, "--data", &input, "-o", "m.nanozk", "--json"]);
+        run(&["setup", "m.nanozk", "-o", "keys", "--json"]);
+        run(&["prove", "keys", "--input", &input, "--nonce", "c0ffee", "-o", "p.nanozk", "--json"]);
+        dir
+    })
+    .path()
+}
+
+fn verify(args: &[&str]) -> common::Run {
+    nanozk(made(), &[&["verify", "keys/verifier.nanozk"], args].concat())
+}
+
+#[test]
+fn plan_names_every_cost() {
+    let plan = nanozk(made(), &["plan", "m.nanozk", "--json"]).json();
+    let layers = plan["layers"].as_array().expect("layers");
+    assert!(!layers.is_empty() && plan["shapes"].as_u64().is_some_and(|n| n >= 1));
+    for layer in layers {
+        for key in ["index", "shape", "k", "lookups", "dense_columns", "proof_bytes", "prove_seconds", "memory_mb"] {
+            assert!(layer[key].is_number(), "{key} in {layer}");
+        }
+    }
+    let text = nanozk(made(), &["plan", "m.nanozk", "--layer", "0"]).stdout;
+    assert!(text.contains("lookups (") && text.contains("relations: "), "{text}");
+    nanozk(made(), &["plan", "m.nanozk", "--layer", "99"]).fails_with(&["no layer 99"]);
+}
+
+#[test]
+fn inspect_shows_graph_and_tensors() {
+    let report = nanozk(made(), &["inspect", "m.nanozk", "--json"]).json();
+    assert_eq!(report["tokens"], 16);
+    assert!(report["tensors"].as_array().is_some_and(|t| t.len() >= 2));
+    let dot = nanozk(made(), &["inspect", "m.nanozk", "--dot"]).stdout;
+    assert!(dot.starts_with("digraph") && dot.contains("Attention") && dot.trim_end().ends_with('}'), "{dot}");
+}
+
+#[test]
+fn run_reports_the_gap() {
+    let input = bundled("block-d16-t16/input.json");
+    let report = nanozk(made(), &["run", "m.nanozk", "--input", &input, "--json"]).json();
+    let gap = report["max_abs_error"].as_f64().expect("a number");
+    assert!(gap > 0.0 && gap < 1e-2, "{gap}");
+    assert!(report["top1_agreement"].as_f64().is_some_and(|a| a >= 0.9), "{report}");
+}
+
+#[test]
+fn an_unsafe_srs_is_refused_unless_asked_for() {
+    verify(&["p.nanozk"]).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);
+    let verdict = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json();
+    assert_eq!((&verdict["verified"], &verdict["unsafe_srs"]), (&true.into(), &true.into()));
+    assert_eq!(verdict["layers_covered"], verdict["layers_total"]);
+    assert_eq!(verdict["nonce"], "c0ffee");
+    assert!(verdict["soundness_bits"].as_f64().is_some_and(|b| b > 100.0), "{verdict}");
+    assert!(verdict["verify_seconds"].as_f64().is_some_and(|s| s > 0.0));
+    for tensor in ["input", "output"] {
+        assert_eq!(verdict[tensor][0]["values"].as_array().map(Vec::len), Some(16 * 16), "{tensor}");
+    }
+}
+
+#[test]
+fn the_expected_model_and_nonce_are_checked() {
+    let id = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json()["model_id"].as_str().expect("id").to_string();
+    let good = ["p.nanozk", "--allow-unsafe-srs", "--model-id", &id, "--nonce", "c0ffee", "--json"];
+    assert_eq!(verify(&good).json()["model_id_checked"], true);
+    let other = id.replace(|_| true, "0");
+    verify(&["p.nanozk", "--allow-unsafe-srs", "--model-id", &other]).fails_with(&["model"]);
+    verify(&["p.nanozk", "--allow-unsafe-srs", "--nonce", "00"]).fails_with(&["nonce"]);
+    let run = verify(&["p.nanozk", "--allow-unsafe-srs", "--nonce", "00", "--json"]);
+    let verdict: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!((run.code, &verdict["verified"]), (Some(1), &false.into()));
+    assert_eq!(verdict["layers_covered"], 0);
+}
+
+#[test]
+fn proofs_are_small_and_written_whole() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let keys = made().join("keys").display().to_string();
+    let input = bundled("block-d16-t16/input.json");
+    let report = nanozk(dir.path(), &["prove", &keys, "--input", &input, "-o", "q.nanozk", "--json"]).json();
+    assert_eq!(listing(dir.path()), ["q.nanozk"], "no work directory stays");
+    for layer in report["layers"].as_array().expect("layers") {
+        for key in ["index", "shape", "proof_bytes", "prove_seconds"] {
+            assert!(layer[key].is_number(), "{key} in {layer}");
+        }
+    }
+    let bytes = report["proof_bytes"].as_u64().expect("a number");
+    assert!(bytes > 1000 && bytes < 40_000, "{bytes}");
+    assert!(report["prove_seconds"].is_number() && report["peak_memory_mb"].is_number());
+    let first = fs::read(made().join("p.nanozk")).expect("reads");
+    assert_ne!(fs::read(dir.path().join("q.nanozk")).expect("reads"), first, "fresh masks");
+}
+
+#[test]
+fn part_of_the_layers_is_labelled_partial() {
+    let plan = nanozk(made(), &["plan", "m.nanozk", "--json"]).json();
+    let total = plan["layers"].as_array().map_or(0, Vec::len);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let input = bundled("block-d16-t16/input.json");
+    let (keys, out) = (made().join("keys").display().to_string(), dir.path().join("part.nanozk").display().to_string());
+    nanozk(dir.path(), &["prove", &keys, "--input", &input, "--layers", "0-0", "-o", &out, "--json"]).json();
+    let verdict = verify(&[&out, "--allow-unsafe-srs", "--json"]).json();
+    assert_eq!((verdict["layers_covered"].as_u64(), verdict["layers_total"].as_u64()), (Some(1), Some(total as u64)));
+    let text = verify(&[&out, "--allow-unsafe-srs"]).stdout;
+    assert_eq!(text.contains("PARTIAL"), total > 1, "{text}");
+    let beyond = format!("0-{total}");
+    nanozk(dir.path(), &["prove", &keys, "--input", &input, "--layers", &beyond, "-o", "x.nanozk"])
+        .fails_with(&["--layers"]);
+    assert_eq!(listing(dir.path()), ["part.nanozk"]);
+}
+
+#[test]
+fn damaged_and_foreign_proofs() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good = fs::read(made().join("p.nanozk")).expect("reads");
+    let bad = dir.path().join("bad.nanozk").display().to_string();
+    let refuse = |bytes: &[u8], parts: &[&str]| {
+        fs::write(&bad, bytes).expect("writes");
+        verify(&[&bad, "--allow-unsafe-srs"]).fails_with(parts);
+    };
+    refuse(&[], &["bad.nanozk", "not a nanozk file"]);
+    refuse(&good[..good.len() - 1], &["damaged"]);
+    refuse(&fs::read(made().join("m.nanozk")).expect("reads"), &["a compiled model, not a proof"]);
+    // A forger fixes the checksum: then the proof itself must fail, whatever byte was changed.
+    use nanozk_plan::format::{HEADER_LEN, Kind, seal};
+    let payload = &good[HEADER_LEN..];
+    for at in [0, payload.len() / 4, payload.len() / 2, payload.len() - 100, payload.len() - 1] {
+        let mut forged = payload.to_vec();
+        forged[at] ^= 1;
+        refuse(&seal(Kind::Proof, &forged), &["error"]);
+    }
+    refuse(&seal(Kind::Proof, &[payload, &[0]].concat()), &["malformed"]);
+}
+
+#[test]
+fn damaged_and_foreign_keys() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let keys = dir.path().join("keys");
+    fs::create_dir(&keys).expect("makes");
+    let input = bundled("block-d16-t16/input.json");
+    let fresh = || {
+        for name in ["prover.nanozk", "verifier.nanozk", "srs.bin"] {
+            fs::copy(made().join("keys").join(name), keys.join(name)).expect("copies");
+        }
+    };
+    let refuse = |parts: &[&str]| {
+        nanozk(dir.path(), &["prove", "keys", "--input", &input, "-o", "p.nanozk"]).fails_with(parts);
+        assert_eq!(listing(dir.path()), ["keys"]);
+    };
+    refuse(&["prover.nanozk", "check the path"]);
+    for name in ["prover.nanozk", "verifier.nanozk", "srs.bin"] {
+        fresh();
+        let good = fs::read(keys.join(name)).expect("reads");
+        for bad in [&good[..good.len() / 2], &[good.as_slice(), &[0]].concat(), b"junk"] {
+            fs::write(keys.join(name), bad).expect("writes");
+            refuse(&[name]);
+        }
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 1;
+        fs::write(keys.join(name), flipped).expect("writes");
+        refuse(&[name]);
+    }
+    // Files of another setup of the same model do not mix.
+    nanozk(dir.path(), &["setup", &made().join("m.nanozk").display().to_string(), "-o", "other", "--json"]).json();
+    fresh();
+    fs::copy(dir.path().join("other/verifier.nanozk"), keys.join("verifier.nanozk")).expect("copies");
+    let other = dir.path().join("other");
+    let verifier = other.join("verifier.nanozk").display().to_string();
+    let proof = made().join("p.nanozk").display().to_string();
+    nanozk(dir.path(), &["verify", &verifier, &proof, "--allow-unsafe-srs"]).fails_with(&["model"]);
+    fs::remove_dir_all(other).expect("removes");
+    refuse(&["different setups", "nanozk setup"]);
+}
+
+#[test]
+fn an_srs_that_is_too_small_is_refused() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let srs = nanozk(dir.path(), &["srs", "generate", "--k", "6", "-o", "small.bin", "--json"]).json();
+    assert_eq!((&srs["k"], &srs["unsafe_srs"]), (&6.into(), &true.into()));
+    let seen = nanozk(dir.path(), &["srs", "inspect", "small.bin", "--json"]).json();
+    assert_eq!(seen["id"], srs["id"]);
+    let model = made().join("m.nanozk").display().to_string();
+    nanozk(dir.path(), &["setup", &model, "--srs", "small.bin", "-o", "keys"]).fails_with(&["small.bin", "2^6"]);
+    assert!(!dir.path().join("keys/verifier.nanozk").exists());
+    nanozk(dir.path(), &["srs", "inspect", &model]).fails_with(&["m.nanozk", "SRS"]);
+    nanozk(dir.path(), &["srs", "import", "small.bin", "-o", "x.bin"]).fails_with(&["small.bin"]);
+    assert!(!dir.path().join("x.bin").exists());
+}
+
+#[test]
+fn open_weights_give_everyone_the_same_model_id() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let model = made().join("m.nanozk").display().to_string();
+    let srs = made().join("keys/srs.bin").display().to_string();
+    let id = |out: &str, open: bool| {
+        let mut args = vec!["setup", &model, "--srs", &srs, "-o", out, "--json"];
+        args.extend(open.then_some("--open-weights"));
+        nanozk(dir.path(), &args).json()["model_id"].as_str().expect("id").to_string()
+    };
+    assert_eq!(id("a", true), id("b", true));
+    assert_ne!(id("c", false), id("d", false));
+}
+
+#[test]
+fn compiling_twice_gives_the_same_file() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let input = bundled("block-d16-t16/input.json");
+    let model = bundled("block-d16-t16/network.onnx");
+    nanozk(dir.path(), &["compile", &model, "--data", &input, "-o", "again.nanozk", "--json"]).json();
+    let again = fs::read(dir.path().join("again.nanozk")).expect("reads");
+    assert!(again == fs::read(made().join("m.nanozk")).expect("reads"));
+    let here = dir.path().display().to_string();
+    assert!(!again.windows(here.len()).any(|w| w == here.as_bytes()), "no path of this machine");
+}

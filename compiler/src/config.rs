@@ -1,0 +1,202 @@
+//! `nanozk.yaml`: every setting of a compilation.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path};
+
+/// What the model's output is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// All scores.
+    #[default]
+    Logits,
+    /// The index of the greatest score of each token.
+    Argmax,
+}
+
+/// Who sees the model's input or output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// The verifier knows it.
+    #[default]
+    Public,
+    /// It stays with the prover, behind a commitment.
+    Private,
+}
+
+/// What the layout minimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimize {
+    /// Bytes of proofs.
+    #[default]
+    ProofSize,
+    /// Seconds of proving.
+    ProveTime,
+    /// Peak memory of proving.
+    Memory,
+}
+
+/// Settings of a compilation; absent keys take their defaults, unknown keys are errors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Values of dynamic dimensions by name.
+    pub set: BTreeMap<String, usize>,
+    /// What the output is.
+    pub head: Head,
+    /// Who sees the input.
+    pub input: Visibility,
+    /// Who sees the output.
+    pub output: Visibility,
+    /// What the layout minimises.
+    pub optimize: Optimize,
+    /// Quantisation.
+    pub quantise: Quantise,
+}
+
+/// Bit widths and tolerances of the quantiser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quantise {
+    /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries.
+    pub limb_bits: u32,
+    /// Units per 1.0 of the residual stream, inputs and outputs: at most 2^residual_bits, less where 62 bits would not
+    /// hold the squares in a normalisation.
+    pub residual_bits: u32,
+    /// Room above the largest calibrated magnitude where a value must be clamped.
+    pub margin: f64,
+    /// How much coarser than calibration asks a scale may become to make clamping needless.
+    pub coarsest: f64,
+    /// Nats that the exponential table covers at least.
+    pub exp_range: f64,
+    /// Coarsest step of the exponential table in nats that is accepted to save a lookup per score.
+    pub exp_step: f64,
+    /// Bits of the largest exponential.
+    pub exp_bits: u32,
+    /// Bits of the reciprocal of the largest sum of exponentials.
+    pub mean_bits: u32,
+    /// Estimated lookups above which a part of the model without repeated structure is cut into several layers.
+    pub layer_lookups: u64,
+}
+
+impl Default for Quantise {
+    fn default() -> Self {
+        Quantise {
+            limb_bits: 12,
+            residual_bits: 22,
+            margin: 1.5,
+            coarsest: 4.0,
+            exp_range: 16.0,
+            exp_step: 1.0 / 32.0,
+            exp_bits: 11,
+            mean_bits: 7,
+            layer_lookups: 1 << 20,
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// File.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is not a valid configuration.
+    #[error("{path}: {source}")]
+    Parse {
+        /// File, or `configuration`.
+        path: String,
+        /// Cause, with line and key.
+        source: serde_yaml::Error,
+    },
+    /// A value outside its range.
+    #[error("quantise.{key} = {value}: must lie within {range}")]
+    Value {
+        /// Key.
+        key: &'static str,
+        /// Value.
+        value: f64,
+        /// Allowed values.
+        range: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a YAML file.
+    ///
+    /// # Errors
+    /// When the file is missing, not YAML, or has an unknown key or a value out of range.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        Self::parse(&text).map_err(|e| match e {
+            ConfigError::Parse { source, .. } => ConfigError::Parse { path: name, source },
+            other => other,
+        })
+    }
+
+    /// Parses and checks YAML text; empty text is the default configuration.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let parsed: Option<Config> =
+            serde_yaml::from_str(text).map_err(|source| ConfigError::Parse { path: "configuration".into(), source })?;
+        let config = parsed.unwrap_or_default();
+        config.quantise.check()?;
+        Ok(config)
+    }
+}
+
+impl Quantise {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first one outside.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 8] = [
+            ("limb_bits", self.limb_bits.into(), 8.0..=16.0, "8..=16"),
+            ("residual_bits", self.residual_bits.into(), 8.0..=26.0, "8..=26"),
+            ("margin", self.margin, 1.0..=100.0, "1..=100"),
+            ("coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
+            ("exp_range", self.exp_range, 4.0..=64.0, "4..=64"),
+            ("exp_step", self.exp_step, 1e-6..=1.0, "1e-6..=1"),
+            ("exp_bits", self.exp_bits.into(), 6.0..=20.0, "6..=20"),
+            ("mean_bits", self.mean_bits.into(), 4.0..=16.0, "4..=16"),
+        ];
+        for (key, value, allowed, range) in rules {
+            if !allowed.contains(&value) {
+                return Err(ConfigError::Value { key, value, range });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_text_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn keys_are_read_and_unknown_ones_refused() {
+        let c = Config::parse("set: {seq: 64}\nhead: argmax\ninput: private\nquantise: {limb_bits: 10}").unwrap();
+        assert_eq!((c.set["seq"], c.head, c.input, c.quantise.limb_bits), (64, Head::Argmax, Visibility::Private, 10));
+        for bad in ["heads: argmax", "quantise: {limbs: 3}", "input: secret", "head: [1]"] {
+            assert!(matches!(Config::parse(bad), Err(ConfigError::Parse { .. })), "{bad}");
+        }
+        let err = Config::parse("quantise: {limb_bits: 30}").unwrap_err().to_string();
+        assert_eq!(err, "quantise.limb_bits = 30: must lie within 8..=16");
+    }
+}

@@ -1,0 +1,206 @@
+//! Input files: EZKL's `input.json` and NumPy's `.npz`.
+
+mod json;
+mod npz;
+
+use crate::frontend::InputInfo;
+use nanozk_ir::float::{InputKind, InputValue};
+use std::path::{Path, PathBuf};
+
+/// A value of one model input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputTensor {
+    /// The value, padded to the shape of the model (token id 0, mask 0).
+    pub value: InputValue,
+    /// True number of positions: fewer than the model's tokens when a shorter prompt was given.
+    pub len: usize,
+}
+
+/// Why an input file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the input: {source}", path.display())]
+    Io {
+        /// Input file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is not in a known format.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// Input file.
+        path: PathBuf,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// The number of inputs differs from the model's.
+    #[error("{}: {got} input(s) given, the model has {expected} ({names})", path.display())]
+    Count {
+        /// Input file.
+        path: PathBuf,
+        /// Inputs of the model.
+        expected: usize,
+        /// Inputs in the file.
+        got: usize,
+        /// Names of the model's inputs.
+        names: String,
+    },
+    /// An input without values.
+    #[error("{}: input {index} (\"{name}\") is empty; give {expected} value(s)", path.display())]
+    Empty {
+        /// Input file.
+        path: PathBuf,
+        /// Index of the input.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Number of values of the model's input.
+        expected: usize,
+    },
+    /// A wrong number of values.
+    #[error("{}: input {index} (\"{name}\") has {got} value(s), the model takes {expected} (shape {shape:?})", path.display())]
+    Length {
+        /// Input file.
+        path: PathBuf,
+        /// Index of the input.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Number of values given.
+        got: usize,
+        /// Number of values of the model's input.
+        expected: usize,
+        /// Shape of the model's input.
+        shape: Vec<usize>,
+    },
+    /// A shape that is not the model's.
+    #[error("{}: input {index} (\"{name}\") has shape {got:?}, the model takes {expected:?}", path.display())]
+    Shape {
+        /// Input file.
+        path: PathBuf,
+        /// Index of the input.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Shape given.
+        got: Vec<usize>,
+        /// Shape of the model's input.
+        expected: Vec<usize>,
+    },
+    /// A value the input cannot hold.
+    #[error("{}: input {index} (\"{name}\"), value {position}: {value} is not {expected}", path.display())]
+    Value {
+        /// Input file.
+        path: PathBuf,
+        /// Index of the input.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Flat position.
+        position: usize,
+        /// The value.
+        value: f64,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+/// Values of one input as a file gives them.
+#[derive(Clone, Debug, PartialEq)]
+struct Raw {
+    values: Vec<f64>,
+    /// Shape, when the file states one.
+    shape: Option<Vec<usize>>,
+}
+
+/// Reads the values of all model inputs from `path` (`.npz`, otherwise JSON).
+///
+/// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
+pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
+    let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
+    let raw = if is_npz { npz::read(path, inputs)? } else { json::read(path)? };
+    if raw.len() != inputs.len() {
+        let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(DataError::Count { path: path.to_owned(), expected: inputs.len(), got: raw.len(), names });
+    }
+    raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
+}
+
+fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<InputTensor, DataError> {
+    let (path, name) = (path.to_owned(), info.name.clone());
+    let expected: usize = info.shape.iter().product();
+    let got = raw.values.len();
+    if got == 0 {
+        return Err(DataError::Empty { path, index, name, expected });
+    }
+    let padded = !matches!(info.kind, InputKind::Float);
+    if got > expected || (got < expected && !padded) {
+        return Err(DataError::Length { path, index, name, got, expected, shape: info.shape.clone() });
+    }
+    if let Some(shape) = &raw.shape {
+        let core = |s: &[usize]| s.iter().copied().filter(|&d| d != 1).collect::<Vec<_>>();
+        // A flat array is always read in row-major order.
+        if core(shape).len() > 1 && core(shape) != core(&info.shape) {
+            return Err(DataError::Shape { path, index, name, got: shape.clone(), expected: info.shape.clone() });
+        }
+    }
+    let wrong = |position: usize, expected: String| DataError::Value {
+        path: path.clone(),
+        index,
+        name: name.clone(),
+        position,
+        value: raw.values[position],
+        expected,
+    };
+    let find = |bad: &dyn Fn(f64) -> bool| raw.values.iter().position(|&v| bad(v));
+    let value = match info.kind {
+        InputKind::Tokens { vocab } => {
+            if let Some(p) = find(&|v| v.fract() != 0.0 || !v.is_finite() || v < 0.0 || v >= vocab as f64) {
+                return Err(wrong(p, format!("a token id in 0..{vocab}")));
+            }
+            let mut ids: Vec<u32> = raw.values.iter().map(|&v| v as u32).collect();
+            ids.resize(expected, 0);
+            InputValue::Tokens(ids)
+        }
+        InputKind::Mask => {
+            if let Some(p) = find(&|v| v != 0.0 && v != 1.0) {
+                return Err(wrong(p, "0 or 1".to_owned()));
+            }
+            let mut bits: Vec<bool> = raw.values.iter().map(|&v| v == 1.0).collect();
+            bits.resize(expected, false);
+            InputValue::Mask(bits)
+        }
+        InputKind::Float => {
+            if let Some(p) = find(&|v| !(v as f32).is_finite()) {
+                return Err(wrong(p, "a finite single-precision number".to_owned()));
+            }
+            InputValue::Float(raw.values.iter().map(|&v| v as f32).collect())
+        }
+    };
+    let len = if padded { got } else { info.shape.iter().product::<usize>() };
+    Ok(InputTensor { value, len })
+}
+
+impl InputTensor {
+    /// A fixed pseudo-random value for an input; a mask hides the last quarter of the keys.
+    pub fn probe(info: &InputInfo) -> InputTensor {
+        let len: usize = info.shape.iter().product();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        let value = match info.kind {
+            InputKind::Tokens { vocab } => {
+                InputValue::Tokens((0..len).map(|_| (next() % vocab.max(1) as u64) as u32).collect())
+            }
+            InputKind::Mask => InputValue::Mask((0..len).map(|i| i + len / 4 < len).collect()),
+            InputKind::Float => {
+                InputValue::Float((0..len).map(|_| next() as f32 / (1u64 << 30) as f32 - 1.0).collect())
+            }
+        };
+        InputTensor { value, len }
+    }
+}

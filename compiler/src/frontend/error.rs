@@ -1,0 +1,148 @@
+//! What can go wrong between an ONNX file and the canonical graph.
+
+use std::{fmt, path::PathBuf};
+
+/// A node of the source model that has no canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Name of the node in the source model.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Shapes of its operands and of its result.
+    pub shapes: String,
+    /// What stands in the way.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\" ({}): {}", self.op, self.node, self.shapes, self.reason)
+    }
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontendError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the model: {source}", path.display())]
+    Io {
+        /// Model file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is a git-LFS pointer.
+    #[error("{}: this is a git-LFS pointer, not the model itself; fetch it with `git lfs pull`", path.display())]
+    LfsPointer {
+        /// Model file.
+        path: PathBuf,
+    },
+    /// The file is not ONNX.
+    #[error("{}: not an ONNX file ({reason}); export the model to ONNX and give that file", path.display())]
+    NotOnnx {
+        /// Model file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The file ends early.
+    #[error("{}: the ONNX file is truncated ({size} bytes, {reason}); download or export it again", path.display())]
+    Truncated {
+        /// Model file.
+        path: PathBuf,
+        /// Size of the file.
+        size: usize,
+        /// Where parsing stopped.
+        reason: String,
+    },
+    /// A file with external weights is absent.
+    #[error("{}: the weights file \"{location}\" (external data) is missing; put it next to the model", path.display())]
+    MissingExternalData {
+        /// Model file.
+        path: PathBuf,
+        /// Location named by the model.
+        location: String,
+    },
+    /// A dimension has no value.
+    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}=N`", path.display())]
+    DynamicDim {
+        /// Model file.
+        path: PathBuf,
+        /// Input.
+        input: String,
+        /// Axis of the input.
+        axis: usize,
+        /// What to set.
+        symbol: String,
+    },
+    /// A `--set` that names nothing in the model, or contradicts it.
+    #[error("{}: `--set {name}={value}`: {reason}", path.display())]
+    BadSet {
+        /// Model file.
+        path: PathBuf,
+        /// Symbol.
+        name: String,
+        /// Value.
+        value: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A shape that depends on data.
+    #[error("{}: the shape {shape} of node \"{node}\" depends on data ({symbols}); export the model with fixed shapes", path.display())]
+    LeftoverSymbol {
+        /// Model file.
+        path: PathBuf,
+        /// Node.
+        node: String,
+        /// Its shape.
+        shape: String,
+        /// The symbols in it.
+        symbols: String,
+    },
+    /// NaN or infinity in a weight.
+    #[error("{}: weight \"{node}\" holds {value} at index {index}; train or export the model again", path.display())]
+    NonFiniteWeight {
+        /// Model file.
+        path: PathBuf,
+        /// Constant.
+        node: String,
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// tract refuses the model.
+    #[error("{}: the model cannot be analysed: {reason}", path.display())]
+    Analysis {
+        /// Model file.
+        path: PathBuf,
+        /// tract's message.
+        reason: String,
+    },
+    /// Nodes without a canonical form, all of them.
+    #[error("{}: {} unsupported node(s): {}", path.display(), problems.len(), list(problems))]
+    Unsupported {
+        /// Model file.
+        path: PathBuf,
+        /// Every such node.
+        problems: Vec<Problem>,
+    },
+    /// The canonical graph does not compute what the model computes.
+    #[error("{}: the lowered graph differs from the model by {error:e} on a probe input at output {output}; please report this model", path.display())]
+    SelfCheck {
+        /// Model file.
+        path: PathBuf,
+        /// Index of the output.
+        output: usize,
+        /// Largest difference relative to the largest output value.
+        error: f32,
+    },
+    /// The float reference failed.
+    #[error("the float reference run failed: {0}")]
+    Reference(String),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}

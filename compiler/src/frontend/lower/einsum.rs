@@ -1,0 +1,161 @@
+//! Einstein sums: products with constants become linear layers, products of activations become attention.
+
+use super::{Base, Lower, Lowered, Value, text};
+use crate::frontend::{
+    mid::{BinOp, MidOp},
+    view::{AxisKind, Code, View, axis_kinds, strides},
+};
+use std::sync::Arc;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::AxesMapping;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+
+/// One letter of an einsum: its place in both operands and in the result, and its length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter {
+    pub a: Option<usize>,
+    pub b: Option<usize>,
+    pub out: Option<usize>,
+    pub size: usize,
+}
+
+fn position(places: &[usize]) -> Lowered<Option<usize>> {
+    match places {
+        [] => Ok(None),
+        [p] => Ok(Some(*p)),
+        _ => Err("an einsum with a repeated letter".to_owned()),
+    }
+}
+
+/// Letters of a product, the operands given by their shapes.
+fn letters(axes: &AxesMapping, swap: bool, a: &[usize], b: &[usize]) -> Lowered<Vec<Letter>> {
+    axes.iter_all_axes()
+        .map(|axis| {
+            let (ia, ib) = if swap { (1, 0) } else { (0, 1) };
+            let pa = position(&axis.inputs[ia])?;
+            let pb = axis.inputs.get(ib).map_or(Ok(None), |p| position(p))?;
+            let size = pa.map_or(1, |p| a[p]).max(pb.map_or(1, |p| b[p]));
+            Ok(Letter { a: pa, b: pb, out: position(&axis.outputs[0])?, size })
+        })
+        .collect()
+}
+
+/// Offset contributed by `axis` at `index` in a tensor of `shape` (0 along axes of length 1).
+pub(super) fn offset(axis: Option<usize>, index: usize, shape: &[usize], strides: &[usize]) -> usize {
+    axis.map_or(0, |p| if shape[p] == 1 { 0 } else { index * strides[p] })
+}
+
+/// All index tuples of the given sizes, row-major.
+pub(super) fn tuples(sizes: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
+    let st = strides(sizes);
+    (0..sizes.iter().product()).map(move |i| sizes.iter().zip(&st).map(|(&n, &s)| i / s % n).collect())
+}
+
+impl Lower<'_> {
+    pub(super) fn einsum(&mut self, op: &EinSum, inputs: &[Value], shape: &[usize], name: &str) -> Lowered<Value> {
+        if op.q_params.is_some() {
+            return Err("quantized products are not supported".to_owned());
+        }
+        let ones = Value::Const(tensor0(1f32).into_arc_tensor());
+        match inputs {
+            [Value::View(x)] => self.linear(&op.axes, false, x, &ones, shape, name),
+            [Value::View(a), Value::View(b)] => self.product(&op.axes, a, b, shape, name),
+            [Value::View(x), w @ Value::Const(_)] => self.linear(&op.axes, false, x, w, shape, name),
+            [w @ Value::Const(_), Value::View(x)] => self.linear(&op.axes, true, x, w, shape, name),
+            _ => Err("only products of activations and constants are supported".to_owned()),
+        }
+    }
+
+    fn linear(
+        &mut self,
+        axes: &AxesMapping,
+        swap: bool,
+        x: &View,
+        weight: &Value,
+        shape: &[usize],
+        name: &str,
+    ) -> Lowered<Value> {
+        let Value::Const(weight) = weight else { return Err("the weight is not constant".to_owned()) };
+        let weight = weight.cast_to::<f32>().map_err(text)?;
+        let data = weight.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let (id, view) = self.compact(x, name)?;
+        let inputs = self.mid.nodes[id].features;
+        let kinds = axis_kinds(&view, inputs).ok_or("tokens and features are mixed in one axis")?;
+        let letters = letters(axes, swap, &view.shape, weight.shape())?;
+        let (sx, sw, so) = (strides(&view.shape), strides(weight.shape()), strides(shape));
+        let kind = |l: &Letter| l.a.map_or(AxisKind::Still, |p| kinds[p]);
+        let is_token = |l: &Letter| kind(l) == AxisKind::Token;
+        let in_weight = |l: &Letter| l.b.is_some_and(|p| weight.shape()[p] > 1);
+        if letters.iter().any(|l| is_token(l) && (l.out.is_none() || in_weight(l))) {
+            return Err("a product with a constant over the tokens; only features of one token can be mixed".to_owned());
+        }
+        let still = |l: &Letter| kind(l) == AxisKind::Still && !in_weight(l);
+        let repeats: usize = letters.iter().filter(|l| still(l) && l.out.is_none()).map(|l| l.size).product();
+        let used = |l: &&Letter| !is_token(l) && !still(l);
+        let outer: Vec<Letter> = letters.iter().filter(|l| used(l) && l.out.is_some()).copied().collect();
+        let inner: Vec<Letter> = letters.iter().filter(|l| used(l) && l.out.is_none()).copied().collect();
+        let outer_sizes: Vec<usize> = {
+            let mut sorted = outer.clone();
+            sorted.sort_by_key(|l| l.out);
+            sorted.iter().map(|l| l.size).collect()
+        };
+        let mut outer = outer;
+        outer.sort_by_key(|l| l.out);
+        let inner_sizes: Vec<usize> = inner.iter().map(|l| l.size).collect();
+        let features: usize = outer_sizes.iter().product();
+        let at = |tuple: &[usize], set: &[Letter]| -> (usize, usize) {
+            set.iter().zip(tuple).fold((0, 0), |(x, w), (l, &i)| {
+                (x + offset(l.a, i, &view.shape, &sx), w + offset(l.b, i, weight.shape(), &sw))
+            })
+        };
+        let inner_at: Vec<(usize, usize)> = tuples(&inner_sizes).map(|t| at(&t, &inner)).collect();
+        let mut matrix = vec![0f32; inputs * features];
+        for (column, tuple) in tuples(&outer_sizes).enumerate() {
+            let (x0, w0) = at(&tuple, &outer);
+            for &(xi, wi) in &inner_at {
+                let row = Code::decode(view.codes[x0 + xi]).flat % inputs;
+                matrix[row * features + column] += data[w0 + wi] * repeats as f32;
+            }
+        }
+        let out = self.mid.add(name, MidOp::Linear { weight: Arc::new(matrix), bias: None }, features, &[id]);
+        let base = self.new_base(Base::Mat(out));
+        let column_strides = strides(&outer_sizes);
+        let codes = (0..shape.iter().product::<usize>()).map(|i| {
+            let index = |l: &Letter| l.out.map_or(0, |p| i / so[p] % shape[p]);
+            let x =
+                letters.iter().filter(|l| is_token(l)).map(|l| offset(l.a, index(l), &view.shape, &sx)).sum::<usize>();
+            let token = Code::decode(view.codes[x]).flat / inputs;
+            let column = outer.iter().zip(&column_strides).map(|(l, s)| index(l) * s).sum::<usize>();
+            Code { base, flat: token * features + column, negated: false }.encode()
+        });
+        Ok(Value::View(View::new(shape, codes.collect())))
+    }
+
+    fn product(&mut self, axes: &AxesMapping, a: &View, b: &View, shape: &[usize], name: &str) -> Lowered<Value> {
+        match (self.scores_of(a), self.scores_of(b)) {
+            (Some(s), None) => {
+                return self.weighted_sum(s, a, b, letters(axes, false, &a.shape, &b.shape)?, shape, name);
+            }
+            (None, Some(s)) => {
+                return self.weighted_sum(s, b, a, letters(axes, true, &b.shape, &a.shape)?, shape, name);
+            }
+            (Some(_), Some(_)) => return Err("a product of two attention score matrices".to_owned()),
+            (None, None) => (),
+        }
+        let letters = letters(axes, false, &a.shape, &b.shape)?;
+        if letters.iter().all(|l| l.size == 1 || l.out.is_some()) {
+            let spread = |view: &View, of: fn(&Letter) -> Option<usize>| {
+                let st = strides(&view.shape);
+                let so = strides(shape);
+                let at = |i: usize| -> usize {
+                    let index = |l: &Letter| l.out.map_or(0, |p| i / so[p] % shape[p]);
+                    letters.iter().map(|l| offset(of(l), index(l), &view.shape, &st)).sum()
+                };
+                View::new(shape, (0..shape.iter().product()).map(|i| view.codes[at(i)]).collect())
+            };
+            let (a, b) = (spread(a, |l| l.a), spread(b, |l| l.b));
+            return self.binary_views(BinOp::Mul, &a, &b, shape, name).map(Value::View);
+        }
+        self.query_key(&letters, a, b, shape, name)
+    }
+}

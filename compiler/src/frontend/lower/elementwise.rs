@@ -1,0 +1,236 @@
+//! Elementwise operators.
+
+use super::{Base, Lower, Lowered, Value, text};
+use crate::frontend::{
+    mid::{BinOp, Fun, MidId, MidOp},
+    view::{Code, View},
+};
+use nanozk_ir::float::UnaryFn;
+use std::{collections::HashMap, sync::Arc};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::{element_wise::ElementWiseOp, math::PowConst, nn::LeakyRelu};
+
+/// The function of a unary operator.
+pub(super) fn function(op: &ElementWiseOp) -> Option<Fun> {
+    if let Some(leaky) = op.0.downcast_ref::<LeakyRelu>() {
+        return Some(Fun::Known(UnaryFn::LeakyRelu(leaky.alpha)));
+    }
+    if let Some(pow) = op.0.downcast_ref::<PowConst>() {
+        return Some(Fun::Pow(f64::from(pow.exponent)));
+    }
+    Some(match op.0.name().as_str() {
+        "GeluExact" => Fun::Known(UnaryFn::GeluErf),
+        "GeluApproximate" => Fun::Known(UnaryFn::GeluTanh),
+        "Silu" => Fun::Known(UnaryFn::Silu),
+        "Sigmoid" => Fun::Known(UnaryFn::Sigmoid),
+        "Tanh" => Fun::Known(UnaryFn::Tanh),
+        "Erf" => Fun::Known(UnaryFn::Erf),
+        "Exp" => Fun::Known(UnaryFn::Exp),
+        "Square" => Fun::Known(UnaryFn::Square),
+        "Sqrt" => Fun::Known(UnaryFn::Sqrt),
+        "Abs" => Fun::Known(UnaryFn::Abs),
+        "Ln" => Fun::Ln,
+        "Recip" => Fun::Recip,
+        "Rsqrt" => Fun::Rsqrt,
+        "Neg" => Fun::Neg,
+        "Sign" => Fun::Sign,
+        "HardSwish" => Fun::HardSwish,
+        _ => return None,
+    })
+}
+
+fn binary_op(name: &str) -> Option<BinOp> {
+    Some(match name {
+        "Add" => BinOp::Add,
+        "Sub" => BinOp::Sub,
+        "Mul" => BinOp::Mul,
+        "Div" => BinOp::Div,
+        "Max" => BinOp::Max,
+        "Min" => BinOp::Min,
+        _ => return None,
+    })
+}
+
+/// The operator of this name, and whether its operands are swapped.
+fn ordered(name: &str) -> Option<(BinOp, bool)> {
+    match name {
+        "SubF" => Some((BinOp::Sub, true)),
+        "GT" => Some((BinOp::Greater, false)),
+        "GTE" => Some((BinOp::GreaterEqual, false)),
+        "LT" => Some((BinOp::Greater, true)),
+        "LTE" => Some((BinOp::GreaterEqual, true)),
+        _ => binary_op(name).map(|op| (op, false)),
+    }
+}
+
+/// Whether a binary operator of this name is known.
+pub(super) fn known_binary(name: &str) -> bool {
+    ordered(name).is_some() || name == "Pow"
+}
+
+impl Lower<'_> {
+    pub(super) fn unary(&mut self, op: &ElementWiseOp, input: &Value, name: &str) -> Lowered<Value> {
+        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+        if op.0.name() == "IsNan" && self.is_scores(input) {
+            return Ok(Value::NanOf(view.clone()));
+        }
+        let fun = function(op).ok_or("this elementwise function is not supported")?;
+        self.fun(fun, view, name).map(Value::View)
+    }
+
+    pub(super) fn fun(&mut self, fun: Fun, view: &View, name: &str) -> Lowered<View> {
+        if fun == Fun::Neg {
+            return Ok(view.negate());
+        }
+        let (id, view) = self.compact(view, name)?;
+        let out = self.mid.add(name, MidOp::Fun(fun), self.mid.nodes[id].features, &[id]);
+        Ok(self.rebase(&view, out))
+    }
+
+    pub(super) fn binary(&mut self, op: &str, inputs: &[Value], node: &TypedNode) -> Lowered<Value> {
+        let shape = &self.shape(node.id.into())?;
+        let name = &node.name;
+        if self.is_scores(&inputs[0]) || self.is_scores(&inputs[1]) {
+            return self.scores_binary(op, inputs, shape, node);
+        }
+        if op == "Pow"
+            && let (Value::View(x), Value::Const(e)) = (&inputs[0], &inputs[1])
+        {
+            let exponent = f64::from(e.as_uniform().ok_or("exponents differ")?.cast_to_scalar::<f32>().map_err(text)?);
+            return self.fun(Fun::Pow(exponent), x, name).map(Value::View);
+        }
+        let (kind, swapped) = ordered(op).ok_or("this operator is not supported")?;
+        let (a, b) = if swapped { (&inputs[1], &inputs[0]) } else { (&inputs[0], &inputs[1]) };
+        match (a, b) {
+            (Value::View(a), Value::View(b)) => self.binary_views(kind, a, b, shape, name),
+            (Value::View(a), Value::Const(c)) => self.binary_const(kind, a, c, false, shape, name),
+            (Value::Const(c), Value::View(b)) => self.binary_const(kind, b, c, true, shape, name),
+            _ => Err("combines activations with values computed from token ids or a mask".to_owned()),
+        }
+        .map(Value::View)
+    }
+
+    /// `condition * yes + (1 - condition) * no` for a 0/1 activation.
+    pub(super) fn choose(
+        &mut self,
+        condition: &View,
+        branches: [&Value; 2],
+        shape: &[usize],
+        name: &str,
+    ) -> Lowered<View> {
+        let one = tensor0(1f32).broadcast_into_rank(shape.len()).map_err(text)?;
+        let not = self.binary_const(BinOp::Sub, condition, &one, true, shape, name)?;
+        let mut parts = Vec::new();
+        for (weight, branch) in [(condition, branches[0]), (&not, branches[1])] {
+            match branch {
+                Value::View(v) => parts.push(self.binary_views(BinOp::Mul, weight, v, shape, name)?),
+                Value::Const(c) if c.is_all_zero().map_err(text)? => (),
+                Value::Const(c) => parts.push(self.binary_const(BinOp::Mul, weight, c, false, shape, name)?),
+                _ => return Err("selects a value computed from token ids or a mask".to_owned()),
+            }
+        }
+        match &parts[..] {
+            [a, b] => self.binary_views(BinOp::Add, a, b, shape, name),
+            [only] => Ok(only.clone()),
+            _ => Err("selects between two zeros".to_owned()),
+        }
+    }
+
+    pub(super) fn binary_views(&mut self, op: BinOp, a: &View, b: &View, shape: &[usize], name: &str) -> Lowered<View> {
+        let (ia, va) = self.compact(a, name)?;
+        let (ib, vb) = self.compact(b, name)?;
+        let (va, vb) = (va.broadcast(shape).map_err(text)?, vb.broadcast(shape).map_err(text)?);
+        let (wa, wb) = (self.mid.nodes[ia].features, self.mid.nodes[ib].features);
+        let mut index: HashMap<(usize, usize), usize> = HashMap::new();
+        let mut pairs: Vec<(usize, usize)> = Vec::new();
+        let mut places = Vec::with_capacity(va.codes.len());
+        for (ca, cb) in va.codes().zip(vb.codes()) {
+            if ca.flat / wa != cb.flat / wb {
+                return Err("combines different tokens".to_owned());
+            }
+            let pair = (ca.flat % wa, cb.flat % wb);
+            let place = *index.entry(pair).or_insert_with(|| {
+                pairs.push(pair);
+                pairs.len() - 1
+            });
+            places.push((ca.flat / wa, place));
+        }
+        let mut rank: Vec<usize> = (0..pairs.len()).collect();
+        rank.sort_by_key(|&i| if wa >= wb { pairs[i] } else { (pairs[i].1, pairs[i].0) });
+        let mut position = vec![0; pairs.len()];
+        rank.iter().enumerate().for_each(|(new, &old)| position[old] = new);
+        let features = pairs.len();
+        let operand = |lower: &mut Self, id: MidId, columns: Vec<usize>| match lower.mid.nodes[id].features {
+            1 => id,
+            _ => lower.reorder(id, &columns, name),
+        };
+        let ia = operand(self, ia, rank.iter().map(|&i| pairs[i].0).collect());
+        let ib = operand(self, ib, rank.iter().map(|&i| pairs[i].1).collect());
+        let out = self.mid.add(name, MidOp::Bin(op), features, &[ia, ib]);
+        let base = self.new_base(Base::Mat(out));
+        let code = |&(t, p): &(usize, usize)| Code { base, flat: t * features + position[p], negated: false }.encode();
+        Ok(View::new(shape, places.iter().map(code).collect()))
+    }
+
+    fn binary_const(
+        &mut self,
+        op: BinOp,
+        x: &View,
+        constant: &Tensor,
+        const_first: bool,
+        shape: &[usize],
+        name: &str,
+    ) -> Lowered<View> {
+        let (id, view) = self.compact(x, name)?;
+        let view = view.broadcast(shape).map_err(text)?;
+        let constant = constant.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
+        let values = constant.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let features = self.mid.nodes[id].features;
+        let mut data = vec![None; self.mid.tokens * features];
+        for (code, &v) in view.codes().zip(&values) {
+            match data[code.flat] {
+                Some(old) if old != v => return Err("one element meets several constants".to_owned()),
+                _ => data[code.flat] = Some(v),
+            }
+        }
+        let mut data: Vec<f32> = data.into_iter().map(Option::unwrap_or_default).collect();
+        let mut op = op;
+        match (op, const_first) {
+            (BinOp::Div, false) => {
+                op = BinOp::Mul;
+                data.iter_mut().for_each(|v| *v = v.recip());
+            }
+            (BinOp::Sub, false) => {
+                op = BinOp::Add;
+                data.iter_mut().for_each(|v| *v = -*v);
+            }
+            _ => (),
+        }
+        let neutral = match op {
+            BinOp::Mul => Some(1.0),
+            BinOp::Add => Some(0.0),
+            _ => None,
+        };
+        if neutral.is_some_and(|n| data.iter().all(|&v| v == n)) {
+            return Ok(view);
+        }
+        let constant = self.constant(data, features, name);
+        let operands = if const_first { [constant, id] } else { [id, constant] };
+        let out = self.mid.add(name, MidOp::Bin(op), features, &operands);
+        Ok(self.rebase(&view, out))
+    }
+
+    /// A constant node for `[tokens, features]` data in its smallest form.
+    pub(super) fn constant(&mut self, mut data: Vec<f32>, features: usize, name: &str) -> MidId {
+        let (mut rows, mut width) = (self.mid.tokens, features);
+        if data.chunks_exact(features).all(|row| row == &data[..features]) {
+            data.truncate(features);
+            rows = 1;
+            if data.iter().all(|v| v == &data[0]) {
+                data.truncate(1);
+                width = 1;
+            }
+        }
+        self.mid.add(name, MidOp::Const { rows, data: Arc::new(data) }, width, &[])
+    }
+}

@@ -1,0 +1,174 @@
+//! Attention masks: constants or functions of a mask input, added to the scores or selected by them.
+
+use super::{Lower, Lowered, Value, attention::place, text};
+use crate::frontend::{mid::MidId, view::View};
+use std::{collections::HashMap, sync::Arc};
+use tract_onnx::prelude::*;
+
+/// A score at or below this hides its key without a trace.
+const HIDDEN_BELOW: f32 = -1e3;
+/// A masking score above this leaves the key too visible to be called hidden.
+const HIDDEN_ABOVE: f32 = -8.0;
+
+/// How a mask meets the scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Added (or subtracted): 0 shows, very negative hides.
+    Additive { negated: bool },
+    /// A condition: this value of it hides.
+    Condition { hides: bool },
+}
+
+/// What a mask hides: pairs of tokens always, and keys by a mask input (true: over the second operand).
+pub(super) struct Hidden {
+    pairs: Vec<bool>,
+    keys: Option<(MidId, bool)>,
+}
+
+impl Lower<'_> {
+    /// Meaning of the value `mask` of `outlet`, of a shape broadcastable to `shape`, over scores seen through `view`.
+    pub(super) fn mask_of(
+        &mut self,
+        mask: &Value,
+        outlet: OutletId,
+        shape: &[usize],
+        view: &View,
+        form: Form,
+        name: &str,
+    ) -> Lowered<Hidden> {
+        match mask {
+            Value::Const(t) => Ok(Hidden { pairs: self.pairs(t, shape, view, form, name)?, keys: None }),
+            Value::Deferred(slots) => self.deferred_mask(outlet, *slots, shape, view, form, name),
+            _ => Err("attention scores are combined with an activation".to_owned()),
+        }
+    }
+
+    /// Meaning of a mask computed from a mask input, found by evaluating it for chosen masks.
+    fn deferred_mask(
+        &mut self,
+        outlet: OutletId,
+        slots: u64,
+        shape: &[usize],
+        view: &View,
+        form: Form,
+        name: &str,
+    ) -> Lowered<Hidden> {
+        let (slot, input) = self.mask_input(slots)?;
+        let tokens = self.mid.tokens;
+        let eval = |lower: &mut Self, bits: Vec<bool>| {
+            let values = bits.iter().map(|&b| i64::from(b)).collect();
+            let t = lower.eval_deferred(outlet, &HashMap::from([(slot, values)]))?;
+            lower.pairs(&t, shape, view, form, name)
+        };
+        let all_hidden = eval(self, vec![false; tokens])?;
+        let pairs = eval(self, vec![true; tokens])?;
+        if !all_hidden.iter().all(|&h| h) {
+            return Err("a mask input whose zeros do not hide keys".to_owned());
+        }
+        let mut probes: Vec<Vec<bool>> =
+            (0..tokens.min(8)).map(|i| (0..tokens).map(|t| t % tokens.min(8) == i).collect()).collect();
+        probes.extend((0..4usize).map(|r| (0..tokens).map(|t| (t * 7919 + r * 104_729) / 13 % 3 != 0).collect()));
+        let mut sides = [true, true];
+        for probe in probes {
+            let seen = eval(self, probe.clone())?;
+            for (i, &hidden) in seen.iter().enumerate() {
+                sides[0] &= hidden == (pairs[i] || !probe[i / tokens]);
+                sides[1] &= hidden == (pairs[i] || !probe[i % tokens]);
+            }
+        }
+        match sides {
+            [_, true] => Ok(Hidden { pairs, keys: Some((input, true)) }),
+            [true, false] => Ok(Hidden { pairs, keys: Some((input, false)) }),
+            _ => Err("a mask input that does not simply hide keys".to_owned()),
+        }
+    }
+
+    /// Which pairs of tokens a mask value hides; the same for all heads.
+    fn pairs(&mut self, mask: &Tensor, shape: &[usize], view: &View, form: Form, name: &str) -> Lowered<Vec<bool>> {
+        let mask = mask.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
+        let values = mask.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let tokens = self.mid.tokens;
+        let mut pairs = vec![None; tokens * tokens];
+        for (code, &v) in view.codes().zip(&values) {
+            let (_, a, b) = place(code.flat, tokens);
+            let hidden = match form {
+                Form::Condition { hides } => (v != 0.0) == hides,
+                Form::Additive { negated } => self.hides(if negated { -v } else { v }, name)?,
+            };
+            match pairs[a * tokens + b] {
+                Some(old) if old != hidden => return Err("an attention mask that differs between heads".to_owned()),
+                _ => pairs[a * tokens + b] = Some(hidden),
+            }
+        }
+        Ok(pairs.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// Whether a masking score hides its key.
+    fn hides(&mut self, score: f32, name: &str) -> Lowered<bool> {
+        if score == 0.0 {
+            return Ok(false);
+        }
+        if score > HIDDEN_ABOVE || score.is_nan() {
+            return Err(format!(
+                "a mask value of {score}: only 0 (visible) and {HIDDEN_ABOVE} or less (hidden) are supported"
+            ));
+        }
+        if score > HIDDEN_BELOW {
+            let subject = format!("mask value {score} ");
+            if !self.warnings.iter().any(|w| w.starts_with(&subject)) {
+                self.warnings.push(format!(
+                    "{subject}(first at \"{name}\") is read as hidden; the model itself leaves such a key a weight of \
+                     about {:.1e} relative to a score of 0",
+                    score.exp()
+                ));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Scores `s` with more hidden pairs.
+    pub(super) fn hide(&mut self, s: usize, view: &View, hidden: Hidden) -> Lowered<Value> {
+        self.before_softmax(s)?;
+        let before = self.scores[s].clone();
+        let keys = match (before.key_mask, hidden.keys) {
+            (Some(old), Some(new)) if old != new => return Err("two different attention mask inputs".to_owned()),
+            (old, new) => new.or(old),
+        };
+        let pairs = match &before.hidden {
+            Some(old) => old.iter().zip(&hidden.pairs).map(|(a, b)| a | b).collect(),
+            None => hidden.pairs,
+        };
+        Ok(Value::View(self.derive_scores(s, view, |s| {
+            s.hidden = Some(Arc::new(pairs));
+            s.key_mask = keys;
+        })))
+    }
+
+    /// A selection between two values: a mask on scores, or the guard against NaN behind a softmax.
+    pub(super) fn iff(&mut self, inputs: &[Value], node: &TypedNode, name: &str) -> Lowered<Value> {
+        let [condition, yes, no] = inputs else { return Err("a selection without three operands".to_owned()) };
+        if let (Value::NanOf(of), Value::Const(_), Value::View(kept)) = (condition, yes, no)
+            && of.codes == kept.codes
+        {
+            return Ok(no.clone());
+        }
+        let shape = self.shape(node.id.into())?;
+        if let Value::View(condition) = condition {
+            return self.choose(condition, [yes, no], &shape, name).map(Value::View);
+        }
+        let (view, fill, hides) = match (yes, no) {
+            (Value::Const(fill), Value::View(view)) => (view, fill, true),
+            (Value::View(view), Value::Const(fill)) => (view, fill, false),
+            _ => return Err("only the selection of attention scores by a mask is supported".to_owned()),
+        };
+        let s = self.scores_of(view).ok_or("only the selection of attention scores by a mask is supported")?;
+        let view = view.broadcast(&shape).map_err(text)?;
+        let fill = fill.as_uniform().ok_or("a mask with several fill values")?.cast_to_scalar::<f32>().map_err(text)?;
+        if !self.hides(fill, name)? {
+            return Err("a mask that sets scores to 0 does not hide them".to_owned());
+        }
+        let form = Form::Condition { hides };
+        let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, form, name)?;
+        self.hide(s, &view, hidden)
+    }
+}

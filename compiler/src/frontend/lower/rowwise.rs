@@ -1,0 +1,136 @@
+//! Operators over the features of each token: reductions, RmsNorm, softmax.
+
+use super::{Base, Lower, Lowered, Value};
+use crate::frontend::{
+    mid::{Fun, MidId, MidOp, Red},
+    view::{AxisKind, Code, View, axis_kinds, strides},
+};
+use nanozk_ir::float::NormKind;
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
+
+/// The reduction of a tract reducer.
+pub(super) fn reduction(reducer: &Reducer) -> Option<Red> {
+    Some(match reducer {
+        Reducer::Sum => Red::Sum,
+        Reducer::MeanOfSquares => Red::MeanOfSquares,
+        Reducer::Max => Red::Max,
+        Reducer::Min => Red::Min,
+        _ => return None,
+    })
+}
+
+/// A view over one matrix, cut into groups of features by the reduced axes.
+struct Groups {
+    source: MidId,
+    view: View,
+    /// Features of each group.
+    features: Vec<Vec<usize>>,
+    /// Group of each feature and its position there.
+    place: Vec<(usize, usize)>,
+}
+
+impl Lower<'_> {
+    fn groups(&mut self, view: &View, axes: &[usize], name: &str) -> Lowered<Groups> {
+        let (source, view) = self.compact(view, name)?;
+        let width = self.mid.nodes[source].features;
+        let kinds = axis_kinds(&view, width).ok_or("tokens and features are mixed in one axis")?;
+        for &axis in axes {
+            match kinds[axis] {
+                AxisKind::Token => return Err("works over the tokens; only features of one token can be".to_owned()),
+                AxisKind::Still if view.shape[axis] > 1 => return Err("works over repeated elements".to_owned()),
+                _ => (),
+            }
+        }
+        let st = strides(&view.shape);
+        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut place = vec![(usize::MAX, 0); width];
+        for (i, code) in view.codes().enumerate().filter(|(_, c)| c.flat < width) {
+            let key = (0..st.len())
+                .filter(|a| !axes.contains(a) && kinds[*a] == AxisKind::Feature)
+                .map(|a| i / st[a] % view.shape[a] * st[a])
+                .sum();
+            let group = groups.iter().position(|(k, _)| *k == key).unwrap_or_else(|| {
+                groups.push((key, Vec::new()));
+                groups.len() - 1
+            });
+            if place[code.flat].0 == usize::MAX {
+                place[code.flat] = (group, groups[group].1.len());
+                groups[group].1.push(code.flat);
+            } else if place[code.flat].0 != group {
+                return Err("works over overlapping groups of features".to_owned());
+            }
+        }
+        let mut features: Vec<Vec<usize>> = groups.into_iter().map(|(_, f)| f).collect();
+        if let [all] = &mut features[..] {
+            all.sort_unstable();
+            all.iter().enumerate().for_each(|(i, &f)| place[f].1 = i);
+        }
+        Ok(Groups { source, view, features, place })
+    }
+
+    /// Applies a shape-preserving operator to each group.
+    fn rowwise(&mut self, view: &View, axes: &[usize], op: &MidOp, name: &str) -> Lowered<Value> {
+        let groups = self.groups(view, axes, name)?;
+        let width = self.mid.nodes[groups.source].features;
+        let mut bases = Vec::new();
+        for features in &groups.features {
+            let part = self.reorder(groups.source, features, name);
+            let id = self.mid.add(name, op.clone(), features.len(), &[part]);
+            bases.push(self.new_base(Base::Mat(id)));
+        }
+        let code = |c: Code| {
+            let (group, position) = groups.place[c.flat % width];
+            let flat = c.flat / width * groups.features[group].len() + position;
+            Code { base: bases[group], flat, negated: false }.encode()
+        };
+        Ok(Value::View(View::new(&groups.view.shape, groups.view.codes().map(code).collect())))
+    }
+
+    pub(super) fn rms_norm(&mut self, axis: usize, eps: f32, input: &Value, name: &str) -> Lowered<Value> {
+        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+        let op = MidOp::Norm { kind: NormKind::Rms, eps, gamma: None, beta: None };
+        self.rowwise(view, &[axis], &op, name)
+    }
+
+    pub(super) fn softmax(&mut self, op: &Softmax, input: &Value, name: &str) -> Lowered<Value> {
+        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+        if let Some(scores) = self.scores_of(view) {
+            return match (&op.kind, &op.axes[..]) {
+                (SoftmaxKind::Softmax, [axis]) => self.scores_softmax(scores, view, *axis),
+                _ => Err("attention needs a softmax over one axis".to_owned()),
+            };
+        }
+        match op.kind {
+            SoftmaxKind::Softmax => self.rowwise(view, &op.axes, &MidOp::Softmax, name),
+            _ => Err("LogSoftmax is not supported; end the model before it".to_owned()),
+        }
+    }
+
+    pub(super) fn reduce(&mut self, op: &Reduce, input: &Value, name: &str) -> Lowered<Value> {
+        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+        let red = reduction(&op.reducer).ok_or("this reduction is not supported")?;
+        let groups = self.groups(view, &op.axes, name)?;
+        let width = self.mid.nodes[groups.source].features;
+        let mut bases = Vec::new();
+        for features in &groups.features {
+            let part = self.reorder(groups.source, features, name);
+            let id = match features.len() {
+                1 if red == Red::MeanOfSquares => {
+                    self.mid.add(name, MidOp::Fun(Fun::Known(nanozk_ir::float::UnaryFn::Square)), 1, &[part])
+                }
+                1 => part,
+                _ => self.mid.add(name, MidOp::Reduce(red), 1, &[part]),
+            };
+            bases.push(self.new_base(Base::Mat(id)));
+        }
+        let mut shape = groups.view.shape.clone();
+        op.axes.iter().for_each(|&a| shape[a] = 1);
+        let (st, out_st) = (strides(&groups.view.shape), strides(&shape));
+        let codes = (0..shape.iter().product::<usize>()).map(|i| {
+            let at: usize = (0..shape.len()).map(|a| i / out_st[a] % shape[a] * st[a]).sum();
+            let flat = Code::decode(groups.view.codes[at]).flat;
+            Code { base: bases[groups.place[flat % width].0], flat: flat / width, negated: false }.encode()
+        });
+        Ok(Value::View(View::new(&shape, codes.collect())))
+    }
+}

@@ -1,0 +1,206 @@
+//! The intermediate graph between tract and the canonical float graph: matrices `[tokens, features]` and the
+//! elementary operations on them, before patterns are recognised.
+
+use nanozk_ir::float::{InputKind, NormKind, UnaryFn};
+use std::{collections::HashMap, sync::Arc};
+
+/// Index of a node of a [`Mid`].
+pub(super) type MidId = usize;
+
+/// Elementwise functions as exporters write them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fun {
+    Known(UnaryFn),
+    Ln,
+    Recip,
+    Rsqrt,
+    Neg,
+    Sign,
+    HardSwish,
+    Pow(f64),
+}
+
+impl Fun {
+    pub(super) fn apply(self, x: f64) -> f64 {
+        match self {
+            Fun::Known(UnaryFn::Sqrt) => x.sqrt(),
+            Fun::Known(f) => f.apply(x),
+            Fun::Ln => x.ln(),
+            Fun::Recip => x.recip(),
+            Fun::Rsqrt => x.sqrt().recip(),
+            Fun::Neg => -x,
+            Fun::Sign if x == 0.0 => 0.0,
+            Fun::Sign => x.signum(),
+            Fun::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Fun::Pow(e) => x.powf(e),
+        }
+    }
+}
+
+/// Elementwise operations of two matrices; an operand with one feature is spread over all features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BinOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Max,
+    Min,
+    /// 1 where the first operand is greater, else 0.
+    Greater,
+    /// 1 where the first operand is greater or equal, else 0.
+    GreaterEqual,
+}
+
+impl BinOp {
+    pub(super) fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            BinOp::Add => a + b,
+            BinOp::Sub => a - b,
+            BinOp::Mul => a * b,
+            BinOp::Div => a / b,
+            BinOp::Max => a.max(b),
+            BinOp::Min => a.min(b),
+            BinOp::Greater => f64::from(u8::from(a > b)),
+            BinOp::GreaterEqual => f64::from(u8::from(a >= b)),
+        }
+    }
+}
+
+/// Reductions over all features of a token; the result has one feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Red {
+    Sum,
+    MeanOfSquares,
+    Max,
+    Min,
+}
+
+/// One feature of a [`MidOp::Select`]: a feature of an operand, possibly negated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Pick {
+    pub operand: usize,
+    pub feature: usize,
+    pub negated: bool,
+}
+
+/// Operation of a node.
+#[derive(Clone, Debug)]
+pub(super) enum MidOp {
+    Input(InputKind),
+    Embed {
+        table: Arc<Vec<f32>>,
+    },
+    /// `rows` is 1 or the number of tokens; a node with one feature is a scalar per row.
+    Const {
+        rows: usize,
+        data: Arc<Vec<f32>>,
+    },
+    Linear {
+        weight: Arc<Vec<f32>>,
+        bias: Option<Vec<f32>>,
+    },
+    Norm {
+        kind: NormKind,
+        eps: f32,
+        gamma: Option<Vec<f32>>,
+        beta: Option<Vec<f32>>,
+    },
+    Fun(Fun),
+    Bin(BinOp),
+    Reduce(Red),
+    Softmax,
+    Select(Vec<Pick>),
+    Attention {
+        heads: usize,
+        kv_heads: usize,
+        head_dim: usize,
+        scale: f32,
+        causal: bool,
+        key_mask: bool,
+    },
+    Rope {
+        heads: usize,
+        cos: Vec<f32>,
+        sin: Vec<f32>,
+    },
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(super) struct MidNode {
+    pub name: String,
+    pub op: MidOp,
+    pub operands: Vec<MidId>,
+    pub features: usize,
+}
+
+/// The graph; operands always come before their consumers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mid {
+    pub nodes: Vec<MidNode>,
+    pub tokens: usize,
+}
+
+impl Mid {
+    pub(super) fn add(&mut self, name: &str, op: MidOp, features: usize, operands: &[MidId]) -> MidId {
+        self.nodes.push(MidNode { name: name.to_owned(), op, operands: operands.to_vec(), features });
+        self.nodes.len() - 1
+    }
+
+    /// The single value of a constant that is the same everywhere.
+    pub(super) fn scalar(&self, id: MidId) -> Option<f32> {
+        match &self.nodes[id].op {
+            MidOp::Const { data, .. } => data.iter().all(|v| v == &data[0]).then(|| data[0]),
+            _ => None,
+        }
+    }
+
+    /// A constant row spread to `features`, when the same for every token.
+    pub(super) fn row(&self, id: MidId, features: usize) -> Option<Vec<f32>> {
+        match &self.nodes[id].op {
+            MidOp::Const { rows: 1, data } if data.len() == features => Some(data.to_vec()),
+            MidOp::Const { rows: 1, data } if data.len() == 1 => Some(vec![data[0]; features]),
+            _ => None,
+        }
+    }
+
+    /// How often each node is read from the nodes reachable from `roots` (roots count as one read).
+    pub(super) fn uses(&self, roots: &[MidId]) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        for &r in roots {
+            uses[r] += 1;
+        }
+        for id in (0..self.nodes.len()).rev() {
+            if uses[id] > 0 {
+                for &o in &self.nodes[id].operands {
+                    uses[o] += 1;
+                }
+            }
+        }
+        uses
+    }
+
+    /// Drops what `keep` does not need and puts operands before consumers; returns the new id of each old node.
+    pub(super) fn sort(&mut self, keep: &[MidId]) -> HashMap<MidId, MidId> {
+        let mut renamed = HashMap::new();
+        let mut sorted: Vec<MidNode> = Vec::new();
+        let mut stack: Vec<(MidId, bool)> = keep.iter().rev().map(|&id| (id, false)).collect();
+        while let Some((id, operands_done)) = stack.pop() {
+            if renamed.contains_key(&id) {
+                continue;
+            }
+            if operands_done {
+                let mut node = self.nodes[id].clone();
+                node.operands.iter_mut().for_each(|o| *o = renamed[o]);
+                renamed.insert(id, sorted.len());
+                sorted.push(node);
+            } else {
+                stack.push((id, true));
+                stack.extend(self.nodes[id].operands.iter().rev().map(|&o| (o, false)));
+            }
+        }
+        self.nodes = sorted;
+        renamed
+    }
+}

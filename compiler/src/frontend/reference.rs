@@ -1,0 +1,60 @@
+//! tract's own float inference: the reference that fidelity is measured against.
+
+use super::{FrontendError, onnx::reason};
+use crate::data::InputTensor;
+use nanozk_ir::float::InputValue;
+use tract_onnx::prelude::*;
+
+/// The source model, ready to run.
+pub struct Reference {
+    plan: Arc<TypedRunnableModel>,
+    inputs: Vec<(DatumType, Vec<usize>)>,
+}
+
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reference").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+impl Reference {
+    pub(super) fn new(model: &TypedModel) -> TractResult<Reference> {
+        let mut inputs = Vec::new();
+        for &outlet in &model.inputs {
+            let fact = model.outlet_fact(outlet)?;
+            let shape = fact.shape.as_concrete().ok_or_else(|| TractError::msg("an input without fixed shape"))?;
+            inputs.push((fact.datum_type, shape.to_vec()));
+        }
+        let plan = model.clone().into_optimized().or_else(|_| Ok::<_, TractError>(model.clone()))?.into_runnable()?;
+        Ok(Reference { plan, inputs })
+    }
+
+    /// Runs the model on one input per model input; the outputs are flat, in the order of the source model.
+    pub fn run(&self, inputs: &[InputTensor]) -> Result<Vec<Vec<f32>>, FrontendError> {
+        if inputs.len() != self.inputs.len() {
+            let message = format!("the model has {} input(s), {} given", self.inputs.len(), inputs.len());
+            return Err(FrontendError::Reference(message));
+        }
+        let failed = |e: TractError| FrontendError::Reference(reason(&e));
+        let mut values: TVec<TValue> = tvec!();
+        for (input, (datum, shape)) in inputs.iter().zip(&self.inputs) {
+            let tensor = match &input.value {
+                InputValue::Tokens(ids) => {
+                    Tensor::from_shape(shape, &ids.iter().map(|&i| i64::from(i)).collect::<Vec<_>>())
+                }
+                InputValue::Mask(bits) => {
+                    Tensor::from_shape(shape, &bits.iter().map(|&b| i64::from(b)).collect::<Vec<_>>())
+                }
+                InputValue::Float(data) => Tensor::from_shape(shape, data),
+            };
+            let tensor = tensor.and_then(|t| Ok(t.cast_to_dt(*datum)?.into_owned())).map_err(failed)?;
+            values.push(tensor.into_tvalue());
+        }
+        let outputs = self.plan.run(values).map_err(failed)?;
+        outputs
+            .iter()
+            .map(|t| Ok(t.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter().copied().collect()))
+            .collect::<TractResult<_>>()
+            .map_err(failed)
+    }
+}

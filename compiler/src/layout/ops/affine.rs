@@ -1,0 +1,83 @@
+//! Affine: sums stay virtual, and long sums that many facts read get a cell.
+
+use crate::layout::emit::{Emitter, operand_error};
+use crate::layout::error::LayoutError;
+use crate::layout::expr::{Atom, Expr};
+use crate::layout::fill::Part;
+use crate::layout::hidden::{GroupShape, Product};
+use crate::layout::space::RAW;
+use nanozk_ir::int::{Term, ValueId};
+
+impl Emitter<'_> {
+    /// The sums as expressions.
+    pub fn lower_affine(&mut self, id: ValueId, rows: &[Vec<Term>]) -> Result<Vec<Expr>, LayoutError> {
+        let node = self.node(id);
+        if rows.len() != node.features as usize {
+            return Err(operand_error(node, format!("{} sums for {} features", rows.len(), node.features)));
+        }
+        let mut exprs = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut sum = Expr::default();
+            for term in row {
+                let input = self.input(id, term.input as usize)?;
+                let value = self.values[input as usize].get(term.feature as usize);
+                let value =
+                    value.ok_or_else(|| operand_error(node, format!("feature {} does not exist", term.feature)))?;
+                sum = sum.plus(value, term.coef as i128);
+            }
+            exprs.push(sum);
+        }
+        if let Some(joined) = self.join_products(id, &exprs) {
+            return Ok(joined);
+        }
+        let long: Vec<usize> = (0..exprs.len()).filter(|&j| self.worth_a_cell(id, j, &exprs[j])).collect();
+        for j in long {
+            let cell = Atom::Cell(RAW, self.alloc(RAW, 1));
+            self.fill(&[cell], id, Part::Value, j as u32, 0, None);
+            self.define(Expr::atom(cell).plus(&exprs[j], -1));
+            exprs[j] = Expr::atom(cell);
+        }
+        Ok(exprs)
+    }
+
+    /// Whether the facts that read the sum become much shorter when it has a cell. A sum with a product that needs a
+    /// cell anyway takes the product's place.
+    fn worth_a_cell(&self, id: ValueId, feature: usize, expr: &Expr) -> bool {
+        let (terms, uses) = (expr.len(), self.uses[id as usize][feature] as usize);
+        terms * uses > 4 * (terms + uses + 1) || (terms > 1 && uses > 1 && self.is_undefined(expr))
+    }
+
+    /// A weighted sum of matrix products that nothing else reads is one group of outputs: `sum c_i x_i W_i`.
+    fn join_products(&mut self, id: ValueId, exprs: &[Expr]) -> Option<Vec<Expr>> {
+        let parts = |j: usize| -> Option<Vec<(u32, i128)>> {
+            exprs[j]
+                .terms()
+                .iter()
+                .map(|&(atom, coef)| match atom {
+                    Atom::Raw(group, index) if index as usize == j => Some((group, coef)),
+                    _ => None,
+                })
+                .collect()
+        };
+        let groups = parts(0).filter(|groups| groups.len() > 1)?;
+        let shape = GroupShape::Matrix { outputs: exprs.len() as u32 };
+        let free = groups.iter().all(|&(group, _)| {
+            let group = &self.out.groups[group as usize];
+            group.shape == shape
+                && group.bound.iter().all(Option::is_none)
+                && self.consumers[group.node as usize] == [id]
+        });
+        if !free || (1..exprs.len()).any(|j| parts(j).as_ref() != Some(&groups)) {
+            return None;
+        }
+        let mut products = Vec::new();
+        for (group, coef) in groups {
+            for product in std::mem::take(&mut self.out.groups[group as usize].products) {
+                if let Product::Matrix { weight, inputs, outputs, scale } = product {
+                    products.push(Product::Matrix { weight, inputs, outputs, scale: scale.saturating_mul(coef) });
+                }
+            }
+        }
+        Some(self.group(id, shape, products))
+    }
+}

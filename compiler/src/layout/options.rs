@@ -1,0 +1,60 @@
+//! What lowering must know besides the graph.
+
+use nanozk_ir::int::{Model, Role};
+
+/// How a port's tensor is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortSpec {
+    /// Features per token.
+    pub features: u32,
+    /// Whether the verifier knows the tensor.
+    pub public: bool,
+}
+
+/// The layer's ports, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ports {
+    /// Tensors read.
+    pub inputs: Vec<PortSpec>,
+    /// Tensors written.
+    pub outputs: Vec<PortSpec>,
+}
+
+impl Ports {
+    /// The ports of layer `layer` of a model; `None` when the layer or one of its tensors does not exist.
+    pub fn of(model: &Model, layer: usize) -> Option<Ports> {
+        let layer = model.layers.get(layer)?;
+        let specs = |ids: &[u32]| {
+            ids.iter()
+                .map(|&id| {
+                    let tensor = model.tensors.get(id as usize)?;
+                    let public = matches!(tensor.role, Role::PublicInput | Role::PublicOutput);
+                    Some(PortSpec { features: tensor.features, public })
+                })
+                .collect::<Option<Vec<_>>>()
+        };
+        Some(Ports { inputs: specs(&layer.inputs)?, outputs: specs(&layer.outputs)? })
+    }
+}
+
+/// Sizes and choices of the lowering.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Tokens T.
+    pub tokens: u32,
+    /// Width b of the range table.
+    pub limb_bits: u32,
+    /// Rows `2^k`; `None` lets the cost model choose.
+    pub k: Option<u32>,
+    /// Weight columns C; `None` takes the smallest power of two from 32 that fits.
+    pub weight_columns: Option<u32>,
+    /// What the cost model minimises.
+    pub objective: nanozk_plan::cost::Objective,
+}
+
+impl Options {
+    /// The defaults for `tokens` tokens and a range table of `2^limb_bits` entries.
+    pub fn new(tokens: u32, limb_bits: u32) -> Self {
+        Options { tokens, limb_bits, k: None, weight_columns: None, objective: Default::default() }
+    }
+}

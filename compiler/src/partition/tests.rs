@@ -1,0 +1,96 @@
+//! Partitions of hand-built graphs.
+
+use super::*;
+use nanozk_ir::float::{NormKind, UnaryFn};
+
+const D: usize = 4;
+
+fn linear(g: &mut Graph, name: &str, x: NodeId) -> NodeId {
+    g.add(name, Op::Linear { weight: vec![0.1; D * D], bias: None }, D, &[x])
+}
+
+fn norm(g: &mut Graph, x: NodeId) -> NodeId {
+    g.add("norm", Op::Norm { kind: NormKind::Layer, eps: 1e-5, gamma: None, beta: None }, D, &[x])
+}
+
+/// One pre-norm transformer layer; `swap` adds the projections in another order.
+fn block(g: &mut Graph, x: NodeId, swap: bool) -> NodeId {
+    let n = norm(g, x);
+    let mut p = [n; 3];
+    for i in if swap { [2, 0, 1] } else { [0, 1, 2] } {
+        p[i] = linear(g, "proj", n);
+    }
+    let op = Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: true, key_mask: false };
+    let a = g.add("attn", op, D, &p);
+    let o = linear(g, "o", a);
+    let x = g.add("add1", Op::Add, D, &[x, o]);
+    let n = norm(g, x);
+    let h = linear(g, "fc1", n);
+    let h = g.add("gelu", Op::Unary(UnaryFn::GeluTanh), D, &[h]);
+    let h = linear(g, "fc2", h);
+    g.add("add2", Op::Add, D, &[x, h])
+}
+
+fn gpt(blocks: usize) -> Graph {
+    let mut g = Graph { tokens: 3, ..Graph::default() };
+    let t = g.add("tokens", Op::Input(InputKind::Tokens { vocab: 5 }), 1, &[]);
+    let e = g.add("embed", Op::Embed { table: vec![0.0; 5 * D] }, D, &[t]);
+    let p = g.add("positions", Op::Const { rows: 3, data: vec![0.0; 3 * D] }, D, &[]);
+    let mut x = g.add("add", Op::Add, D, &[e, p]);
+    for i in 0..blocks {
+        x = block(&mut g, x, i % 2 == 1);
+    }
+    let n = norm(&mut g, x);
+    let h = linear(&mut g, "head", n);
+    let out = g.add("logits", Op::Output, D, &[h]);
+    g.inputs = vec![t];
+    g.outputs = vec![out];
+    g
+}
+
+#[test]
+fn equal_blocks_become_equal_layers() {
+    let g = gpt(4);
+    let p = partition(&g, 1 << 20);
+    assert_eq!(p.segments.len(), 6);
+    assert_eq!(p.groups, [0..1, 1..5, 5..6]);
+    let sizes: Vec<usize> = p.segments.iter().map(|s| s.nodes.len()).collect();
+    assert_eq!(sizes, [3, 12, 12, 12, 12, 3]);
+    for pair in p.segments[1..5].windows(2) {
+        assert_eq!(pair[0].outputs, pair[1].inputs);
+    }
+}
+
+#[test]
+fn a_single_block_is_one_layer() {
+    assert_eq!(partition(&gpt(1), 1 << 20).segments.len(), 1);
+    assert!(partition(&gpt(1), 100).segments.len() > 1);
+}
+
+#[test]
+fn a_chain_without_residuals_is_cut_only_when_large() {
+    let mut g = Graph { tokens: 1, ..Graph::default() };
+    let t = g.add("x", Op::Input(InputKind::Float), D, &[]);
+    let mut x = t;
+    for _ in 0..6 {
+        x = linear(&mut g, "fc", x);
+        x = g.add("relu", Op::Unary(UnaryFn::Relu), D, &[x]);
+    }
+    let out = g.add("y", Op::Output, D, &[x]);
+    g.inputs = vec![t];
+    g.outputs = vec![out];
+    assert_eq!(partition(&g, 1 << 20).segments.len(), 1);
+    let p = partition(&g, 10);
+    assert!(p.segments.len() > 1);
+    let covered: usize = p.segments.iter().map(|s| s.nodes.len()).sum();
+    assert_eq!(covered, 13);
+}
+
+#[test]
+fn runs_prefer_coverage_then_short_periods() {
+    let s = |text: &str| text.chars().map(|c| c.to_string()).collect::<Vec<_>>();
+    assert_eq!(longest_run(&s("adedededeh")), Some((1, 2, 4)));
+    assert_eq!(longest_run(&s("addddh")), Some((1, 1, 4)));
+    assert_eq!(longest_run(&s("abc")), None);
+    assert_eq!(longest_run(&[]), None);
+}

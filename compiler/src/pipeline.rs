@@ -1,0 +1,200 @@
+//! From an ONNX file to `model.nanozk`: load, calibrate, quantise, lay out.
+
+use crate::artifact::{Artifact, Calibration};
+use crate::config::{Config, ConfigError, Head, Optimize, Visibility};
+use crate::data::{DataError, InputTensor, read_input};
+use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
+use crate::layout::{self, LayoutError, Lowered, Options, Ports};
+use crate::partition::partition;
+use crate::quantise::{self, QuantiseError, Stats};
+use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_ir::int;
+use nanozk_plan::Geometry;
+use nanozk_plan::cost::{Objective, cost};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Largest circuits that are tried: `2^MAX_K` rows.
+const MAX_K: u32 = 20;
+
+/// How many sizes above the least possible one are tried.
+const SPREAD: usize = 5;
+
+/// What the caller wants; what is absent comes from the settings file or its defaults.
+#[derive(Clone, Debug, Default)]
+pub struct CompileOptions {
+    /// Sample inputs for calibration.
+    pub data: Vec<PathBuf>,
+    /// Settings file.
+    pub config: Option<PathBuf>,
+    /// Values of dynamic dimensions.
+    pub set: BTreeMap<String, usize>,
+    /// What the output is.
+    pub head: Option<Head>,
+    /// Who sees the input.
+    pub input: Option<Visibility>,
+    /// Who sees the output.
+    pub output: Option<Visibility>,
+    /// What the layout minimises.
+    pub optimize: Option<Optimize>,
+}
+
+/// Why a model cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The settings file.
+    #[error("{0}; see the settings in README.md")]
+    Config(#[from] ConfigError),
+    /// The model.
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
+    /// An input file.
+    #[error("{0}; expected {{\"input_data\": [[..], ..]}} with one flat array per model input")]
+    Data(#[from] DataError),
+    /// Quantisation.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// Layout.
+    #[error("layer shape {shape}: {source}")]
+    Layout {
+        /// Index of the shape.
+        shape: usize,
+        /// Cause.
+        source: LayoutError,
+    },
+    /// No common number of rows for all shapes.
+    #[error("the layers do not fit circuits of up to 2^{MAX_K} rows: {0}; cut the model into smaller parts")]
+    TooLarge(String),
+}
+
+/// Steps of a compilation, as they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the ONNX file.
+    Load,
+    /// Calibration and quantisation.
+    Quantise,
+    /// Choosing the circuits.
+    Layout,
+}
+
+/// Compiles `path`; `stage` is told each step as it begins.
+pub fn compile(path: &Path, options: &CompileOptions, stage: &dyn Fn(Stage)) -> Result<Artifact, CompileError> {
+    let config = settings(options)?;
+    stage(Stage::Load);
+    let loaded = frontend::load(path, &LoadOptions { set: config.set.clone() })?;
+    let samples = samples(&loaded, &options.data)?;
+    stage(Stage::Quantise);
+    let stats = Stats::collect(&loaded.graph, &samples)?;
+    let partition = partition(&loaded.graph, config.quantise.layer_lookups);
+    let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)?;
+    stage(Stage::Layout);
+    let (model, shapes) = lay_out(model, objective(config.optimize))?;
+    let source = std::fs::read(path).map_err(|source| FrontendError::Io { path: path.into(), source })?;
+    let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
+    Ok(Artifact::new(digest(&source), &loaded, model, shapes, config.head == Head::Argmax, calibration))
+}
+
+/// The settings file with the caller's choices on top.
+fn settings(options: &CompileOptions) -> Result<Config, ConfigError> {
+    let mut config = options.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+    config.set.extend(options.set.clone());
+    config.head = options.head.unwrap_or(config.head);
+    config.input = options.input.unwrap_or(config.input);
+    config.output = options.output.unwrap_or(config.output);
+    config.optimize = options.optimize.unwrap_or(config.optimize);
+    Ok(config)
+}
+
+/// Calibration inputs. A model that reads only token ids and masks can do without files: every id is possible.
+fn samples(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, CompileError> {
+    let values = |inputs: Vec<InputTensor>| inputs.into_iter().map(|i| i.value).collect::<Vec<_>>();
+    if !files.is_empty() {
+        return files.iter().map(|f| Ok(values(read_input(f, &loaded.inputs)?))).collect();
+    }
+    if loaded.inputs.iter().any(|i: &InputInfo| matches!(i.kind, InputKind::Float)) {
+        return Err(QuantiseError::NoData.into());
+    }
+    Ok(vec![values(loaded.inputs.iter().map(InputTensor::probe).collect())])
+}
+
+fn objective(optimize: Optimize) -> Objective {
+    match optimize {
+        Optimize::ProofSize => Objective::ProofSize,
+        Optimize::ProveTime => Objective::ProveTime,
+        Optimize::Memory => Objective::Memory,
+    }
+}
+
+/// Lowers all shapes to circuits of one size: layers that share a committed tensor must lay it out alike.
+fn lay_out(model: int::Model, objective: Objective) -> Result<(int::Model, Vec<Lowered>), CompileError> {
+    let (model, ports) = split_by_ports(model);
+    let counts: Vec<f64> =
+        (0..model.shapes.len()).map(|s| model.layers.iter().filter(|l| l.shape as usize == s).count() as f64).collect();
+    let mut best: Option<(f64, Vec<Lowered>)> = None;
+    let mut reason = format!("the range table of 2^{} entries does not fit", model.limb_bits);
+    let mut tried = 0;
+    for k in (1..=MAX_K).filter(|&k| Geometry::new(k, model.limb_bits, model.tokens).is_some()) {
+        let options = Options { k: Some(k), objective, ..Options::new(model.tokens, model.limb_bits) };
+        let lower = |(shape, graph)| {
+            layout::lower(graph, &ports[shape], &options).map_err(|source| CompileError::Layout { shape, source })
+        };
+        let lowered: Result<Vec<Lowered>, CompileError> = model.shapes.par_iter().enumerate().map(lower).collect();
+        match lowered {
+            Ok(shapes) => {
+                let score = score(&shapes, &counts, objective);
+                if best.as_ref().is_none_or(|(least, _)| score < *least) {
+                    best = Some((score, shapes));
+                }
+                tried += 1;
+                if tried > SPREAD {
+                    break;
+                }
+            }
+            Err(CompileError::Layout { source: source @ LayoutError::DoesNotFit { .. }, .. }) => {
+                reason = source.to_string();
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    best.map(|(_, shapes)| (model, shapes)).ok_or(CompileError::TooLarge(reason))
+}
+
+/// Cost of proving all layers: memory counts once, all else adds up.
+fn score(shapes: &[Lowered], counts: &[f64], objective: Objective) -> f64 {
+    let costs = || shapes.iter().map(|s| cost(&s.plan)).zip(counts);
+    match objective {
+        Objective::Memory => costs().map(|(c, _)| c.memory_mb).fold(0.0, f64::max),
+        Objective::Balanced => {
+            let sum = |f: &dyn Fn(&nanozk_plan::cost::Cost) -> f64| costs().map(|(c, n)| f(&c) * n).sum::<f64>();
+            sum(&|c| c.proof_bytes as f64) * sum(&|c| c.prove_seconds)
+        }
+        _ => costs().map(|(c, n)| c.score(objective) * n).sum(),
+    }
+}
+
+/// Gives layers of one structure whose tensors differ in who sees them shapes of their own.
+fn split_by_ports(mut model: int::Model) -> (int::Model, Vec<Ports>) {
+    let mut known: Vec<(u32, Ports)> = Vec::new();
+    let mut shapes = Vec::new();
+    for layer in 0..model.layers.len() {
+        let ports = Ports::of(&model, layer).unwrap_or_default();
+        let key = (model.layers[layer].shape, ports);
+        let index = known.iter().position(|k| *k == key).unwrap_or_else(|| {
+            shapes.extend(model.shapes.get(key.0 as usize).cloned());
+            known.push(key);
+            known.len() - 1
+        });
+        model.layers[layer].shape = index as u32;
+    }
+    model.shapes = shapes;
+    (model, known.into_iter().map(|(_, ports)| ports).collect())
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(blake2b_simd::Params::new().hash_length(32).hash(bytes).as_bytes());
+    out
+}

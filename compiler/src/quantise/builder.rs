@@ -1,0 +1,175 @@
+//! Builds one shape together with the data and the ranges of every layer that instantiates it.
+
+use super::QuantiseError;
+use nanozk_ir::int::{
+    Graph, Layer, Node, Op, Term, ValueId,
+    ranges::{Range, Scope},
+};
+use rayon::prelude::*;
+
+/// A shape under construction. Every push is analysed for every layer at once, so that choices (limbs, clamps) can be
+/// made for the whole group.
+pub(super) struct Builder {
+    pub tokens: usize,
+    pub limb_bits: u32,
+    pub graph: Graph,
+    pub layers: Vec<Layer>,
+    /// Ranges of the input ports, by layer.
+    ports: Vec<Vec<Range>>,
+    /// Ranges of the nodes, by layer.
+    ranges: Vec<Vec<Range>>,
+}
+
+/// A point to return to.
+pub(super) struct Mark {
+    nodes: usize,
+    weights: usize,
+    tables: usize,
+    params: usize,
+}
+
+/// A sum of one term.
+pub(super) fn term(input: u32, feature: usize, coef: i64) -> Term {
+    Term { input, feature: feature as u32, coef }
+}
+
+impl Builder {
+    pub fn new(tokens: usize, limb_bits: u32, names: &[String], ports: Vec<Vec<Range>>) -> Self {
+        let empty = |name: &String| Layer {
+            name: name.clone(),
+            shape: 0,
+            inputs: vec![],
+            outputs: vec![],
+            weights: vec![],
+            tables: vec![],
+            params: vec![],
+        };
+        let layers: Vec<Layer> = names.iter().map(empty).collect();
+        let ranges = vec![Vec::new(); layers.len()];
+        Builder { tokens, limb_bits, graph: Graph::default(), layers, ports, ranges }
+    }
+
+    pub fn push(
+        &mut self,
+        name: impl Into<String>,
+        op: Op,
+        inputs: &[ValueId],
+        features: usize,
+    ) -> Result<ValueId, QuantiseError> {
+        let node = Node { name: name.into(), op, inputs: inputs.to_vec(), features: features as u32, lo: 0, hi: 0 };
+        let id = self.graph.push(node);
+        let (tokens, limb_bits, graph) = (self.tokens, self.limb_bits, &self.graph);
+        let new: Vec<Range> = self
+            .layers
+            .par_iter()
+            .zip(&self.ports)
+            .zip(&self.ranges)
+            .map(|((layer, ports), ranges)| {
+                let scope = Scope { tokens, limb_bits, graph, layer, ports };
+                scope.node(id, ranges).map_err(|source| QuantiseError::Range { layer: layer.name.clone(), source })
+            })
+            .collect::<Result<_, _>>()?;
+        self.ranges.iter_mut().zip(new).for_each(|(all, r)| all.push(r));
+        Ok(id)
+    }
+
+    /// Range of a node in layer `g`.
+    pub fn range(&self, g: usize, id: ValueId) -> &Range {
+        &self.ranges[g][id as usize]
+    }
+
+    /// Least and greatest value of a node over all layers.
+    pub fn bounds(&self, id: ValueId) -> (i64, i64) {
+        let all = || self.ranges.iter().map(|r| r[id as usize].bounds());
+        (all().map(|b| b.0).min().unwrap_or(0), all().map(|b| b.1).max().unwrap_or(0))
+    }
+
+    pub fn features(&self, id: ValueId) -> usize {
+        self.graph.nodes[id as usize].features as usize
+    }
+
+    /// Adds a `[rows, cols]` weight matrix, one per layer.
+    pub fn weight(&mut self, rows: usize, cols: usize, data: Vec<Vec<i32>>) -> u32 {
+        self.graph.weights.push((rows as u32, cols as u32));
+        self.layers.iter_mut().zip(data).for_each(|(l, d)| l.weights.push(d));
+        self.graph.weights.len() as u32 - 1
+    }
+
+    /// Adds a table of `2^b` entries, one per layer.
+    pub fn table(&mut self, data: Vec<Vec<i64>>) -> u32 {
+        self.graph.tables += 1;
+        self.layers.iter_mut().zip(data).for_each(|(l, d)| l.tables.push(d));
+        self.graph.tables - 1
+    }
+
+    /// Adds a parameter, one per layer.
+    pub fn param(&mut self, data: &[i64]) -> u32 {
+        self.graph.params += 1;
+        self.layers.iter_mut().zip(data).for_each(|(l, &d)| l.params.push(d));
+        self.graph.params - 1
+    }
+
+    /// `picks` of one value.
+    pub fn pick(&mut self, name: String, x: ValueId, picks: &[usize]) -> Result<ValueId, QuantiseError> {
+        let rows = picks.iter().map(|&f| vec![term(0, f, 1)]).collect();
+        self.push(name, Op::Affine { rows }, &[x], picks.len())
+    }
+
+    /// Elementwise `ca * a + cb * b`.
+    pub fn combine(&mut self, name: String, a: (ValueId, i64), b: (ValueId, i64)) -> Result<ValueId, QuantiseError> {
+        let n = self.features(a.0);
+        let rows = (0..n).map(|j| vec![term(0, j, a.1), term(1, j, b.1)]).collect();
+        self.push(name, Op::Affine { rows }, &[a.0, b.0], n)
+    }
+
+    /// `x + c` for a single feature and a structural constant.
+    pub fn plus(&mut self, name: String, x: ValueId, c: i64) -> Result<ValueId, QuantiseError> {
+        let constant = self.push(format!("{name}.constant"), Op::Const { rows: 1, data: vec![c] }, &[], 1)?;
+        self.combine(name, (x, 1), (constant, 1))
+    }
+
+    /// Limbs that hold every value of `x` after dropping `shift` bits, over all layers.
+    pub fn limbs_after(&self, x: ValueId, shift: u32) -> u32 {
+        let (lo, hi) = self.bounds(x);
+        let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
+        let peak = |v: i64| {
+            let y = (i128::from(v) + half) >> shift;
+            if y < 0 { (-y - 1) as u128 } else { y as u128 }
+        };
+        let bits = 129 - peak(lo).max(peak(hi)).leading_zeros();
+        bits.div_ceil(self.limb_bits)
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            nodes: self.graph.nodes.len(),
+            weights: self.graph.weights.len(),
+            tables: self.graph.tables as usize,
+            params: self.graph.params as usize,
+        }
+    }
+
+    /// Forgets everything added since `mark`.
+    pub fn rollback(&mut self, mark: &Mark) {
+        self.graph.nodes.truncate(mark.nodes);
+        self.graph.weights.truncate(mark.weights);
+        self.graph.tables = mark.tables as u32;
+        self.graph.params = mark.params as u32;
+        for layer in &mut self.layers {
+            layer.weights.truncate(mark.weights);
+            layer.tables.truncate(mark.tables);
+            layer.params.truncate(mark.params);
+        }
+        self.ranges.iter_mut().for_each(|r| r.truncate(mark.nodes));
+    }
+
+    /// The finished shape with bounds that hold for every layer, the layers, and each layer's ranges.
+    pub fn finish(mut self) -> (Graph, Vec<Layer>, Vec<Vec<Range>>) {
+        for id in 0..self.graph.nodes.len() {
+            let (lo, hi) = self.bounds(id as ValueId);
+            self.graph.nodes[id].lo = lo;
+            self.graph.nodes[id].hi = hi;
+        }
+        (self.graph, self.layers, self.ranges)
+    }
+}

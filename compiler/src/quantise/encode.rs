@@ -1,0 +1,57 @@
+//! Real inputs to integers and back.
+
+use super::QuantiseError;
+use nanozk_ir::{
+    float::InputValue,
+    int::{Model, TensorId},
+};
+
+/// Integer input tensors of `model`, in its input order. A mask becomes a tensor of T features, every row the mask.
+///
+/// # Errors
+/// When a value is not finite or outside what the model was compiled for.
+pub fn encode(model: &Model, inputs: &[InputValue]) -> Result<Vec<Vec<i64>>, QuantiseError> {
+    if inputs.len() != model.inputs.len() {
+        let why = format!("{} inputs expected, {} given", model.inputs.len(), inputs.len());
+        return Err(QuantiseError::Input { name: "model".into(), why });
+    }
+    model.inputs.iter().zip(inputs).map(|(&id, value)| encode_one(model, id, value)).collect()
+}
+
+fn encode_one(model: &Model, id: TensorId, value: &InputValue) -> Result<Vec<i64>, QuantiseError> {
+    let tensor = &model.tensors[id as usize];
+    let refuse = |why: String| QuantiseError::Input { name: tensor.name.clone(), why };
+    let data: Vec<i64> = match value {
+        InputValue::Tokens(ids) => ids.iter().map(|&v| v.into()).collect(),
+        InputValue::Mask(mask) => {
+            let row: Vec<i64> = mask.iter().map(|&m| m.into()).collect();
+            row.repeat(model.tokens as usize)
+        }
+        InputValue::Float(x) => {
+            if let Some(p) = x.iter().position(|v| !v.is_finite()) {
+                return Err(refuse(format!("value {p} is {}", x[p])));
+            }
+            x.iter().map(|&v| (f64::from(v) * tensor.scale).round() as i64).collect()
+        }
+    };
+    let expected = (model.tokens * tensor.features) as usize;
+    if data.len() != expected {
+        return Err(refuse(format!("{expected} values expected, {} given", data.len())));
+    }
+    if let Some(p) = data.iter().position(|v| !(tensor.lo..=tensor.hi).contains(v)) {
+        let real = |v: i64| v as f64 / tensor.scale;
+        return Err(refuse(format!(
+            "value {p} is {}, the model was compiled for {} to {}; add sample data that covers it",
+            real(data[p]),
+            real(tensor.lo),
+            real(tensor.hi)
+        )));
+    }
+    Ok(data)
+}
+
+/// Real values of a tensor's integers.
+pub fn decode(model: &Model, tensor: TensorId, data: &[i64]) -> Vec<f32> {
+    let scale = model.tensors[tensor as usize].scale;
+    data.iter().map(|&v| (v as f64 / scale) as f32).collect()
+}

@@ -1,0 +1,67 @@
+//! Why a model cannot be quantised.
+
+use nanozk_ir::{float::EvalError, int::ranges::RangeError};
+
+/// Why a model cannot be quantised.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantiseError {
+    /// An op, or a use of it, that has no integer form.
+    #[error("node `{node}` ({op}): {why}")]
+    Unsupported {
+        /// Node of the float graph.
+        node: String,
+        /// Its op.
+        op: &'static str,
+        /// What is missing and the way out.
+        why: String,
+    },
+    /// A value without a sufficient static bound.
+    #[error("layer `{layer}`: {source}")]
+    Range {
+        /// Layer.
+        layer: String,
+        /// Cause.
+        source: RangeError,
+    },
+    /// A weight that does not fit 32 bits.
+    #[error("node `{node}`: the weight {value:.3e} does not fit 31 bits; check the model for extreme weights")]
+    Weight {
+        /// Node of the float graph.
+        node: String,
+        /// The scaled weight.
+        value: f64,
+    },
+    /// Calibration failed on a sample.
+    #[error("sample {index}: {source}")]
+    Sample {
+        /// Index of the sample.
+        index: usize,
+        /// Cause.
+        source: EvalError,
+    },
+    /// A value that is not finite.
+    #[error("node `{node}`: the float model computes NaN or infinity on sample {index}; check weights and sample data")]
+    NotFinite {
+        /// Node of the float graph.
+        node: String,
+        /// Index of the sample.
+        index: usize,
+    },
+    /// No calibration data.
+    #[error("no calibration data: give at least one sample input with --data")]
+    NoData,
+    /// An input that the model cannot take.
+    #[error("input `{name}`: {why}")]
+    Input {
+        /// Input name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The bounds of repeated layers keep growing.
+    #[error("layer `{layer}`: static bounds do not settle; lower `quantise.residual_bits`")]
+    Unsettled {
+        /// First layer of the group.
+        layer: String,
+    },
+}

@@ -1,0 +1,209 @@
+//! From partition to model: groups of equal layers, boundary tensors, settled bounds.
+
+use super::{QuantiseError, Stats, builder::Builder, input_form, lower::Lowering, residual_scale};
+use crate::{
+    config::{Config, Head, Visibility},
+    partition::{Partition, Segment},
+};
+use nanozk_ir::{
+    float::{Graph, InputKind, NodeId, Op},
+    int::{
+        Layer, Model, Role, Tensor, TensorId, interp,
+        ranges::{Range, RangeError},
+    },
+};
+use std::collections::HashMap;
+
+/// Passes over a group until its bounds must have settled.
+const PASSES: usize = 12;
+
+/// Least residual scale that is tried.
+const LEAST_RESIDUAL_BITS: u32 = 12;
+
+/// Quantises `graph`, cut as `partition` says. The residual scale is the configured one or, where static bounds would
+/// exceed 62 bits, the greatest power of two below it that fits.
+///
+/// # Errors
+/// When an op has no integer form or a value no sufficient bound.
+pub fn quantise(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
+    let mut config = config.clone();
+    loop {
+        match attempt(graph, partition, stats, &config) {
+            Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. })
+                if config.quantise.residual_bits > LEAST_RESIDUAL_BITS =>
+            {
+                config.quantise.residual_bits -= 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// One attempt at the configured residual scale.
+fn attempt(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
+    let mut q = Quantiser { graph, stats, config, model: Model::default(), known: HashMap::new() };
+    q.model.tokens = graph.tokens as u32;
+    q.model.limb_bits = config.quantise.limb_bits;
+    for &input in &graph.inputs {
+        q.input(input)?;
+    }
+    for group in &partition.groups {
+        q.group(&partition.segments[group.clone()], group.start)?;
+    }
+    q.model.outputs = graph.outputs.iter().filter_map(|out| q.known.get(out)).map(|(id, _)| *id).collect();
+    Ok(q.model)
+}
+
+struct Quantiser<'a> {
+    graph: &'a Graph,
+    stats: &'a Stats,
+    config: &'a Config,
+    model: Model,
+    /// Tensor and range of each boundary value.
+    known: HashMap<NodeId, (TensorId, Range)>,
+}
+
+impl Quantiser<'_> {
+    fn tensor(&mut self, id: NodeId, scale: f64, range: Range, role: Role) -> TensorId {
+        let (lo, hi) = range.bounds();
+        let features = range.lo.len() as u32;
+        let name = self.graph.dag[id].name.clone();
+        self.model.tensors.push(Tensor { name, features, scale, lo, hi, role });
+        let tensor = self.model.tensors.len() as TensorId - 1;
+        self.known.insert(id, (tensor, range));
+        tensor
+    }
+
+    fn input(&mut self, id: NodeId) -> Result<(), QuantiseError> {
+        let node = &self.graph.dag[id];
+        let private = self.config.input == Visibility::Private;
+        let refuse = |why: &str| {
+            Err(QuantiseError::Unsupported { node: node.name.clone(), op: node.op.name(), why: why.into() })
+        };
+        let (scale, range, role) = match &node.op {
+            Op::Input(InputKind::Tokens { .. }) if private => {
+                return refuse("token inputs are public; compile with --input public");
+            }
+            Op::Input(InputKind::Tokens { vocab }) => (1.0, Range::uniform(1, 0, *vocab as i64 - 1), Role::PublicInput),
+            Op::Input(InputKind::Mask) => (1.0, Range::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
+            _ => {
+                let stats = self.stats.of(id);
+                let peak = (0..node.features).map(|j| stats.peak(j)).fold(0.0, f64::max);
+                let form = input_form(&self.config.quantise, peak, private);
+                let scale = residual_scale(&self.config.quantise) / f64::from(form.shift).exp2();
+                let limit = form.limit;
+                let role = if private { Role::PrivateInput } else { Role::PublicInput };
+                (scale, Range::uniform(node.features, -limit, limit - 1), role)
+            }
+        };
+        let tensor = self.tensor(id, scale, range, role);
+        self.model.inputs.push(tensor);
+        Ok(())
+    }
+
+    /// Lowers one group of equal segments; bounds of the tensors between them are predicted and then verified.
+    fn group(&mut self, segments: &[Segment], first: usize) -> Result<(), QuantiseError> {
+        let names: Vec<String> = (0..segments.len()).map(|g| format!("layer{}", first + g)).collect();
+        let mut inner: HashMap<NodeId, Range> = HashMap::new();
+        for _ in 0..PASSES {
+            let ports = self.ports(segments, &inner);
+            let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits);
+            let builder = Builder::new(tokens, bits, &names, ports.clone());
+            let built = Lowering::new(self.graph, self.stats, self.config, segments, builder).run()?;
+            let (shape, layers, ranges) = built.finish();
+            let nodes: Vec<usize> = {
+                let mut ports: Vec<(usize, usize)> = interp::outputs(&shape).collect();
+                ports.sort_unstable();
+                ports.into_iter().map(|(_, node)| node).collect()
+            };
+            let outs: Vec<Vec<Range>> = ranges.iter().map(|r| nodes.iter().map(|&n| r[n].clone()).collect()).collect();
+            let holds = segments.iter().zip(&outs).all(|(s, out)| {
+                s.outputs.iter().zip(out).all(|(id, r)| inner.get(id).is_none_or(|a| a.contains(r) && a.norm >= r.norm))
+            });
+            let all_known =
+                segments.iter().flat_map(|s| &s.inputs).all(|id| self.known.contains_key(id) || inner.contains_key(id));
+            if holds && all_known {
+                self.model.shapes.push(shape);
+                self.finish(segments, layers, &outs);
+                return Ok(());
+            }
+            inner = self.predict(segments, &ports, &outs, &inner);
+        }
+        Err(QuantiseError::Unsettled { layer: names[0].clone() })
+    }
+
+    /// Ranges of the input ports of each layer: known ones, predicted ones, or (first pass) those of the first layer.
+    fn ports(&self, segments: &[Segment], inner: &HashMap<NodeId, Range>) -> Vec<Vec<Range>> {
+        let range = |id: &NodeId, port: usize| {
+            let settled = self.known.get(id).map(|(_, r)| r).or_else(|| inner.get(id));
+            let first = segments[0].inputs.get(port).and_then(|f| self.known.get(f)).map(|(_, r)| r);
+            let unknown = || Range::uniform(self.graph.dag[*id].features, 0, 0);
+            settled.or(first).cloned().unwrap_or_else(unknown)
+        };
+        segments.iter().map(|s| s.inputs.iter().enumerate().map(|(p, id)| range(id, p)).collect()).collect()
+    }
+
+    /// Predicted ranges of the tensors inside the group: each layer adds what it added in the pass before.
+    fn predict(
+        &self,
+        segments: &[Segment],
+        ports: &[Vec<Range>],
+        outs: &[Vec<Range>],
+        before: &HashMap<NodeId, Range>,
+    ) -> HashMap<NodeId, Range> {
+        let mut next: HashMap<NodeId, Range> = HashMap::new();
+        for (g, s) in segments.iter().enumerate() {
+            for (out, range) in s.outputs.iter().zip(&outs[g]) {
+                let same_width = |p: &usize| ports[g][*p].lo.len() == range.lo.len();
+                let carried = (0..s.inputs.len())
+                    .filter(same_width)
+                    .find(|&p| before.contains_key(&s.inputs[p]) || next.contains_key(&s.inputs[p]) || g == 0);
+                let predicted = match carried {
+                    Some(p) => {
+                        let then = &ports[g][p];
+                        let now = next.get(&s.inputs[p]).unwrap_or(then);
+                        let add = |now: i64, then: i64, out: i64| {
+                            let growth = i128::from(out) - i128::from(then);
+                            let v = i128::from(now) + growth + growth / 64 + growth.signum();
+                            v.clamp(-(1 << 62), 1 << 62) as i64
+                        };
+                        let at = |j: usize| {
+                            (
+                                add(now.lo[j], then.lo[j], range.lo[j]).min(range.lo[j]),
+                                add(now.hi[j], then.hi[j], range.hi[j]).max(range.hi[j]),
+                            )
+                        };
+                        let (lo, hi) = (0..range.lo.len()).map(at).unzip();
+                        let norm = (now.norm + (range.norm - then.norm) * 1.02).max(range.norm * 1.001);
+                        Range::new(lo, hi).with_norm(norm)
+                    }
+                    None => range.clone(),
+                };
+                next.insert(*out, predicted);
+            }
+        }
+        next
+    }
+
+    /// Adds the group's layers and tensors to the model.
+    fn finish(&mut self, segments: &[Segment], layers: Vec<Layer>, outs: &[Vec<Range>]) {
+        let shape = self.model.shapes.len() as u32 - 1;
+        for ((segment, mut layer), ranges) in segments.iter().zip(layers).zip(outs) {
+            layer.shape = shape;
+            layer.inputs = segment.inputs.iter().filter_map(|id| self.known.get(id)).map(|(t, _)| *t).collect();
+            for (&id, range) in segment.outputs.iter().zip(ranges) {
+                let is_output = matches!(self.graph.dag[id].op, Op::Output);
+                let role = match (is_output, self.config.output) {
+                    (false, _) => Role::Internal,
+                    (true, Visibility::Public) => Role::PublicOutput,
+                    (true, Visibility::Private) => Role::PrivateOutput,
+                };
+                let argmax = is_output && self.config.head == Head::Argmax;
+                let scale = if argmax { 1.0 } else { residual_scale(&self.config.quantise) };
+                let tensor = self.tensor(id, scale, range.clone(), role);
+                layer.outputs.push(tensor);
+            }
+            self.model.layers.push(layer);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Sums, products and views.
+
+use super::{Lowering, Pending, QuantiseError, Ref, Val, port::inverse};
+use crate::quantise::builder::term;
+use nanozk_ir::{float, int};
+
+/// Extra bits of a table's output that goes into a product.
+const PRODUCT_BITS: u32 = 8;
+
+impl Lowering<'_> {
+    /// `a + sign * b` at one scale.
+    pub(super) fn sum(&mut self, r: Ref, scale: &[f64], sign: i64) -> Result<Val, QuantiseError> {
+        let (a, b) = (self.raw(self.operand(r, 0), scale)?, self.raw(self.operand(r, 1), scale)?);
+        let id = self.b.combine(self.name(r), (a.id, 1), (b.id, sign))?;
+        Ok(Val::uniform(id, self.features(r), &inverse(scale)))
+    }
+
+    /// Slice or concatenation of realised operands.
+    pub(super) fn view(
+        &mut self,
+        r: Ref,
+        mut realise: impl FnMut(&mut Self, Ref) -> Result<Val, QuantiseError>,
+    ) -> Result<Val, QuantiseError> {
+        let name = self.name(r);
+        if let float::Op::Slice { start, len } = *self.op(0, r) {
+            let x = realise(self, self.operand(r, 0))?;
+            let picks: Vec<usize> = (start..start + len).collect();
+            let id = self.b.pick(name, x.id, &picks)?;
+            return Ok(x.picked(id, &picks));
+        }
+        let Ref::Node(node) = r else { return Err(self.unsupported(r, "not a view")) };
+        let operands = self.segments[0].operands[node].clone();
+        let parts = operands.iter().map(|&o| realise(self, o)).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = Vec::new();
+        for (i, p) in parts.iter().enumerate() {
+            rows.extend((0..self.b.features(p.id)).map(|f| vec![term(i as u32, f, 1)]));
+        }
+        let (n, ids) = (rows.len(), parts.iter().map(|p| p.id).collect::<Vec<_>>());
+        let id = self.push(name, int::Op::Affine { rows }, &ids, n)?;
+        let join = |part: &dyn Fn(&Val, usize) -> Vec<f64>| -> Vec<Vec<f64>> {
+            (0..self.layers()).map(|g| parts.iter().flat_map(|p| part(p, g)).collect()).collect()
+        };
+        let offset = parts
+            .iter()
+            .any(|p| p.offset.is_some())
+            .then(|| join(&|p, g| p.offset.as_ref().map_or_else(|| vec![0.0; p.unit[g].len()], |o| o[g].clone())));
+        Ok(Val { id, unit: join(&|p, g| p.unit[g].clone()), offset, centred: false })
+    }
+
+    /// An activation without offset, for products; a table's output gets extra bits, which cost nothing.
+    fn factor_of_product(&mut self, r: Ref) -> Result<Val, QuantiseError> {
+        if matches!(r, Ref::Node(_)) && matches!(self.op(0, r), float::Op::Unary(_)) {
+            return self.unary_fine(r, PRODUCT_BITS);
+        }
+        let val = self.act(r, false)?;
+        if val.offset.is_none() {
+            return Ok(val);
+        }
+        let pending = self.diagonal(r, &val);
+        self.requantised(pending, false)
+    }
+
+    /// The exact elementwise product, still to be requantised.
+    pub(super) fn product(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
+        let (x, y) = (self.operand(r, 0), self.operand(r, 1));
+        let a = self.factor_of_product(x)?;
+        let b = if x == y { a.clone() } else { self.factor_of_product(y)? };
+        let n = self.features(r);
+        if self.b.features(a.id) != n || self.b.features(b.id) != n {
+            return Err(self.unsupported(r, "operands of different widths"));
+        }
+        let id = self.push(self.name(r), int::Op::Mul, &[a.id, b.id], n)?;
+        let unit = a.unit.iter().zip(&b.unit).map(|(u, v)| u.iter().zip(v).map(|(p, q)| p * q).collect()).collect();
+        Ok(self.exactly(r, Val { id, unit, offset: None, centred: false }))
+    }
+}

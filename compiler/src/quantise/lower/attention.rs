@@ -1,0 +1,210 @@
+//! Attention: one-limb q, k, v, raw scores, exponentials by table, one reciprocal per head, one-limb context.
+
+use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner};
+use crate::quantise::builder::term;
+use nanozk_ir::{float, int};
+
+/// Least integer factor on exact queries and keys, whose scales must match.
+const LEAST_FACTOR: f64 = 512.0;
+
+/// What one attention node fixes.
+#[derive(Clone, Copy)]
+struct Shape {
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    causal: bool,
+    key_mask: bool,
+}
+
+impl Shape {
+    /// Key feature that query feature `j` meets.
+    fn key(&self, j: usize) -> usize {
+        let group = self.heads / self.kv_heads;
+        j / self.head_dim / group * self.head_dim + j % self.head_dim
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn attention(&mut self, r: Ref) -> Result<Val, QuantiseError> {
+        let float::Op::Attention { heads, kv_heads, head_dim, causal, key_mask, .. } = *self.op(0, r) else {
+            return Err(self.unsupported(r, "not attention"));
+        };
+        let shape = Shape { heads, kv_heads, head_dim, causal, key_mask };
+        let factor = |g| match self.op(g, r) {
+            float::Op::Attention { scale, .. } => f64::from(*scale),
+            _ => 1.0,
+        };
+        let factor: Vec<f64> = (0..self.layers()).map(factor).collect();
+        let (scores, product) = self.scores(r, shape, &factor)?;
+        let weights = self.exponentials(r, shape, scores, &product)?;
+        let v = self.act(self.operand(r, 2), false)?;
+        if v.offset.is_some() {
+            return Err(self.unsupported(r, "values with an additive constant"));
+        }
+        self.mean(r, shape, weights, &v)
+    }
+
+    /// Raw scores and, by layer, how many units they have per nat. The scales of q and k are chosen so that the
+    /// exponential table covers what calibration and static bounds ask for.
+    fn scores(&mut self, r: Ref, shape: Shape, factor: &[f64]) -> Result<(int::ValueId, Vec<f64>), QuantiseError> {
+        let (qr, kr) = (self.operand(r, 0), self.operand(r, 1));
+        // Tables of 2^b entries over raw / 2^b.
+        let span = f64::from(2 * self.b.limb_bits).exp2();
+        let mut product = vec![f64::MAX; self.layers()];
+        for l in product.iter_mut() {
+            *l = span / self.q().exp_range;
+        }
+        let q = self.pending(qr)?.scaled(factor);
+        let k = self.pending(kr)?;
+        let mark = self.b.mark();
+        let (id, achieved) = self.emit_scores(r, shape, (q, k), &product)?;
+        let step = |g: usize| f64::from(self.b.limb_bits).exp2() / achieved[g];
+        for over_limbs in 0..=2 {
+            // Shrinking the scores until every possible distance fits costs resolution.
+            let most = self.most_distance(shape, over_limbs);
+            let excess: Vec<f64> = (0..self.layers()).map(|g| self.distance(g, id, shape) / most).collect();
+            if most <= 0.0 || (0..self.layers()).any(|g| excess[g] > 1.0 && step(g) * excess[g] > self.q().exp_step) {
+                continue;
+            }
+            if excess.iter().all(|&e| e <= 1.0) {
+                break;
+            }
+            self.b.rollback(&mark);
+            let product: Vec<f64> = achieved.iter().zip(&excess).map(|(p, e)| p / e.max(1.0) * 0.995).collect();
+            let q = self.pending(qr)?.scaled(factor);
+            let k = self.pending(kr)?;
+            return self.emit_scores(r, shape, (q, k), &product);
+        }
+        Ok((id, achieved))
+    }
+
+    /// Largest distance between two scores of a row that `over_limbs` can hold beside the table; hidden keys stand
+    /// another such distance and one table below.
+    fn most_distance(&self, shape: Shape, over_limbs: u32) -> f64 {
+        let table = f64::from(self.b.limb_bits).exp2();
+        let held = table - 3.0 + f64::from(over_limbs * self.b.limb_bits).exp2();
+        if shape.key_mask { (held - table) / 2.0 } else { held }
+    }
+
+    /// Emits q, k and their product with at most `most` units per nat; returns the units per nat achieved.
+    fn emit_scores(
+        &mut self,
+        r: Ref,
+        shape: Shape,
+        (q, k): (Pending, Pending),
+        most: &[f64],
+    ) -> Result<(int::ValueId, Vec<f64>), QuantiseError> {
+        let (q_most, k_most) = (self.finest(&q, shape), self.finest(&k, shape));
+        let nq = q.features;
+        let (mut q_scale, mut k_scale, mut product) = (Vec::new(), Vec::new(), Vec::new());
+        for g in 0..self.layers() {
+            // The coarsest query feature that meets each key feature.
+            let mut meets = vec![f64::MAX; k.features];
+            for j in 0..nq {
+                let m = &mut meets[shape.key(j)];
+                *m = m.min(q_most[g][j]);
+            }
+            let all = meets.iter().zip(&k_most[g]).map(|(a, b)| a * b).fold(f64::MAX, f64::min);
+            let p = all.min(most[g]);
+            let ks: Vec<f64> = meets.iter().zip(&k_most[g]).map(|(a, b)| b * (p / (a * b)).sqrt()).collect();
+            q_scale.push((0..nq).map(|j| p / ks[shape.key(j)]).collect::<Vec<_>>());
+            k_scale.push(ks);
+            product.push(p);
+        }
+        let q = self.emit(q, &q_scale, LEAST_FACTOR)?;
+        let k = self.emit(k, &k_scale, LEAST_FACTOR)?;
+        let (heads, kv_heads, head_dim) = (shape.heads as u32, shape.kv_heads as u32, shape.head_dim as u32);
+        let op = int::Op::Scores { heads, kv_heads, head_dim };
+        let id = self.push(format!("{}.scores", self.name(r)), op, &[q.id, k.id], shape.heads * self.b.tokens)?;
+        let achieved = (0..self.layers())
+            .map(|g| {
+                let pairs = (0..nq).map(|j| 1.0 / (q.unit[g][j] * k.unit[g][shape.key(j)]));
+                pairs.fold(0.0, f64::max).min(product[g] * 1.01)
+            })
+            .collect();
+        Ok((id, achieved))
+    }
+
+    /// The finest scales that one limb allows, equal within rotated pairs.
+    fn finest(&self, p: &Pending, shape: Shape) -> Vec<Vec<f64>> {
+        let room = self.room(p, false);
+        let mut scales = self.fit(p, &room);
+        if matches!(p.kind, Kind::Rope { .. }) {
+            for s in &mut scales {
+                *s = (0..s.len()).map(|j| s[j].min(s[partner(j, shape.head_dim, shape.head_dim / 2)])).collect();
+            }
+        }
+        scales
+    }
+
+    /// Largest possible distance between two shifted scores of a row in layer `g`.
+    fn distance(&self, g: usize, scores: int::ValueId, shape: Shape) -> f64 {
+        let range = self.b.range(g, scores);
+        int::ranges::spread(range, shape.heads) / f64::from(self.b.limb_bits).exp2() + 1.0
+    }
+
+    /// `exp(score - max)` by table, from raw scores of `product` units per nat.
+    fn exponentials(
+        &mut self,
+        r: Ref,
+        shape: Shape,
+        mut scores: int::ValueId,
+        product: &[f64],
+    ) -> Result<int::ValueId, QuantiseError> {
+        let (name, bits) = (self.name(r), self.b.limb_bits);
+        if shape.key_mask {
+            scores = self.hide_keys(r, shape, scores)?;
+        }
+        let entries = 1i64 << bits;
+        let table = |p: &f64| {
+            let step = f64::from(bits).exp2() / p;
+            let top = f64::from(self.q().exp_bits).exp2();
+            let entry = |i: i64| if i == entries - 1 { 0 } else { (top * (-(i as f64) * step).exp()).round() as i64 };
+            (0..entries).map(entry).collect::<Vec<i64>>()
+        };
+        let tables = product.iter().map(table).collect();
+        let table = self.b.table(tables);
+        let beyond =
+            (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max) - (entries - 1) as f64;
+        let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
+        let op = int::Op::Attend { heads: shape.heads as u32, table, limbs: 1, over_limbs, causal: shape.causal };
+        self.push(format!("{name}.exp"), op, &[scores], shape.heads * self.b.tokens)
+    }
+
+    /// Subtracts more than any table distance from the scores of hidden keys.
+    fn hide_keys(&mut self, r: Ref, shape: Shape, scores: int::ValueId) -> Result<int::ValueId, QuantiseError> {
+        let (name, bits, tokens) = (self.name(r), self.b.limb_bits, self.b.tokens);
+        let Ref::Port(port) = self.operand(r, 3) else {
+            return Err(self.unsupported(r, "the attention mask must be an input of the model"));
+        };
+        let mask = self.ports[port].id;
+        let widest = (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max);
+        let big = ((widest.ceil() as i64 + (1 << bits)) << bits).max(1);
+        let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
+        let row = |j: usize| vec![term(0, j, 1), term(1, j % tokens, big), term(2, 0, -big)];
+        let n = shape.heads * tokens;
+        let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+        self.push(format!("{name}.masked"), op, &[scores, mask, one], n)
+    }
+
+    /// `sum_u e_u v_u / sum_u e_u`, one limb, in the units of v.
+    fn mean(&mut self, r: Ref, shape: Shape, weights: int::ValueId, v: &Val) -> Result<Val, QuantiseError> {
+        let (name, bits, tokens) = (self.name(r), self.b.limb_bits, self.b.tokens);
+        let n = shape.heads * shape.head_dim;
+        let wanted = self.q().exp_bits + (tokens as f64).log2().ceil() as u32 + self.q().mean_bits;
+        let limbs = wanted.div_ceil(bits).min(59 / bits - 1).max(1);
+        let rows = (0..shape.heads).map(|h| (0..tokens).map(|u| term(0, h * tokens + u, 1)).collect()).collect();
+        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[weights], shape.heads)?;
+        let param = self.b.param(&vec![1i64 << (limbs * bits); self.layers()]);
+        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], shape.heads)?;
+        let (heads, kv_heads, head_dim) = (shape.heads as u32, shape.kv_heads as u32, shape.head_dim as u32);
+        let op = int::Op::Context { heads, kv_heads, head_dim };
+        let sum = self.push(format!("{name}.context"), op, &[weights, v.id], n)?;
+        let picks: Vec<usize> = (0..n).map(|j| j / shape.head_dim).collect();
+        let recip = self.b.pick(format!("{name}.recip.all"), recip, &picks)?;
+        let product = self.push(format!("{name}.product"), int::Op::Mul, &[sum, recip], n)?;
+        let id = self.shrink(&name, product, limbs)?;
+        Ok(v.picked(id, &(0..n).map(|j| shape.key(j)).collect::<Vec<_>>()))
+    }
+}

@@ -1,0 +1,226 @@
+//! Lowers one group of equal segments to one integer shape with per-layer data.
+//!
+//! Each float value has up to two integer realisations, built on demand: *raw* (exact integers at a given scale, any
+//! width, no lookups) for sums and outputs, and an *activation* (one limb, or a table's output) as operand of linear
+//! maps and products.
+
+mod arith;
+mod attention;
+mod norm;
+mod pending;
+mod port;
+mod rope;
+mod unary;
+
+use super::{QuantiseError, Stats, builder::Builder, value::Val};
+use crate::{config, partition::Ref, partition::Segment};
+use nanozk_ir::{
+    float::{self, NodeId},
+    int,
+};
+use pending::Pending;
+use std::collections::HashMap;
+
+/// Lowering of one group.
+pub(super) struct Lowering<'a> {
+    pub graph: &'a float::Graph,
+    pub stats: &'a Stats,
+    pub config: &'a config::Config,
+    /// Equal segments, one per layer.
+    pub segments: &'a [Segment],
+    pub b: Builder,
+    ports: Vec<Val>,
+    raw: HashMap<(Ref, Vec<u64>), Val>,
+    acts: HashMap<(Ref, bool), Val>,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(
+        graph: &'a float::Graph,
+        stats: &'a Stats,
+        config: &'a config::Config,
+        segments: &'a [Segment],
+        b: Builder,
+    ) -> Self {
+        Lowering { graph, stats, config, segments, b, ports: vec![], raw: HashMap::new(), acts: HashMap::new() }
+    }
+
+    /// Lowers everything and returns the builder.
+    pub fn run(mut self) -> Result<Builder, QuantiseError> {
+        self.read_ports()?;
+        self.write_ports()?;
+        Ok(self.b)
+    }
+
+    fn q(&self) -> &'a config::Quantise {
+        &self.config.quantise
+    }
+
+    /// Number of layers in the group.
+    fn layers(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// One value per layer: the scale of the residual stream.
+    fn residual(&self) -> Vec<f64> {
+        vec![super::residual_scale(self.q()); self.layers()]
+    }
+
+    /// Greatest integer of one limb.
+    fn limb_max(&self) -> f64 {
+        ((1i64 << (self.b.limb_bits - 1)) - 1) as f64
+    }
+
+    /// The float node behind `r` in layer `g`.
+    fn node(&self, g: usize, r: Ref) -> NodeId {
+        match r {
+            Ref::Node(i) => self.segments[g].nodes[i],
+            Ref::Port(i) => self.segments[g].inputs[i],
+        }
+    }
+
+    /// Its op in layer `g`.
+    fn op(&self, g: usize, r: Ref) -> &'a float::Op {
+        &self.graph.dag[self.node(g, r)].op
+    }
+
+    fn name(&self, r: Ref) -> String {
+        self.graph.dag[self.node(0, r)].name.clone()
+    }
+
+    fn features(&self, r: Ref) -> usize {
+        self.graph.dag[self.node(0, r)].features
+    }
+
+    /// Operand `i` of a node of the segment.
+    fn operand(&self, r: Ref, i: usize) -> Ref {
+        match r {
+            Ref::Node(n) => self.segments[0].operands[n][i],
+            Ref::Port(_) => r,
+        }
+    }
+
+    fn unsupported(&self, r: Ref, why: impl Into<String>) -> QuantiseError {
+        QuantiseError::Unsupported { node: self.name(r), op: self.op(0, r).name(), why: why.into() }
+    }
+
+    /// Largest calibrated magnitudes of `r`, by layer and feature.
+    fn peaks(&self, r: Ref) -> Vec<Vec<f64>> {
+        let n = self.features(r);
+        (0..self.layers())
+            .map(|g| {
+                let stats = self.stats.of(self.node(g, r));
+                (0..n).map(|j| stats.peak(j)).collect()
+            })
+            .collect()
+    }
+
+    /// Exact integers `round(real * scale)`.
+    fn raw(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let key = (r, scale.iter().map(|s| s.to_bits()).collect::<Vec<_>>());
+        if let Some(v) = self.raw.get(&key) {
+            return Ok(v.clone());
+        }
+        let val = self.make_raw(r, scale)?;
+        self.raw.insert(key, val.clone());
+        Ok(val)
+    }
+
+    fn make_raw(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        use float::Op;
+        if let Ref::Port(i) = r {
+            let port = self.ports[i].clone();
+            return if scale == self.residual() { Ok(port) } else { self.rescale(r, &port, scale) };
+        }
+        match self.op(0, r) {
+            Op::Embed { .. } => self.embed(r, scale),
+            Op::Const { .. } => self.constant(r, scale),
+            Op::Linear { .. } => {
+                let pending = self.pending(r)?;
+                self.exact(pending, scale)
+            }
+            Op::Add => self.sum(r, scale, 1),
+            Op::Sub => self.sum(r, scale, -1),
+            Op::Scale(_) => {
+                let factor = self.factor(r);
+                let inner: Vec<f64> = scale.iter().zip(&factor).map(|(s, f)| s * f).collect();
+                let val = self.raw(self.operand(r, 0), &inner)?;
+                Ok(val.scaled(&factor))
+            }
+            Op::Slice { .. } | Op::Concat => self.view(r, |s, o| s.raw(o, scale)),
+            Op::Unary(_) => self.unary(r, Some(scale)),
+            _ => {
+                let act = self.act(r, false)?;
+                self.rescale(r, &act, scale)
+            }
+        }
+    }
+
+    /// A value fit for products: one limb, or a table's output; with one unit for all features if `uniform`.
+    fn act(&mut self, r: Ref, uniform: bool) -> Result<Val, QuantiseError> {
+        if let Some(v) = self.acts.get(&(r, uniform)) {
+            return Ok(v.clone());
+        }
+        let mut val = self.make_act(r, uniform)?;
+        let plain = val.offset.is_none() && val.unit.iter().all(|u| u.windows(2).all(|w| w[0] == w[1]));
+        if uniform && !plain {
+            let pending = self.diagonal(r, &val);
+            val = self.requantised(pending, true)?;
+        }
+        self.acts.insert((r, uniform), val.clone());
+        Ok(val)
+    }
+
+    fn make_act(&mut self, r: Ref, uniform: bool) -> Result<Val, QuantiseError> {
+        use float::Op;
+        if matches!(r, Ref::Node(_)) {
+            match self.op(0, r) {
+                Op::Norm { .. } => return self.norm(r),
+                Op::Unary(_) => return self.unary(r, None),
+                Op::Attention { .. } => return self.attention(r),
+                Op::Slice { .. } | Op::Concat => return self.view(r, |s, o| s.act(o, uniform)),
+                Op::Scale(_) => {
+                    let factor = self.factor(r);
+                    return Ok(self.act(self.operand(r, 0), uniform)?.scaled(&factor));
+                }
+                Op::Softmax => {
+                    let why = "softmax over features has no integer form yet; export the model without it (the \
+                               greatest score stays the greatest), or compile with --head argmax";
+                    return Err(self.unsupported(r, why));
+                }
+                _ => {}
+            }
+        }
+        let pending = self.pending(r)?;
+        self.requantised(pending, uniform)
+    }
+
+    /// The constant factors of an [`float::Op::Scale`], by layer.
+    fn factor(&self, r: Ref) -> Vec<f64> {
+        let of = |g| match self.op(g, r) {
+            float::Op::Scale(c) => f64::from(*c),
+            _ => 1.0,
+        };
+        (0..self.layers()).map(of).collect()
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        op: int::Op,
+        inputs: &[int::ValueId],
+        features: usize,
+    ) -> Result<int::ValueId, QuantiseError> {
+        self.b.push(name, op, inputs, features)
+    }
+}
+
+/// Rounds a scaled weight to i32.
+fn weight(node: &str, value: f64) -> Result<i32, QuantiseError> {
+    let rounded = value.round();
+    if rounded.abs() < f64::from(i32::MAX) {
+        Ok(rounded as i32)
+    } else {
+        Err(QuantiseError::Weight { node: node.into(), value })
+    }
+}

@@ -1,0 +1,347 @@
+//! Values that still await their scale: exact sums before requantisation.
+
+use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weight};
+use crate::quantise::builder::term;
+use nanozk_ir::{float, int};
+
+/// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.
+const LEAST_FACTOR: f64 = 4.0;
+
+/// An exact value whose scale is still free.
+pub(super) struct Pending {
+    pub name: String,
+    pub features: usize,
+    /// Static bound on the real magnitude, by layer and feature.
+    pub bound: Vec<Vec<f64>>,
+    /// Largest calibrated real magnitude, by layer and feature.
+    pub peak: Vec<Vec<f64>>,
+    pub kind: Kind,
+}
+
+pub(super) enum Kind {
+    /// `sum_i int_i effective[i, j] + bias_j`.
+    Linear {
+        /// The operand.
+        x: Val,
+        /// Real contribution of one unit of the operand, by layer, row-major `[in, features]`.
+        effective: Vec<Vec<f32>>,
+        /// By layer and feature.
+        bias: Vec<Vec<f64>>,
+    },
+    /// A rotation of pairs of the features of a linear map.
+    Rope {
+        /// The linear map.
+        inner: Box<Pending>,
+        /// Number of heads.
+        heads: usize,
+        /// `[tokens, head_dim]`.
+        cos: Vec<f32>,
+        /// `[tokens, head_dim]`.
+        sin: Vec<f32>,
+    },
+    /// Exact integers without offset.
+    Exact(Val),
+}
+
+impl Pending {
+    /// The same value times a factor per layer.
+    pub fn scaled(mut self, factor: &[f64]) -> Self {
+        for (g, f) in factor.iter().enumerate() {
+            let times = |v: &mut Vec<f64>, f: f64| v.iter_mut().for_each(|x| *x *= f);
+            times(&mut self.bound[g], f.abs());
+            times(&mut self.peak[g], f.abs());
+            match &mut self.kind {
+                Kind::Linear { effective, bias, .. } => {
+                    effective[g].iter_mut().for_each(|x| *x = (f64::from(*x) * f) as f32);
+                    times(&mut bias[g], *f);
+                }
+                Kind::Exact(val) => times(&mut val.unit[g], *f),
+                Kind::Rope { .. } => {}
+            }
+        }
+        if let Kind::Rope { inner, heads, cos, sin } = self.kind {
+            self.kind = Kind::Rope { inner: Box::new(inner.scaled(factor)), heads, cos, sin };
+        }
+        self
+    }
+
+    /// Features `start..start + len` of a linear map; anything else is returned unchanged as an error.
+    fn sliced(mut self, start: usize, len: usize) -> Result<Self, Box<Self>> {
+        let n = self.features;
+        let Kind::Linear { effective, bias, .. } = &mut self.kind else { return Err(Box::new(self)) };
+        for e in effective.iter_mut() {
+            *e = e.chunks_exact(n).flat_map(|row| row[start..start + len].to_vec()).collect();
+        }
+        for v in bias.iter_mut().chain(&mut self.bound).chain(&mut self.peak) {
+            *v = v[start..start + len].to_vec();
+        }
+        self.features = len;
+        Ok(self)
+    }
+}
+
+impl Lowering<'_> {
+    /// The exact value of `r` with a free scale.
+    pub(super) fn pending(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
+        use float::Op;
+        if matches!(r, Ref::Node(_)) {
+            match self.op(0, r) {
+                Op::Linear { .. } => return self.linear(r),
+                Op::Mul => return self.product(r),
+                Op::Rope { .. } => return self.rope(r),
+                Op::Scale(_) => {
+                    let factor = self.factor(r);
+                    return Ok(self.pending(self.operand(r, 0))?.scaled(&factor));
+                }
+                Op::Slice { start, len } => {
+                    let inner = self.pending(self.operand(r, 0))?;
+                    if let Ok(part) = inner.sliced(*start, *len) {
+                        return Ok(Pending { name: self.name(r), ..part });
+                    }
+                }
+                Op::Norm { .. } | Op::Unary(_) | Op::Attention { .. } | Op::Concat | Op::Softmax => {
+                    let val = self.act(r, false)?;
+                    return Ok(self.diagonal(r, &val));
+                }
+                _ => {}
+            }
+        }
+        let residual = self.residual();
+        let val = self.raw(r, &residual)?;
+        Ok(self.exactly(r, val))
+    }
+
+    fn linear(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
+        let x = self.act(self.operand(r, 0), false)?;
+        let n = self.features(r);
+        let (mut effective, mut bias) = (Vec::new(), Vec::new());
+        for g in 0..self.layers() {
+            let float::Op::Linear { weight, bias: own } = self.op(g, r) else { continue };
+            let mut sum: Vec<f64> = match own {
+                Some(b) => b.iter().map(|&v| v.into()).collect(),
+                None => vec![0.0; n],
+            };
+            if let Some(offset) = &x.offset {
+                for (o, row) in offset[g].iter().zip(weight.chunks_exact(n)) {
+                    sum.iter_mut().zip(row).for_each(|(s, &w)| *s += o * f64::from(w));
+                }
+            }
+            let mut e: Vec<f32> = weight
+                .chunks_exact(n)
+                .zip(&x.unit[g])
+                .flat_map(|(row, u)| row.iter().map(move |&w| (f64::from(w) * u) as f32))
+                .collect();
+            if x.centred {
+                centre_columns(&mut e, n);
+            }
+            effective.push(e);
+            bias.push(sum);
+        }
+        Ok(self.affine(r, x, effective, bias, n))
+    }
+
+    /// The identity as a linear map, to change units or remove an offset.
+    pub(super) fn diagonal(&self, r: Ref, x: &Val) -> Pending {
+        let n = self.b.features(x.id);
+        let diag = |u: &Vec<f64>| (0..n * n).map(|p| if p / n == p % n { u[p / n] as f32 } else { 0.0 }).collect();
+        let effective = x.unit.iter().map(diag).collect();
+        let bias = x.offset.clone().unwrap_or_else(|| vec![vec![0.0; n]; self.layers()]);
+        self.affine(r, x.clone(), effective, bias, n)
+    }
+
+    fn affine(&self, r: Ref, x: Val, effective: Vec<Vec<f32>>, bias: Vec<Vec<f64>>, n: usize) -> Pending {
+        let bound = (0..self.layers()).map(|g| self.reach(g, &x, &effective[g], &bias[g], n)).collect();
+        let kind = Kind::Linear { x, effective, bias };
+        Pending { name: self.name(r), features: n, bound, peak: self.peaks(r), kind }
+    }
+
+    /// Static bounds on the magnitudes of a linear map of `x` in layer `g`.
+    fn reach(&self, g: usize, x: &Val, effective: &[f32], bias: &[f64], n: usize) -> Vec<f64> {
+        let range = self.b.range(g, x.id);
+        let inner = range.lo.len();
+        let (ball, noise): (f64, Vec<f64>) = match &range.form {
+            Some(f) if f.matrix.is_none() => (f.scale.abs() * f.radius, f.noise.clone()),
+            _ => (range.norm, vec![0.0; inner]),
+        };
+        let (mut square, mut sum, mut extra) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        for (i, row) in effective.chunks_exact(n).enumerate() {
+            let peak = range.peak(i);
+            for (j, &e) in row.iter().enumerate() {
+                let e = f64::from(e).abs();
+                square[j] += e * e;
+                sum[j] += e * peak;
+                extra[j] += e * noise[i];
+            }
+        }
+        (0..n).map(|j| sum[j].min(square[j].sqrt() * ball + extra[j]) + bias[j].abs()).collect()
+    }
+
+    /// Exact integers as they stand.
+    pub(super) fn exactly(&self, r: Ref, val: Val) -> Pending {
+        let features = self.b.features(val.id);
+        let bound = (0..self.layers())
+            .map(|g| (0..features).map(|j| self.b.range(g, val.id).peak(j) * val.unit[g][j].abs()).collect())
+            .collect();
+        Pending { name: self.name(r), features, bound, peak: self.peaks(r), kind: Kind::Exact(val) }
+    }
+
+    /// The magnitudes that scales must leave room for, by layer and feature: static bounds where that costs little
+    /// resolution, else calibrated ones (to be clamped).
+    pub(super) fn room(&self, p: &Pending, uniform: bool) -> Vec<Vec<f64>> {
+        let q = self.q();
+        let size = |v: &[f64]| {
+            if uniform { v.iter().copied().fold(0.0, f64::max) } else { v.iter().map(|x| x * x).sum::<f64>().sqrt() }
+        };
+        let affordable = (0..self.layers()).all(|g| size(&p.bound[g]) <= q.coarsest * q.margin * size(&p.peak[g]));
+        let mut room: Vec<Vec<f64>> = if affordable {
+            p.bound.clone()
+        } else {
+            let limit = |b: &Vec<f64>, k: &Vec<f64>| {
+                let typical = size(k) / (k.len() as f64).sqrt();
+                b.iter().zip(k).map(|(b, k)| b.min(q.margin * k.max(typical * 0.5))).collect()
+            };
+            p.bound.iter().zip(&p.peak).map(|(b, k)| limit(b, k)).collect()
+        };
+        for v in &mut room {
+            let most = v.iter().copied().fold(0.0, f64::max).max(1e-6);
+            v.iter_mut().for_each(|x| *x = if uniform { most } else { x.max(most * 1e-3) });
+        }
+        room
+    }
+
+    /// Scales that put `room` at the end of one limb, with space for the rounding of weights.
+    pub(super) fn fit(&self, p: &Pending, room: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let slack = |g: usize| match &p.kind {
+            Kind::Linear { x, .. } => self.rounding(g, x),
+            Kind::Rope { inner, .. } => match &inner.kind {
+                Kind::Linear { x, .. } => 1.5 * self.rounding(g, x) + 1.0,
+                _ => 2.0,
+            },
+            Kind::Exact(_) => 1.0,
+        };
+        let max = self.limb_max();
+        (0..self.layers()).map(|g| room[g].iter().map(|r| (max - slack(g)).max(max * 0.5) / r).collect()).collect()
+    }
+
+    /// Units that the rounding of integer weights can add to a result of one limb.
+    fn rounding(&self, g: usize, x: &Val) -> f64 {
+        let range = self.b.range(g, x.id);
+        let n = range.lo.len();
+        let l1 = (0..n).map(|j| range.peak(j)).sum::<f64>().min(range.norm * (n as f64).sqrt());
+        0.5 * l1 / f64::from(self.b.limb_bits).exp2() + 2.0
+    }
+
+    /// One limb at scales of the quantiser's choice.
+    pub(super) fn requantised(&mut self, p: Pending, uniform: bool) -> Result<Val, QuantiseError> {
+        let room = self.room(&p, uniform);
+        let scales = self.fit(&p, &room);
+        self.emit(p, &scales, LEAST_FACTOR)
+    }
+
+    /// One limb at the given scales (by layer and feature). Saturates where static bounds do not exclude it. An exact
+    /// value is multiplied by integer factors of at least `least_factor`, so its scales are only approximated; the
+    /// result's units are exact.
+    pub(super) fn emit(&mut self, p: Pending, scales: &[Vec<f64>], least_factor: f64) -> Result<Val, QuantiseError> {
+        let n = p.features;
+        let bits = self.b.limb_bits;
+        match p.kind {
+            Kind::Linear { x, effective, bias } => {
+                let fine = scaled_up(scales, bits);
+                let id = self.integer_linear(&p.name, &x, &effective, &bias, &fine)?;
+                let id = self.shrink(&p.name, id, 1)?;
+                let unit = scales.iter().map(|s| inverse(s)).collect();
+                Ok(Val { id, unit, offset: None, centred: false })
+            }
+            Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales),
+            Kind::Exact(val) => {
+                let mut limbs = 1;
+                let factor = |limbs: u32, g: usize, j: usize| {
+                    (scales[g][j] * val.unit[g][j].abs() * f64::from(limbs * bits).exp2()).floor()
+                };
+                let least = |limbs| {
+                    (0..n).flat_map(|j| (0..scales.len()).map(move |g| (g, j))).map(move |(g, j)| factor(limbs, g, j))
+                };
+                while least(limbs).fold(f64::MAX, f64::min) < least_factor && limbs < 4 {
+                    limbs += 1;
+                }
+                // Factors are structure: one per feature for the whole group, the least that fits every layer.
+                let factors: Vec<i64> = (0..n)
+                    .map(|j| (0..scales.len()).map(|g| factor(limbs, g, j)).fold(f64::MAX, f64::min).max(1.0) as i64)
+                    .collect();
+                let rows = factors.iter().enumerate().map(|(j, &c)| vec![term(0, j, c)]).collect();
+                let id = self.push(format!("{}.scaled", p.name), int::Op::Affine { rows }, &[val.id], n)?;
+                let id = self.shrink(&p.name, id, limbs)?;
+                let down = f64::from(limbs * bits).exp2();
+                let unit = val.unit.iter().map(|u| u.iter().zip(&factors).map(|(u, &c)| u * down / c as f64).collect());
+                Ok(Val { id, unit: unit.collect(), offset: None, centred: false })
+            }
+        }
+    }
+
+    /// Drops limbs; saturates if any layer needs it.
+    pub(super) fn shrink(&mut self, name: &str, x: int::ValueId, limbs: u32) -> Result<int::ValueId, QuantiseError> {
+        let clamp = self.b.limbs_after(x, limbs * self.b.limb_bits) > 1;
+        let n = self.b.features(x);
+        self.push(format!("{name}.q"), int::Op::Requant { limbs, out_limbs: 1, clamp }, &[x], n)
+    }
+
+    /// The linear map with weights rounded at `scales` (by layer and feature).
+    pub(super) fn integer_linear(
+        &mut self,
+        name: &str,
+        x: &Val,
+        effective: &[Vec<f32>],
+        bias: &[Vec<f64>],
+        scales: &[Vec<f64>],
+    ) -> Result<int::ValueId, QuantiseError> {
+        let n = scales[0].len();
+        let inner = self.b.features(x.id);
+        let (mut ws, mut bs) = (Vec::new(), Vec::new());
+        for ((e, b), s) in effective.iter().zip(bias).zip(scales) {
+            let entry = |(p, &v): (usize, &f32)| weight(name, f64::from(v) * s[p % n]);
+            ws.push(e.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?);
+            bs.push(b.iter().zip(s).map(|(v, s)| weight(name, v * s)).collect::<Result<Vec<_>, _>>()?);
+        }
+        let biased = bs.iter().flatten().any(|&v| v != 0);
+        let w = self.b.weight(inner, n, ws);
+        let bias = biased.then(|| self.b.weight(1, n, bs));
+        self.push(name.into(), int::Op::Linear { weight: w, bias }, &[x.id], n)
+    }
+
+    /// A linear map at a fixed scale, exact.
+    pub(super) fn exact(&mut self, p: Pending, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let Pending { name, features, kind, .. } = p;
+        match kind {
+            Kind::Linear { x, effective, bias } => {
+                let scales: Vec<Vec<f64>> = scale.iter().map(|&s| vec![s; features]).collect();
+                let id = self.integer_linear(&name, &x, &effective, &bias, &scales)?;
+                Ok(Val::uniform(id, features, &inverse(scale)))
+            }
+            _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: "not a linear map".into() }),
+        }
+    }
+
+    /// The same real values at another scale.
+    pub(super) fn rescale(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let pending = self.diagonal(r, x);
+        self.exact(pending, scale)
+    }
+}
+
+/// Subtracts each column's mean: no change for operands whose entries sum to 0, and a smaller norm.
+fn centre_columns(e: &mut [f32], n: usize) {
+    let rows = (e.len() / n).max(1) as f64;
+    let mut mean = vec![0.0f64; n];
+    for row in e.chunks_exact(n) {
+        mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v) / rows);
+    }
+    for row in e.chunks_exact_mut(n) {
+        row.iter_mut().zip(&mean).for_each(|(v, m)| *v = (f64::from(*v) - m) as f32);
+    }
+}
+
+/// Scales times `2^bits`.
+pub(super) fn scaled_up(scales: &[Vec<f64>], bits: u32) -> Vec<Vec<f64>> {
+    let f = f64::from(bits).exp2();
+    scales.iter().map(|s| s.iter().map(|v| v * f).collect()).collect()
+}

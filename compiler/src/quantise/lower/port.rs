@@ -1,0 +1,95 @@
+//! Inputs, outputs, embeddings and hidden constants.
+
+use super::{Lowering, QuantiseError, Ref, Val, weight};
+use crate::{
+    config::{Head, Visibility},
+    quantise::{builder::term, input_form},
+};
+use nanozk_ir::{
+    float::{self, InputKind},
+    int,
+};
+
+impl Lowering<'_> {
+    pub(super) fn read_ports(&mut self) -> Result<(), QuantiseError> {
+        for port in 0..self.segments[0].inputs.len() {
+            let r = Ref::Port(port);
+            let (op, name) = (self.op(0, r), self.name(r));
+            let mask = matches!(op, float::Op::Input(InputKind::Mask));
+            let features = if mask { self.b.tokens } else { self.features(r) };
+            let mut id = self.push(name.clone(), int::Op::Input { port: port as u32 }, &[], features)?;
+            if matches!(op, float::Op::Input(InputKind::Float)) && self.config.input == Visibility::Private {
+                let peak = self.peaks(r).into_iter().flatten().fold(0.0, f64::max);
+                let form = input_form(self.q(), peak, true);
+                let limbs = self.b.limbs_after(id, 0);
+                id = self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)?;
+                if form.shift > 0 {
+                    let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
+                    id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
+                }
+            }
+            let unit: Vec<f64> = match op {
+                float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => vec![1.0; self.layers()],
+                _ => self.residual().iter().map(|s| 1.0 / s).collect(),
+            };
+            self.ports.push(Val::uniform(id, features, &unit));
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_ports(&mut self) -> Result<(), QuantiseError> {
+        let residual = self.residual();
+        for (port, out) in self.segments[0].outputs.clone().into_iter().enumerate() {
+            let Some(r) = self.segments[0].position(out).map(Ref::Node) else { continue };
+            let name = self.name(r);
+            let is_output = matches!(self.op(0, r), float::Op::Output);
+            let source = if is_output { self.operand(r, 0) } else { r };
+            let mut id = self.raw(source, &residual)?.id;
+            if is_output && self.config.head == Head::Argmax {
+                let (lo, hi) = self.b.bounds(id);
+                let bits = 128 - (i128::from(hi) - i128::from(lo)).leading_zeros();
+                let limbs = bits.div_ceil(self.b.limb_bits).max(1);
+                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { limbs }, &[id], 1)?;
+            }
+            let features = self.b.features(id);
+            self.push(name, int::Op::Output { port: port as u32 }, &[id], features)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn embed(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let (name, n) = (self.name(r), self.features(r));
+        let Ref::Port(port) = self.operand(r, 0) else {
+            return Err(self.unsupported(r, "an embedding must read a token input of the model"));
+        };
+        let tokens = self.ports[port].id;
+        let mut data = Vec::with_capacity(self.layers());
+        for (g, s) in scale.iter().enumerate() {
+            let float::Op::Embed { table } = self.op(g, r) else { continue };
+            data.push(table.iter().map(|&v| weight(&name, f64::from(v) * s)).collect::<Result<Vec<_>, _>>()?);
+        }
+        let vocab = data.first().map_or(0, Vec::len) / n;
+        let w = self.b.weight(vocab, n, data);
+        let id = self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[tokens], n)?;
+        Ok(Val::uniform(id, n, &inverse(scale)))
+    }
+
+    /// A constant activation is part of the model's hidden weights.
+    pub(super) fn constant(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let (name, n, tokens) = (self.name(r), self.features(r), self.b.tokens);
+        let mut all = Vec::with_capacity(self.layers());
+        for (g, s) in scale.iter().enumerate() {
+            let float::Op::Const { rows, data } = self.op(g, r) else { continue };
+            let one: Vec<i32> = data.iter().map(|&v| weight(&name, f64::from(v) * s)).collect::<Result<_, _>>()?;
+            all.push(if *rows == tokens { one } else { one.repeat(tokens) });
+        }
+        let w = self.b.weight(tokens, n, all);
+        let id = self.push(name, int::Op::TokenBias { weight: w }, &[], n)?;
+        Ok(Val::uniform(id, n, &inverse(scale)))
+    }
+}
+
+/// Units of scales.
+pub(super) fn inverse(scale: &[f64]) -> Vec<f64> {
+    scale.iter().map(|s| 1.0 / s).collect()
+}

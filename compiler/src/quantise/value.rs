@@ -1,0 +1,40 @@
+//! Integer values and what they stand for.
+
+use nanozk_ir::int::ValueId;
+
+/// An integer value of the shape with its real meaning: `real[t, j] = unit[g][j] * int[t, j] + offset[g][j]` in layer g.
+#[derive(Clone, Debug)]
+pub(super) struct Val {
+    pub id: ValueId,
+    /// Real value of one integer unit, by layer and feature.
+    pub unit: Vec<Vec<f64>>,
+    /// Added constant, by layer and feature; absent when 0.
+    pub offset: Option<Vec<Vec<f64>>>,
+    /// Whether the integers of a token sum to nearly 0 (after LayerNorm).
+    pub centred: bool,
+}
+
+impl Val {
+    /// A value with one unit per layer.
+    pub fn uniform(id: ValueId, features: usize, unit: &[f64]) -> Self {
+        Val { id, unit: unit.iter().map(|&u| vec![u; features]).collect(), offset: None, centred: false }
+    }
+
+    /// The same integers, each layer's real values multiplied by a factor.
+    pub fn scaled(mut self, factor: &[f64]) -> Self {
+        let each = |v: &mut Vec<Vec<f64>>| {
+            for (row, f) in v.iter_mut().zip(factor) {
+                row.iter_mut().for_each(|u| *u *= f);
+            }
+        };
+        each(&mut self.unit);
+        self.offset.as_mut().map(each);
+        self
+    }
+
+    /// Features `picks`, computed by node `id`.
+    pub fn picked(&self, id: ValueId, picks: &[usize]) -> Self {
+        let pick = |v: &Vec<Vec<f64>>| v.iter().map(|row| picks.iter().map(|&f| row[f]).collect()).collect();
+        Val { id, unit: pick(&self.unit), offset: self.offset.as_ref().map(pick), centred: false }
+    }
+}

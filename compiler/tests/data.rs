@@ -1,0 +1,105 @@
+//! Input files: EZKL's JSON and NumPy archives.
+
+use nanozk_compiler::{
+    data::{InputTensor, read_input},
+    frontend::InputInfo,
+};
+use nanozk_ir::float::{InputKind, InputValue};
+use ndarray::{Array1, Array2};
+use std::path::{Path, PathBuf};
+
+fn info(name: &str, shape: &[usize], kind: InputKind) -> InputInfo {
+    let dtype = if kind == InputKind::Float { "f32" } else { "i64" }.to_owned();
+    InputInfo { name: name.to_owned(), shape: shape.to_vec(), dtype, kind }
+}
+
+fn tokens() -> Vec<InputInfo> {
+    vec![info("ids", &[1, 4], InputKind::Tokens { vocab: 10 })]
+}
+
+fn floats() -> Vec<InputInfo> {
+    vec![info("x", &[1, 2, 2], InputKind::Float)]
+}
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("input.json");
+    std::fs::write(&path, text).expect("write");
+    path
+}
+
+fn read(text: &str, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, String> {
+    let folder = tempfile::tempdir().expect("folder");
+    read_input(&write(folder.path(), text), inputs).map_err(|e| e.to_string())
+}
+
+#[test]
+fn flat_and_nested_arrays() {
+    let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
+    assert_eq!(read(r#"{"input_data": [[1, 2, 3, 4.5]]}"#, &floats()), expected);
+    assert_eq!(read(r#"{"input_data": [[[1, 2], [3, 4.5]]], "input_shapes": [[2, 2]]}"#, &floats()), expected);
+}
+
+#[test]
+fn short_prompts_are_padded() {
+    let expected = InputTensor { value: InputValue::Tokens(vec![7, 3, 0, 0]), len: 2 };
+    assert_eq!(read(r#"{"input_data": [[7, 3]]}"#, &tokens()), Ok(vec![expected]));
+    let mask = vec![info("m", &[1, 3], InputKind::Mask)];
+    let expected = InputTensor { value: InputValue::Mask(vec![true, false, false]), len: 2 };
+    assert_eq!(read(r#"{"input_data": [[1, 0]]}"#, &mask), Ok(vec![expected]));
+}
+
+#[test]
+fn errors_name_input_position_and_value() {
+    let fails = |text: &str, inputs: &[InputInfo], wanted: &str| {
+        let message = read(text, inputs).expect_err("must be refused");
+        assert!(message.contains(wanted), "{message}");
+    };
+    fails(r#"{"input_data": [[1, 10]]}"#, &tokens(), "input 0 (\"ids\"), value 1: 10 is not a token id in 0..10");
+    fails(r#"{"input_data": [[1, -1]]}"#, &tokens(), "value 1: -1 is not a token id");
+    fails(r#"{"input_data": [[1.5]]}"#, &tokens(), "value 0: 1.5 is not a token id");
+    fails(r#"{"input_data": [[1, 2, 3, 4, 5]]}"#, &tokens(), "has 5 value(s), the model takes 4");
+    fails(r#"{"input_data": [[]]}"#, &tokens(), "is empty");
+    fails(r#"{"input_data": [[1, 2, 3]]}"#, &floats(), "has 3 value(s), the model takes 4 (shape [1, 2, 2])");
+    fails(r#"{"input_data": [["NaN", 2, 3, 4]]}"#, &floats(), "value 0: NaN is not a finite");
+    fails(r#"{"input_data": [[1, 2, 3, 1e39]]}"#, &floats(), "value 3");
+    fails(r#"{"input_data": [[1, 2, "x", 4]]}"#, &floats(), "input_data[0] holds the text \"x\"");
+    fails(r#"{"input_data": [[1, null]]}"#, &tokens(), "null");
+    fails(r#"{"input_data": []}"#, &tokens(), "0 input(s) given, the model has 1 (ids)");
+    fails(r#"{"input_data": [[1], [2]]}"#, &tokens(), "2 input(s) given");
+    fails(r#"{"input_data": [[1, 2, 3, 4]], "input_shapes": [[4, 4]]}"#, &floats(), "input_shapes[0]");
+    let wide = vec![info("x", &[1, 2, 3], InputKind::Float)];
+    fails(r#"{"input_data": [[1, 2, 3, 4, 5, 6]], "input_shapes": [[3, 2]]}"#, &wide, "has shape [3, 2]");
+    fails(r#"{"data": []}"#, &tokens(), "no array \"input_data\"");
+    fails("not json", &tokens(), "not JSON");
+    let absent = read_input(Path::new("absent.json"), &tokens()).expect_err("must be refused").to_string();
+    assert!(absent.contains("cannot read the input"), "{absent}");
+}
+
+#[test]
+fn npz_by_name_or_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("input.npz");
+    let inputs = vec![info("ids", &[1, 4], InputKind::Tokens { vocab: 10 }), info("x", &[1, 2, 2], InputKind::Float)];
+    let save = |first: &str, second: &str| {
+        let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).expect("file"));
+        let x = Array2::from_shape_vec((2, 2), vec![1f32, 2.0, 3.0, 4.0]).expect("array");
+        let ids = Array1::from(vec![5i64, 6, 7]);
+        if first == "x" {
+            archive.add_array("x", &x).expect("array");
+            archive.add_array(second, &ids).expect("array");
+        } else {
+            archive.add_array(first, &ids).expect("array");
+            archive.add_array(second, &x).expect("array");
+        }
+        archive.finish().expect("archive");
+    };
+    for (first, second) in [("x", "ids"), ("a", "b")] {
+        save(first, second);
+        let read = read_input(&path, &inputs).expect("values");
+        assert_eq!(read[0], InputTensor { value: InputValue::Tokens(vec![5, 6, 7, 0]), len: 3 });
+        assert_eq!(read[1], InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.0]), len: 4 });
+    }
+    std::fs::write(&path, b"no archive").expect("write");
+    let message = read_input(&path, &inputs).expect_err("must be refused").to_string();
+    assert!(message.contains("not an .npz archive"), "{message}");
+}

@@ -1,0 +1,255 @@
+//! Lowered layers accept the interpreter's values and refuse everything else.
+
+#[path = "layout/harness.rs"]
+mod harness;
+#[path = "layout/models.rs"]
+mod models;
+#[path = "../../runtime/src/witness.rs"]
+mod witness;
+
+use harness::Net;
+use nanozk_compiler::layout::{Lowered, Options, lower};
+use nanozk_compiler::pipeline::{CompileOptions, compile};
+use nanozk_ir::int::{Op, interp};
+use nanozk_plan::check::{self, CheckError};
+use nanozk_plan::cost::{Objective, cost};
+use nanozk_plan::mock::{self, Assignment};
+use nanozk_plan::{Claim, Monomial, Plan, Port, Relation, Term};
+use std::fmt::Write;
+
+/// The honest lanes pass, and each placed cell changed by one (every `step`-th of them) is refused, unless the checker
+/// lists the cell as free.
+fn accepts_only_the_truth(net: &Net, lowered: &Lowered, step: usize) {
+    let lanes = net.lanes(lowered);
+    net.check(lowered, &lanes).unwrap();
+    let report = check::check(&lowered.plan).unwrap();
+    argued_by_inequalities_only(net, lowered, &report);
+    let geometry = &lowered.plan.geometry;
+    let boundary = |lane: usize| matches!(lowered.plan.lanes[lane].boundary, Some(nanozk_plan::Port::Input(_)));
+    let (mut tried, mut at) = (0, 0);
+    for fill in &lowered.fills {
+        for slot in fill.slot..fill.slot + fill.count {
+            for t in 0..geometry.tokens {
+                at += 1;
+                let (lane, row) = ((slot / geometry.groups) as usize, geometry.row(slot, t));
+                if at % step != 0 || boundary(lane) || report.is_free(slot, t) {
+                    continue;
+                }
+                let mut forged = lanes.clone();
+                forged[lane][row] += 1;
+                let verdict = net.check(lowered, &forged);
+                assert!(verdict.is_err(), "{fill:?}: slot {slot}, token {t} may be anything");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 0);
+}
+
+/// The slots that the checker does not prove unique belong to ops whose uniqueness is an inequality.
+fn argued_by_inequalities_only(net: &Net, lowered: &Lowered, report: &check::Report) {
+    for fill in &lowered.fills {
+        let argued = (fill.slot..fill.slot + fill.count).any(|slot| report.argued.contains(&slot));
+        let op = &net.model.shapes[0].nodes[fill.node as usize].op;
+        let by_inequality = match op {
+            Op::Requant { clamp, .. } => *clamp,
+            Op::Recip { .. } | Op::RSqrt { .. } | Op::Attend { .. } | Op::ArgMax { .. } => true,
+            _ => false,
+        };
+        assert!(!argued || by_inequality, "{op:?}: {fill:?}");
+    }
+}
+
+#[test]
+fn checker_sees_every_missing_lookup() {
+    let net = models::block(4, 8, 4, 2, true);
+    let lowered = net.lower();
+    let honest = check::check(&lowered.plan).unwrap();
+    for at in 0..lowered.plan.lookups.len() {
+        let mut forged = lowered.clone();
+        forged.plan.lookups.remove(at);
+        let same = check::check(&forged.plan).is_ok_and(|report| report == honest);
+        assert!(!same, "lookup {at} is not missed");
+    }
+}
+
+#[test]
+fn causal_block_with_shared_keys() {
+    let net = models::block(4, 8, 4, 2, true);
+    accepts_only_the_truth(&net, &net.lower(), 5);
+}
+
+#[test]
+fn full_attention_block() {
+    let net = models::block(3, 6, 2, 2, false);
+    accepts_only_the_truth(&net, &net.lower(), 5);
+}
+
+#[test]
+fn one_token() {
+    let net = models::block(1, 4, 2, 1, true);
+    accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
+#[test]
+fn language_model_ends() {
+    let net = models::language(4, 6, 11);
+    accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
+#[test]
+fn every_size_holds_the_same_layer() {
+    let net = models::block(4, 8, 4, 2, true);
+    let mut sizes = Vec::new();
+    for k in 5..14 {
+        let options = Options { k: Some(k), ..net.options() };
+        if let Ok(lowered) = lower(&net.model.shapes[0], &net.ports(), &options) {
+            accepts_only_the_truth(&net, &lowered, 97);
+            sizes.push(k);
+        }
+    }
+    assert!(sizes.len() > 4, "{sizes:?}");
+}
+
+/// Cost golden file: what a transformer block takes, by size.
+#[test]
+fn block_costs() {
+    let mut table = String::new();
+    for (tokens, d, heads) in [(16, 16, 2), (16, 128, 8), (64, 64, 4)] {
+        let net = models::block_of(tokens, d, heads, heads, true, 11);
+        for objective in [Objective::ProofSize, Objective::Balanced, Objective::ProveTime] {
+            let lowered = lower(&net.model.shapes[0], &net.ports(), &Options { objective, ..net.options() }).unwrap();
+            let c = cost(&lowered.plan);
+            let _ = writeln!(
+                table,
+                "T {tokens} d {d} {objective:?}: k {} lookups {} lanes {} opened {} dense {} fixed {} equations {} blocks {}",
+                c.k,
+                c.lookups,
+                c.lanes,
+                c.opened_lanes,
+                c.dense_columns,
+                c.fixed_columns,
+                c.equations,
+                lowered.plan.relations.len() + lowered.plan.claims.len() + lowered.plan.operands.len(),
+            );
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// The plan of a causal block, for plans that are one step away from it.
+fn plan() -> Plan {
+    models::block(4, 8, 4, 2, true).lower().plan
+}
+
+fn refused(change: impl Fn(&mut Plan)) -> CheckError {
+    let mut plan = plan();
+    check::check(&plan).unwrap();
+    change(&mut plan);
+    check::check(&plan).unwrap_err()
+}
+
+#[test]
+fn checker_refuses_colliding_monomials() {
+    let error = refused(|plan| plan.claims[1].monomial = plan.claims[0].monomial);
+    assert!(matches!(error, CheckError::Monomial { .. }), "{error}");
+}
+
+#[test]
+fn checker_refuses_a_claim_in_spare_weight_columns() {
+    let error = refused(|plan| {
+        let tile = &plan.tiles[0];
+        let free = tile.outputs.next_multiple_of(plan.weight_columns) - 1;
+        assert!(free >= tile.outputs);
+        let claim = plan.claims.last().unwrap().clone();
+        let monomial = Monomial { rho: (free, 0), eta: (0, 0) };
+        plan.claims.push(Claim { count: 1, monomial, ..claim });
+    });
+    assert!(matches!(error, CheckError::Row { .. }), "{error}");
+}
+
+#[test]
+fn checker_refuses_tiles_that_overlap() {
+    let error = refused(|plan| plan.tiles[1].row = plan.tiles[0].row);
+    assert!(matches!(error, CheckError::Row { .. }), "{error}");
+}
+
+#[test]
+fn checker_refuses_functionals_whose_entries_share_rows() {
+    let error = refused(|plan| {
+        let entry = plan.functionals[0].entries[0];
+        plan.functionals[0].entries[1].slot = entry.slot;
+    });
+    assert!(matches!(error, CheckError::Row { .. }), "{error}");
+}
+
+#[test]
+fn checker_refuses_slots_that_nothing_determines() {
+    let gates = plan().gates.iter().filter(|g| g.name.contains("product")).count();
+    assert!(gates > 0);
+    for at in 0..gates {
+        let error = refused(|plan| {
+            let index = plan.gates.iter().enumerate().filter(|(_, g)| g.name.contains("product")).nth(at).unwrap().0;
+            plan.gates.remove(index);
+        });
+        assert!(matches!(error, CheckError::Unpinned { .. }), "{error}");
+    }
+}
+
+#[test]
+fn checker_refuses_free_cells_that_a_second_equation_reads() {
+    let free = *check::check(&plan()).unwrap().free.keys().next().unwrap();
+    let term = Term { coef: 1, slot: free, stride: 0 };
+    let error = refused(|plan| plan.relations.push(Relation { count: 1, terms: vec![term] }));
+    assert!(matches!(error, CheckError::FreeRead { .. }), "{error}");
+    let error = refused(|plan| plan.operands[0].terms.push(term));
+    assert!(matches!(error, CheckError::FreeRead { .. } | CheckError::Row { .. }), "{error}");
+}
+
+#[test]
+fn checker_refuses_indices_out_of_bounds() {
+    let slots = plan().slots();
+    let error = refused(|plan| plan.relations[0].terms[0].slot = slots);
+    assert!(matches!(error, CheckError::Index { .. }), "{error}");
+    let error = refused(|plan| plan.lookups[0].a = 1000);
+    assert!(matches!(error, CheckError::Index { .. }), "{error}");
+    let error = refused(|plan| plan.relations[0].count = 1 << 31);
+    assert!(matches!(error, CheckError::Size { .. } | CheckError::Index { .. }), "{error}");
+}
+
+/// Bundled models, compiled: the honest witness of every layer passes.
+#[test]
+fn bundled_models() {
+    let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx-models");
+    for name in ["kjvgpt-d64-l4"] {
+        let (file, data) = (models.join(name).join("network.onnx"), models.join(name).join("input.json"));
+        let options = CompileOptions { data: vec![data.clone()], ..Default::default() };
+        let artifact = compile(&file, &options, &|_| {}).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&data).unwrap()).unwrap();
+        let model = &artifact.model;
+        let inputs: Vec<Vec<i64>> = model
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(i, &id)| {
+                let scale = model.tensors[id as usize].scale;
+                let values = json["input_data"][i].as_array().unwrap();
+                values.iter().map(|v| (v.as_f64().unwrap() * scale).round() as i64).collect()
+            })
+            .collect();
+        let tensors = interp::run_model(model, &inputs).unwrap();
+        for (i, layer) in model.layers.iter().enumerate() {
+            let args: Vec<&[i64]> = layer.inputs.iter().map(|&id| tensors[id as usize].as_slice()).collect();
+            let values = interp::run(model, i, &args).unwrap();
+            let lowered = &artifact.shapes[layer.shape as usize];
+            let lanes = witness::fill(lowered, model, i, &values).unwrap();
+            check::check(&lowered.plan).unwrap();
+            let input = layer.inputs.iter().enumerate().map(|(p, &id)| (Port::Input(p as u32), id));
+            let output = layer.outputs.iter().enumerate().map(|(p, &id)| (Port::Output(p as u32), id));
+            let publics = input.chain(output).map(|(port, id)| (port, tensors[id as usize].clone())).collect();
+            let (tables, params, weights) = (&layer.tables, &layer.params, &layer.weights);
+            let assignment = Assignment { lanes: &lanes, tables, params, weights, publics: &publics };
+            mock::check(&lowered.plan, &assignment).unwrap();
+        }
+    }
+}

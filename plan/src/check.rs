@@ -1,0 +1,420 @@
+//! Static checks of a plan: nothing that a proof relies on may be chosen freely by the prover.
+
+use crate::pinned::{self, Pinned};
+use crate::slots::SlotKind;
+use crate::{LaneId, Monomial, Plan, Public, RowForm, SlotId, Tag, Term, TokenWeight};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Greatest k of a plan.
+pub const MAX_K: u32 = 24;
+/// Greatest number of columns, slots, equations and claims together.
+pub const MAX_ITEMS: u64 = 1 << 26;
+
+/// Why a plan is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// A size is out of bounds.
+    #[error("{what} is {found}, at most {limit} is allowed")]
+    Size {
+        /// Which size.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// Its bound.
+        limit: u64,
+    },
+    /// An index names nothing.
+    #[error("{place} names {what} {index}, which does not exist")]
+    Index {
+        /// Where.
+        place: String,
+        /// What kind of thing.
+        what: &'static str,
+        /// The index.
+        index: i64,
+    },
+    /// Fixed runs overlap, are not ascending or leave the data rows, or a selector is not 0 or 1.
+    #[error("fixed column {column}: {reason}")]
+    Fixed {
+        /// The column.
+        column: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Two claims have one monomial, so that one output can make up for the other.
+    #[error("two claims have the monomial rho^{rho} eta^{eta}")]
+    Monomial {
+        /// Exponent of rho.
+        rho: u32,
+        /// Exponent of eta.
+        eta: u32,
+    },
+    /// Rows of A and B do not fit together.
+    #[error("row {row} of the products: {reason}")]
+    Row {
+        /// The row.
+        row: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A slot that the plan reads is not determined.
+    #[error("slot {slot} (lane '{lane}', group {group}) is read, but nothing determines it")]
+    Unpinned {
+        /// The slot.
+        slot: SlotId,
+        /// Name of its lane.
+        lane: String,
+        /// Its group.
+        group: u32,
+    },
+    /// A slot with free rows is read by more than the one equation that it may absorb.
+    #[error("slot {slot} (lane '{lane}') has free rows and is read {reads} times; only one equation may read it")]
+    FreeRead {
+        /// The slot.
+        slot: SlotId,
+        /// Name of its lane.
+        lane: String,
+        /// How often it is read.
+        reads: u32,
+    },
+    /// An equation that no committed or hidden value enters fails or says nothing.
+    #[error("relation {index} has no terms")]
+    Empty {
+        /// The relation.
+        index: usize,
+    },
+}
+
+/// What the checker found out about an accepted plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Cells that the prover may choose, as slots with tokens; each is read by one equation only, which it absorbs.
+    pub free: BTreeMap<SlotId, Vec<u32>>,
+    /// Slots of which the checker proves only that they are bounded: the quotients, roots, clamped results and maxima
+    /// whose uniqueness rests on inequalities between several equations.
+    pub argued: BTreeSet<SlotId>,
+}
+
+impl Report {
+    /// Whether the prover may choose the cell.
+    pub fn is_free(&self, slot: SlotId, token: u32) -> bool {
+        self.free.get(&slot).is_some_and(|tokens| tokens.contains(&token))
+    }
+
+    /// Number of free cells.
+    pub fn free_cells(&self) -> usize {
+        self.free.values().map(Vec::len).sum()
+    }
+}
+
+/// Checks the plan.
+///
+/// # Errors
+/// The first defect: an index or size out of bounds, monomials or rows that collide, a slot that is read but not
+/// determined, or a free cell read by more than its absorbing equation.
+pub fn check(plan: &Plan) -> Result<Report, CheckError> {
+    sizes(plan)?;
+    columns(plan)?;
+    linear(plan)?;
+    monomials(plan)?;
+    rows(plan)?;
+    let pinned = pinned::analyse(plan);
+    pinned_slots(plan, &pinned)
+}
+
+fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {
+    if found <= limit { Ok(()) } else { Err(CheckError::Size { what, found, limit }) }
+}
+
+fn sizes(plan: &Plan) -> Result<(), CheckError> {
+    let geometry = &plan.geometry;
+    size("k", geometry.k as u64, MAX_K as u64)?;
+    size("the width of the range table", geometry.limb_bits as u64, geometry.k as u64)?;
+    size("the number of tokens", geometry.tokens as u64, 1 << geometry.k)?;
+    size("the number of data rows", geometry.groups as u64 * geometry.tokens.max(1) as u64, 1 << geometry.k)?;
+    size("the number of lanes", plan.lanes.len() as u64, 1 << 16)?;
+    size("the number of tables", plan.tables as u64, 1 << 12)?;
+    size("the number of parameters", plan.params as u64, 1 << 20)?;
+    size("the number of weight columns", plan.weight_columns as u64, 1 << 16)?;
+    let publics: u64 = plan.publics.iter().map(|p| plan.public_len(p) as u64).sum();
+    let repetitions = plan.relations.iter().map(|r| r.count as u64 * r.terms.len() as u64).sum::<u64>()
+        + plan.claims.iter().map(|c| c.count as u64 * (1 + c.terms.len() as u64)).sum::<u64>()
+        + plan.operands.iter().map(|o| o.count as u64 * (1 + o.terms.len() as u64)).sum::<u64>();
+    size("the number of terms", publics + repetitions, MAX_ITEMS)?;
+    size("the number of slots", plan.lanes.len() as u64 * geometry.groups as u64 + publics, MAX_ITEMS)
+}
+
+fn index(place: impl Fn() -> String, what: &'static str, index: i64, len: i64) -> Result<(), CheckError> {
+    if (0..len).contains(&index) { Ok(()) } else { Err(CheckError::Index { place: place(), what, index }) }
+}
+
+fn columns(plan: &Plan) -> Result<(), CheckError> {
+    let (lanes, fixed, rows) = (plan.lanes.len() as i64, plan.fixed.len() as i64, plan.geometry.rows() as u64);
+    for (i, column) in plan.fixed.iter().enumerate() {
+        let fail = |reason| Err(CheckError::Fixed { column: i as u32, reason });
+        let mut end = 0u64;
+        for &(start, len, _) in &column.runs {
+            if (start as u64) < end || len == 0 {
+                return fail("its runs are empty, overlap or are not ascending");
+            }
+            end = start as u64 + len as u64;
+        }
+        if end > rows {
+            return fail("a run leaves the data rows");
+        }
+    }
+    let bits = |column: u32| {
+        let ok = plan.fixed[column as usize].runs.iter().all(|run| run.2 == 1 || run.2 == 0);
+        if ok { Ok(()) } else { Err(CheckError::Fixed { column, reason: "a selector is not 0 or 1" }) }
+    };
+    for gate in &plan.gates {
+        let place = || format!("gate '{}'", gate.name);
+        for RowForm { terms, .. } in [&gate.a, &gate.b, &gate.c] {
+            terms.iter().try_for_each(|t| index(place, "lane", t.0 as i64, lanes))?;
+        }
+        if let Some(selector) = gate.selector {
+            index(place, "fixed column", selector as i64, fixed)?;
+            bits(selector)?;
+        }
+    }
+    for (i, lookup) in plan.lookups.iter().enumerate() {
+        let place = || format!("lookup {i}");
+        std::iter::once(lookup.a).chain(lookup.b).try_for_each(|l| index(place, "lane", l as i64, lanes))?;
+        if let Some(mask) = lookup.mask {
+            index(place, "fixed column", mask as i64, fixed)?;
+            bits(mask)?;
+        }
+        match lookup.tag {
+            Tag::Table(tag) => index(place, "table tag", tag as i64, plan.tables as i64 + 1)?,
+            Tag::Fixed(column) => {
+                index(place, "fixed column", column as i64, fixed)?;
+                let tags = plan.fixed[column as usize].runs.iter().map(|run| run.2);
+                tags.into_iter().try_for_each(|tag| index(place, "table tag", tag, plan.tables as i64 + 1))?;
+            }
+        }
+    }
+    for boundary in &plan.boundaries {
+        let place = || format!("boundary {:?}", boundary.port);
+        boundary.lanes.iter().try_for_each(|&l| index(place, "lane", l as i64, lanes))?;
+        let room = boundary.lanes.len() as u64 * plan.geometry.groups as u64;
+        if !boundary.lanes.is_empty() {
+            size("the number of features of a boundary", boundary.features as u64, room)?;
+        }
+    }
+    for public in &plan.publics {
+        match public {
+            Public::Param { first, count } => {
+                let end = *first as i64 + *count as i64;
+                index(|| "a public slot".into(), "parameter", end - 1, plan.params as i64)?;
+            }
+            Public::Const { rows, features, data } => {
+                let wanted = *rows as u64 * *features as u64;
+                if (*rows != 1 && *rows != plan.geometry.tokens) || data.len() as u64 != wanted {
+                    return Err(CheckError::Size { what: "constant data", found: data.len() as u64, limit: wanted });
+                }
+            }
+            Public::OneHot { port, .. } | Public::Tensor { port, .. } => {
+                let known = plan.boundaries.iter().any(|b| b.port == *port && b.lanes.is_empty());
+                index(|| format!("public {port:?}"), "public boundary", known as i64 - 1, 1)?;
+            }
+            Public::One | Public::Position => {}
+        }
+    }
+    Ok(())
+}
+
+/// The bounds of all slots and exponents of strided blocks.
+fn linear(plan: &Plan) -> Result<(), CheckError> {
+    let slots = plan.slots() as i64;
+    let terms = |place: &dyn Fn() -> String, count: u32, terms: &[Term]| {
+        for term in terms {
+            let last = term.slot as i64 + (count.max(1) as i64 - 1) * term.stride as i64;
+            index(place, "slot", term.slot as i64, slots)?;
+            index(place, "slot", last, slots)?;
+        }
+        Ok(())
+    };
+    let exponents = |place: &dyn Fn() -> String, count: u32, monomial: &Monomial| {
+        for (first, step) in [monomial.rho, monomial.eta] {
+            let last = first as i64 + (count.max(1) as i64 - 1) * step as i64;
+            index(place, "exponent", first as i64, MAX_ITEMS as i64)?;
+            index(place, "exponent", last, MAX_ITEMS as i64)?;
+        }
+        Ok(())
+    };
+    for (i, relation) in plan.relations.iter().enumerate() {
+        terms(&|| format!("relation {i}"), relation.count, &relation.terms)?;
+        if relation.terms.is_empty() {
+            return Err(CheckError::Empty { index: i });
+        }
+    }
+    for (i, claim) in plan.claims.iter().enumerate() {
+        terms(&|| format!("claim {i}"), claim.count, &claim.terms)?;
+        exponents(&|| format!("claim {i}"), claim.count, &claim.monomial)?;
+    }
+    for (i, operand) in plan.operands.iter().enumerate() {
+        let place = || format!("operand {i}");
+        terms(&place, operand.count, &operand.terms)?;
+        exponents(&place, operand.count, &operand.monomial)?;
+        let last = operand.row as i64 + (operand.count.max(1) as i64 - 1) * operand.row_stride as i64;
+        index(place, "product row", last, plan.geometry.rows() as i64)?;
+    }
+    Ok(())
+}
+
+fn monomials(plan: &Plan) -> Result<(), CheckError> {
+    let mut seen = HashSet::new();
+    for claim in &plan.claims {
+        for i in 0..claim.count {
+            let (rho, eta) = claim.monomial.at(i);
+            if !seen.insert((rho, eta)) {
+                return Err(CheckError::Monomial { rho, eta });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What A holds in one row: `((rho, eta), slot, factor)`, sorted.
+type RowTerms = Vec<((u32, u32), SlotId, i64)>;
+
+/// Rows of B belong to one matrix entry or one functional entry; A carries each input of a matrix with the exponents
+/// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
+fn rows(plan: &Plan) -> Result<(), CheckError> {
+    let mut a: Vec<RowTerms> = vec![Vec::new(); plan.operand_rows() as usize];
+    for operand in &plan.operands {
+        for i in 0..operand.count {
+            let row = &mut a[(operand.row + i * operand.row_stride) as usize];
+            row.extend(operand.terms.iter().map(|t| (operand.monomial.at(i), t.at(i), t.coef)));
+        }
+    }
+    a.iter_mut().for_each(|row| row.sort_unstable());
+    let mut used = vec![false; a.len()];
+    let mut claim = |row: u32, reason: &'static str| match used.get_mut(row as usize) {
+        Some(used) if !*used => {
+            *used = true;
+            Ok(())
+        }
+        _ => Err(CheckError::Row { row, reason }),
+    };
+    let claimed = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
+    for tile in &plan.tiles {
+        let columns = plan.weight_columns;
+        if columns == 0 || tile.inputs == 0 || tile.outputs == 0 {
+            return Err(CheckError::Row { row: tile.row, reason: "a matrix without columns or entries" });
+        }
+        let parts = tile.outputs.div_ceil(columns);
+        spare_columns(&a, tile.row, tile.outputs, parts * columns, &claimed)?;
+        for i in 0..tile.inputs {
+            for part in 0..parts {
+                let row = tile.row as u64 + i as u64 * parts as u64 + part as u64;
+                let row = u32::try_from(row).unwrap_or(u32::MAX);
+                claim(row, "a matrix overlaps another or has no operand there")?;
+                let first = &a[(row - part) as usize];
+                let shifted = first.iter().map(|&((rho, eta), slot, coef)| ((rho + part * columns, eta), slot, coef));
+                if !shifted.eq(a[row as usize].iter().copied()) {
+                    return Err(CheckError::Row { row, reason: "the operand does not continue its input" });
+                }
+            }
+        }
+    }
+    let tokens = plan.geometry.tokens;
+    let mut owner = HashSet::new();
+    for functional in &plan.functionals {
+        let mut groups = HashSet::new();
+        for entry in &functional.entries {
+            let Some(SlotKind::Lane(_, group)) = plan.slot_kind(entry.slot) else {
+                return Err(CheckError::Row { row: entry.row, reason: "a functional reads a slot of no lane" });
+            };
+            if !groups.insert(group) {
+                return Err(CheckError::Row { row: entry.row, reason: "two entries of a functional share rows" });
+            }
+            match functional.kind {
+                TokenWeight::Eta => claim(entry.row, "a functional overlaps another product")?,
+                TokenWeight::Row => {
+                    for row in entry.row..entry.row.saturating_add(tokens) {
+                        if owner.insert(row) {
+                            claim(row, "a functional overlaps another product")?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    distinct_values(plan)?;
+    match (0..a.len()).find(|&row| !used[row] && !a[row].is_empty()) {
+        Some(row) => Err(CheckError::Row { row: row as u32, reason: "an operand meets neither matrix nor functional" }),
+        None => Ok(()),
+    }
+}
+
+/// A matrix has one exponent for its first output, and no claim has an exponent that only spare weight columns reach:
+/// what stands in them cannot add to an output.
+fn spare_columns(a: &[RowTerms], row: u32, outputs: u32, reach: u32, claimed: &HashSet<u32>) -> Result<(), CheckError> {
+    let mut exponents = a.get(row as usize).into_iter().flatten().map(|term| term.0);
+    let Some((first, 0)) = exponents.next() else {
+        return Err(CheckError::Row { row, reason: "a matrix has no operand, or one with a power of eta" });
+    };
+    if exponents.any(|other| other != (first, 0)) {
+        return Err(CheckError::Row { row, reason: "a matrix has several exponents" });
+    }
+    if (outputs..reach).any(|j| claimed.contains(&(first + j))) {
+        return Err(CheckError::Row { row, reason: "a claim has the exponent of a spare weight column" });
+    }
+    Ok(())
+}
+
+/// Entries of [`TokenWeight::Row`] that share rows have different exponents of rho and the same first row.
+fn distinct_values(plan: &Plan) -> Result<(), CheckError> {
+    let mut seen = HashSet::new();
+    let mut blocks: BTreeMap<u32, u32> = BTreeMap::new();
+    for functional in plan.functionals.iter().filter(|f| f.kind == TokenWeight::Row) {
+        for entry in &functional.entries {
+            if !seen.insert((entry.row, entry.rho)) {
+                return Err(CheckError::Row {
+                    row: entry.row,
+                    reason: "two features of a functional share an exponent",
+                });
+            }
+            blocks.insert(entry.row, entry.row.saturating_add(plan.geometry.tokens));
+        }
+    }
+    let mut end = 0;
+    for (&start, &stop) in &blocks {
+        if start < end {
+            return Err(CheckError::Row { row: start, reason: "blocks of a functional overlap" });
+        }
+        end = stop;
+    }
+    Ok(())
+}
+
+/// Every slot that something reads is determined; slots with free rows are read by one equation.
+fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
+    let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
+    let reads = pinned::reads(plan);
+    let mut report = Report { argued: pinned.argued.clone(), ..Default::default() };
+    for (&slot, tokens) in &pinned.free {
+        match reads[slot as usize] {
+            (0, 0) => {}
+            (1, 0) => {
+                report.free.insert(slot, tokens.clone());
+            }
+            (equations, others) => {
+                return Err(CheckError::FreeRead { slot, lane: lane_name(slot), reads: equations + others });
+            }
+        }
+    }
+    let open = |slot: &usize| reads[*slot] != (0, 0) && !pinned.determined[*slot];
+    if let Some(slot) = (0..reads.len()).find(open).map(|slot| slot as SlotId) {
+        return Err(CheckError::Unpinned { slot, lane: lane_name(slot), group: slot % plan.geometry.groups });
+    }
+    Ok(report)
+}
+
+/// Lanes of a boundary tensor, with the first feature of each.
+pub(crate) fn boundary_lanes(plan: &Plan) -> impl Iterator<Item = (LaneId, crate::Port, u32, u32)> + '_ {
+    plan.boundaries.iter().flat_map(|b| {
+        b.lanes.iter().enumerate().map(|(i, &lane)| (lane, b.port, i as u32 * plan.geometry.groups, b.features))
+    })
+}

@@ -1,0 +1,71 @@
+//! `nanozk compile`.
+
+use crate::memory::megabytes;
+use crate::storage::{self, Secrecy};
+use crate::{Error, Progress, Result, hex};
+pub use nanozk_compiler::config::{Head, Optimize, Visibility};
+pub use nanozk_compiler::pipeline::CompileOptions;
+use nanozk_compiler::pipeline::{self, Stage};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What was compiled.
+#[derive(Clone, Debug, Serialize)]
+pub struct CompileReport {
+    /// File written.
+    pub model: PathBuf,
+    /// BLAKE2b-256 of the ONNX file.
+    pub source: String,
+    /// Tokens T of every activation.
+    pub tokens: u32,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of distinct layer shapes.
+    pub shapes: usize,
+    /// Number of weights.
+    pub weights: u64,
+    /// Rows of the largest circuit: `2^k`.
+    pub k: u32,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Time spent.
+    pub compile_seconds: f64,
+}
+
+/// Compiles an ONNX model into a file.
+pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dyn Progress) -> Result<CompileReport> {
+    let start = Instant::now();
+    storage::check_writable(out)?;
+    let artifact = pipeline::compile(model, options, &|stage| {
+        let what = match stage {
+            Stage::Load => "reading the model",
+            Stage::Quantise => "quantising",
+            Stage::Layout => "choosing circuits",
+        };
+        progress.stage(what, 1);
+    })?;
+    let bytes = artifact.to_bytes().map_err(Error::format(out))?;
+    storage::write_atomic(out, Secrecy::Open, &bytes)?;
+    Ok(CompileReport {
+        model: out.into(),
+        source: hex(&artifact.source),
+        tokens: artifact.model.tokens,
+        layers: artifact.model.layers.len(),
+        shapes: artifact.shapes.len(),
+        weights: artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum(),
+        k: artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0),
+        bytes: bytes.len() as u64,
+        compile_seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+impl std::fmt::Display for CompileReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "compiled   {}", self.model.display())?;
+        writeln!(f, "layers     {} of {} shapes, {} tokens", self.layers, self.shapes, self.tokens)?;
+        writeln!(f, "weights    {}", self.weights)?;
+        writeln!(f, "circuits   2^{} rows", self.k)?;
+        write!(f, "size       {:.2} MB ({:.2} s)", megabytes(self.bytes), self.compile_seconds)
+    }
+}

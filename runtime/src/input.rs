@@ -1,0 +1,33 @@
+//! Model inputs: from a file to integers.
+
+use crate::Result;
+use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::data::read_input;
+use nanozk_compiler::pipeline::CompileError;
+use nanozk_compiler::quantise;
+use nanozk_ir::float::{InputKind, InputValue};
+use std::path::Path;
+
+/// One inference's input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Float values, padded.
+    pub float: Vec<InputValue>,
+    /// Integer tensors in model input order, padded.
+    pub int: Vec<Vec<i64>>,
+    /// True number of tokens. A model with a mask input tells padding by the mask: all T tokens are true.
+    pub length: u32,
+}
+
+/// Reads and quantises an input file.
+pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
+    let infos = artifact.input_infos();
+    let tensors = read_input(path, &infos).map_err(CompileError::from)?;
+    let tokens = artifact.model.tokens;
+    let masked = infos.iter().any(|i| i.kind == InputKind::Mask);
+    let lengths = tensors.iter().zip(&infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));
+    let length = lengths.map(|(t, _)| t.len as u32).min().filter(|_| !masked).unwrap_or(tokens);
+    let float: Vec<InputValue> = tensors.into_iter().map(|t| t.value).collect();
+    let int = quantise::encode(&artifact.model, &float).map_err(CompileError::from)?;
+    Ok(Input { float, int, length })
+}

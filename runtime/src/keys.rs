@@ -1,0 +1,180 @@
+//! Keys of a compiled model, in memory and on disk.
+
+use crate::storage::{self, KeyDir};
+use crate::{Error, Result};
+use nanozk_compiler::artifact::Artifact;
+use nanozk_ir::int::Role;
+use nanozk_plan::Plan;
+use nanozk_plan::format::Kind;
+use nanozk_proof::field::G1;
+use nanozk_proof::keygen::keygen;
+use nanozk_proof::keys::{TensorKey, VerifierKey, Visibility};
+use nanozk_proof::layer::LayerKey;
+use nanozk_proof::pcs::ProverBases;
+use nanozk_proof::prover::{ShapeProver, random_mask};
+use nanozk_proof::srs::Srs;
+use nanozk_proof::transcript::Absorber;
+use nanozk_proof::weights::WeightColumns;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Secret of a prover: all masks are derived from it.
+pub type Seed = [u8; 32];
+
+/// What `prover.nanozk` holds. Secret: the model's weights and the masks that hide them.
+#[derive(Serialize, Deserialize)]
+pub struct ProverFile {
+    /// Id of the model, as in the verifier file of the same setup.
+    pub model_id: [u8; 32],
+    /// Masks of the weight columns derive from it.
+    pub weight_seed: Seed,
+    /// The compiled model as a file of its own.
+    pub model: Vec<u8>,
+}
+
+/// What `setup` wrote, read back for proving.
+pub struct ProverKeys {
+    /// The compiled model.
+    pub artifact: Artifact,
+    /// The verifier's side.
+    pub verifier: VerifierKey,
+    /// The SRS.
+    pub srs: Srs,
+    /// Masks of the weight columns derive from it.
+    pub weight_seed: Seed,
+}
+
+/// Reads a key directory; files of different setups are refused.
+pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
+    if !dir.path().is_dir() {
+        let what = format!("{}: no key directory", dir.path().display());
+        return Err(Error::refused(what, "make it with `nanozk setup model.nanozk -o keys/`"));
+    }
+    let file: ProverFile = storage::load(Kind::Prover, &dir.prover())?;
+    let verifier = read_verifier(&dir.verifier())?;
+    let srs = crate::srs::read(&dir.srs())?;
+    let artifact = Artifact::from_bytes(&file.model).map_err(Error::format(&dir.prover()))?;
+    if file.model_id != verifier.model_id() || srs.id() != verifier.srs.id() {
+        let what = format!("{}: the files come from different setups", dir.path().display());
+        return Err(Error::refused(what, "run `nanozk setup` again"));
+    }
+    Ok(ProverKeys { artifact, verifier, srs, weight_seed: file.weight_seed })
+}
+
+/// Reads a verifier file.
+pub fn read_verifier(path: &std::path::Path) -> Result<VerifierKey> {
+    VerifierKey::from_bytes(&storage::read(path)?).map_err(Error::format(path))
+}
+
+/// Randomness for one purpose: a stream that no other purpose, index or seed shares.
+pub fn stream(seed: &Seed, purpose: &str, indices: &[u32], context: &[u8]) -> ChaCha20Rng {
+    let mut absorber = Absorber::new("nanozk prover randomness");
+    absorber.bytes("seed", seed);
+    absorber.bytes("purpose", purpose.as_bytes());
+    for index in indices {
+        absorber.bytes("index", &index.to_le_bytes());
+    }
+    absorber.bytes("context", context);
+    ChaCha20Rng::from_seed(absorber.digest())
+}
+
+/// SRS bases by k.
+pub type Bases = BTreeMap<u32, Arc<ProverBases>>;
+
+/// The bases of every circuit size of a model.
+pub fn bases<'a>(srs: &Srs, plans: impl Iterator<Item = &'a Plan>) -> Result<Bases> {
+    let mut out = Bases::new();
+    for plan in plans {
+        let k = plan.geometry.k;
+        if let std::collections::btree_map::Entry::Vacant(entry) = out.entry(k) {
+            let bases = ProverBases::new(srs, k).map_err(|e| Error::Refused(e.to_string()))?;
+            entry.insert(Arc::new(bases));
+        }
+    }
+    Ok(out)
+}
+
+/// The proving key of a shape.
+pub fn shape_prover(plan: &Plan, bases: &Bases) -> Result<ShapeProver> {
+    keygen(plan, base(bases, plan)).map_err(|e| Error::refused(e, "compile the model again"))
+}
+
+/// The bases of a plan; `bases` was made for all plans of the model.
+pub fn base<'a>(bases: &'a Bases, plan: &Plan) -> &'a Arc<ProverBases> {
+    &bases[&plan.geometry.k]
+}
+
+/// Weight columns of layer `index` with their masks.
+pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<WeightColumns> {
+    let layer = &artifact.model.layers[index];
+    let plan = &artifact.shapes[layer.shape as usize].plan;
+    let masks = (0..plan.weight_columns)
+        .map(|column| random_mask(&mut stream(seed, "weight mask", &[index as u32, column], &[])))
+        .collect();
+    WeightColumns::lay_out(plan, &layer.weights, masks).ok_or_else(|| {
+        Error::refused(format!("the weights of layer {index} do not fit its plan"), "compile the model again")
+    })
+}
+
+/// The public data of every layer: commitments of tables and weights.
+pub fn layer_keys(artifact: &Artifact, bases: &Bases, seed: &Seed, step: &(dyn Fn() + Sync)) -> Result<Vec<LayerKey>> {
+    let key = |(index, layer): (usize, &nanozk_ir::int::Layer)| {
+        let plan = &artifact.shapes[layer.shape as usize].plan;
+        let base = base(bases, plan);
+        let weights = weight_columns(artifact, index, seed)?;
+        let key = LayerKey {
+            name: layer.name.clone(),
+            shape: layer.shape,
+            inputs: layer.inputs.clone(),
+            outputs: layer.outputs.clone(),
+            params: layer.params.clone(),
+            tables: layer.tables.iter().map(|t| commit_table(plan, base, t)).collect(),
+            weights: weights.commit(&plan.geometry, base.lagrange()),
+        };
+        step();
+        Ok(key)
+    };
+    artifact.model.layers.par_iter().enumerate().map(key).collect()
+}
+
+/// Commitment of a pair table's value column over all data rows, as the circuit fills it.
+fn commit_table(plan: &Plan, bases: &ProverBases, table: &[i64]) -> G1 {
+    bases.commit(&nanozk_proof::prover::table_column(&plan.geometry, table))
+}
+
+/// The verifier's side of a model.
+pub fn verifier_key(
+    artifact: &Artifact,
+    shapes: &[ShapeProver],
+    layers: Vec<LayerKey>,
+    srs: &Srs,
+) -> Result<VerifierKey> {
+    let model = &artifact.model;
+    let tensors = model.tensors.iter().map(|t| TensorKey {
+        name: t.name.clone(),
+        features: t.features,
+        scale: t.scale,
+        lo: t.lo,
+        hi: t.hi,
+        visibility: match t.role {
+            Role::PublicInput => Visibility::PublicInput,
+            Role::PrivateInput => Visibility::PrivateInput,
+            Role::Internal => Visibility::Internal,
+            Role::PublicOutput => Visibility::PublicOutput,
+            Role::PrivateOutput => Visibility::PrivateOutput,
+        },
+    });
+    VerifierKey::new(
+        model.tokens,
+        tensors.collect(),
+        [model.inputs.clone(), model.outputs.clone()],
+        shapes.iter().map(|s| s.key.clone()).collect(),
+        layers,
+        *srs.verifier_part(),
+    )
+    .map_err(|e| Error::Refused(e.to_string()))
+}

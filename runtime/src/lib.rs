@@ -1,0 +1,36 @@
+//! The commands of nanozk as library calls: each takes a request and returns a report that prints as text or as JSON.
+
+pub mod compile;
+pub mod demo;
+mod error;
+mod eval;
+mod input;
+pub mod inspect;
+mod keys;
+pub mod memory;
+pub mod plan;
+mod progress;
+pub mod prove;
+pub mod run;
+pub mod setup;
+pub mod srs;
+pub mod storage;
+mod table;
+pub mod verify;
+pub mod witness;
+
+pub use error::{Error, Result};
+pub use progress::{Progress, Silent};
+
+use nanozk_compiler::artifact::Artifact;
+use std::path::Path;
+
+/// Reads a compiled model.
+pub fn load_model(path: &Path) -> Result<Artifact> {
+    Artifact::from_bytes(&storage::read(path)?).map_err(Error::format(path))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

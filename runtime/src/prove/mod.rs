@@ -1,0 +1,219 @@
+//! `nanozk prove`: one inference, proven layer by layer.
+//!
+//! The boundary tensors are computed and committed first; from then on layers are independent of each other. The seed of
+//! all masks and every finished layer proof lie in a work directory beside the output, so that an interrupted run goes
+//! on where it stopped.
+
+mod layers;
+mod tensors;
+mod work;
+
+use crate::keys::{self, ProverKeys};
+use crate::storage::{self, KeyDir, Secrecy};
+use crate::{Error, Progress, Result, hex, input, memory};
+use layers::Scene;
+use nanozk_ir::int::interp;
+use nanozk_proof::bundle::{Bundle, LayerProof};
+use nanozk_proof::transcript::Absorber;
+use nanozk_proof::verify::{VerifyOptions, verify};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+use work::WorkDir;
+
+/// Longest nonce in bytes.
+pub const MAX_NONCE: usize = 64;
+
+/// What to prove.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Directory made by setup.
+    pub keys: PathBuf,
+    /// Input file.
+    pub input: PathBuf,
+    /// Proof file to write.
+    pub out: PathBuf,
+    /// First and last layer to prove; all when absent.
+    pub layers: Option<(usize, usize)>,
+    /// Verifier's challenge, at most [`MAX_NONCE`] bytes.
+    pub nonce: Option<Vec<u8>>,
+}
+
+/// What was proven.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProveReport {
+    /// Proof file.
+    pub proof: PathBuf,
+    /// Id of the model.
+    pub model_id: String,
+    /// Layers proven.
+    pub layers: Vec<LayerReport>,
+    /// Layers of the model.
+    pub layers_total: usize,
+    /// Layers taken over from an interrupted run.
+    pub resumed: usize,
+    /// Layer proofs and tensor commitments, without public values.
+    pub proof_bytes: usize,
+    /// Size of the proof file.
+    pub file_bytes: u64,
+    /// Whole time, from reading the keys to the written file.
+    pub prove_seconds: f64,
+    /// Part of it spent reading files and deriving proving keys.
+    pub load_seconds: f64,
+    /// Part of it spent verifying the own proof.
+    pub verify_seconds: f64,
+    /// Layers proven at a time.
+    pub parallel: usize,
+    /// Peak memory of the process, where the system tells.
+    pub peak_memory_mb: Option<f64>,
+}
+
+/// One proven layer.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerReport {
+    /// Index.
+    pub index: usize,
+    /// Index of its shape.
+    pub shape: u32,
+    /// Size of its proof.
+    pub proof_bytes: usize,
+    /// Time to prove it, while other layers were proven too; 0 when taken over.
+    pub prove_seconds: f64,
+}
+
+/// Proves one inference and writes the proof.
+pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> {
+    let start = Instant::now();
+    storage::check_writable(&request.out)?;
+    progress.stage("reading keys", 1);
+    let keys = keys::read(&KeyDir::new(&request.keys))?;
+    let range = layer_range(&keys, request.layers)?;
+    let input = input::read(&keys.artifact, &request.input)?;
+    let nonce = request.nonce.clone().unwrap_or_default();
+    let mut work = WorkDir::open(&request.out, fingerprint(&keys, &nonce, &input))?;
+
+    let plans = || keys.artifact.shapes.iter().map(|s| &s.plan);
+    let bases = keys::bases(&keys.srs, plans())?;
+    let shapes: BTreeMap<u32, _> = {
+        let mut wanted: Vec<u32> = range.clone().map(|i| keys.artifact.model.layers[i].shape).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let prover = |s: u32| Ok((s, keys::shape_prover(&keys.artifact.shapes[s as usize].plan, &bases)?));
+        wanted.into_par_iter().map(prover).collect::<Result<_>>()?
+    };
+    let load_seconds = start.elapsed().as_secs_f64();
+
+    progress.stage("computing the model", 1);
+    let values = interp::run_model(&keys.artifact.model, &input.int)?;
+    let (public, committed) = tensors::split(&keys, &bases, work.seed(), &values)?;
+    let mut bundle = Bundle {
+        model_id: keys.verifier.model_id(),
+        nonce,
+        length: input.length,
+        public,
+        committed,
+        layers: Vec::new(),
+    };
+    let scene =
+        Scene { keys: &keys, bases: &bases, shapes: &shapes, seed: *work.seed(), values: &values, bundle: &bundle };
+
+    progress.stage("proving layers", range.clone().count() as u64);
+    let parallel = layers::parallel(&scene, range.clone());
+    let mut done: BTreeMap<usize, (LayerProof, f64)> = BTreeMap::new();
+    for index in range.clone() {
+        if let Some(proof) = work.finished(index) {
+            done.insert(index, (proof, 0.0));
+            progress.step();
+        }
+    }
+    let resumed = done.len();
+    let todo: Vec<usize> = range.filter(|i| !done.contains_key(i)).collect();
+    done.extend(layers::prove_all(&scene, &todo, parallel, &work, progress)?);
+    let reports = done.iter().map(|(&index, (proof, seconds))| LayerReport {
+        index,
+        shape: keys.artifact.model.layers[index].shape,
+        proof_bytes: proof.bytes.len(),
+        prove_seconds: *seconds,
+    });
+    let reports: Vec<LayerReport> = reports.collect();
+    bundle.layers = done.into_values().map(|(proof, _)| proof).collect();
+
+    progress.stage("verifying the own proof", 1);
+    let check = Instant::now();
+    let options = VerifyOptions { model_id: None, nonce: request.nonce.clone(), allow_unsafe_srs: true };
+    if let Err(error) = verify(&keys.verifier, &bundle, &options) {
+        work.discard();
+        return Err(Error::refused(
+            format!("the finished proof does not verify ({error}), nothing was written"),
+            "prove again; if it fails again, compile with sample data like this input and set up again",
+        ));
+    }
+    let verify_seconds = check.elapsed().as_secs_f64();
+    let bytes = bundle.to_bytes().map_err(Error::format(&request.out))?;
+    storage::write_atomic(&request.out, Secrecy::Open, &bytes)?;
+    work.discard();
+    Ok(ProveReport {
+        proof: request.out.clone(),
+        model_id: hex(&bundle.model_id),
+        layers: reports,
+        layers_total: keys.artifact.model.layers.len(),
+        resumed,
+        proof_bytes: bundle.proof_bytes(),
+        file_bytes: bytes.len() as u64,
+        prove_seconds: start.elapsed().as_secs_f64(),
+        load_seconds,
+        verify_seconds,
+        parallel,
+        peak_memory_mb: memory::peak().map(memory::megabytes),
+    })
+}
+
+/// The layers to prove.
+fn layer_range(keys: &ProverKeys, asked: Option<(usize, usize)>) -> Result<std::ops::Range<usize>> {
+    let count = keys.artifact.model.layers.len();
+    match asked {
+        None => Ok(0..count),
+        Some((first, last)) if first <= last && last < count => Ok(first..last + 1),
+        Some((first, last)) => Err(Error::refused(
+            format!("--layers {first}-{last} is not within the model's layers"),
+            format!("choose from 0-{}", count.saturating_sub(1)),
+        )),
+    }
+}
+
+/// What a work directory belongs to: a statement about this model, nonce and input.
+fn fingerprint(keys: &ProverKeys, nonce: &[u8], input: &input::Input) -> [u8; 32] {
+    let mut absorber = Absorber::new("nanozk work");
+    absorber.bytes("model id", &keys.verifier.model_id());
+    absorber.bytes("nonce", nonce);
+    absorber.bytes("length", &input.length.to_le_bytes());
+    for tensor in &input.int {
+        absorber.ints("input", tensor);
+    }
+    absorber.digest()
+}
+
+impl std::fmt::Display for ProveReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut table = crate::table::Table::new(&["layer", "shape", "bytes", "s"]);
+        for l in &self.layers {
+            let seconds = format!("{:.2}", l.prove_seconds);
+            table.row(vec![l.index.to_string(), l.shape.to_string(), l.proof_bytes.to_string(), seconds]);
+        }
+        table.write(f)?;
+        writeln!(f, "\nproof      {} ({} layers of {})", self.proof.display(), self.layers.len(), self.layers_total)?;
+        writeln!(f, "model id   {}", self.model_id)?;
+        writeln!(f, "size       {} proof bytes, file {} bytes", self.proof_bytes, self.file_bytes)?;
+        if self.resumed > 0 {
+            writeln!(f, "resumed    {} layers were finished already", self.resumed)?;
+        }
+        let memory = self.peak_memory_mb.map_or("unknown".into(), |m| format!("{m:.0} MB"));
+        write!(
+            f,
+            "time       {:.2} s (keys {:.2} s, own check {:.3} s), peak memory {memory}",
+            self.prove_seconds, self.load_seconds, self.verify_seconds
+        )
+    }
+}

@@ -1,0 +1,72 @@
+//! Boundary tensors: public values, or committed lanes that neighbouring layers share.
+
+use crate::keys::{self, Bases, ProverKeys, Seed};
+use crate::{Error, Result};
+use nanozk_plan::{Boundary, Plan, Port};
+use nanozk_proof::bundle::{CommittedTensor, PublicTensor};
+use nanozk_proof::field::G1;
+use nanozk_proof::prover::{commit_lane, random_mask};
+use nanozk_proof::witness::{LaneColumn, Mask};
+use rayon::prelude::*;
+
+/// Mask of one lane of a committed tensor: the same in every layer that reads or writes it.
+pub fn mask(seed: &Seed, tensor: u32, lane: u32) -> Mask {
+    random_mask(&mut keys::stream(seed, "tensor mask", &[tensor, lane], &[]))
+}
+
+/// Splits all boundary tensors into public values and commitments, both in ascending order.
+pub fn split(
+    keys: &ProverKeys,
+    bases: &Bases,
+    seed: &Seed,
+    values: &[Vec<i64>],
+) -> Result<(Vec<PublicTensor>, Vec<CommittedTensor>)> {
+    let ids = 0..keys.verifier.tensors.len() as u32;
+    let (public, hidden): (Vec<u32>, Vec<u32>) =
+        ids.partition(|id| keys.verifier.tensors[*id as usize].visibility.public());
+    let public = public.into_iter().map(|tensor| PublicTensor { tensor, values: values[tensor as usize].clone() });
+    let commit = |tensor: u32| {
+        let (plan, boundary) = holder(keys, tensor).ok_or_else(|| {
+            let name = &keys.verifier.tensors[tensor as usize].name;
+            Error::refused(format!("no layer holds the tensor {name}"), "compile the model again")
+        })?;
+        let columns = columns(plan, boundary, seed, tensor, &values[tensor as usize]);
+        let base = keys::base(bases, plan);
+        let lanes: Vec<G1> = columns.iter().map(|c| commit_lane(&plan.geometry, base.lagrange(), c)).collect();
+        Ok(CommittedTensor { tensor, lanes })
+    };
+    let committed = hidden.into_par_iter().map(commit).collect::<Result<_>>()?;
+    Ok((public.collect(), committed))
+}
+
+/// A plan that holds the tensor at one of its ports; all plans that do lay it out alike.
+fn holder(keys: &ProverKeys, tensor: u32) -> Option<(&Plan, &Boundary)> {
+    keys.artifact.model.layers.iter().find_map(|layer| {
+        let plan = &keys.artifact.shapes.get(layer.shape as usize)?.plan;
+        let holds = |b: &&Boundary| {
+            let id = match b.port {
+                Port::Input(p) => layer.inputs.get(p as usize),
+                Port::Output(p) => layer.outputs.get(p as usize),
+            };
+            id == Some(&tensor) && !b.lanes.is_empty()
+        };
+        plan.boundaries.iter().find(holds).map(|b| (plan, b))
+    })
+}
+
+/// The lanes of a tensor: feature f is slot `f % groups` of lane `f / groups`.
+fn columns(plan: &Plan, boundary: &Boundary, seed: &Seed, tensor: u32, values: &[i64]) -> Vec<LaneColumn> {
+    let g = plan.geometry;
+    let (tokens, features) = (g.tokens as usize, boundary.features as usize);
+    let lane = |lane: u32| {
+        let mut data = vec![0; g.rows()];
+        let first = (lane * g.groups) as usize;
+        for f in first..features.min(first + g.groups as usize) {
+            for t in 0..tokens {
+                data[(f - first) * tokens + t] = values[t * features + f];
+            }
+        }
+        LaneColumn { data, mask: mask(seed, tensor, lane) }
+    };
+    (0..boundary.lanes.len() as u32).map(lane).collect()
+}

@@ -1,0 +1,133 @@
+//! The work directory of an unfinished proof.
+//!
+//! A seed belongs to one statement (model, nonce, input). Another statement under the same directory starts over with a
+//! fresh seed: masks that were used for one statement must never mask another.
+
+use crate::keys::Seed;
+use crate::setup::secret_seed;
+use crate::storage::{self, Secrecy};
+use crate::{Error, Result};
+use nanozk_plan::format::Kind;
+use nanozk_proof::bundle::LayerProof;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    fingerprint: [u8; 32],
+    seed: Seed,
+}
+
+/// `OUTPUT.work`, removed when the proof is written.
+pub struct WorkDir {
+    dir: PathBuf,
+    seed: Seed,
+}
+
+impl WorkDir {
+    /// Continues the work on the statement `fingerprint` for `out`, or begins it.
+    pub fn open(out: &Path, fingerprint: [u8; 32]) -> Result<Self> {
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(".work");
+        let dir = out.with_file_name(name);
+        let state = dir.join("state");
+        match storage::load::<State>(Kind::Work, &state) {
+            Ok(found) if found.fingerprint == fingerprint => return Ok(WorkDir { dir, seed: found.seed }),
+            _ if dir.exists() => clear(&dir)?,
+            _ => {}
+        }
+        storage::make_dir(&dir)?;
+        let seed = secret_seed()?;
+        storage::save(Kind::Work, &state, Secrecy::Secret, &State { fingerprint, seed })?;
+        Ok(WorkDir { dir, seed })
+    }
+
+    /// Seed of all masks of this statement.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    fn layer(&self, index: usize) -> PathBuf {
+        self.dir.join(format!("layer-{index}"))
+    }
+
+    /// The proof of layer `index`, when it was finished before. A damaged file counts as unfinished.
+    pub fn finished(&self, index: usize) -> Option<LayerProof> {
+        let proof: LayerProof = storage::load(Kind::Work, &self.layer(index)).ok()?;
+        (proof.index as usize == index).then_some(proof)
+    }
+
+    /// Stores the proof of layer `index`.
+    pub fn store(&self, index: usize, proof: &LayerProof) -> Result<()> {
+        storage::save(Kind::Work, &self.layer(index), Secrecy::Secret, proof).map(drop)
+    }
+
+    /// Removes the directory.
+    pub fn discard(&mut self) {
+        // What cannot be removed now is cleared by the next run.
+        let _ = clear(&self.dir);
+    }
+}
+
+/// Removes a work directory; one that holds anything else is refused.
+fn clear(dir: &Path) -> Result<()> {
+    let ours = |name: &str| name == "state" || name.starts_with("layer-") || name.starts_with(".nanozk-");
+    let entries = std::fs::read_dir(dir).map_err(Error::io(dir))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io(dir))?;
+        if !ours(&entry.file_name().to_string_lossy()) {
+            let what = format!("{}: holds files that are not of a proof", dir.display());
+            return Err(Error::refused(what, "choose another output or remove the directory"));
+        }
+        files.push(entry.path());
+    }
+    for file in files {
+        std::fs::remove_file(&file).map_err(Error::io(&file))?;
+    }
+    std::fs::remove_dir(dir).map_err(Error::io(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(index: u32) -> LayerProof {
+        LayerProof { index, bytes: vec![1, 2, 3] }
+    }
+
+    #[test]
+    fn the_same_statement_goes_on() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = dir.path().join("p.nanozk");
+        let first = WorkDir::open(&out, [1; 32]).expect("opens");
+        first.store(2, &proof(2)).expect("stores");
+        let mut again = WorkDir::open(&out, [1; 32]).expect("opens");
+        assert_eq!(again.seed(), first.seed());
+        assert_eq!(again.finished(2), Some(proof(2)));
+        assert_eq!(again.finished(1), None);
+        again.discard();
+        assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 0);
+    }
+
+    #[test]
+    fn another_statement_has_another_seed_and_no_old_proofs() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = dir.path().join("p.nanozk");
+        let first = WorkDir::open(&out, [1; 32]).expect("opens");
+        first.store(0, &proof(0)).expect("stores");
+        let second = WorkDir::open(&out, [2; 32]).expect("opens");
+        assert_ne!(second.seed(), first.seed());
+        assert_eq!(second.finished(0), None);
+    }
+
+    #[test]
+    fn foreign_files_are_left_alone() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = dir.path().join("p.nanozk");
+        std::fs::create_dir(dir.path().join("p.nanozk.work")).expect("makes");
+        std::fs::write(dir.path().join("p.nanozk.work/thesis.tex"), "x").expect("writes");
+        assert!(WorkDir::open(&out, [1; 32]).is_err());
+        assert!(dir.path().join("p.nanozk.work/thesis.tex").exists());
+    }
+}

@@ -1,0 +1,123 @@
+//! `nanozk setup`: keys of a compiled model.
+
+use crate::keys::{self, ProverFile, Seed};
+use crate::memory::megabytes;
+use crate::storage::{self, KeyDir, Secrecy};
+use crate::{Error, Progress, Result, hex, srs};
+use nanozk_compiler::artifact::Artifact;
+use nanozk_plan::format::Kind;
+use nanozk_proof::srs::known_ceremony;
+use nanozk_proof::transcript::Absorber;
+use rand_core::{OsRng, RngCore};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What setup made.
+#[derive(Clone, Debug, Serialize)]
+pub struct SetupReport {
+    /// The directory.
+    pub keys: PathBuf,
+    /// Identity of the model: what verifiers compare.
+    pub model_id: String,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of shapes, each with one key.
+    pub shapes: usize,
+    /// Rows of the largest circuit: `2^k`.
+    pub k: u32,
+    /// Time without the SRS.
+    pub setup_seconds: f64,
+    /// Time to read or generate the SRS.
+    pub srs_seconds: f64,
+    /// Size of the prover file.
+    pub key_bytes: u64,
+    /// Size of the verifier file.
+    pub verifier_bytes: u64,
+    /// Ceremony of the SRS, if it is a known one.
+    pub ceremony: Option<&'static str>,
+    /// True when the SRS matches no known ceremony.
+    pub unsafe_srs: bool,
+    /// Whether anyone with the model file can recompute the model id.
+    pub open_weights: bool,
+}
+
+/// Makes `dir/prover.nanozk`, `dir/verifier.nanozk` and `dir/srs.bin`.
+pub fn setup(
+    model: &Path,
+    srs_file: Option<&Path>,
+    open_weights: bool,
+    dir: &Path,
+    progress: &dyn Progress,
+) -> Result<SetupReport> {
+    let bytes = storage::read(model)?;
+    let artifact = Artifact::from_bytes(&bytes).map_err(Error::format(model))?;
+    storage::make_dir(dir)?;
+    let dir = KeyDir::new(dir);
+    let k = artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
+
+    let start = Instant::now();
+    let srs = srs::choose(srs_file, &dir, k, progress)?;
+    let bases = keys::bases(&srs, artifact.shapes.iter().map(|s| &s.plan))?;
+    let srs_seconds = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    progress.stage("making keys", (artifact.shapes.len() + artifact.model.layers.len()) as u64);
+    let shapes = artifact
+        .shapes
+        .par_iter()
+        .map(|s| keys::shape_prover(&s.plan, &bases).inspect(|_| progress.step()))
+        .collect::<Result<Vec<_>>>()?;
+    let weight_seed = if open_weights { open_seed(&bytes) } else { secret_seed()? };
+    let layers = keys::layer_keys(&artifact, &bases, &weight_seed, &|| progress.step())?;
+    let verifier = keys::verifier_key(&artifact, &shapes, layers, &srs)?;
+    let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
+    let file = ProverFile { model_id: verifier.model_id(), weight_seed, model: bytes };
+    // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
+    srs::write(&srs, &dir.srs())?;
+    let key_bytes = storage::save(Kind::Prover, &dir.prover(), Secrecy::Secret, &file)?;
+    storage::write_atomic(&dir.verifier(), Secrecy::Open, &verifier_bytes)?;
+    let ceremony = known_ceremony(srs.id());
+    Ok(SetupReport {
+        keys: dir.path().into(),
+        model_id: hex(&verifier.model_id()),
+        layers: verifier.layers.len(),
+        shapes: shapes.len(),
+        k,
+        setup_seconds: start.elapsed().as_secs_f64(),
+        srs_seconds,
+        key_bytes,
+        verifier_bytes: verifier_bytes.len() as u64,
+        ceremony,
+        unsafe_srs: ceremony.is_none(),
+        open_weights,
+    })
+}
+
+/// A fresh seed from the operating system.
+pub fn secret_seed() -> Result<Seed> {
+    let mut seed = Seed::default();
+    OsRng.try_fill_bytes(&mut seed).map_err(|e| {
+        Error::refused(format!("the system gives no randomness: {e}"), "check the system's random source")
+    })?;
+    Ok(seed)
+}
+
+/// The public seed of a model with open weights: a function of the model file.
+fn open_seed(model: &[u8]) -> Seed {
+    let mut absorber = Absorber::new("nanozk open weights");
+    absorber.bytes("model", model);
+    absorber.digest()
+}
+
+impl std::fmt::Display for SetupReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "model id       {}", self.model_id)?;
+        writeln!(f, "keys           {} shapes for {} layers, 2^{} rows", self.shapes, self.layers, self.k)?;
+        writeln!(f, "SRS            {} ({:.2} s)", srs::origin(self.ceremony), self.srs_seconds)?;
+        writeln!(f, "prover file    {:.2} MB, keep it secret", megabytes(self.key_bytes))?;
+        writeln!(f, "verifier file  {:.2} MB, publish it with the model id", megabytes(self.verifier_bytes))?;
+        write!(f, "time           {:.2} s", self.setup_seconds)
+    }
+}

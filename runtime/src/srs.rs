@@ -1,0 +1,141 @@
+//! Making, importing and choosing a structured reference string.
+
+use crate::storage::{self, KeyDir, Secrecy};
+use crate::{Error, Progress, Result, hex};
+use nanozk_proof::srs::{Srs, SrsError, known_ceremony};
+use rand_core::OsRng;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What an SRS file is.
+#[derive(Clone, Debug, Serialize)]
+pub struct SrsReport {
+    /// The file.
+    pub file: PathBuf,
+    /// Circuits of up to `2^k` rows.
+    pub k: u32,
+    /// Identity, the same for all sizes of one SRS.
+    pub id: String,
+    /// Name of the ceremony it comes from, if that is a known one.
+    pub ceremony: Option<&'static str>,
+    /// True when it matches no known ceremony: proofs made with it are refused unless asked for.
+    pub unsafe_srs: bool,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Time spent.
+    pub seconds: f64,
+}
+
+impl std::fmt::Display for SrsReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "SRS        {}", self.file.display())?;
+        writeln!(f, "rows       up to 2^{}", self.k)?;
+        writeln!(f, "id         {}", self.id)?;
+        writeln!(f, "origin     {}", origin(self.ceremony))?;
+        write!(f, "size       {:.1} MB ({:.2} s)", self.bytes as f64 / 1e6, self.seconds)
+    }
+}
+
+/// One line about the origin of an SRS.
+pub fn origin(ceremony: Option<&str>) -> String {
+    match ceremony {
+        Some(name) => format!("ceremony {name}"),
+        None => "UNSAFE: no known ceremony; whoever made it can forge proofs".into(),
+    }
+}
+
+/// Generates an SRS on this machine.
+pub fn generate(k: u32, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
+    let start = Instant::now();
+    storage::check_writable(out)?;
+    progress.stage("generating the SRS", 1);
+    let srs = fresh(k)?;
+    write(&srs, out)?;
+    report(&srs, out, start)
+}
+
+/// Checks a ceremony file and stores it in the form that is read fast.
+pub fn import(file: &Path, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
+    let start = Instant::now();
+    storage::check_writable(out)?;
+    progress.stage("checking the ceremony file", 1);
+    let reader = BufReader::new(File::open(file).map_err(Error::io(file))?);
+    let srs = Srs::import(reader).map_err(at(file))?;
+    write(&srs, out)?;
+    report(&srs, out, start)
+}
+
+/// Reads an SRS file and tells what it is.
+pub fn inspect(file: &Path) -> Result<SrsReport> {
+    let start = Instant::now();
+    report(&read(file)?, file, start)
+}
+
+/// Reads an SRS file.
+pub fn read(path: &Path) -> Result<Srs> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    Srs::read(&mut BufReader::with_capacity(1 << 20, file)).map_err(at(path))
+}
+
+/// The SRS for keys of up to `2^k` rows: the given file, what the key directory holds already, or a local one.
+pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progress) -> Result<Srs> {
+    if let Some(path) = given {
+        progress.stage("reading the SRS", 1);
+        let srs = read(path)?;
+        if srs.k() < k {
+            return Err(Error::refused(
+                format!("{}: the SRS serves 2^{} rows, the model needs 2^{k}", path.display(), srs.k()),
+                format!("use an SRS of k >= {k}, or compile with --optimize memory"),
+            ));
+        }
+        return Ok(srs);
+    }
+    if keys.srs().exists() {
+        let srs = read(&keys.srs())?;
+        if srs.k() >= k {
+            return Ok(srs);
+        }
+    }
+    progress.stage("generating a local SRS", 1);
+    fresh(k)
+}
+
+fn fresh(k: u32) -> Result<Srs> {
+    Srs::generate_unsafe(k, &mut OsRng).map_err(|e| Error::Refused(e.to_string()))
+}
+
+/// Writes an SRS file.
+pub fn write(srs: &Srs, path: &Path) -> Result<()> {
+    storage::write_with(path, Secrecy::Open, |file| {
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        match srs.write(&mut writer) {
+            Err(SrsError::Io(cause)) => return Err(cause),
+            Err(other) => return Err(std::io::Error::other(other)),
+            Ok(()) => {}
+        }
+        writer.flush()
+    })
+}
+
+fn at(path: &Path) -> impl FnOnce(SrsError) -> Error + '_ {
+    move |cause| match cause {
+        SrsError::Io(cause) => Error::io(path)(cause),
+        other => Error::Refused(format!("{}: {other}", path.display())),
+    }
+}
+
+fn report(srs: &Srs, file: &Path, start: Instant) -> Result<SrsReport> {
+    let ceremony = known_ceremony(srs.id());
+    Ok(SrsReport {
+        file: file.into(),
+        k: srs.k(),
+        id: hex(&srs.id()),
+        ceremony,
+        unsafe_srs: ceremony.is_none(),
+        bytes: std::fs::metadata(file).map_err(Error::io(file))?.len(),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,177 @@
+//! Files: bounded reads, atomic writes, and the layout of a key directory.
+
+use crate::{Error, Result};
+use nanozk_plan::format::{self, Kind};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Largest file that is read whole, in bytes.
+pub const MAX_FILE: u64 = 8 << 30;
+
+/// Reads a file of at most [`MAX_FILE`] bytes.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let meta = file.metadata().map_err(Error::io(path))?;
+    if meta.is_dir() {
+        return Err(Error::refused(format!("{}: is a directory", path.display()), "name a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::refused(format!("{}: larger than 8 GiB", path.display()), "name another file"));
+    }
+    Ok(bytes)
+}
+
+/// Reads and decodes a nanozk file.
+pub fn load<T: DeserializeOwned>(kind: Kind, path: &Path) -> Result<T> {
+    format::decode(kind, &read(path)?).map_err(Error::format(path))
+}
+
+/// Encodes and atomically writes a nanozk file; returns its length in bytes.
+pub fn save<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<u64> {
+    let bytes = format::encode(kind, value).map_err(Error::format(path))?;
+    write_atomic(path, secrecy, &bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// As the user's umask says.
+    Open,
+    /// Only the user.
+    Secret,
+}
+
+/// Writes `path` whole or not at all: a temporary file in the same directory, synced, then renamed.
+pub fn write_atomic(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<()> {
+    write_with(path, secrecy, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], with the content produced by `write`.
+pub fn write_with(path: &Path, secrecy: Secrecy, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let dir = parent(path);
+    let mut file = temporary(secrecy).tempfile_in(dir).map_err(Error::io(dir))?;
+    write(file.as_file_mut()).map_err(Error::io(path))?;
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    // The rename lasts only once the directory is on disk; not every file system can sync a directory.
+    if let Ok(dir) = File::open(dir) {
+        let _ = dir.sync_all();
+    }
+    Ok(())
+}
+
+/// Temporary files are secret unless asked otherwise.
+fn temporary(secrecy: Secrecy) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".nanozk-");
+    #[cfg(unix)]
+    if secrecy == Secrecy::Open {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
+}
+
+/// Fails early when `path` cannot be written: before minutes of work, not after.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::refused(format!("{}: is a directory", path.display()), "name a file with -o"));
+    }
+    let dir = parent(path);
+    tempfile::NamedTempFile::new_in(dir).map(drop).map_err(Error::io(dir))
+}
+
+/// Creates `dir` (and its parents) and checks that files can be made in it.
+pub fn make_dir(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    tempfile::NamedTempFile::new_in(dir).map(drop).map_err(Error::io(dir))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
+}
+
+/// The files that `setup` writes.
+#[derive(Clone, Debug)]
+pub struct KeyDir(PathBuf);
+
+impl KeyDir {
+    /// The layout below `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        KeyDir(dir.into())
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What a verifier needs; the one file to publish.
+    pub fn verifier(&self) -> PathBuf {
+        self.0.join("verifier.nanozk")
+    }
+
+    /// What the prover needs: model, masks, and the model id. Hidden.
+    pub fn prover(&self) -> PathBuf {
+        self.0.join("prover.nanozk")
+    }
+
+    /// The SRS that the keys were made with.
+    pub fn srs(&self) -> PathBuf {
+        self.0.join("srs.bin")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("a");
+        write_atomic(&path, Secrecy::Open, b"old").expect("writes");
+        let failed = write_with(&path, Secrecy::Open, |f| {
+            f.write_all(b"half")?;
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        });
+        let message = failed.expect_err("write fails").to_string();
+        assert!(message.contains("free some space"), "{message}");
+        assert_eq!(std::fs::read(&path).expect("reads"), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn unwritable_places_are_named() {
+        let message = check_writable(Path::new("no/such/dir/x")).expect_err("refused").to_string();
+        assert!(message.starts_with("no/such/dir: ") && message.contains("; check the path"), "{message}");
+    }
+
+    #[test]
+    fn round_trip_and_kind() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("a");
+        save(Kind::Model, &path, Secrecy::Secret, &7u32).expect("writes");
+        assert_eq!(load::<u32>(Kind::Model, &path).expect("reads"), 7);
+        let message = load::<u32>(Kind::Proof, &path).expect_err("refused").to_string();
+        assert!(message.contains("a compiled model, not a proof"), "{message}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_are_for_the_user_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("a");
+        write_atomic(&path, Secrecy::Secret, b"seed").expect("writes");
+        assert_eq!(std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,182 @@
+//! `nanozk verify`: the verdict over a proof, with its scope.
+
+use crate::{Error, Result, hex, keys, srs, storage};
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::srs::known_ceremony;
+pub use nanozk_proof::verify::VerifyOptions;
+use nanozk_proof::verify::{Verdict, verify as check};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+/// Values shown of a tensor in the text form.
+const SHOWN: usize = 12;
+
+/// The verdict and what it covers.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyReport {
+    /// Whether everything that the proof carries holds.
+    pub verified: bool,
+    /// Why not: `cause; way out`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Time to check, without reading the files.
+    pub verify_seconds: f64,
+    /// Time to read the verifier file and the proof.
+    pub read_seconds: f64,
+    /// Number of layers proven.
+    pub layers_covered: usize,
+    /// Number of layers of the model.
+    pub layers_total: usize,
+    /// Indices of the layers proven.
+    pub layers: Vec<u32>,
+    /// Id of the verifier file's model.
+    pub model_id: String,
+    /// Whether the caller named the model id that was expected.
+    pub model_id_checked: bool,
+    /// Challenge that the proof is bound to.
+    pub nonce: String,
+    /// True when the SRS matches no known ceremony.
+    pub unsafe_srs: bool,
+    /// Ceremony of the SRS, if it is a known one.
+    pub ceremony: Option<&'static str>,
+    /// Soundness: the least of statistical error, curve and SRS.
+    pub soundness_bits: f64,
+    /// `-log2` of the probability that challenges let a false statement pass.
+    pub statistical_bits: f64,
+    /// True number of tokens; what lies beyond is not part of the statement.
+    pub length: u32,
+    /// Model inputs.
+    pub input: Vec<Shown>,
+    /// Model outputs.
+    pub output: Vec<Shown>,
+    /// Size of the proof without public values.
+    pub proof_bytes: usize,
+}
+
+/// A model input or output as the verifier sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// Name.
+    pub name: String,
+    /// Features per token.
+    pub features: u32,
+    /// Real value = integer / scale.
+    pub scale: f64,
+    /// Real values of the true tokens, row-major `[length, features]`; absent when the tensor is hidden.
+    pub values: Option<Vec<f64>>,
+}
+
+/// Verifies a proof file with a verifier file. An unreadable file is an error, a proof that does not hold a report.
+pub fn verify(verifier: &Path, proof: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
+    let start = Instant::now();
+    let key = keys::read_verifier(verifier)?;
+    let bundle = Bundle::from_bytes(&storage::read(proof)?).map_err(Error::format(proof))?;
+    let read_seconds = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let verdict = check(&key, &bundle, options);
+    let verify_seconds = start.elapsed().as_secs_f64();
+    let mut report = describe(&key, &bundle, options);
+    report.read_seconds = read_seconds;
+    report.verify_seconds = verify_seconds;
+    match verdict {
+        Ok(verdict) => accept(&mut report, &verdict),
+        Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this output")),
+    }
+    Ok(report)
+}
+
+/// Adds a way out to a message that has none.
+fn with_way_out(message: String, way_out: &str) -> String {
+    if message.contains("; ") { message } else { format!("{message}; {way_out}") }
+}
+
+/// What the files claim, nothing verified yet.
+fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> VerifyReport {
+    let ceremony = known_ceremony(key.srs.id());
+    let shown = |ids: &[u32]| {
+        ids.iter()
+            .filter_map(|&id| {
+                let tensor = key.tensors.get(id as usize)?;
+                let values = bundle.public(id).map(|values| {
+                    let len = bundle.length as usize * tensor.features as usize;
+                    values.iter().take(len).map(|&v| v as f64 / tensor.scale).collect()
+                });
+                Some(Shown { name: tensor.name.clone(), features: tensor.features, scale: tensor.scale, values })
+            })
+            .collect()
+    };
+    VerifyReport {
+        verified: false,
+        error: None,
+        verify_seconds: 0.0,
+        read_seconds: 0.0,
+        layers_covered: 0,
+        layers_total: key.layers.len(),
+        layers: Vec::new(),
+        model_id: hex(&key.model_id()),
+        model_id_checked: options.model_id.is_some(),
+        nonce: hex(&bundle.nonce),
+        unsafe_srs: ceremony.is_none(),
+        ceremony,
+        soundness_bits: 0.0,
+        statistical_bits: 0.0,
+        length: bundle.length,
+        input: shown(&key.inputs),
+        output: shown(&key.outputs),
+        proof_bytes: bundle.proof_bytes(),
+    }
+}
+
+fn accept(report: &mut VerifyReport, verdict: &Verdict) {
+    let budget = &verdict.budget;
+    report.verified = true;
+    report.layers_covered = verdict.layers.len();
+    report.layers.clone_from(&verdict.layers);
+    report.statistical_bits = budget.statistical_bits;
+    report.soundness_bits = budget.statistical_bits.min(budget.curve_bits).min(budget.srs_bits);
+}
+
+impl std::fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.verified {
+            writeln!(f, "NOT VERIFIED")?;
+            writeln!(f, "model id   {}", self.model_id)?;
+            return write!(f, "SRS        {}", srs::origin(self.ceremony));
+        }
+        let partial =
+            if self.layers_covered < self.layers_total { " PARTIAL: the other layers are unproven" } else { "" };
+        writeln!(f, "VERIFIED in {:.1} ms", self.verify_seconds * 1e3)?;
+        let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
+        writeln!(f, "model id   {} ({checked})", self.model_id)?;
+        writeln!(f, "layers     {} of {}{partial}", self.layers_covered, self.layers_total)?;
+        if !self.nonce.is_empty() {
+            writeln!(f, "nonce      {}", self.nonce)?;
+        }
+        writeln!(f, "tokens     {}", self.length)?;
+        for (what, tensors) in [("input ", &self.input), ("output", &self.output)] {
+            for tensor in tensors {
+                writeln!(f, "{what}     {}: {}", tensor.name, tensor)?;
+            }
+        }
+        writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
+        write!(
+            f,
+            "soundness  {:.0} bits (statistical {:.0} bits), {} proof bytes",
+            self.soundness_bits, self.statistical_bits, self.proof_bytes
+        )
+    }
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(values) = &self.values else { return f.write_str("hidden behind a commitment") };
+        let number = |v: &f64| if self.scale == 1.0 { format!("{v}") } else { format!("{v:.4}") };
+        // The last token's values come last: for a decoder they are the ones that matter.
+        let skipped = values.len().saturating_sub(SHOWN);
+        let shown: Vec<String> = values[skipped..].iter().map(number).collect();
+        let dots = if skipped > 0 { "... " } else { "" };
+        write!(f, "{dots}{} ({} values)", shown.join(" "), values.len())
+    }
+}

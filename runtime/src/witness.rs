@@ -1,0 +1,257 @@
+//! The prover's lanes from the values of a layer's nodes.
+
+use nanozk_compiler::layout::{Fill, Lowered, Part};
+use nanozk_ir::int::{Graph, Layer, Model, Node, Op, ValueId};
+use nanozk_plan::{Plan, Tag};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Why the lanes cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WitnessError {
+    /// The model has no such layer or shape.
+    #[error("the model has no layer {layer}")]
+    Layer {
+        /// The layer asked for.
+        layer: usize,
+    },
+    /// The values are not those of this layer's graph.
+    #[error("node '{node}': {found} values, expected {expected}")]
+    Values {
+        /// Name of the node.
+        node: String,
+        /// Values found.
+        found: usize,
+        /// Values expected.
+        expected: usize,
+    },
+    /// A quantity exceeds the limbs that the plan gives it: the input is outside the range the model was built for.
+    #[error(
+        "node '{node}' ({op}), token {token}, feature {feature}: {value} is outside the {bits}-bit range of the proof; calibrate with data like this input"
+    )]
+    OutOfRange {
+        /// Name of the node.
+        node: String,
+        /// Name of the op.
+        op: &'static str,
+        /// Token.
+        token: usize,
+        /// Feature.
+        feature: usize,
+        /// The quantity with its offset.
+        value: i64,
+        /// Bits that hold it.
+        bits: u32,
+    },
+    /// The plan asks for a quantity that the node does not have.
+    #[error("node '{node}' ({op}) has no quantity {part:?}")]
+    NoSuchPart {
+        /// Name of the node.
+        node: String,
+        /// Name of the op.
+        op: &'static str,
+        /// The quantity.
+        part: Part,
+    },
+}
+
+/// The data rows of every lane for one layer.
+///
+/// `node_values[n]` are the values of node n, row-major `[tokens, features]`; unplaced cells are 0, or the first table
+/// entry in the value lane of a pair lookup.
+///
+/// # Errors
+/// When the values do not belong to the layer, or one is outside the range that the plan can prove.
+pub fn fill(
+    lowered: &Lowered,
+    model: &Model,
+    layer: usize,
+    node_values: &[Vec<i64>],
+) -> Result<Vec<Vec<i64>>, WitnessError> {
+    let missing = WitnessError::Layer { layer };
+    let data = model.layers.get(layer).ok_or_else(|| missing.clone())?;
+    let graph = model.shapes.get(data.shape as usize).ok_or(missing)?;
+    let tokens = model.tokens as usize;
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Output { .. })) {
+        let (found, expected) = (node_values.get(i).map_or(0, Vec::len), tokens * node.features as usize);
+        if found != expected {
+            return Err(WitnessError::Values { node: node.name.clone(), found, expected });
+        }
+    }
+    let quantities = Quantities { graph, data, tokens, bits: model.limb_bits, node_values };
+    let plan = &lowered.plan;
+    let mut lanes = vec![vec![0i64; plan.geometry.rows()]; plan.lanes.len()];
+    pad(plan, &data.tables, &mut lanes);
+    let mut cache: HashMap<(ValueId, Part), Vec<i64>> = HashMap::new();
+    for item in &lowered.fills {
+        let quantity = match cache.entry((item.node, item.part)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(quantities.compute(item.node, item.part)?),
+        };
+        quantities.write(plan, item, quantity, &mut lanes)?;
+    }
+    Ok(lanes)
+}
+
+/// Value lanes start as `table[0]` wherever a pair is looked up.
+fn pad(plan: &Plan, tables: &[Vec<i64>], lanes: &mut [Vec<i64>]) {
+    let first = |tag: i64| tables.get(tag as usize - 1).and_then(|t| t.first()).copied().unwrap_or(0);
+    for lookup in &plan.lookups {
+        let Some(b) = lookup.b else { continue };
+        match lookup.tag {
+            Tag::Table(0) => {}
+            Tag::Table(tag) => lanes[b as usize].fill(first(tag as i64)),
+            Tag::Fixed(column) => {
+                for &(start, len, tag) in plan.fixed[column as usize].runs.iter().filter(|run| run.2 > 0) {
+                    lanes[b as usize][start as usize..(start + len) as usize].fill(first(tag));
+                }
+            }
+        }
+    }
+}
+
+struct Quantities<'a> {
+    graph: &'a Graph,
+    data: &'a Layer,
+    tokens: usize,
+    bits: u32,
+    node_values: &'a [Vec<i64>],
+}
+
+impl Quantities<'_> {
+    /// Writes one fill into the lanes.
+    fn write(&self, plan: &Plan, item: &Fill, quantity: &[i64], lanes: &mut [Vec<i64>]) -> Result<(), WitnessError> {
+        let width = quantity.len() / self.tokens;
+        let node = &self.graph.nodes[item.node as usize];
+        for i in 0..item.count {
+            let slot = item.slot + i;
+            let lane = &mut lanes[(slot / plan.geometry.groups) as usize];
+            let feature = (item.first + i) as usize;
+            for token in 0..self.tokens {
+                let value = quantity[token * width + feature].wrapping_add(item.add);
+                let cell = &mut lane[plan.geometry.row(slot, token as u32)];
+                *cell = match item.limb {
+                    None => value,
+                    Some(_) if self.is_hidden(node, item.part, token, feature) => {
+                        if item.limb.is_some_and(|(index, _)| index == 0) { value } else { 0 }
+                    }
+                    Some((index, limbs)) => {
+                        if value < 0 || value >> (limbs * self.bits) != 0 {
+                            let (name, op, bits) = (node.name.clone(), node.op.name(), limbs * self.bits);
+                            return Err(WitnessError::OutOfRange { node: name, op, token, feature, value, bits });
+                        }
+                        (value >> (index * self.bits)) & ((1 << self.bits) - 1)
+                    }
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the cell absorbs the score of a hidden pair of tokens: any integer, in the first limb.
+    fn is_hidden(&self, node: &Node, part: Part, token: usize, feature: usize) -> bool {
+        matches!(node.op, Op::Attend { causal: true, .. }) && part == Part::Over && feature % self.tokens > token
+    }
+
+    fn operand(&self, node: &Node, i: usize) -> &[i64] {
+        node.inputs.get(i).map_or(&[], |&id| &self.node_values[id as usize])
+    }
+
+    /// A quantity of a node, `[tokens, width]`.
+    fn compute(&self, id: ValueId, part: Part) -> Result<Vec<i64>, WitnessError> {
+        let node = &self.graph.nodes[id as usize];
+        let value = &self.node_values[id as usize];
+        let x = self.operand(node, 0);
+        let pairs = || value.iter().copied().zip(x.iter().copied());
+        let param = |index: u32| self.data.params.get(index as usize).copied().unwrap_or(0);
+        Ok(match (&node.op, part) {
+            (_, Part::Value) => value.clone(),
+            (_, Part::Square) => value.iter().map(|&v| v.wrapping_mul(v)).collect(),
+            (Op::Requant { limbs, .. }, Part::Remainder) => {
+                x.iter().map(|&x| rounded(x, limbs * self.bits).1).collect()
+            }
+            (Op::Requant { limbs, .. }, Part::Over) => {
+                pairs().map(|(y, x)| (rounded(x, limbs * self.bits).0 - y).max(0)).collect()
+            }
+            (Op::Requant { limbs, .. }, Part::Under) => {
+                pairs().map(|(y, x)| (y - rounded(x, limbs * self.bits).0).max(0)).collect()
+            }
+            (Op::Recip { .. }, Part::Product) => pairs().map(|(r, z)| r * z).collect(),
+            (Op::Recip { param: c }, Part::Remainder) => pairs().map(|(r, z)| param(*c) - r * z).collect(),
+            (Op::Recip { param: c }, Part::Gap) => pairs().map(|(r, z)| z - 1 - (param(*c) - r * z)).collect(),
+            (Op::RSqrt { .. }, Part::Linear) => pairs().map(|(r, v)| r * v).collect(),
+            (Op::RSqrt { .. }, Part::Cubic) => pairs().map(|(r, v)| r * r * v).collect(),
+            (Op::RSqrt { param: c }, Part::Low) => pairs().map(|(r, v)| param(*c) - r * r * v).collect(),
+            (Op::RSqrt { param: c }, Part::High) => {
+                let high = |r: i64, v: i64| (r + 1) as i128 * (r + 1) as i128 * v as i128 - 1 - param(*c) as i128;
+                pairs().map(|(r, v)| high(r, v) as i64).collect()
+            }
+            (Op::Attend { limbs, causal, .. }, part) => match self.attend(x, limbs * self.bits, *causal, part) {
+                Some(quantity) => quantity,
+                None => return Err(no_such_part(node, part)),
+            },
+            (Op::ArgMax { .. }, part) => match argmax(x, value, self.tokens, part) {
+                Some(quantity) => quantity,
+                None => return Err(no_such_part(node, part)),
+            },
+            (_, part) => return Err(no_such_part(node, part)),
+        })
+    }
+
+    /// Quantities of a softmax over scores `[tokens, heads * tokens]`.
+    fn attend(&self, scores: &[i64], shift: u32, causal: bool, part: Part) -> Option<Vec<i64>> {
+        let (tokens, top) = (self.tokens, (1i64 << self.bits) - 1);
+        let width = scores.len() / tokens;
+        let mut out = Vec::new();
+        for token in 0..tokens {
+            for head in scores[token * width..(token + 1) * width].chunks(tokens) {
+                let visible = if causal { token + 1 } else { tokens };
+                let split: Vec<(i64, i64)> = head.iter().map(|&x| rounded(x, shift)).collect();
+                let max = split[..visible].iter().map(|s| s.0).max().unwrap_or(0);
+                let winner = split[..visible].iter().position(|s| s.0 == max);
+                let distance = |u: usize| if u < visible { (max - split[u].0).min(top) } else { top };
+                match part {
+                    Part::Max => out.push(max),
+                    Part::Remainder => out.extend(split.iter().map(|s| s.1)),
+                    Part::Distance => out.extend((0..tokens).map(distance)),
+                    Part::Over => out.extend((0..tokens).map(|u| max - split[u].0 - distance(u))),
+                    Part::IsMax => out.extend((0..tokens).map(|u| (Some(u) == winner) as i64)),
+                    _ => return None,
+                }
+            }
+        }
+        Some(out)
+    }
+}
+
+/// `floor((x + 2^(s-1)) / 2^s)` and what remains.
+fn rounded(x: i64, s: u32) -> (i64, i64) {
+    if s == 0 {
+        return (x, 0);
+    }
+    let y = (x as i128 + (1i128 << (s - 1))) >> s;
+    (y as i64, (x as i128 + (1i128 << (s - 1)) - (y << s)) as i64)
+}
+
+/// Quantities of an argmax over `x`, whose winners are given.
+fn argmax(x: &[i64], winners: &[i64], tokens: usize, part: Part) -> Option<Vec<i64>> {
+    let width = x.len() / tokens;
+    let mut out = Vec::new();
+    for (x, &winner) in x.chunks(width.max(1)).zip(winners) {
+        let max = x.iter().copied().max().unwrap_or(0);
+        let below = |i: usize| ((i as i64) < winner) as i64;
+        match part {
+            Part::Max => out.push(max),
+            Part::Distance => out.extend(x.iter().map(|&x| max - x)),
+            Part::IsMax => out.extend((0..width).map(|i| (i as i64 == winner) as i64)),
+            Part::Below => out.extend((0..width).map(below)),
+            Part::Excess => out.extend(x.iter().enumerate().map(|(i, &x)| max - x - below(i))),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+fn no_such_part(node: &Node, part: Part) -> WitnessError {
+    WitnessError::NoSuchPart { node: node.name.clone(), op: node.op.name(), part }
+}
