@@ -10,7 +10,7 @@ pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
         Ok(report) if json => (report.json.to_string(), report.failure),
         Ok(report) => (report.text.trim_end().to_string(), report.failure),
         Err(error) => {
-            let line = one_line(&format!("{error:#}"));
+            let line = one_line(&error.to_string());
             let text = if json { serde_json::json!({ "error": line }).to_string() } else { String::new() };
             (text, Some(line))
         }

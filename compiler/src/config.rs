@@ -1,5 +1,6 @@
 //! `nanozk.yaml`: every setting of a compilation.
 
+pub use nanozk_plan::cost::Objective as Optimize;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,19 +24,6 @@ pub enum Visibility {
     Public,
     /// It stays with the prover, behind a commitment.
     Private,
-}
-
-/// What the layout minimises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Optimize {
-    /// Bytes of proofs.
-    #[default]
-    ProofSize,
-    /// Seconds of proving.
-    ProveTime,
-    /// Peak memory of proving.
-    Memory,
 }
 
 /// Settings of a compilation; absent keys take their defaults, unknown keys are errors.

@@ -5,7 +5,6 @@ use nanozk_ir::{
     float::{EvalError, Graph, InputValue, eval},
     int::{Model, interp},
 };
-use rayon::prelude::*;
 use serde::Serialize;
 
 /// Fidelity over all compared positions.
@@ -35,14 +34,6 @@ pub enum FidelityError {
     /// The integer model.
     #[error(transparent)]
     Integer(#[from] interp::Error),
-    /// Evaluation data that does not fill one window.
-    #[error("{got} token ids given, a window and its last target need {needed}")]
-    TooShort {
-        /// Ids needed.
-        needed: usize,
-        /// Ids given.
-        got: usize,
-    },
 }
 
 /// Outputs of both models for one input, each `[tokens, features]` in the order of the model's outputs.
@@ -125,29 +116,6 @@ impl Meter {
             perplexity_integer: perplexity(self.loss_integer),
         }
     }
-}
-
-/// Next-token evaluation of a language model over consecutive windows of `graph.tokens` ids, at most `windows` of them.
-///
-/// # Errors
-/// As [`run_both`]; also when `ids` do not fill one window and its last target.
-pub fn evaluate(graph: &Graph, model: &Model, ids: &[u32], windows: usize) -> Result<Fidelity, FidelityError> {
-    let tokens = graph.tokens;
-    let count = (ids.len().saturating_sub(1) / tokens).min(windows);
-    if count == 0 {
-        return Err(FidelityError::TooShort { needed: tokens + 1, got: ids.len() });
-    }
-    let one = |w: usize| {
-        let window = &ids[w * tokens..(w + 1) * tokens + 1];
-        let pair = run_both(graph, model, &[InputValue::Tokens(window[..tokens].to_vec())])?;
-        let mut meter = Meter::default();
-        if let (Some(f), Some(i)) = (pair.float.first(), pair.integer.first()) {
-            meter.add(f, i, tokens, tokens, Some(&window[1..]));
-        }
-        Ok(meter)
-    };
-    let meters: Vec<Meter> = (0..count).into_par_iter().map(one).collect::<Result<_, FidelityError>>()?;
-    Ok(meters.into_iter().fold(Meter::default(), Meter::merged).fidelity())
 }
 
 /// Lowest index of the greatest value.

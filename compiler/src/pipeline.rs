@@ -44,19 +44,19 @@ pub struct CompileOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The settings file.
-    #[error("{0}; see the settings in README.md")]
+    #[error("{}", line(.0, "`nanozk compile --help` and README.md list the settings"))]
     Config(#[from] ConfigError),
     /// The model.
-    #[error(transparent)]
+    #[error("{}", line(.0, "check the path and the model"))]
     Frontend(#[from] FrontendError),
     /// An input file.
-    #[error("{0}; expected {{\"input_data\": [[..], ..]}} with one flat array per model input")]
+    #[error("{}", line(.0, "expected {\"input_data\": [[..], ..]} with one flat array per model input"))]
     Data(#[from] DataError),
     /// Quantisation.
-    #[error(transparent)]
+    #[error("{}", line(.0, "change the model or its sample data"))]
     Quantise(#[from] QuantiseError),
     /// Layout.
-    #[error("layer shape {shape}: {source}")]
+    #[error("layer shape {shape}: {}", line(source, "change the model or the settings of `quantise`"))]
     Layout {
         /// Index of the shape.
         shape: usize,
@@ -66,6 +66,12 @@ pub enum CompileError {
     /// No common number of rows for all shapes.
     #[error("the layers do not fit circuits of up to 2^{MAX_K} rows: {0}; cut the model into smaller parts")]
     TooLarge(String),
+}
+
+/// `cause; way out`: a cause that names its way out stays as it is.
+fn line(cause: &dyn std::fmt::Display, way_out: &str) -> String {
+    let cause = cause.to_string();
+    if cause.contains("; ") { cause } else { format!("{cause}; {way_out}") }
 }
 
 /// Steps of a compilation, as they begin.
@@ -90,7 +96,7 @@ pub fn compile(path: &Path, options: &CompileOptions, stage: &dyn Fn(Stage)) -> 
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
     let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)?;
     stage(Stage::Layout);
-    let (model, shapes) = lay_out(model, objective(config.optimize))?;
+    let (model, shapes) = lay_out(model, config.optimize)?;
     let source = std::fs::read(path).map_err(|source| FrontendError::Io { path: path.into(), source })?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
@@ -118,14 +124,6 @@ fn samples(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, C
         return Err(QuantiseError::NoData.into());
     }
     Ok(vec![values(loaded.inputs.iter().map(InputTensor::probe).collect())])
-}
-
-fn objective(optimize: Optimize) -> Objective {
-    match optimize {
-        Optimize::ProofSize => Objective::ProofSize,
-        Optimize::ProveTime => Objective::ProveTime,
-        Optimize::Memory => Objective::Memory,
-    }
 }
 
 /// Lowers all shapes to circuits of one size: layers that share a committed tensor must lay it out alike.

@@ -1,9 +1,33 @@
-//! The fidelity bars on real models, and random models of every op family.
+//! The fidelity bars on real models, and agreement with the float model on every exporter form.
 
 mod common;
 
-use common::{Shared, quantised};
-use nanozk_compiler::{config::Config, fidelity, quantise};
+use common::{Shared, evaluate, forms, quantised, sample};
+use nanozk_compiler::{
+    config::{Config, Head, Visibility},
+    fidelity::{self, Meter},
+    partition::partition,
+    quantise::{self, QuantiseError, Stats},
+};
+use nanozk_ir::int::{Model, Op, interp, ranges};
+
+/// Largest difference over the outputs of one run, relative to the largest float output (at least 1).
+fn gap(pair: &fidelity::Pair) -> f32 {
+    let largest = pair.float.iter().flatten().fold(1f32, |a, v| a.max(v.abs()));
+    let pairs = pair.float.iter().flatten().zip(pair.integer.iter().flatten());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+}
+
+/// Static bounds recomputed from the model's inputs lie within the bounds stored in its shapes.
+fn bounds_hold(model: &Model) {
+    let all = ranges::analyse(model).unwrap();
+    for (layer, found) in model.layers.iter().zip(all) {
+        for (node, range) in model.shapes[layer.shape as usize].nodes.iter().zip(found) {
+            let (lo, hi) = range.bounds();
+            assert!(node.lo <= lo && hi <= node.hi, "{} {}: [{lo}, {hi}]", layer.name, node.name);
+        }
+    }
+}
 
 #[test]
 fn kjvgpt_keeps_its_perplexity_and_choices() {
@@ -11,7 +35,8 @@ fn kjvgpt_keeps_its_perplexity_and_choices() {
     let model = quantised(&m, &Config::default());
     assert_eq!(model.layers.len(), 6);
     assert_eq!(model.shapes.len(), 3);
-    let f = fidelity::evaluate(&m.graph, &model, &m.validation(), 200).unwrap();
+    bounds_hold(&model);
+    let f = evaluate(&m, &model, 200);
     println!("kjvgpt: {f:?}");
     for (shape, count) in quantise::lookups(&model).iter().enumerate() {
         println!("shape {shape}: {count:?}");
@@ -24,6 +49,15 @@ fn kjvgpt_keeps_its_perplexity_and_choices() {
 }
 
 #[test]
+fn kjvgpt_with_argmax_chooses_as_with_logits() {
+    let Some(m) = Shared::load("kjvgpt-d64-l4") else { return };
+    let config = Config { head: Head::Argmax, ..Config::default() };
+    let model = quantised(&m, &config);
+    let f = evaluate(&m, &model, 20);
+    assert!(f.max_abs_error.is_none() && f.top1_agreement >= 0.99, "{f:?}");
+}
+
+#[test]
 fn blocks_stay_within_a_hundredth() {
     for name in ["block-d16-t16", "block-d32-t16", "block-d64-t16", "block-d128-t16", "block-d64-t64"] {
         let Some(m) = Shared::load(name) else { return };
@@ -32,7 +66,7 @@ fn blocks_stay_within_a_hundredth() {
             config.quantise.limb_bits = limb_bits;
             let model = quantised(&m, &config);
             let pair = fidelity::run_both(&m.graph, &model, &m.input).unwrap();
-            let mut meter = fidelity::Meter::default();
+            let mut meter = Meter::default();
             meter.add(&pair.float[0], &pair.integer[0], m.graph.tokens, m.graph.tokens, None);
             let error = meter.fidelity().max_abs_error.unwrap();
             let counts: Vec<u64> = quantise::lookups(&model).iter().map(|c| c.total).collect();
@@ -40,4 +74,80 @@ fn blocks_stay_within_a_hundredth() {
             assert!(error < 1e-2 || limb_bits < 12, "{name}: {error}");
         }
     }
+}
+
+/// A Llama-style decoder, a BERT-style encoder with key mask, a classifier.
+#[test]
+fn bundled_models_keep_their_accuracy() {
+    for (name, layers) in [("llama-d64-l2", 4), ("bert-d64-l2", 4), ("mlp-digits", 1)] {
+        let m = Shared::bundled(name);
+        let model = quantised(&m, &Config::default());
+        bounds_hold(&model);
+        let f = evaluate(&m, &model, 200);
+        let counts: Vec<u64> = quantise::lookups(&model).iter().map(|c| c.total).collect();
+        println!("{name}: {f:?}, {} layers, lookups {counts:?}", model.layers.len());
+        let (float, integer) = (f.perplexity_float.unwrap(), f.perplexity_integer.unwrap());
+        assert!((integer / float - 1.0).abs() < 1e-3, "{name}: {integer} against {float}");
+        assert!(f.top1_agreement >= 0.995, "{name}: {}", f.top1_agreement);
+        assert_eq!(model.layers.len(), layers, "{name}");
+    }
+}
+
+#[test]
+fn private_tensors_are_range_checked_and_as_exact() {
+    let Some(m) = Shared::load("block-d16-t16") else { return };
+    let config = Config { input: Visibility::Private, output: Visibility::Private, ..Config::default() };
+    let model = quantised(&m, &config);
+    assert!(model.shapes[0].nodes.iter().any(|n| matches!(n.op, Op::Range { .. })));
+    assert!(gap(&fidelity::run_both(&m.graph, &model, &m.input).unwrap()) < 1e-2);
+}
+
+/// Every form that the front end reads is quantised and stays close to the float model on inputs that calibration did
+/// not see.
+#[test]
+fn exporter_forms_agree_with_the_float_model() {
+    let mut read = 0;
+    for (name, loaded) in forms() {
+        let seen: Vec<_> = (0..8).map(|seed| sample(&loaded.inputs, seed)).collect();
+        let stats = Stats::collect(&loaded.graph, &seen).unwrap();
+        let config = Config::default();
+        let partition = partition(&loaded.graph, config.quantise.layer_lookups);
+        let model =
+            quantise::quantise(&loaded.graph, &partition, &stats, &config).unwrap_or_else(|e| panic!("{name}: {e}"));
+        bounds_hold(&model);
+        let mut worst: f32 = 0.0;
+        for seed in 100..108 {
+            let pair = fidelity::run_both(&loaded.graph, &model, &sample(&loaded.inputs, seed));
+            worst = worst.max(gap(&pair.unwrap_or_else(|e| panic!("{name}: {e}"))));
+        }
+        println!("{name}: {worst:.2e}, {} shapes, {} layers", model.shapes.len(), model.layers.len());
+        assert!(worst < 1e-2, "{name}: {worst}");
+        read += 1;
+    }
+    assert!(read > 30, "only {read} forms were read");
+}
+
+#[test]
+fn bad_calibration_and_inputs_are_refused() {
+    let Some(m) = Shared::load("block-d16-t16") else { return };
+    assert!(matches!(Stats::collect(&m.graph, &[]), Err(QuantiseError::NoData)));
+    let model = quantised(&m, &Config::default());
+    let huge = nanozk_ir::float::InputValue::Float(vec![1e9; 16 * 16]);
+    let refused = quantise::encode(&model, std::slice::from_ref(&huge)).unwrap_err().to_string();
+    assert!(refused.contains("the model was compiled for"), "{refused}");
+    let nan = nanozk_ir::float::InputValue::Float(vec![f32::NAN; 16 * 16]);
+    assert!(quantise::encode(&model, std::slice::from_ref(&nan)).unwrap_err().to_string().contains("value 0 is NaN"));
+    assert!(matches!(Stats::collect(&m.graph, &[vec![nan]]), Err(QuantiseError::NotFinite { .. })));
+    assert!(quantise::encode(&model, &[]).is_err());
+}
+
+#[test]
+fn a_window_is_interpreted_fast() {
+    let Some(m) = Shared::load("kjvgpt-d64-l4") else { return };
+    let model = quantised(&m, &Config::default());
+    let inputs = quantise::encode(&model, &m.input).unwrap();
+    let start = std::time::Instant::now();
+    let tensors = interp::run_model(&model, &inputs).unwrap();
+    println!("one window: {:?}", start.elapsed());
+    assert_eq!(tensors.len(), model.tensors.len());
 }

@@ -161,6 +161,16 @@ impl Srs {
         Ok(bases)
     }
 
+    /// The same SRS for circuits of at most `2^k` rows, with the Lagrange bases for `k` and those derived below.
+    ///
+    /// # Errors
+    /// [`SrsError::TooLarge`] if `k` exceeds [`Srs::k`].
+    pub fn truncated(&self, k: u32) -> Result<Self, SrsError> {
+        self.lagrange(k)?;
+        let tables = self.lagrange_tables().range(..=k).map(|(k, bases)| (*k, bases.clone())).collect();
+        Ok(Srs::from_parts(k, self.monomial[..1 << k].to_vec(), tables, self.verifier))
+    }
+
     /// What the verifier needs.
     pub fn verifier_part(&self) -> &SrsVerifierPart {
         &self.verifier

@@ -53,6 +53,11 @@ impl Error {
     }
 }
 
+/// `message` if it names a way out, else `message; way_out`.
+pub(crate) fn with_way_out(message: String, way_out: &str) -> String {
+    if message.contains("; ") { message } else { format!("{message}; {way_out}") }
+}
+
 fn way_out(cause: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::*;
     match cause.kind() {

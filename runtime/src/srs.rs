@@ -1,6 +1,7 @@
 //! Making, importing and choosing a structured reference string.
 
 use crate::storage::{self, KeyDir, Secrecy};
+use crate::error::with_way_out;
 use crate::{Error, Progress, Result, hex};
 use nanozk_proof::srs::{Srs, SrsError, known_ceremony};
 use rand_core::OsRng;
@@ -91,12 +92,13 @@ pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progre
                 format!("use an SRS of k >= {k}, or compile with --optimize memory"),
             ));
         }
-        return Ok(srs);
+        return srs.truncated(k).map_err(at(path));
     }
-    if keys.srs().exists() {
-        let srs = read(&keys.srs())?;
+    let path = keys.srs();
+    if path.exists() {
+        let srs = read(&path)?;
         if srs.k() >= k {
-            return Ok(srs);
+            return srs.truncated(k).map_err(at(&path));
         }
     }
     progress.stage("generating a local SRS", 1);
@@ -123,7 +125,10 @@ pub fn write(srs: &Srs, path: &Path) -> Result<()> {
 fn at(path: &Path) -> impl FnOnce(SrsError) -> Error + '_ {
     move |cause| match cause {
         SrsError::Io(cause) => Error::io(path)(cause),
-        other => Error::Refused(format!("{}: {other}", path.display())),
+        other => {
+            let message = format!("{}: {other}", path.display());
+            Error::Refused(with_way_out(message, "copy the file or generate it again"))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `nanozk verify`: the verdict over a proof, with its scope.
 
+use crate::error::with_way_out;
 use crate::{Error, Result, hex, keys, srs, storage};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
@@ -85,11 +86,6 @@ pub fn verify(verifier: &Path, proof: &Path, options: &VerifyOptions) -> Result<
         Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this output")),
     }
     Ok(report)
-}
-
-/// Adds a way out to a message that has none.
-fn with_way_out(message: String, way_out: &str) -> String {
-    if message.contains("; ") { message } else { format!("{message}; {way_out}") }
 }
 
 /// What the files claim, nothing verified yet.

@@ -55,6 +55,8 @@ enum Visibility {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Optimize {
+    /// Proof size times prover time (default)
+    Balanced,
     /// Smallest proofs
     ProofSize,
     /// Fastest prover
@@ -84,6 +86,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         input: args.input.map(Into::into),
         output: args.output.map(Into::into),
         optimize: args.optimize.map(|o| match o {
+            Optimize::Balanced => compile::Optimize::Balanced,
             Optimize::ProofSize => compile::Optimize::ProofSize,
             Optimize::ProveTime => compile::Optimize::ProveTime,
             Optimize::Memory => compile::Optimize::Memory,

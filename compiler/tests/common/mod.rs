@@ -3,14 +3,16 @@
 use nanozk_compiler::{
     config::Config,
     data::read_input,
+    fidelity::{Fidelity, Meter, run_both},
     frontend::{self, LoadOptions},
     partition::partition,
     quantise::{self, Stats},
 };
 use nanozk_ir::{
-    float::{Graph, InputValue},
+    float::{Graph, InputKind, InputValue},
     int::Model,
 };
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// A model of the shared folder with its sample input.
@@ -28,17 +30,58 @@ impl Shared {
             println!("skipped: {} is absent", folder.display());
             return None;
         }
-        let loaded = frontend::load(&folder.join("network.onnx"), &LoadOptions::default()).unwrap();
-        let input = read_input(&folder.join("input.json"), &loaded.inputs).unwrap();
-        Some(Shared { graph: loaded.graph, input: input.into_iter().map(|i| i.value).collect(), folder })
+        Some(Self::read(folder))
     }
 
-    /// Held-out token ids.
-    pub fn validation(&self) -> Vec<u32> {
-        let text = std::fs::read_to_string(self.folder.join("eval.json")).unwrap();
-        let eval: serde_json::Value = serde_json::from_str(&text).unwrap();
-        eval["val"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
+    /// A model bundled with the workspace.
+    pub fn bundled(name: &str) -> Self {
+        Self::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../onnx-models").join(name))
     }
+
+    fn read(folder: PathBuf) -> Self {
+        let loaded = frontend::load(&folder.join("network.onnx"), &LoadOptions::default()).unwrap();
+        let input = read_input(&folder.join("input.json"), &loaded.inputs).unwrap();
+        Shared { graph: loaded.graph, input: input.into_iter().map(|i| i.value).collect(), folder }
+    }
+
+    /// Held-out samples and the expected indices of each, whatever the model's kind; `u32::MAX` is no target.
+    pub fn held_out(&self) -> Vec<(Vec<InputValue>, Vec<u32>)> {
+        let text = std::fs::read_to_string(self.folder.join("eval.json")).unwrap();
+        let eval: Value = serde_json::from_str(&text).unwrap();
+        let rows = |key: &str| eval[key].as_array().unwrap().iter();
+        if eval.get("val").is_some() {
+            let ids = integers(&eval["val"]);
+            let window = |w: &[u32]| (vec![InputValue::Tokens(w[..w.len() - 1].to_vec())], w[1..].to_vec());
+            let tokens = self.graph.tokens;
+            return (0..ids.len() / tokens).map(|j| window(&ids[j * tokens..(j + 1) * tokens + 1])).collect();
+        }
+        if eval.get("input_ids").is_some() {
+            let one = |((ids, mask), labels): ((&Value, &Value), &Value)| {
+                let mask = integers(mask).into_iter().map(|m| m == 1).collect();
+                (vec![InputValue::Tokens(integers(ids)), InputValue::Mask(mask)], integers(labels))
+            };
+            return rows("input_ids").zip(rows("attention_mask")).zip(rows("labels")).map(one).collect();
+        }
+        let floats = |v: &Value| v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
+        let one = |(x, label)| (vec![InputValue::Float(floats(x))], vec![label]);
+        rows("inputs").zip(integers(&eval["labels"])).map(one).collect()
+    }
+}
+
+/// Integers of a JSON array; negative ones become `u32::MAX`.
+fn integers(v: &Value) -> Vec<u32> {
+    v.as_array().unwrap().iter().map(|x| u32::try_from(x.as_i64().unwrap()).unwrap_or(u32::MAX)).collect()
+}
+
+/// Both models over the first `count` held-out samples.
+pub fn evaluate(m: &Shared, model: &Model, count: usize) -> Fidelity {
+    let one = |(input, targets): (Vec<InputValue>, Vec<u32>)| {
+        let pair = run_both(&m.graph, model, &input).unwrap();
+        let mut meter = Meter::default();
+        meter.add(&pair.float[0], &pair.integer[0], m.graph.tokens, m.graph.tokens, Some(&targets));
+        meter
+    };
+    m.held_out().into_iter().take(count).map(one).fold(Meter::default(), Meter::merged).fidelity()
 }
 
 /// Quantised with the sample input as calibration data.
@@ -46,4 +89,43 @@ pub fn quantised(m: &Shared, config: &Config) -> Model {
     let stats = Stats::collect(&m.graph, std::slice::from_ref(&m.input)).unwrap();
     let partition = partition(&m.graph, config.quantise.layer_lookups);
     quantise::quantise(&m.graph, &partition, &stats, config).unwrap()
+}
+
+/// The small exported models beside the tests that the front end accepts, by name.
+pub fn forms() -> Vec<(String, frontend::Loaded)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/forms");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "onnx"));
+    files.sort();
+    let load = |f: PathBuf| {
+        let loaded = frontend::load(&f, &LoadOptions::default()).ok()?;
+        Some((f.file_stem().unwrap().to_string_lossy().into_owned(), loaded))
+    };
+    files.into_iter().filter_map(load).collect()
+}
+
+/// A pseudo-random input: uniform token ids, values of variance 1, a mask that hides some last keys.
+pub fn sample(inputs: &[frontend::InputInfo], seed: u64) -> Vec<InputValue> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 11
+    };
+    let mut unit = move || next() as f32 / (1u64 << 53) as f32;
+    let one = |info: &frontend::InputInfo| {
+        let len: usize = info.shape.iter().product();
+        match info.kind {
+            InputKind::Tokens { vocab } => {
+                InputValue::Tokens((0..len).map(|_| (unit() * vocab as f32) as u32).collect())
+            }
+            InputKind::Float => InputValue::Float((0..len).map(|_| (0..3).map(|_| 2.0 * unit() - 1.0).sum()).collect()),
+            InputKind::Mask => {
+                let shown = 1 + (unit() * len as f32) as usize;
+                InputValue::Mask((0..len).map(|i| i < shown).collect())
+            }
+        }
+    };
+    inputs.iter().map(one).collect()
 }

@@ -10,6 +10,7 @@ mod norm;
 mod pending;
 mod port;
 mod rope;
+mod softmax;
 mod unary;
 
 use super::{QuantiseError, Stats, builder::Builder, value::Val};
@@ -149,6 +150,7 @@ impl<'a> Lowering<'a> {
             }
             Op::Slice { .. } | Op::Concat => self.view(r, |s, o| s.raw(o, scale)),
             Op::Unary(_) => self.unary(r, Some(scale)),
+            Op::Softmax if scale == self.residual() => self.softmax(r),
             _ => {
                 let act = self.act(r, false)?;
                 self.rescale(r, &act, scale)
@@ -182,11 +184,6 @@ impl<'a> Lowering<'a> {
                 Op::Scale(_) => {
                     let factor = self.factor(r);
                     return Ok(self.act(self.operand(r, 0), uniform)?.scaled(&factor));
-                }
-                Op::Softmax => {
-                    let why = "softmax over features has no integer form yet; export the model without it (the \
-                               greatest score stays the greatest), or compile with --head argmax";
-                    return Err(self.unsupported(r, why));
                 }
                 _ => {}
             }

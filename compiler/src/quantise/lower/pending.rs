@@ -99,7 +99,7 @@ impl Lowering<'_> {
                         return Ok(Pending { name: self.name(r), ..part });
                     }
                 }
-                Op::Norm { .. } | Op::Unary(_) | Op::Attention { .. } | Op::Concat | Op::Softmax => {
+                Op::Norm { .. } | Op::Unary(_) | Op::Attention { .. } | Op::Concat => {
                     let val = self.act(r, false)?;
                     return Ok(self.diagonal(r, &val));
                 }
@@ -149,7 +149,7 @@ impl Lowering<'_> {
         self.affine(r, x.clone(), effective, bias, n)
     }
 
-    fn affine(&self, r: Ref, x: Val, effective: Vec<Vec<f32>>, bias: Vec<Vec<f64>>, n: usize) -> Pending {
+    pub(super) fn affine(&self, r: Ref, x: Val, effective: Vec<Vec<f32>>, bias: Vec<Vec<f64>>, n: usize) -> Pending {
         let bound = (0..self.layers()).map(|g| self.reach(g, &x, &effective[g], &bias[g], n)).collect();
         let kind = Kind::Linear { x, effective, bias };
         Pending { name: self.name(r), features: n, bound, peak: self.peaks(r), kind }

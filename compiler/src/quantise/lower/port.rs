@@ -43,9 +43,14 @@ impl Lowering<'_> {
             let Some(r) = self.segments[0].position(out).map(Ref::Node) else { continue };
             let name = self.name(r);
             let is_output = matches!(self.op(0, r), float::Op::Output);
-            let source = if is_output { self.operand(r, 0) } else { r };
+            let mut source = if is_output { self.operand(r, 0) } else { r };
+            let argmax = is_output && self.config.head == Head::Argmax;
+            // Softmax keeps the order of its operands.
+            while argmax && matches!(source, Ref::Node(_)) && matches!(self.op(0, source), float::Op::Softmax) {
+                source = self.operand(source, 0);
+            }
             let mut id = self.raw(source, &residual)?.id;
-            if is_output && self.config.head == Head::Argmax {
+            if argmax {
                 let (lo, hi) = self.b.bounds(id);
                 let bits = 128 - (i128::from(hi) - i128::from(lo)).leading_zeros();
                 let limbs = bits.div_ceil(self.b.limb_bits).max(1);

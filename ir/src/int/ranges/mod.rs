@@ -192,6 +192,7 @@ impl Scope<'_> {
             Op::Table { table } => pointwise::table(arg(0), &self.layer.tables[*table as usize]),
             Op::Mul => patterns::normalised(self, node, r)
                 .or_else(|| patterns::averaged(self, node, r))
+                .or_else(|| patterns::shares(self, node, r))
                 .unwrap_or_else(|| pointwise::mul(arg(0), arg(1))),
             Op::Recip { param } => {
                 let c = self.layer.params[*param as usize];

@@ -108,6 +108,33 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
     }))
 }
 
+/// `e * r` with `r = floor(C / z)` broadcast and `z = sum e + ...`, nothing of it negative: at most C.
+pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+    let broadcast = source(scope, node, 1)?;
+    if copies(broadcast)?.iter().any(|&f| f != 0) {
+        return None;
+    }
+    let recip = source(scope, broadcast, 0)?;
+    let Op::Recip { param } = recip.op else { return None };
+    let lifted = source(scope, recip, 0)?;
+    let Op::Affine { rows } = &lifted.op else { return None };
+    let [terms] = rows.as_slice() else { return None };
+    let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
+    if terms.iter().any(|t| t != own && least_constant(scope, lifted, t) < 0) {
+        return None;
+    }
+    let sum = source(scope, lifted, 0)?;
+    let Op::Affine { rows } = &sum.op else { return None };
+    let [terms] = rows.as_slice() else { return None };
+    let e = &r[node.inputs[0] as usize];
+    let whole = terms.len() == e.lo.len()
+        && terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == 1);
+    if !whole || sum.inputs != [node.inputs[0]] || e.lo.iter().any(|&v| v < 0) {
+        return None;
+    }
+    Some(narrow(scope.layer.params[param as usize].into()).map(|c| Range::uniform(e.lo.len(), 0, c)))
+}
+
 /// The head whose T features the terms sum with factor 1.
 fn head_of(scope: &Scope, terms: &[Term]) -> Option<usize> {
     let t = scope.tokens;
