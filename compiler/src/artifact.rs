@@ -1,7 +1,10 @@
 //! The content of `model.nanozk`.
 
+mod flat;
+
 use crate::frontend::{InputInfo, Loaded, OutputInfo};
-use crate::layout::Lowered;
+use crate::layout::{Fill, Lowered};
+use flat::FlatGraph;
 use nanozk_ir::float::{self, InputKind};
 use nanozk_ir::int;
 use nanozk_plan::format::{self, FormatError, Kind};
@@ -60,56 +63,6 @@ pub struct Calibration {
     pub files: Vec<String>,
     /// Number of sample inputs.
     pub samples: usize,
-}
-
-/// A float graph as plain lists: unlike petgraph's own form, reading it allocates no more than the file holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct FlatGraph {
-    nodes: Vec<float::Node>,
-    /// `(source, target, operand index)`.
-    edges: Vec<(u32, u32, u32)>,
-    tokens: u32,
-    inputs: Vec<u32>,
-    outputs: Vec<u32>,
-}
-
-impl FlatGraph {
-    fn new(graph: &float::Graph) -> Self {
-        let ids = |v: &[float::NodeId]| v.iter().map(|n| n.index() as u32).collect();
-        FlatGraph {
-            nodes: graph.dag.node_weights().cloned().collect(),
-            edges: graph
-                .dag
-                .raw_edges()
-                .iter()
-                .map(|e| (e.source().index() as u32, e.target().index() as u32, e.weight as u32))
-                .collect(),
-            tokens: graph.tokens as u32,
-            inputs: ids(&graph.inputs),
-            outputs: ids(&graph.outputs),
-        }
-    }
-
-    fn graph(&self) -> Result<float::Graph, &'static str> {
-        let node = |id: u32| {
-            let known = (id as usize) < self.nodes.len();
-            if known { Ok(float::NodeId::new(id as usize)) } else { Err("an edge names a node that does not exist") }
-        };
-        let ids = |v: &[u32]| v.iter().map(|&n| node(n)).collect::<Result<Vec<_>, _>>();
-        let mut graph = float::Graph { tokens: self.tokens as usize, ..Default::default() };
-        for weight in &self.nodes {
-            graph.dag.add_node(weight.clone());
-        }
-        for &(source, target, operand) in &self.edges {
-            graph.dag.add_edge(node(source)?, node(target)?, operand as usize);
-        }
-        if graph.topo().len() != self.nodes.len() {
-            return Err("the float graph has a cycle");
-        }
-        graph.inputs = ids(&self.inputs)?;
-        graph.outputs = ids(&self.outputs)?;
-        Ok(graph)
-    }
 }
 
 impl Artifact {
@@ -175,6 +128,14 @@ impl Artifact {
         let model = &self.model;
         if self.shapes.len() != model.shapes.len() {
             return Err("one circuit per shape is needed".into());
+        }
+        for (lowered, graph) in self.shapes.iter().zip(&model.shapes) {
+            nanozk_plan::check::check(&lowered.plan).map_err(|e| e.to_string())?;
+            let (slots, nodes) = (u64::from(lowered.plan.lane_slots()), graph.nodes.len());
+            let outside = |f: &Fill| u64::from(f.slot) + u64::from(f.count) > slots || f.node as usize >= nodes;
+            if lowered.fills.iter().any(outside) {
+                return Err("a circuit is filled from outside the model".into());
+            }
         }
         let known = |ids: &[int::TensorId]| ids.iter().all(|&id| (id as usize) < model.tensors.len());
         if !known(&model.inputs) || !known(&model.outputs) {

@@ -51,8 +51,8 @@ pub struct Quantise {
     /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries.
     pub limb_bits: u32,
     /// Units per 1.0 of the residual stream, inputs and outputs: at most 2^residual_bits, less where 62 bits would not
-    /// hold the squares in a normalisation.
-    pub residual_bits: u32,
+    /// hold the squares in a normalisation. Absent: as fine as normalisations of calibrated values allow.
+    pub residual_bits: Option<u32>,
     /// Room above the largest calibrated magnitude where a value must be clamped.
     pub margin: f64,
     /// How much coarser than calibration asks a scale may become to make clamping needless.
@@ -73,7 +73,7 @@ impl Default for Quantise {
     fn default() -> Self {
         Quantise {
             limb_bits: 12,
-            residual_bits: 22,
+            residual_bits: None,
             margin: 1.5,
             coarsest: 4.0,
             exp_range: 16.0,
@@ -151,7 +151,7 @@ impl Quantise {
     pub fn check(&self) -> Result<(), ConfigError> {
         let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 8] = [
             ("limb_bits", self.limb_bits.into(), 8.0..=16.0, "8..=16"),
-            ("residual_bits", self.residual_bits.into(), 8.0..=26.0, "8..=26"),
+            ("residual_bits", self.residual_bits.unwrap_or(22).into(), 8.0..=28.0, "8..=28"),
             ("margin", self.margin, 1.0..=100.0, "1..=100"),
             ("coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
             ("exp_range", self.exp_range, 4.0..=64.0, "4..=64"),

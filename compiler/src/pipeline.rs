@@ -47,7 +47,7 @@ pub enum CompileError {
     #[error("{}", line(.0, "`nanozk compile --help` and README.md list the settings"))]
     Config(#[from] ConfigError),
     /// The model.
-    #[error("{}", line(.0, "check the path and the model"))]
+    #[error("{}", frontend_line(.0))]
     Frontend(#[from] FrontendError),
     /// An input file.
     #[error("{}", line(.0, "expected {\"input_data\": [[..], ..]} with one flat array per model input"))]
@@ -72,6 +72,15 @@ pub enum CompileError {
 fn line(cause: &dyn std::fmt::Display, way_out: &str) -> String {
     let cause = cause.to_string();
     if cause.contains("; ") { cause } else { format!("{cause}; {way_out}") }
+}
+
+fn frontend_line(cause: &FrontendError) -> String {
+    match cause {
+        FrontendError::Unsupported { .. } => {
+            format!("{cause}; replace these nodes (README.md lists what is supported)")
+        }
+        _ => line(cause, "check the path and the model"),
+    }
 }
 
 /// Steps of a compilation, as they begin.

@@ -4,11 +4,9 @@
 mod harness;
 #[path = "layout/models.rs"]
 mod models;
-#[path = "../../runtime/src/witness.rs"]
-mod witness;
 
 use harness::Net;
-use nanozk_compiler::layout::{Lowered, Options, lower};
+use nanozk_compiler::layout::{Lowered, Options, lower, witness};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Op, interp};
 use nanozk_plan::check::{self, CheckError};

@@ -37,6 +37,9 @@ pub struct Functional {
 /// Exponents of (lambda, eta or theta, rho).
 pub type Exponents = (i64, i64, i64);
 
+/// The rows of an accumulator grouped by the exponents of its multiplier.
+pub type RowClasses = Vec<(Exponents, Vec<u32>)>;
+
 impl Functional {
     /// Exponents `(lambda relative to base, eta, rho)` of the weight of token t of an entry.
     pub fn weight(&self, geometry: &Geometry, entry: &FunctionalEntry, t: u32) -> Exponents {
@@ -47,7 +50,7 @@ impl Functional {
     }
 
     /// The rows of the accumulator grouped by the exponents of `M`, for `lambda^base` as the weight of B row 0.
-    pub fn multipliers(&self, geometry: &Geometry, base: i64) -> Vec<(Exponents, Vec<u32>)> {
+    pub fn multipliers(&self, geometry: &Geometry, base: i64) -> RowClasses {
         let mut weights: Vec<Option<Exponents>> = vec![None; geometry.rows()];
         for entry in &self.entries {
             for t in 0..geometry.tokens {
@@ -60,7 +63,7 @@ impl Functional {
 }
 
 /// Multipliers of the accumulator of all lanes: row t of group g has weight `lambda^(base + g) theta^(T-1-t)`.
-pub fn compression_multipliers(geometry: &Geometry, base: i64) -> Vec<(Exponents, Vec<u32>)> {
+pub fn compression_multipliers(geometry: &Geometry, base: i64) -> RowClasses {
     let weights: Vec<_> = (0..geometry.groups as i64)
         .flat_map(|g| (0..geometry.tokens as i64).rev().map(move |e| Some((base + g, e, 0))))
         .collect();
@@ -68,7 +71,7 @@ pub fn compression_multipliers(geometry: &Geometry, base: i64) -> Vec<(Exponents
 }
 
 /// `M[r] = w[r] / w[r+1]` with `w` after the last row 1, and rows without a weight carrying on (M = 1).
-fn ratios(weights: &[Option<Exponents>]) -> Vec<(Exponents, Vec<u32>)> {
+fn ratios(weights: &[Option<Exponents>]) -> RowClasses {
     let mut classes = std::collections::BTreeMap::<Exponents, Vec<u32>>::new();
     let mut next = (0, 0, 0);
     for (row, weight) in weights.iter().enumerate().rev() {

@@ -3,11 +3,11 @@
 use crate::{
     challenges::{Challenges, Lambda},
     field::{Fr, int, powers},
-    layer::multiplier_classes,
+    layer::{self, Multiplier},
     witness::LaneColumn,
 };
 use ff::Field;
-use nanozk_plan::{Plan, TokenWeight, functional::Exponents};
+use nanozk_plan::{Plan, TokenWeight};
 use rayon::prelude::*;
 
 /// V for all lane slots: `sum_t theta^(T-1-t) cell(s, t)`.
@@ -64,15 +64,15 @@ pub fn fold_lanes(plan: &Plan, lanes: &[LaneColumn], factors: &[Fr]) -> Vec<Fr> 
 
 /// The multiplier columns over the data rows.
 pub fn multipliers(plan: &Plan, ch: &Challenges, lambda: &Lambda) -> Vec<Vec<Fr>> {
-    let column = |(compression, classes): (bool, Vec<(Exponents, Vec<u32>)>)| {
+    let column = |m: &Multiplier| {
         let mut out = vec![Fr::ZERO; plan.geometry.rows()];
-        for (exponents, rows) in &classes {
-            let factor = lambda.multiplier(ch, *exponents, compression);
+        for (exponents, rows) in &m.classes {
+            let factor = lambda.multiplier(ch, *exponents, m.compression);
             rows.iter().for_each(|r| out[*r as usize] = factor);
         }
         out
     };
-    multiplier_classes(plan).into_iter().map(column).collect()
+    layer::multipliers(plan).iter().map(column).collect()
 }
 
 /// The accumulator columns over rows `0..=rows`: `z[r+1] = M[r] (z[r] + source[r])`.

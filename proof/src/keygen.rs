@@ -4,7 +4,7 @@ use crate::{
     circuit::PlanCircuit,
     columns::Columns,
     field::{Fr, G1, Kzg},
-    layer::{ShapeKey, multiplier_classes},
+    layer::{ShapeKey, multipliers},
     msm,
     pcs::{ProverBases, ProverKzg, ProverParams},
     prover::ShapeProver,
@@ -42,10 +42,8 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
         rows.iter().for_each(|r| column[*r as usize] = 1);
         msm::small(lagrange, &column)
     };
-    let patterns = multiplier_classes(&plan)
-        .iter()
-        .map(|(_, classes)| classes.iter().map(|(_, rows)| pattern(rows)).collect())
-        .collect();
+    let patterns =
+        multipliers(&plan).iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();
     let span_basis = lagrange[plan.geometry.mask_rows()][..SPAN_ROWS].iter().map(|p| G1::from(*p)).collect();
     let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, span_basis };
     Ok(ShapeProver { key, pk })

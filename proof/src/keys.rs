@@ -4,7 +4,7 @@ use crate::{
     circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg},
-    layer::{LayerKey, ShapeKey, multiplier_classes},
+    layer::{LayerKey, ShapeKey, multipliers},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
     transcript::Absorber,
@@ -220,9 +220,9 @@ fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
     if !reader.is_empty() || vk.fixed_commitments().len() != expected {
         return Err("a verifying key has the wrong number of columns".into());
     }
-    let classes = multiplier_classes(&plan);
-    let patterns_fit = classes.len() == wire.patterns.len()
-        && classes.iter().zip(&wire.patterns).all(|((_, classes), patterns)| classes.len() == patterns.len());
+    let columns = multipliers(&plan);
+    let patterns_fit = columns.len() == wire.patterns.len()
+        && columns.iter().zip(&wire.patterns).all(|(m, patterns)| m.classes.len() == patterns.len());
     if !patterns_fit || wire.span_basis.len() != SPAN_ROWS {
         return Err("a shape has the wrong number of pattern commitments".into());
     }

@@ -11,7 +11,7 @@ use crate::{
 use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript};
 use nanozk_plan::{
     Plan, Port,
-    functional::{Exponents, compression_multipliers},
+    functional::{RowClasses, compression_multipliers},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -52,12 +52,22 @@ pub struct LayerKey {
     pub weights: Vec<G1>,
 }
 
-/// Rows of the multiplier columns by exponents: the compression first, then the functionals.
-pub fn multiplier_classes(plan: &Plan) -> Vec<(bool, Vec<(Exponents, Vec<u32>)>)> {
+/// A multiplier column of an accumulator.
+#[derive(Clone, Debug)]
+pub struct Multiplier {
+    /// Whether it belongs to the compression of all lanes; else to a functional.
+    pub compression: bool,
+    /// Its rows by value.
+    pub classes: RowClasses,
+}
+
+/// The multiplier columns: the compression first, then the functionals.
+pub fn multipliers(plan: &Plan) -> Vec<Multiplier> {
     let bases = Bases::new(plan);
-    let compression = plan.geometry.compressed().then(|| (true, compression_multipliers(&plan.geometry, bases.v)));
-    let functionals = plan.functionals.iter().map(|f| (false, f.multipliers(&plan.geometry, bases.b)));
-    compression.into_iter().chain(functionals).collect()
+    let compression = plan.geometry.compressed().then(|| compression_multipliers(&plan.geometry, bases.v));
+    let functionals = plan.functionals.iter().map(|f| f.multipliers(&plan.geometry, bases.b));
+    let compression = compression.into_iter().map(|classes| Multiplier { compression: true, classes });
+    compression.chain(functionals.map(|classes| Multiplier { compression: false, classes })).collect()
 }
 
 /// Commitments that a layer's proof carries, with those it takes from the bundle.
@@ -80,12 +90,12 @@ pub fn fold_factors(plan: &Plan, lambda: &Lambda) -> Vec<Fr> {
 
 /// Commitments of the multiplier columns.
 pub fn multiplier_commitments(shape: &ShapeKey, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
-    let classes = multiplier_classes(&shape.plan);
-    let column = |(compression, classes): &(bool, Vec<(Exponents, Vec<u32>)>), patterns: &Vec<G1>| {
-        let factors: Vec<Fr> = classes.iter().map(|(e, _)| lambda.multiplier(ch, *e, *compression)).collect();
+    let columns = multipliers(&shape.plan);
+    let column = |m: &Multiplier, patterns: &Vec<G1>| {
+        let factors: Vec<Fr> = m.classes.iter().map(|(e, _)| lambda.multiplier(ch, *e, m.compression)).collect();
         msm::lincomb(patterns, &factors)
     };
-    classes.iter().zip(&shape.patterns).map(|(c, p)| column(c, p)).collect()
+    columns.iter().zip(&shape.patterns).map(|(m, p)| column(m, p)).collect()
 }
 
 /// All committed instance columns in circuit order; `fold` is the fold of all lanes.

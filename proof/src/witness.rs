@@ -87,11 +87,9 @@ pub fn multiplicities(plan: &Plan, lanes: &[LaneColumn], tables: &[Vec<i64>]) ->
             if mask.as_ref().is_some_and(|m| m[row] == 0) {
                 continue;
             }
-            let table = tags.at(row);
-            if let (Ok(key), Some(counts)) = (usize::try_from(a[row]), out.get_mut(table)) {
-                if let Some(count) = counts.get_mut(key) {
-                    *count += 1;
-                }
+            let entry = usize::try_from(a[row]).ok().and_then(|key| out.get_mut(tags.at(row))?.get_mut(key));
+            if let Some(count) = entry {
+                *count += 1;
             }
         }
     }

@@ -192,8 +192,8 @@ fn other_weights_are_rejected() {
     let mut weights = f.weights.clone();
     weights.columns[0][0] += 1;
     let mut forged = lanes(&f);
-    for t in 0..TOKENS {
-        forged[1].data[t] += X[t][0];
+    for (cell, x) in forged[1].data.iter_mut().zip(X) {
+        *cell += x[0];
     }
     let (proof, boundary) = prove(&f, forged, &weights);
     assert!(!accepts(&f, &boundary, &proof, 7, &[3]));

@@ -1,5 +1,6 @@
 //! The commands of nanozk as library calls: each takes a request and returns a report that prints as text or as JSON.
 
+pub mod bench;
 pub mod compile;
 pub mod demo;
 mod error;
@@ -17,7 +18,6 @@ pub mod srs;
 pub mod storage;
 mod table;
 pub mod verify;
-pub mod witness;
 
 pub use error::{Error, Result};
 pub use progress::{Progress, Silent};

@@ -1,7 +1,7 @@
 //! Making, importing and choosing a structured reference string.
 
-use crate::storage::{self, KeyDir, Secrecy};
 use crate::error::with_way_out;
+use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex};
 use nanozk_proof::srs::{Srs, SrsError, known_ceremony};
 use rand_core::OsRng;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod bench;
 mod compile;
 mod demo;
 mod inspect;
@@ -36,6 +37,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Compile, set up, prove and verify the bundled GPT
     Demo(demo::Args),
+    /// Measure every step on one or more models
+    Bench(bench::Args),
 }
 
 /// What a command has to say.
@@ -68,6 +71,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Prove(args) => prove::run(args, progress),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, progress),
+        Command::Bench(args) => bench::run(args, progress),
     }
 }
 
@@ -75,7 +79,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
 fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
     let digit = |c: u8| (c as char).to_digit(16).ok_or_else(|| "not a hexadecimal digit string".to_string());
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return Err("an even number of hexadecimal digits is needed".into());
     }
     digits.chunks(2).map(|p| Ok((digit(p[0])? * 16 + digit(p[1])?) as u8)).collect()

@@ -15,6 +15,7 @@ mod ops;
 mod options;
 mod place;
 mod space;
+pub mod witness;
 
 pub use choose::lower;
 pub use error::LayoutError;

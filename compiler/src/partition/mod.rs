@@ -29,7 +29,16 @@ pub(crate) fn carries(graph: &Graph, id: NodeId) -> bool {
 /// Partitions `graph`; a part without repetition stays one layer up to `layer_lookups` estimated lookups.
 pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     let chain = chain(graph);
-    let mut cuts: Vec<NodeId> = chain.iter().copied().filter(|&n| ends_branch(graph, n)).collect();
+    let is_norm = |n: &NodeId| matches!(graph.dag[*n].op, Op::Norm { .. });
+    // Normalisations between residual sums are pieces of their own, so that the last one of a post-norm model does
+    // not differ from the others by what follows it.
+    let before_norm = |n: NodeId| graph.consumers(n).iter().any(|c| is_norm(c) && chain.contains(c));
+    let residual = chain.iter().any(|&n| ends_branch(graph, n));
+    let is_cut = |n: NodeId| {
+        !matches!(graph.dag[n].op, Op::Input(_))
+            && (ends_branch(graph, n) || residual && (is_norm(&n) || before_norm(n)))
+    };
+    let mut cuts: Vec<NodeId> = chain.iter().copied().filter(|&n| is_cut(n)).collect();
     let estimate = |pieces: &[Vec<NodeId>]| pieces.iter().flatten().map(|&n| lookups(graph, n)).sum::<u64>();
     if cuts.is_empty() && estimate(&pieces(graph, &[])) > layer_lookups {
         cuts = chain.iter().copied().filter(|&n| !matches!(graph.dag[n].op, Op::Input(_) | Op::Output)).collect();

@@ -61,6 +61,38 @@ fn equal_blocks_become_equal_layers() {
     }
 }
 
+/// One post-norm transformer layer.
+fn post_norm_block(g: &mut Graph, x: NodeId) -> NodeId {
+    let p = [(); 3].map(|()| linear(g, "proj", x));
+    let op = Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: false, key_mask: false };
+    let a = g.add("attn", op, D, &p);
+    let x = g.add("add1", Op::Add, D, &[x, a]);
+    let x = norm(g, x);
+    let h = linear(g, "fc1", x);
+    let h = g.add("gelu", Op::Unary(UnaryFn::GeluErf), D, &[h]);
+    let h = linear(g, "fc2", h);
+    let x = g.add("add2", Op::Add, D, &[x, h]);
+    norm(g, x)
+}
+
+#[test]
+fn post_norm_layers_are_equal_up_to_the_last() {
+    let mut g = Graph { tokens: 3, ..Graph::default() };
+    let t = g.add("tokens", Op::Input(InputKind::Tokens { vocab: 5 }), 1, &[]);
+    let mut x = g.add("embed", Op::Embed { table: vec![0.0; 5 * D] }, D, &[t]);
+    x = norm(&mut g, x);
+    for _ in 0..2 {
+        x = post_norm_block(&mut g, x);
+    }
+    let h = linear(&mut g, "head", x);
+    let out = g.add("logits", Op::Output, D, &[h]);
+    g.inputs = vec![t];
+    g.outputs = vec![out];
+    let p = partition(&g, 1 << 20);
+    assert_eq!(p.groups, [0..1, 1..3, 3..4]);
+    assert_eq!(g.dag[p.segments[1].outputs[0]].name, "add2");
+}
+
 #[test]
 fn a_single_block_is_one_layer() {
     assert_eq!(partition(&gpt(1), 1 << 20).segments.len(), 1);

@@ -1,8 +1,11 @@
 //! From partition to model: groups of equal layers, boundary tensors, settled bounds.
 
-use super::{QuantiseError, Stats, builder::Builder, input_form, lower::Lowering, residual_scale};
+use super::{
+    DEFAULT_RESIDUAL_BITS, QuantiseError, Stats, builder::Builder, input_form, lower::Lowering, output_scale,
+    residual_scale,
+};
 use crate::{
-    config::{Config, Head, Visibility},
+    config::{Config, Head, Quantise, Visibility},
     partition::{Partition, Segment},
 };
 use nanozk_ir::{
@@ -19,6 +22,12 @@ const PASSES: usize = 12;
 
 /// Least residual scale that is tried.
 const LEAST_RESIDUAL_BITS: u32 = 12;
+/// Greatest residual scale that is tried.
+const GREATEST_RESIDUAL_BITS: f64 = 28.0;
+/// Least number of bits dropped from a normalised product.
+const PRODUCT_BITS: u32 = 24;
+/// Bits of the inverse root of the loudest calibrated token.
+const ROOT_BITS: f64 = 9.0;
 
 /// Quantises `graph`, cut as `partition` says. The residual scale is the configured one or, where static bounds would
 /// exceed 62 bits, the greatest power of two below it that fits.
@@ -27,16 +36,36 @@ const LEAST_RESIDUAL_BITS: u32 = 12;
 /// When an op has no integer form or a value no sufficient bound.
 pub fn quantise(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
     let mut config = config.clone();
+    let mut bits = config.quantise.residual_bits.unwrap_or_else(|| finest_residual(graph, stats, &config.quantise));
     loop {
+        config.quantise.residual_bits = Some(bits);
         match attempt(graph, partition, stats, &config) {
-            Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. })
-                if config.quantise.residual_bits > LEAST_RESIDUAL_BITS =>
-            {
-                config.quantise.residual_bits -= 1;
+            Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. }) if bits > LEAST_RESIDUAL_BITS => {
+                bits -= 1
             }
             result => return result,
         }
     }
+}
+
+/// The finest residual scale, as a power of two, at which the inverse roots of all calibrated tokens keep enough bits
+/// with the least limbs dropped from the normalised
+/// product that hold [`PRODUCT_BITS`].
+fn finest_residual(graph: &Graph, stats: &Stats, config: &Quantise) -> u32 {
+    let loudest = |id: NodeId| match graph.dag[id].op {
+        Op::Norm { kind, .. } => {
+            let operand = graph.operands(id).first().copied()?;
+            let power = stats.of(operand).power(kind).1 * graph.dag[id].features as f64;
+            (power > 0.0).then(|| power.log2() / 2.0)
+        }
+        _ => None,
+    };
+    let limbs = PRODUCT_BITS.div_ceil(config.limb_bits);
+    let room = f64::from((1 + limbs) * config.limb_bits) - 1.0 - ROOT_BITS;
+    let finest = graph.dag.node_indices().filter_map(loudest).map(|loud| room - loud).reduce(f64::min);
+    finest.map_or(DEFAULT_RESIDUAL_BITS, |f| {
+        f.floor().clamp(f64::from(LEAST_RESIDUAL_BITS), GREATEST_RESIDUAL_BITS) as u32
+    })
 }
 
 /// One attempt at the configured residual scale.
@@ -89,9 +118,8 @@ impl Quantiser<'_> {
             _ => {
                 let stats = self.stats.of(id);
                 let peak = (0..node.features).map(|j| stats.peak(j)).fold(0.0, f64::max);
-                let form = input_form(&self.config.quantise, peak, private);
-                let scale = residual_scale(&self.config.quantise) / f64::from(form.shift).exp2();
-                let limit = form.limit;
+                let form = input_form(self.graph, id, self.config, peak);
+                let (scale, limit) = (form.scale, form.limit);
                 let role = if private { Role::PrivateInput } else { Role::PublicInput };
                 (scale, Range::uniform(node.features, -limit, limit - 1), role)
             }
@@ -199,7 +227,11 @@ impl Quantiser<'_> {
                     (true, Visibility::Private) => Role::PrivateOutput,
                 };
                 let argmax = is_output && self.config.head == Head::Argmax;
-                let scale = if argmax { 1.0 } else { residual_scale(&self.config.quantise) };
+                let scale = match (is_output, argmax) {
+                    (_, true) => 1.0,
+                    (true, false) => output_scale(self.stats, id, &self.config.quantise),
+                    (false, false) => residual_scale(&self.config.quantise),
+                };
                 let tensor = self.tensor(id, scale, range.clone(), role);
                 layer.outputs.push(tensor);
             }

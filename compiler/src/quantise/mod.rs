@@ -18,16 +18,27 @@ pub use error::QuantiseError;
 pub use group::quantise;
 pub use stats::{NodeStats, Stats};
 
-use crate::config::Quantise;
+use crate::config::{Config, Quantise, Visibility};
+use nanozk_ir::float::{Graph, NodeId, Op};
+
+/// Residual scale of models without normalisation, as a power of two.
+const DEFAULT_RESIDUAL_BITS: u32 = 22;
+
+/// The residual scale as a power of two.
+fn residual_bits(config: &Quantise) -> u32 {
+    config.residual_bits.unwrap_or(DEFAULT_RESIDUAL_BITS)
+}
 
 /// Units per 1.0 of the residual stream.
-pub fn residual_scale(config: &Quantise) -> f64 {
-    f64::from(config.residual_bits).exp2()
+fn residual_scale(config: &Quantise) -> f64 {
+    f64::from(residual_bits(config)).exp2()
 }
 
 /// How a real-valued model input becomes integers.
 struct InputForm {
-    /// The tensor's scale is the residual scale divided by `2^shift`.
+    /// Units per 1.0 of the tensor.
+    scale: f64,
+    /// Bits by which the tensor is coarser than the residual stream; 0 for an input that only linear maps read.
     shift: u32,
     /// Integers lie in `[-limit, limit)`.
     limit: i64,
@@ -38,13 +49,31 @@ const PRIVATE_LIMBS: u32 = 2;
 /// Room above the largest calibrated input.
 const INPUT_ROOM: f64 = 8.0;
 
-/// Form of an input whose largest calibrated magnitude is `peak`. A private one fills whole limbs, which its proof
-/// checks; a public one is checked by the verifier and needs no limbs.
-fn input_form(config: &Quantise, peak: f64, private: bool) -> InputForm {
-    let limit = (peak.max(1e-3) * INPUT_ROOM * residual_scale(config)).log2().ceil();
-    if !private {
-        return InputForm { shift: 0, limit: limit.exp2() as i64 };
+/// Form of the input `id` whose largest calibrated magnitude is `peak`. A private one fills whole limbs, which its proof
+/// checks; a public one is checked by the verifier and needs no limbs. An input that only linear maps read needs no
+/// more resolution than an activation.
+fn input_form(graph: &Graph, id: NodeId, config: &Config, peak: f64) -> InputForm {
+    let (peak, limb) = (peak.max(1e-3), config.quantise.limb_bits);
+    let linear = graph.consumers(id).iter().all(|&c| matches!(graph.dag[c].op, Op::Linear { .. }));
+    let scale =
+        if linear { (f64::from(limb) - 2.0 - peak.log2()).floor().exp2() } else { residual_scale(&config.quantise) };
+    let limit = (peak * INPUT_ROOM * scale).log2().ceil();
+    if config.input == Visibility::Public {
+        return InputForm { scale, shift: 0, limit: limit.exp2() as i64 };
     }
-    let bits = PRIVATE_LIMBS * config.limb_bits - 1;
-    InputForm { shift: (limit - f64::from(bits)).max(0.0) as u32, limit: 1 << bits }
+    let bits = PRIVATE_LIMBS * limb - 1;
+    let shift = (limit - f64::from(bits)).max(0.0) as u32;
+    InputForm { scale: scale / f64::from(shift).exp2(), shift, limit: 1 << bits }
+}
+
+/// Bits that the largest calibrated output keeps.
+const OUTPUT_BITS: f64 = 12.0;
+
+/// Units per 1.0 of a model output: the residual scale, or finer for outputs of tiny magnitude.
+fn output_scale(stats: &Stats, id: NodeId, config: &Quantise) -> f64 {
+    let residual = residual_scale(config);
+    let stats = stats.of(id);
+    let peak = (0..stats.lo.len()).map(|j| stats.peak(j)).fold(0.0, f64::max);
+    let missing = if peak > 0.0 { (OUTPUT_BITS - (peak * residual).log2()).ceil() } else { 0.0 };
+    residual * missing.clamp(0.0, 20.0).exp2()
 }

@@ -62,6 +62,7 @@ impl NodeStats {
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     nodes: Vec<NodeStats>,
+    rows: usize,
 }
 
 impl Stats {
@@ -91,7 +92,12 @@ impl Stats {
                 return Err(QuantiseError::NotFinite { node: graph.dag[id].name.clone(), index });
             }
         }
-        Ok(Stats { nodes })
+        Ok(Stats { nodes, rows: samples.len() * graph.tokens })
+    }
+
+    /// Tokens seen.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Statistics of one node.

@@ -158,7 +158,7 @@ impl Net {
     }
 
     pub fn lanes(&self, lowered: &Lowered) -> Vec<Vec<i64>> {
-        crate::witness::fill(lowered, &self.model, 0, &self.values).unwrap()
+        nanozk_compiler::layout::witness::fill(lowered, &self.model, 0, &self.values).unwrap()
     }
 
     /// Boundary tensors by port.

@@ -3,8 +3,9 @@
 use super::tensors;
 use super::work::WorkDir;
 use crate::keys::{self, Bases, ProverKeys, Seed};
-use crate::{Error, Progress, Result, memory, witness};
+use crate::{Error, Progress, Result, memory};
 use ff::PrimeField;
+use nanozk_compiler::layout::witness;
 use nanozk_ir::int::interp;
 use nanozk_plan::{Plan, cost};
 use nanozk_proof::bundle::{Bundle, LayerProof};

@@ -4,9 +4,6 @@ use super::{Lowering, Pending, QuantiseError, Ref, Val, port::inverse};
 use crate::quantise::builder::term;
 use nanozk_ir::{float, int};
 
-/// Extra bits of a table's output that goes into a product.
-const PRODUCT_BITS: u32 = 8;
-
 impl Lowering<'_> {
     /// `a + sign * b` at one scale.
     pub(super) fn sum(&mut self, r: Ref, scale: &[f64], sign: i64) -> Result<Val, QuantiseError> {
@@ -47,11 +44,8 @@ impl Lowering<'_> {
         Ok(Val { id, unit: join(&|p, g| p.unit[g].clone()), offset, centred: false })
     }
 
-    /// An activation without offset, for products; a table's output gets extra bits, which cost nothing.
+    /// An activation without offset, for products.
     fn factor_of_product(&mut self, r: Ref) -> Result<Val, QuantiseError> {
-        if matches!(r, Ref::Node(_)) && matches!(self.op(0, r), float::Op::Unary(_)) {
-            return self.unary_fine(r, PRODUCT_BITS);
-        }
         let val = self.act(r, false)?;
         if val.offset.is_none() {
             return Ok(val);
@@ -60,11 +54,39 @@ impl Lowering<'_> {
         self.requantised(pending, false)
     }
 
+    /// Both factors of a product. The scale of a table's output is free; it is chosen so that dropping one limb brings
+    /// the product to its calibrated resolution.
+    fn factors(&mut self, r: Ref) -> Result<(Val, Val), QuantiseError> {
+        let (x, y) = (self.operand(r, 0), self.operand(r, 1));
+        let free = |s: &Self, o: Ref| matches!(o, Ref::Node(_)) && matches!(s.op(0, o), float::Op::Unary(_));
+        let (table, other) = match (free(self, x), free(self, y)) {
+            _ if x == y => (None, x),
+            (true, _) => (Some(x), y),
+            (false, true) => (Some(y), x),
+            (false, false) => (None, y),
+        };
+        let b = self.factor_of_product(other)?;
+        let a = match table {
+            Some(table) => {
+                let limb = self.limb_max() * f64::from(self.b.limb_bits).exp2();
+                let peaks = self.peaks(r);
+                let scale = |g: usize| {
+                    let wanted = self.q().margin * peaks[g].iter().sum::<f64>();
+                    (limb * b.unit[g].iter().sum::<f64>() / wanted.max(1e-9))
+                        .min(f64::from(2 * self.b.limb_bits).exp2())
+                };
+                let scales: Vec<f64> = (0..self.layers()).map(scale).collect();
+                self.unary(table, Some(&scales))?
+            }
+            None if x == y => b.clone(),
+            None => self.factor_of_product(x)?,
+        };
+        Ok((a, b))
+    }
+
     /// The exact elementwise product, still to be requantised.
     pub(super) fn product(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
-        let (x, y) = (self.operand(r, 0), self.operand(r, 1));
-        let a = self.factor_of_product(x)?;
-        let b = if x == y { a.clone() } else { self.factor_of_product(y)? };
+        let (a, b) = self.factors(r)?;
         let n = self.features(r);
         if self.b.features(a.id) != n || self.b.features(b.id) != n {
             return Err(self.unsupported(r, "operands of different widths"));

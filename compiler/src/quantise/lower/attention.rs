@@ -112,8 +112,8 @@ impl Lowering<'_> {
             k_scale.push(ks);
             product.push(p);
         }
-        let q = self.emit(q, &q_scale, LEAST_FACTOR)?;
-        let k = self.emit(k, &k_scale, LEAST_FACTOR)?;
+        let q = self.emit(q, &q_scale, LEAST_FACTOR, true)?;
+        let k = self.emit(k, &k_scale, LEAST_FACTOR, true)?;
         let (heads, kv_heads, head_dim) = (shape.heads as u32, shape.kv_heads as u32, shape.head_dim as u32);
         let op = int::Op::Scores { heads, kv_heads, head_dim };
         let id = self.push(format!("{}.scores", self.name(r)), op, &[q.id, k.id], shape.heads * self.b.tokens)?;
@@ -204,7 +204,7 @@ impl Lowering<'_> {
         let picks: Vec<usize> = (0..n).map(|j| j / shape.head_dim).collect();
         let recip = self.b.pick(format!("{name}.recip.all"), recip, &picks)?;
         let product = self.push(format!("{name}.product"), int::Op::Mul, &[sum, recip], n)?;
-        let id = self.shrink(&name, product, limbs)?;
+        let id = self.shrink(&name, product, limbs, true)?;
         Ok(v.picked(id, &(0..n).map(|j| shape.key(j)).collect::<Vec<_>>()))
     }
 }

@@ -131,15 +131,13 @@ impl<'a> Lowering<'a> {
         use float::Op;
         if let Ref::Port(i) = r {
             let port = self.ports[i].clone();
-            return if scale == self.residual() { Ok(port) } else { self.rescale(r, &port, scale) };
+            let same = port.unit.iter().zip(scale).all(|(u, s)| u.iter().all(|u| u * s == 1.0));
+            return if same { Ok(port) } else { self.rescale(r, &port, scale) };
         }
         match self.op(0, r) {
             Op::Embed { .. } => self.embed(r, scale),
             Op::Const { .. } => self.constant(r, scale),
-            Op::Linear { .. } => {
-                let pending = self.pending(r)?;
-                self.exact(pending, scale)
-            }
+            Op::Linear { .. } => self.linear_at(r, scale),
             Op::Add => self.sum(r, scale, 1),
             Op::Sub => self.sum(r, scale, -1),
             Op::Scale(_) => {
@@ -175,7 +173,13 @@ impl<'a> Lowering<'a> {
 
     fn make_act(&mut self, r: Ref, uniform: bool) -> Result<Val, QuantiseError> {
         use float::Op;
-        if matches!(r, Ref::Node(_)) {
+        if let Ref::Port(i) = r {
+            // An input at a scale of its own has an activation's width.
+            let residual = self.residual()[0];
+            if self.ports[i].unit.iter().flatten().all(|u| u * residual != 1.0) {
+                return Ok(self.ports[i].clone());
+            }
+        } else {
             match self.op(0, r) {
                 Op::Norm { .. } => return self.norm(r),
                 Op::Unary(_) => return self.unary(r, None),

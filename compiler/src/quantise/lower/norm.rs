@@ -68,7 +68,7 @@ impl Lowering<'_> {
         let root = self.push(format!("{name}.rsqrt"), int::Op::RSqrt { param }, &[v], 1)?;
         let root = self.b.pick(format!("{name}.rsqrt.all"), root, &vec![0; n])?;
         let y = self.push(format!("{name}.product"), int::Op::Mul, &[x, root], n)?;
-        let id = self.shrink(&name, y, s2)?;
+        let id = self.shrink(&name, y, s2, true)?;
         let per_unit = (n as f64).sqrt() * f64::from(s2 * bits).exp2() / (c * f64::from(s1 * bits).exp2()).sqrt();
         Ok(self.with_gain(r, id, per_unit, kind == NormKind::Layer))
     }

@@ -7,6 +7,13 @@ use nanozk_ir::{float, int};
 /// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.
 const LEAST_FACTOR: f64 = 4.0;
 
+/// Weight of the number of calibration values in the margin above their peak.
+const FEW_SAMPLES: f64 = 8.0;
+/// Greatest weight below which an exact linear map is too coarse.
+const LEAST_WEIGHT: f64 = 64.0;
+/// Least weight of a change of scale.
+const LEAST_RESCALE: f64 = 512.0;
+
 /// An exact value whose scale is still free.
 pub(super) struct Pending {
     pub name: String,
@@ -189,16 +196,19 @@ impl Lowering<'_> {
     /// resolution, else calibrated ones (to be clamped).
     pub(super) fn room(&self, p: &Pending, uniform: bool) -> Vec<Vec<f64>> {
         let q = self.q();
+        // Peaks of few samples say little about the next one, and what feeds a table saturates.
+        let few = if uniform { FEW_SAMPLES / ((self.stats.rows() * p.features) as f64).sqrt() } else { 0.0 };
+        let margin = q.margin * (1.0 + few);
         let size = |v: &[f64]| {
             if uniform { v.iter().copied().fold(0.0, f64::max) } else { v.iter().map(|x| x * x).sum::<f64>().sqrt() }
         };
-        let affordable = (0..self.layers()).all(|g| size(&p.bound[g]) <= q.coarsest * q.margin * size(&p.peak[g]));
+        let affordable = (0..self.layers()).all(|g| size(&p.bound[g]) <= q.coarsest * margin * size(&p.peak[g]));
         let mut room: Vec<Vec<f64>> = if affordable {
             p.bound.clone()
         } else {
             let limit = |b: &Vec<f64>, k: &Vec<f64>| {
                 let typical = size(k) / (k.len() as f64).sqrt();
-                b.iter().zip(k).map(|(b, k)| b.min(q.margin * k.max(typical * 0.5))).collect()
+                b.iter().zip(k).map(|(b, k)| b.min(margin * k.max(typical * 0.5))).collect()
             };
             p.bound.iter().zip(&p.peak).map(|(b, k)| limit(b, k)).collect()
         };
@@ -235,42 +245,51 @@ impl Lowering<'_> {
     pub(super) fn requantised(&mut self, p: Pending, uniform: bool) -> Result<Val, QuantiseError> {
         let room = self.room(&p, uniform);
         let scales = self.fit(&p, &room);
-        self.emit(p, &scales, LEAST_FACTOR)
+        self.emit(p, &scales, LEAST_FACTOR, !uniform)
     }
 
-    /// One limb at the given scales (by layer and feature). Saturates where static bounds do not exclude it. An exact
-    /// value is multiplied by integer factors of at least `least_factor`, so its scales are only approximated; the
+    /// The value at the given scales (by layer and feature), see [`Lowering::shrink`] for its limbs. An exact value is multiplied by integer factors of at least `least_factor`, so its scales are only approximated; the
     /// result's units are exact.
-    pub(super) fn emit(&mut self, p: Pending, scales: &[Vec<f64>], least_factor: f64) -> Result<Val, QuantiseError> {
+    pub(super) fn emit(
+        &mut self,
+        p: Pending,
+        scales: &[Vec<f64>],
+        least_factor: f64,
+        wide: bool,
+    ) -> Result<Val, QuantiseError> {
         let n = p.features;
         let bits = self.b.limb_bits;
         match p.kind {
             Kind::Linear { x, effective, bias } => {
                 let fine = scaled_up(scales, bits);
                 let id = self.integer_linear(&p.name, &x, &effective, &bias, &fine)?;
-                let id = self.shrink(&p.name, id, 1)?;
+                let id = self.shrink(&p.name, id, 1, wide)?;
                 let unit = scales.iter().map(|s| inverse(s)).collect();
                 Ok(Val { id, unit, offset: None, centred: false })
             }
-            Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales),
+            Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales, wide),
             Kind::Exact(val) => {
-                let mut limbs = 1;
                 let factor = |limbs: u32, g: usize, j: usize| {
-                    (scales[g][j] * val.unit[g][j].abs() * f64::from(limbs * bits).exp2()).floor()
+                    scales[g][j] * val.unit[g][j].abs() * f64::from(limbs * bits).exp2()
                 };
-                let least = |limbs| {
-                    (0..n).flat_map(|j| (0..scales.len()).map(move |g| (g, j))).map(move |(g, j)| factor(limbs, g, j))
+                let all = |limbs: u32| (0..n).flat_map(move |j| (0..scales.len()).map(move |g| (limbs, g, j)));
+                // With room above one limb, a factor of 1 may leave the result a little finer than asked.
+                let enough = |limbs: u32| {
+                    let mean = all(limbs).map(|(l, g, j)| factor(l, g, j)).sum::<f64>() / (n * scales.len()) as f64;
+                    let least = all(limbs).map(|(l, g, j)| factor(l, g, j).floor()).fold(f64::MAX, f64::min);
+                    least >= least_factor || wide && least_factor <= LEAST_FACTOR && mean >= 0.5
                 };
-                while least(limbs).fold(f64::MAX, f64::min) < least_factor && limbs < 4 {
-                    limbs += 1;
-                }
+                let limbs = (1..4).find(|&l| enough(l)).unwrap_or(4);
                 // Factors are structure: one per feature for the whole group, the least that fits every layer.
                 let factors: Vec<i64> = (0..n)
-                    .map(|j| (0..scales.len()).map(|g| factor(limbs, g, j)).fold(f64::MAX, f64::min).max(1.0) as i64)
+                    .map(|j| {
+                        let least = (0..scales.len()).map(|g| factor(limbs, g, j).floor()).fold(f64::MAX, f64::min);
+                        least.max(1.0) as i64
+                    })
                     .collect();
                 let rows = factors.iter().enumerate().map(|(j, &c)| vec![term(0, j, c)]).collect();
                 let id = self.push(format!("{}.scaled", p.name), int::Op::Affine { rows }, &[val.id], n)?;
-                let id = self.shrink(&p.name, id, limbs)?;
+                let id = self.shrink(&p.name, id, limbs, wide)?;
                 let down = f64::from(limbs * bits).exp2();
                 let unit = val.unit.iter().map(|u| u.iter().zip(&factors).map(|(u, &c)| u * down / c as f64).collect());
                 Ok(Val { id, unit: unit.collect(), offset: None, centred: false })
@@ -278,11 +297,20 @@ impl Lowering<'_> {
         }
     }
 
-    /// Drops limbs; saturates if any layer needs it.
-    pub(super) fn shrink(&mut self, name: &str, x: int::ValueId, limbs: u32) -> Result<int::ValueId, QuantiseError> {
-        let clamp = self.b.limbs_after(x, limbs * self.b.limb_bits) > 1;
+    /// Drops limbs. Where static bounds do not confine the result to one limb, it gets more limbs if its consumers
+    /// take them (`wide`), and is saturated otherwise; both cost the same, and only tables need one limb.
+    pub(super) fn shrink(
+        &mut self,
+        name: &str,
+        x: int::ValueId,
+        limbs: u32,
+        wide: bool,
+    ) -> Result<int::ValueId, QuantiseError> {
+        let needed = self.b.limbs_after(x, limbs * self.b.limb_bits);
+        let clamp = needed > 1 && !wide;
+        let out_limbs = if clamp { 1 } else { needed };
         let n = self.b.features(x);
-        self.push(format!("{name}.q"), int::Op::Requant { limbs, out_limbs: 1, clamp }, &[x], n)
+        self.push(format!("{name}.q"), int::Op::Requant { limbs, out_limbs, clamp }, &[x], n)
     }
 
     /// The linear map with weights rounded at `scales` (by layer and feature).
@@ -308,6 +336,25 @@ impl Lowering<'_> {
         self.push(name.into(), int::Op::Linear { weight: w, bias }, &[x.id], n)
     }
 
+    /// A linear map at a fixed scale, exact. Where that would leave its weights too few bits, the map is brought to one
+    /// limb at a scale of its own first.
+    pub(super) fn linear_at(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let pending = self.pending(r)?;
+        let greatest = match &pending.kind {
+            Kind::Linear { effective, .. } => {
+                let of = |(e, s): (&Vec<f32>, &f64)| e.iter().map(|v| f64::from(v.abs()) * s).fold(0.0, f64::max);
+                effective.iter().zip(scale).map(of).fold(0.0, f64::max)
+            }
+            _ => LEAST_WEIGHT,
+        };
+        if greatest >= LEAST_WEIGHT {
+            return self.exact(pending, scale);
+        }
+        let narrow = self.act(r, false)?;
+        let finer = narrow.unit.iter().zip(scale).all(|(u, s)| u.iter().all(|u| u * s > 4.0 * greatest));
+        if finer { self.rescale(r, &narrow, scale) } else { self.exact(pending, scale) }
+    }
+
     /// A linear map at a fixed scale, exact.
     pub(super) fn exact(&mut self, p: Pending, scale: &[f64]) -> Result<Val, QuantiseError> {
         let Pending { name, features, kind, .. } = p;
@@ -321,8 +368,17 @@ impl Lowering<'_> {
         }
     }
 
-    /// The same real values at another scale.
+    /// The same real values at another scale. Weights of few bits would lose precision, so a fine operand is brought to
+    /// one limb first, unless the change is by a whole factor.
     pub(super) fn rescale(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let factors = || x.unit.iter().zip(scale).flat_map(|(u, s)| u.iter().map(move |u| u * s));
+        let coarse = factors().any(|f| f != 0.0 && f.abs() < LEAST_RESCALE && (f - f.round()).abs() > 1e-9 * f.abs());
+        if coarse && self.b.limbs_after(x.id, 0) > 1 && x.offset.is_none() {
+            let exact = self.exactly(r, x.clone());
+            let narrow = self.requantised(exact, false)?;
+            let pending = self.diagonal(r, &narrow);
+            return self.exact(pending, scale);
+        }
         let pending = self.diagonal(r, x);
         self.exact(pending, scale)
     }

@@ -3,7 +3,7 @@
 use super::{Lowering, QuantiseError, Ref, Val, weight};
 use crate::{
     config::{Head, Visibility},
-    quantise::{builder::term, input_form},
+    quantise::{builder::term, input_form, output_scale},
 };
 use nanozk_ir::{
     float::{self, InputKind},
@@ -18,20 +18,24 @@ impl Lowering<'_> {
             let mask = matches!(op, float::Op::Input(InputKind::Mask));
             let features = if mask { self.b.tokens } else { self.features(r) };
             let mut id = self.push(name.clone(), int::Op::Input { port: port as u32 }, &[], features)?;
-            if matches!(op, float::Op::Input(InputKind::Float)) && self.config.input == Visibility::Private {
-                let peak = self.peaks(r).into_iter().flatten().fold(0.0, f64::max);
-                let form = input_form(self.q(), peak, true);
-                let limbs = self.b.limbs_after(id, 0);
-                id = self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)?;
-                if form.shift > 0 {
-                    let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
-                    id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
+            let unit = match op {
+                float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => 1.0,
+                float::Op::Input(InputKind::Float) => {
+                    let peak = self.peaks(r).into_iter().flatten().fold(0.0, f64::max);
+                    let form = input_form(self.graph, self.node(0, r), self.config, peak);
+                    if self.config.input == Visibility::Private {
+                        let limbs = self.b.limbs_after(id, 0);
+                        id = self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)?;
+                    }
+                    if form.shift > 0 {
+                        let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
+                        id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
+                    }
+                    1.0 / (form.scale * f64::from(form.shift).exp2())
                 }
-            }
-            let unit: Vec<f64> = match op {
-                float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => vec![1.0; self.layers()],
-                _ => self.residual().iter().map(|s| 1.0 / s).collect(),
+                _ => 1.0 / self.residual()[0],
             };
+            let unit = vec![unit; self.layers()];
             self.ports.push(Val::uniform(id, features, &unit));
         }
         Ok(())
@@ -49,7 +53,13 @@ impl Lowering<'_> {
             while argmax && matches!(source, Ref::Node(_)) && matches!(self.op(0, source), float::Op::Softmax) {
                 source = self.operand(source, 0);
             }
-            let mut id = self.raw(source, &residual)?.id;
+            let scale = if is_output && !argmax {
+                let finest = (0..self.layers()).map(|g| output_scale(self.stats, self.node(g, r), self.q()));
+                vec![finest.fold(residual[0], f64::max); self.layers()]
+            } else {
+                residual.clone()
+            };
+            let mut id = self.raw(source, &scale)?.id;
             if argmax {
                 let (lo, hi) = self.b.bounds(id);
                 let bits = 128 - (i128::from(hi) - i128::from(lo)).leading_zeros();

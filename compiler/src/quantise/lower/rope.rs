@@ -41,6 +41,7 @@ impl Lowering<'_> {
         cos: &[f32],
         sin: &[f32],
         scales: &[Vec<f64>],
+        wide: bool,
     ) -> Result<Val, QuantiseError> {
         let (n, bits, tokens) = (inner.features, self.b.limb_bits, self.b.tokens);
         let dim = n / heads;
@@ -69,7 +70,7 @@ impl Lowering<'_> {
         let straight = self.push(format!("{name}.straight"), int::Op::Mul, &[raw, cos], n)?;
         let across = self.push(format!("{name}.across"), int::Op::Mul, &[turned, sin], n)?;
         let sum = self.b.combine(format!("{name}.rotated"), (straight, 1), (across, 1))?;
-        let id = self.shrink(&format!("{name}.rotated"), sum, 2)?;
+        let id = self.shrink(&format!("{name}.rotated"), sum, 2, wide)?;
         Ok(Val { id, unit: paired.iter().map(|s| inverse(s)).collect(), offset: None, centred: false })
     }
 }

@@ -1,7 +1,7 @@
 //! Softmax over features: the centred input to one limb, exponentials by table, one reciprocal per token.
 
 use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, port::inverse};
-use crate::quantise::builder::term;
+use crate::quantise::{builder::term, residual_bits};
 use nanozk_ir::int;
 
 /// Nats beyond which centred inputs saturate: further apart, probabilities are 0 or 1 to eight digits.
@@ -31,7 +31,7 @@ impl Lowering<'_> {
         let total = int::Op::Affine { rows: vec![(0..n).map(|j| term(0, j, 1)).collect()] };
         let total = self.push(format!("{name}.total"), total, &[e], 1)?;
         let total = self.b.plus(format!("{name}.total.positive"), total, 1)?;
-        let residual_bits = self.q().residual_bits;
+        let residual_bits = residual_bits(self.q());
         let limbs = ((NUMERATOR_BITS - residual_bits) / bits).max(1);
         let param = self.b.param(&vec![1i64 << (limbs * bits + residual_bits); self.layers()]);
         let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], 1)?;

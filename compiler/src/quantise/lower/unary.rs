@@ -13,15 +13,12 @@ impl Lowering<'_> {
         let x = self.one_limb(r, x)?;
         match scale {
             Some(s) => self.tabulate(r, &x, s),
-            None => self.tabulate(r, &x, &finer(&x, EXTRA_BITS)),
+            None => {
+                let finer = f64::from(EXTRA_BITS).exp2();
+                let scale: Vec<f64> = x.unit.iter().map(|u| finer / u[0]).collect();
+                self.tabulate(r, &x, &scale)
+            }
         }
-    }
-
-    /// The function's values with `bits` bits beyond the input's resolution.
-    pub(super) fn unary_fine(&mut self, r: Ref, bits: u32) -> Result<Val, QuantiseError> {
-        let x = self.act(self.operand(r, 0), true)?;
-        let x = self.one_limb(r, x)?;
-        self.tabulate(r, &x, &finer(&x, bits))
     }
 
     /// Tables read requantised limbs; what is something else (a view, a table's output) is requantised.
@@ -49,9 +46,4 @@ impl Lowering<'_> {
         let id = self.push(self.name(r), int::Op::Table { table }, &[x.id], n)?;
         Ok(Val::uniform(id, n, &super::port::inverse(scale)))
     }
-}
-
-/// Scales `bits` bits finer than the resolution of `x`.
-fn finer(x: &Val, bits: u32) -> Vec<f64> {
-    x.unit.iter().map(|u| f64::from(bits).exp2() / u[0]).collect()
 }

@@ -1,8 +1,7 @@
 //! Bad input: one line with cause and way out, exit code 1, nothing half-written.
 
-mod common;
-
-use common::{bundled, listing, nanozk};
+use crate::common::{bundled, listing, nanozk};
+use crate::onnx::{Dim, single_node};
 use std::fs;
 use std::path::Path;
 
@@ -192,4 +191,33 @@ fn token_ids_outside_the_vocabulary() {
     let long = vec!["1"; 65].join(",");
     fs::write(dir.path().join("i.json"), format!("{{\"input_data\": [[{long}]]}}")).expect("writes");
     nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(&["i.json", "65"]);
+}
+
+#[test]
+fn dynamic_dimensions_must_be_set() {
+    let dir = dir();
+    fs::write(dir.path().join("d.onnx"), single_node("Relu", &[Dim::Fixed(1), Dim::Named("width")])).expect("writes");
+    fs::write(dir.path().join("i.json"), "{\"input_data\": [[1.0, -2.0, 3.0, -4.0]]}").expect("writes");
+    let compile = ["compile", "d.onnx", "--data", "i.json", "-o", "m.nanozk"];
+    nanozk(dir.path(), &compile).fails_with(&["d.onnx", "\"x\"", "--set width=N"]);
+    assert!(!dir.path().join("m.nanozk").exists());
+    nanozk(dir.path(), &[&compile[..], &["--set", "width=4", "--json"]].concat()).json();
+    nanozk(dir.path(), &[&compile[..], &["--set", "width=4", "--set", "other=1"]].concat()).fails_with(&["other"]);
+}
+
+#[test]
+fn unsupported_ops_are_named_with_their_shapes() {
+    let bytes = single_node("Sin", &[Dim::Fixed(1), Dim::Fixed(4)]);
+    refuse_model_with_data(&bytes, &["Sin", "the_node", "1,4", "README.md"]);
+    let bytes = single_node("NoSuchOperator", &[Dim::Fixed(1), Dim::Fixed(4)]);
+    refuse_model_with_data(&bytes, &["NoSuchOperator"]);
+}
+
+/// As [`refuse_model`], with sample data for an input of four numbers.
+fn refuse_model_with_data(bytes: &[u8], parts: &[&str]) {
+    let dir = dir();
+    fs::write(dir.path().join("bad.onnx"), bytes).expect("writes");
+    fs::write(dir.path().join("i.json"), "{\"input_data\": [[1.0, -2.0, 3.0, -4.0]]}").expect("writes");
+    nanozk(dir.path(), &["compile", "bad.onnx", "--data", "i.json", "-o", "m.nanozk"]).fails_with(parts);
+    assert_eq!(listing(dir.path()), ["bad.onnx", "i.json"]);
 }

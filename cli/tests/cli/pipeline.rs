@@ -1,8 +1,6 @@
 //! All commands, one after the other, on the smallest bundled transformer block.
 
-mod common;
-
-use common::{bundled, listing, nanozk};
+use crate::common::{bundled, listing, nanozk};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,7 +21,7 @@ fn made() -> &'static Path {
     .path()
 }
 
-fn verify(args: &[&str]) -> common::Run {
+fn verify(args: &[&str]) -> crate::common::Run {
     nanozk(made(), &[&["verify", "keys/verifier.nanozk"], args].concat())
 }
 
@@ -227,4 +225,51 @@ fn compiling_twice_gives_the_same_file() {
     assert!(again == fs::read(made().join("m.nanozk")).expect("reads"));
     let here = dir.path().display().to_string();
     assert!(!again.windows(here.len()).any(|w| w == here.as_bytes()), "no path of this machine");
+}
+
+/// Files with one flipped bit and a right checksum, at many places.
+fn forged(name: &str, kind: nanozk_plan::format::Kind) -> impl Iterator<Item = Vec<u8>> {
+    let good = fs::read(made().join(name)).expect("reads");
+    let payload = good[nanozk_plan::format::HEADER_LEN..].to_vec();
+    let n = payload.len();
+    (0..400.min(n * 8)).map(move |i| {
+        let mut bad = payload.clone();
+        let bit = i * (n * 8) / 400.min(n * 8);
+        bad[bit / 8] ^= 1 << (bit % 8);
+        nanozk_plan::format::seal(kind, &bad)
+    })
+}
+
+#[test]
+fn forged_models_never_panic() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (file, input) = (dir.path().join("f.nanozk"), bundled("block-d16-t16/input.json"));
+    let mut refused = 0;
+    for bytes in forged("m.nanozk", nanozk_plan::format::Kind::Model) {
+        fs::write(&file, bytes).expect("writes");
+        refused += usize::from(nanozk_runtime::plan::plan(&file).is_err());
+        let _ = nanozk_runtime::inspect::inspect(&file);
+        let _ = nanozk_runtime::run::run(&file, Path::new(&input), None, &nanozk_runtime::Silent);
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn forged_verifier_files_and_proofs_never_panic_nor_pass() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (file, proof) = (dir.path().join("f.nanozk"), made().join("p.nanozk"));
+    let verifier = made().join("keys/verifier.nanozk");
+    let options = nanozk_runtime::verify::VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+    let passes = |key: &Path, proof: &Path| {
+        nanozk_runtime::verify::verify(key, proof, &options).is_ok_and(|report| report.verified)
+    };
+    assert!(passes(&verifier, &proof));
+    for bytes in forged("keys/verifier.nanozk", nanozk_plan::format::Kind::Verifier) {
+        fs::write(&file, bytes).expect("writes");
+        assert!(!passes(&file, &proof), "the model id covers every bit");
+    }
+    for bytes in forged("p.nanozk", nanozk_plan::format::Kind::Proof) {
+        fs::write(&file, bytes).expect("writes");
+        assert!(!passes(&verifier, &file), "every bit of a proof counts");
+    }
 }

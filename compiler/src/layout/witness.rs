@@ -1,6 +1,6 @@
 //! The prover's lanes from the values of a layer's nodes.
 
-use nanozk_compiler::layout::{Fill, Lowered, Part};
+use super::{Fill, Lowered, Part};
 use nanozk_ir::int::{Graph, Layer, Model, Node, Op, ValueId};
 use nanozk_plan::{Plan, Tag};
 use std::collections::HashMap;
@@ -84,13 +84,25 @@ pub fn fill(
     pad(plan, &data.tables, &mut lanes);
     let mut cache: HashMap<(ValueId, Part), Vec<i64>> = HashMap::new();
     for item in &lowered.fills {
+        let node = graph.nodes.get(item.node as usize).ok_or(WitnessError::Layer { layer })?;
         let quantity = match cache.entry((item.node, item.part)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(quantities.compute(item.node, item.part)?),
         };
+        let width = quantity.len() / tokens.max(1);
+        if !fits(plan, item, width, model.limb_bits) {
+            return Err(WitnessError::NoSuchPart { node: node.name.clone(), op: node.op.name(), part: item.part });
+        }
         quantities.write(plan, item, quantity, &mut lanes)?;
     }
     Ok(lanes)
+}
+
+/// Whether the fill names features of its quantity, slots of the plan and limbs of an i64.
+fn fits(plan: &Plan, item: &Fill, width: usize, bits: u32) -> bool {
+    let within = |first: u32, limit: usize| first as usize + item.count as usize <= limit;
+    let limbs = item.limb.is_none_or(|(index, limbs)| index < limbs && limbs.saturating_mul(bits) < i64::BITS);
+    within(item.first, width) && within(item.slot, plan.lane_slots() as usize) && limbs
 }
 
 /// Value lanes start as `table[0]` wherever a pair is looked up.

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Runs one step of EZKL and prints its cost as one JSON line.
+
+One step per process, so that peak memory belongs to that step. Wall time is that of the EZKL call alone: the start of
+Python and the import of EZKL do not count.
+
+Usage: run_ezkl.py STEP MODEL_DIR WORK_DIR [--calibrate resources|accuracy|none] [--no-freivalds]
+Steps in order: settings, srs, witness, setup, prove, verify. MODEL_DIR holds network.onnx and input.json.
+"""
+
+import argparse
+import asyncio
+import inspect
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import ezkl
+
+
+class Files:
+    """Files of one variant in its work directory; the SRS is shared by all variants of a size."""
+
+    def __init__(self, model: Path, work: Path):
+        self.onnx, self.data = str(model / "network.onnx"), str(model / "input.json")
+        self.settings, self.circuit, self.witness, self.vk, self.pk, self.proof = (
+            str(work / name) for name in ("settings.json", "circuit.ezkl", "witness.json", "vk.key", "pk.key", "proof.json")
+        )
+        self.srs_dir = work.parent
+
+    def run_args(self) -> dict:
+        """Settings that EZKL settled on."""
+        return json.loads(Path(self.settings).read_text())["run_args"]
+
+    def srs(self) -> str:
+        return str(self.srs_dir / f"ezkl-{self.run_args()['logrows']}.srs")
+
+
+async def settings(files: Files, args: argparse.Namespace) -> dict:
+    run_args = ezkl.PyRunArgs()
+    run_args.input_visibility, run_args.param_visibility, run_args.output_visibility = "private", "fixed", "public"
+    run_args.disable_freivalds = args.no_freivalds
+    await done(ezkl.gen_settings(files.onnx, files.settings, py_run_args=run_args))
+    if args.calibrate != "none":
+        await done(ezkl.calibrate_settings(files.data, files.onnx, files.settings, args.calibrate))
+    await done(ezkl.compile_circuit(files.onnx, files.circuit, files.settings))
+    used = files.run_args()
+    return {"logrows": used["logrows"], "input_scale": used["input_scale"], "param_scale": used["param_scale"]}
+
+
+async def srs(files: Files, args: argparse.Namespace) -> dict:
+    path, existed = files.srs(), Path(files.srs()).exists()
+    if not existed:
+        await done(ezkl.gen_srs(path, files.run_args()["logrows"]))
+    return {"reused": existed, "srs_bytes": Path(path).stat().st_size}
+
+
+async def witness(files: Files, args: argparse.Namespace) -> dict:
+    await done(ezkl.gen_witness(files.data, files.circuit, files.witness))
+    return {}
+
+
+async def setup(files: Files, args: argparse.Namespace) -> dict:
+    await done(ezkl.setup(files.circuit, files.vk, files.pk, files.srs()))
+    return {"pk_bytes": Path(files.pk).stat().st_size, "vk_bytes": Path(files.vk).stat().st_size}
+
+
+async def prove(files: Files, args: argparse.Namespace) -> dict:
+    await done(ezkl.prove(files.witness, files.circuit, files.pk, files.proof, files.srs()))
+    proof = json.loads(Path(files.proof).read_text())["proof"]
+    # The file stores the proof as text; what counts is the proof itself.
+    return {"proof_bytes": len(proof.removeprefix("0x")) // 2 if isinstance(proof, str) else len(proof)}
+
+
+async def verify(files: Files, args: argparse.Namespace) -> dict:
+    if not await done(ezkl.verify(files.proof, files.settings, files.vk, files.srs())):
+        raise RuntimeError("the proof does not verify")
+    return {}
+
+
+async def done(result):
+    """Some calls of EZKL return a future, others the result."""
+    return await result if inspect.isawaitable(result) else result
+
+
+STEPS = {step.__name__: step for step in (settings, srs, witness, setup, prove, verify)}
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--calibrate", default="resources", choices=["resources", "accuracy", "none"])
+    parser.add_argument("--no-freivalds", action="store_true")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    files = Files(args.model.resolve(), args.work.resolve())
+    start, before = time.perf_counter(), time.process_time()
+    report = await STEPS[args.step](files, args)
+    report["wall_seconds"] = time.perf_counter() - start
+    report["cpu_seconds"] = time.process_time() - before
+    unit = 1 if sys.platform == "darwin" else 1024
+    report["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    # EZKL prints on stdout too; the report is the last line.
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

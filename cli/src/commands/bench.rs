@@ -1,0 +1,56 @@
+//! `nanozk bench`
+
+use super::Report;
+use nanozk_runtime::bench::{self, step};
+use nanozk_runtime::{Progress, Silent};
+use std::path::PathBuf;
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  nanozk bench onnx-models/mlp-digits onnx-models/block-d16-t16\n  \
+    nanozk bench onnx-models/* --repeat 5 --html bench.html --markdown docs/benchmarks.md\n\n\
+    A model is a folder with network.onnx, input.json and, for perplexities, eval.json; or an ONNX file beside them.\n\
+    Each step runs in a process of its own, in a temporary directory.")]
+pub struct Args {
+    /// Model folders or ONNX files
+    #[arg(required_unless_present = "step", value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    /// Counted runs of every step
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// Runs of every step before them that are not counted
+    #[arg(long, default_value_t = 1)]
+    warmup: u16,
+    /// Write a self-contained page with plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the tables as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Run one step in this process, as the command does itself
+    #[arg(long, hide = true, value_name = "JSON", conflicts_with = "models", value_parser = parse_step)]
+    step: Option<step::Step>,
+}
+
+fn parse_step(text: &str) -> Result<step::Step, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+/// Runs the command.
+pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    if let Some(step) = &args.step {
+        let json = serde_json::to_value(step::run(step, &Silent)?)?;
+        return Ok(Report { text: json.to_string(), json, failure: None });
+    }
+    let program = std::env::current_exe()?;
+    let request = bench::Request {
+        models: args.models.clone(),
+        repeat: args.repeat.into(),
+        warmup: args.warmup.into(),
+        html: args.html.clone(),
+        markdown: args.markdown.clone(),
+        worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),
+    };
+    let report = bench::bench(&request, progress)?;
+    Ok(Report { failure: report.failure(), ..Report::new(&report)? })
+}

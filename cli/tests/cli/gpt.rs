@@ -1,0 +1,76 @@
+//! The bundled GPT: interrupted proofs, short prompts, the demo.
+
+use crate::common::{bundled, listing, nanozk};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Compiles the GPT and makes its keys in `dir`.
+fn set_up(dir: &Path) {
+    let (model, data) = (bundled("kjvgpt-d64-l4/network.onnx"), bundled("kjvgpt-d64-l4/input.json"));
+    nanozk(dir, &["compile", &model, "--data", &data, "-o", "m.nanozk", "--json"]).json();
+    let setup = nanozk(dir, &["setup", "m.nanozk", "-o", "keys", "--json"]).json();
+    for key in ["setup_seconds", "key_bytes"] {
+        assert!(setup[key].is_number(), "{key} in {setup}");
+    }
+    assert!(setup["shapes"].as_u64() < setup["layers"].as_u64(), "equal layers share a shape: {setup}");
+}
+
+#[test]
+fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    set_up(dir.path());
+    let prompt = ["7"; 10].join(",");
+    fs::write(dir.path().join("i.json"), format!("{{\"input_data\": [[{prompt}]]}}")).expect("writes");
+    let args = ["prove", "keys", "--input", "i.json", "-o", "p.nanozk", "--json"];
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nanozk"))
+        .args(args)
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let finished = |n: &str| n.starts_with("layer-");
+    let work = dir.path().join("p.nanozk.work");
+    let start = Instant::now();
+    while !(work.exists() && listing(&work).iter().any(|n| finished(n))) {
+        assert!(start.elapsed() < Duration::from_secs(600), "no layer was finished");
+        assert!(child.try_wait().expect("waits").is_none(), "the proof was not interrupted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("kills");
+    child.wait().expect("waits");
+    assert!(!dir.path().join("p.nanozk").exists(), "nothing half-written");
+    let seed = fs::read(work.join("state")).expect("reads");
+
+    // Another input must not use the same seed; it starts over.
+    fs::write(dir.path().join("j.json"), "{\"input_data\": [[1, 2]]}").expect("writes");
+    let copy = dir.path().join("q.nanozk.work");
+    fs::create_dir(&copy).expect("makes");
+    for name in listing(&work) {
+        fs::copy(work.join(&name), copy.join(&name)).expect("copies");
+    }
+    let other = ["prove", "keys", "--input", "j.json", "-o", "q.nanozk", "--layers", "0", "--json"];
+    assert_eq!(nanozk(dir.path(), &other).json()["resumed"], 0);
+    assert_eq!(fs::read(work.join("state")).expect("reads"), seed);
+
+    let report = nanozk(dir.path(), &args).json();
+    assert!(report["resumed"].as_u64().is_some_and(|n| n >= 1), "{report}");
+    assert!(!work.exists());
+    let verdict =
+        nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--json"]).json();
+    assert_eq!((&verdict["verified"], &verdict["length"]), (&true.into(), &10.into()));
+    assert_eq!(verdict["input"][0]["values"].as_array().map(Vec::len), Some(10));
+    assert_eq!(verdict["output"][0]["values"].as_array().map(Vec::len), Some(10 * 63));
+}
+
+#[test]
+fn the_demo_runs_anywhere_and_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let report = nanozk(dir.path(), &["demo", "--json"]).json();
+    assert_eq!(report["verify"]["verified"], true);
+    assert_eq!(report["verify"]["layers_covered"], report["verify"]["layers_total"]);
+    assert!(report["prompt"].as_str().is_some_and(|p| p.contains("Giving thanks")), "{}", report["prompt"]);
+    assert!(listing(dir.path()).is_empty());
+}

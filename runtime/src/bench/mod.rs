@@ -1,0 +1,62 @@
+//! `nanozk bench`: every step on one or more models, with warm-up and repeats.
+//!
+//! Each step runs in a process of its own, so that CPU time and peak memory belong to that step alone. The process is
+//! this program again, given the step as JSON; see [`step::run`].
+
+mod html;
+mod machine;
+mod measure;
+mod report;
+pub mod step;
+
+pub use machine::Machine;
+pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
+
+use crate::storage::{self, Secrecy};
+use crate::{Error, Progress, Result};
+use std::path::PathBuf;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Model folders (`network.onnx`, `input.json`, optional `eval.json`), or ONNX files with these beside them.
+    pub models: Vec<PathBuf>,
+    /// Counted runs of every step, at least 1.
+    pub repeat: usize,
+    /// Runs of every step before them that are not counted.
+    pub warmup: usize,
+    /// Page to write.
+    pub html: Option<PathBuf>,
+    /// Markdown table to write.
+    pub markdown: Option<PathBuf>,
+    /// Program and leading arguments that take a step as last argument and print its [`step::Measure`] as JSON.
+    pub worker: Vec<std::ffi::OsString>,
+}
+
+/// Measures all models. A model that fails is reported with its error; the others are still measured.
+pub fn bench(request: &Request, progress: &dyn Progress) -> Result<BenchReport> {
+    for path in request.html.iter().chain(&request.markdown) {
+        storage::check_writable(path)?;
+    }
+    if request.repeat == 0 {
+        return Err(Error::refused("nothing to measure with 0 repeats", "use --repeat 1 or more"));
+    }
+    let mut models = Vec::new();
+    for path in &request.models {
+        models.push(measure::model(request, path, progress));
+    }
+    let report = BenchReport {
+        nanozk: env!("CARGO_PKG_VERSION"),
+        machine: Machine::this(),
+        warmup: request.warmup,
+        repeat: request.repeat,
+        models,
+    };
+    if let Some(path) = &request.html {
+        storage::write_atomic(path, Secrecy::Open, html::page(&report).as_bytes())?;
+    }
+    if let Some(path) = &request.markdown {
+        storage::write_atomic(path, Secrecy::Open, report.markdown().as_bytes())?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,74 @@
+//! Models that are compiled, set up and proven once for all tests of a file.
+
+use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::pipeline::{CompileOptions, compile};
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::verify::{Verdict, VerifyError, VerifyOptions, verify};
+use nanozk_runtime::Silent;
+use nanozk_runtime::prove::{Request, prove};
+use nanozk_runtime::setup::setup;
+use std::path::{Path, PathBuf};
+
+/// Verifier's challenge of every honest proof here.
+pub const NONCE: &[u8] = b"challenge";
+
+/// A model with its keys.
+pub struct Fixture {
+    /// Holds `model.nanozk`, `keys/` and the inputs.
+    pub dir: tempfile::TempDir,
+    /// The compiled model.
+    pub artifact: Artifact,
+    /// The verifier's side.
+    pub key: VerifierKey,
+}
+
+/// `onnx-models/NAME`.
+pub fn model_dir(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx-models").join(name)
+}
+
+/// Compiles a model with its sample input.
+pub fn compiled(name: &str) -> Artifact {
+    let source = model_dir(name);
+    let options = CompileOptions { data: vec![source.join("input.json")], ..Default::default() };
+    compile(&source.join("network.onnx"), &options, &|_| {}).unwrap()
+}
+
+impl Fixture {
+    /// Compiles `onnx-models/NAME` and sets it up under a local SRS.
+    pub fn new(name: &str) -> Self {
+        Fixture::of(compiled(name))
+    }
+
+    /// Sets a compiled model up under a local SRS.
+    pub fn of(artifact: Artifact) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("model.nanozk");
+        std::fs::write(&model, artifact.to_bytes().unwrap()).unwrap();
+        let keys = dir.path().join("keys");
+        setup(&model, None, false, &keys, &Silent).unwrap();
+        let key = VerifierKey::from_bytes(&std::fs::read(keys.join("verifier.nanozk")).unwrap()).unwrap();
+        Fixture { dir, artifact, key }
+    }
+
+    /// An honest proof of `input`.
+    pub fn prove(&self, input: &Path) -> Bundle {
+        let out = self.dir.path().join("proof.nanozk");
+        let keys = self.dir.path().join("keys");
+        let request =
+            Request { keys, input: input.into(), out: out.clone(), layers: None, nonce: Some(NONCE.to_vec()) };
+        prove(&request, &Silent).unwrap();
+        Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap()
+    }
+
+    /// The verdict of the most lenient verifier: any model id, any nonce, any SRS.
+    pub fn verdict(&self, bundle: &Bundle) -> Result<Verdict, VerifyError> {
+        lenient(&self.key, bundle)
+    }
+}
+
+/// The verdict of a verifier that insists on nothing.
+pub fn lenient(key: &VerifierKey, bundle: &Bundle) -> Result<Verdict, VerifyError> {
+    verify(key, bundle, &VerifyOptions { allow_unsafe_srs: true, ..Default::default() })
+}
