@@ -70,7 +70,7 @@ def capped(command: list, seconds: float, memory_gb: float) -> dict:
             # Its own session: children of the command end with it.
             os.killpg(process.pid, 9)
             process.wait()
-            raise Failed("time cap reached") from None
+            raise Failed(f"time cap of the run reached after {seconds:.0f} s in this step") from None
         output.seek(0)
         errors.seek(0)
         lines, complaints = output.read().strip().splitlines(), errors.read().strip().splitlines()
@@ -84,7 +84,9 @@ def capped(command: list, seconds: float, memory_gb: float) -> dict:
         if isinstance(report, dict) and (report.get("error") or report.get("models")):
             reason = report.get("error") or report["models"][0].get("error", "failed")
         else:
-            reason = complaints[-1] if complaints else f"no message, exit code {code}"
+            # A panic prints more after the line that tells the cause.
+            causes = [line for line in complaints if line.startswith("memory allocation")] or complaints[-1:]
+            reason = causes[0] if causes else f"no message, exit code {code}"
         if code < 0:
             reason = f"ended by signal {-code} under the memory cap of {memory_gb:g} GB: {reason}"
         raise Failed(" ".join(reason.split())[:300])
@@ -98,12 +100,15 @@ def run_ezkl(python: Path, model: Path, work: Path, calibrate: str, freivalds: b
     steps, deadline = {}, time.monotonic() + args.time_cap
     for step in STEPS:
         command = [python, HERE / "run_ezkl.py", step, model, work, "--calibrate", calibrate]
+        command += [] if freivalds else ["--no-freivalds"]
+        start = time.monotonic()
         try:
-            command += [] if freivalds else ["--no-freivalds"]
-            steps[step] = capped(command, deadline - time.monotonic(), args.memory_cap)
+            steps[step] = capped(command, args.time_cap if step == "srs" else deadline - start, args.memory_cap)
         except Failed as error:
             logrows = f", 2^{steps['settings']['logrows']} rows" if "settings" in steps else ""
             raise Failed(f"{step}{logrows}: {error}") from None
+        if step == "srs":
+            deadline += time.monotonic() - start
         print(f"  {step:<9} {steps[step]['wall_seconds']:10.3f} s {steps[step]['peak_memory_mb']:8.0f} MB", flush=True)
     return {
         "compile_s": steps["settings"]["wall_seconds"],
@@ -197,7 +202,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("models", type=Path, nargs="+", help="folders with network.onnx and input.json")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head-to-head.md", help="report to write")
     parser.add_argument("--json", type=Path, help="also write all runs as JSON")
-    parser.add_argument("--time-cap", type=float, default=3600, help="seconds for all steps of one run (default 3600)")
+    parser.add_argument("--time-cap", type=float, default=3600, help="seconds for one run without its SRS (default 3600)")
     parser.add_argument("--memory-cap", type=float, default=22, help="GB (10^9) per process (default 22)")
     parser.add_argument(
         "--variant", dest="variants", type=parse_variant, action="append", metavar="CALIBRATION[,no-freivalds]",
@@ -224,11 +229,21 @@ def main() -> None:
     kept = args.work is not None
     args.work = (args.work or Path(tempfile.mkdtemp(prefix="head-to-head-"))).resolve()
     args.work.mkdir(parents=True, exist_ok=True)
+    # What an ended run leaves behind goes with the work directory.
+    os.environ["TMPDIR"] = str(args.work)
     version = subprocess.run([nanozk, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    lookup = "import importlib.metadata as m; print('EZKL', m.version('ezkl'))"
+    ezkl = subprocess.run([python, "-c", lookup], capture_output=True, text=True, check=True).stdout.strip()
     results = []
     head = {
-        "command": command, "machine": machine(), "nanozk": version, "ezkl": "ezkl 23.0.5", "date": time.strftime("%Y-%m-%d"),
-        "time_cap": args.time_cap, "memory_cap": args.memory_cap,
+        "command": command,
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "load": os.getloadavg()[0],
+        "nanozk": version,
+        "ezkl": ezkl,
+        "time_cap": args.time_cap,
+        "memory_cap": args.memory_cap,
     }
     try:
         for model in args.models:

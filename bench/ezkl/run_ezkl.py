@@ -53,7 +53,9 @@ async def settings(files: Files, args: argparse.Namespace) -> dict:
 async def srs(files: Files, args: argparse.Namespace) -> dict:
     path, existed = files.srs(), Path(files.srs()).exists()
     if not existed:
-        await done(ezkl.gen_srs(path, files.run_args()["logrows"]))
+        # Renamed when complete: other variants use the file, and this process may be ended at a cap.
+        await done(ezkl.gen_srs(path + ".part", files.run_args()["logrows"]))
+        Path(path + ".part").rename(path)
     return {"reused": existed, "srs_bytes": Path(path).stat().st_size}
 
 

@@ -13,8 +13,8 @@ METRICS = [
 
 RULES = """Rules of the comparison:
 
-- Same ONNX file, same input, same machine, same cores, nothing else running; the two sides take turns, and every step
-  runs in a process of its own.
+- Same ONNX file, same input, same machine, same cores; the two sides take turns, and every step runs in a process of
+  its own. The load average before the session, named above, tells whether other work shared the cores.
 - Same visibility: private input, hidden or fixed weights, public output (EZKL: `private`, `fixed`, `public`).
 - EZKL runs with and without Freivalds, calibrated for `resources`, for `accuracy`, and with its default scales. **For
   every figure apart, EZKL's best variant counts.** Of nanozk's runs the median counts.
@@ -33,8 +33,9 @@ def report(head: dict, results: list) -> str:
     """The whole page."""
     parts = [
         "# nanozk and EZKL, head to head\n",
-        f"Made on {head['date']} with `{head['command']}`: {head['nanozk']} and {head['ezkl']} on {head['machine']}. "
-        f"Caps per run: {head['time_cap']:g} s for all steps, {head['memory_cap']:g} GB of memory per process.\n",
+        f"Made on {head['date']} with `{head['command']}`: {head['nanozk']} and {head['ezkl']} on {head['machine']}, "
+        f"load average {head['load']:.2f} before the session. Caps: {head['time_cap']:g} s for all steps of a run without "
+        f"the SRS, as much for the SRS, {head['memory_cap']:g} GB of memory per process.\n",
         RULES,
         "## Ratios\n",
         "EZKL / nanozk: above 1, nanozk is ahead. A dash stands where one side has no finished run.\n",

@@ -7,7 +7,7 @@ mod error;
 mod eval;
 mod input;
 pub mod inspect;
-mod keys;
+pub mod keys;
 pub mod memory;
 pub mod plan;
 mod progress;

@@ -108,7 +108,7 @@ fn public_fields() {
             let last = tensor.values.iter().position(|v| *v != tensor.values[0]).unwrap();
             b.public[i].values.swap(0, last);
         });
-        attacks.forge("value missing", |b| drop(b.public[i].values.pop()));
+        attacks.forge("value missing", |b| b.public[i].values.truncate(tensor.values.len() - 1));
         attacks.forge("value added", |b| b.public[i].values.push(0));
         attacks.forge("tensor id", |b| b.public[i].tensor += 1);
         attacks.forge("tensor missing", |b| drop(b.public.remove(i)));
@@ -133,7 +133,7 @@ fn commitments() {
         if tensor.lanes.len() > 1 {
             attacks.forge("lanes reversed", |b| b.committed[i].lanes.reverse());
         }
-        attacks.forge("lane missing", |b| drop(b.committed[i].lanes.pop()));
+        attacks.forge("lane missing", |b| b.committed[i].lanes.truncate(tensor.lanes.len() - 1));
         attacks.forge("lane added", |b| b.committed[i].lanes.push(G1::generator()));
         attacks.forge("tensor missing", |b| drop(b.committed.remove(i)));
         attacks.forge("tensor twice", |b| b.committed.insert(i, tensor.clone()));
@@ -359,8 +359,7 @@ fn verifier_files() {
         assert!(ids.insert(key.model_id()), "{what}: the model id stays");
         let error = attacks.rejects(what, &key, first);
         assert!(matches!(error, VerifyError::OtherModel { .. }), "{what}: {error}");
-        let options =
-            VerifyOptions { model_id: Some(honest.model_id()), allow_unsafe_srs: true, ..Default::default() };
+        let options = VerifyOptions { model_id: Some(honest.model_id()), allow_unsafe_srs: true, ..Default::default() };
         assert!(matches!(verify(&key, first, &options), Err(VerifyError::ModelId { .. })), "{what}");
         let mut claimed = first.clone();
         claimed.model_id = key.model_id();

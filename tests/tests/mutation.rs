@@ -2,19 +2,19 @@
 //! lookups, relations and the bilinear identity, which is what the proof system enforces with the best choice of every
 //! helper column.
 
+#[path = "mutation/forge.rs"]
+mod forge;
 #[path = "../../compiler/tests/layout/harness.rs"]
 mod harness;
 #[path = "../../compiler/tests/layout/models.rs"]
 mod models;
-#[path = "mutation/forge.rs"]
-mod forge;
 
 use forge::{Forgery, forgeries};
 use harness::Net;
 use nanozk_compiler::layout::Lowered;
+use nanozk_ir::int::{Op, Role};
 use nanozk_plan::mock::{self, Assignment};
 use nanozk_plan::{Plan, Port, check};
-use nanozk_compiler::layout::witness;
 use std::collections::BTreeMap;
 
 /// A small layer with its honest cells.
@@ -52,8 +52,37 @@ impl Target {
     }
 }
 
+/// Softmax over scores that differ by more than the table's domain, with hidden scores above the visible maximum.
+fn steep_softmax() -> Net {
+    let (tokens, heads, head_dim) = (5, 2, 4);
+    let mut net = Net::new(tokens, 6);
+    let width = heads * head_dim;
+    let data = net.random((tokens * width) as usize, 31);
+    let q = net.input(data, Role::Internal);
+    let data = net.random((tokens * width) as usize, 31);
+    let k = net.input(data, Role::Internal);
+    let scores = net.push(Op::Scores { heads, kv_heads: heads, head_dim }, &[q, k], heads * tokens);
+    let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
+    let attend = Op::Attend { heads, table, limbs: 1, over_limbs: 1, causal: true };
+    let weights = net.push(attend, &[scores], heads * tokens);
+    net.output(weights, Role::Internal);
+    net
+}
+
+/// A requantisation most of whose results saturate.
+fn saturation() -> Net {
+    let mut net = Net::new(4, 6);
+    let data = net.random(24, 6000);
+    let x = net.input(data, Role::Internal);
+    let y = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[x], 6);
+    net.output(y, Role::Internal);
+    net
+}
+
 fn targets() -> Vec<Target> {
     vec![
+        Target::new("saturation", saturation()),
+        Target::new("steep softmax", steep_softmax()),
         Target::new("causal block", models::block(4, 8, 4, 2, true)),
         Target::new("full block", models::block(3, 6, 2, 2, false)),
         Target::new("one token", models::block(1, 4, 2, 1, true)),
@@ -174,54 +203,64 @@ fn weakened(plan: &Plan) -> Vec<(String, Plan)> {
         out.push((what, plan));
     };
     for i in 0..plan.relations.len() {
-        without(format!("relation {i}: {:?}", plan.relations[i]), &|p| drop(p.relations.remove(i)));
+        without(format!("relation {i}: {:?}", plan.relations[i]), &|p| {
+            p.relations.remove(i);
+        });
     }
     for i in 0..plan.gates.len() {
-        without(format!("gate '{}'", plan.gates[i].name), &|p| drop(p.gates.remove(i)));
+        without(format!("gate '{}'", plan.gates[i].name), &|p| {
+            p.gates.remove(i);
+        });
     }
     for i in 0..plan.lookups.len() {
-        without(format!("lookup {i}"), &|p| drop(p.lookups.remove(i)));
+        without(format!("lookup {i}"), &|p| {
+            p.lookups.remove(i);
+        });
     }
     for i in 0..plan.claims.len() {
-        without(format!("claim {i}"), &|p| drop(p.claims.remove(i)));
+        without(format!("claim {i}"), &|p| {
+            p.claims.remove(i);
+        });
     }
     out
 }
 
-/// Each constraint is needed: without it the checker refuses the plan or reports other slots as proven unique, or a
-/// forgery passes.
+/// Each constraint is needed: without it the checker refuses the plan or proves fewer slots unique, or a forgery passes.
+/// A gate that one model does not put to the test, because none of its values come near it, must be needed in another.
 #[test]
 fn every_constraint_is_needed() {
+    let (mut missed, mut needed) = (Vec::new(), std::collections::BTreeSet::new());
     for target in targets() {
         let plan = &target.lowered.plan;
         let honest = check::check(plan).unwrap();
-        let (mut by_checker, mut by_forgery, mut missed) = (0, 0, Vec::new());
+        let (mut by_checker, mut by_forgery, mut untested) = (0, 0, 0);
         let all = weakened(plan);
         let deleted = all.len();
-        let mut pool: Option<Vec<Forgery>> = None;
+        let pool = forgeries(&target.net, &target.lowered, 1);
         for (what, weak) in all {
+            let passes = |f: &Forgery| {
+                (f.lanes != target.lanes || f.publics != target.publics) && target.accepts(&weak, &f.lanes, &f.publics)
+            };
             if check::check(&weak).is_ok_and(|report| report == honest) {
-                let pool = pool.get_or_insert_with(|| forgeries(&target.net, &target.lowered, 1));
-                let passes = |f: &Forgery| {
-                    (f.lanes != target.lanes || f.publics != target.publics)
-                        && target.accepts(&weak, &f.lanes, &f.publics)
-                };
                 if pool.iter().any(passes) || single_cell_passes(&target, &weak) {
                     by_forgery += 1;
                 } else {
-                    missed.push(what);
+                    untested += 1;
+                    missed.push((target.name, what));
+                    continue;
                 }
             } else {
                 by_checker += 1;
             }
+            needed.insert(what);
         }
         println!(
-            "{}: {deleted} constraints deleted, {by_checker} seen by the checker, {by_forgery} by a forgery, {} missed",
-            target.name,
-            missed.len()
+            "{}: {deleted} constraints deleted, {by_checker} seen by the checker, {by_forgery} by a forgery, {untested} not",
+            target.name
         );
-        assert!(missed.is_empty(), "{}: nothing misses {missed:?}", target.name);
     }
+    missed.retain(|(_, what)| !(what.starts_with("gate") && needed.contains(what)));
+    assert!(missed.is_empty(), "nothing misses {missed:?}");
 }
 
 fn single_cell_passes(target: &Target, weak: &Plan) -> bool {

@@ -1,6 +1,7 @@
 //! The built binary from outside.
 
 mod bad_input;
+mod bench;
 mod common;
 mod gpt;
 mod onnx;

@@ -67,7 +67,7 @@ fn input_form(graph: &Graph, id: NodeId, config: &Config, peak: f64) -> InputFor
 }
 
 /// Bits that the largest calibrated output keeps.
-const OUTPUT_BITS: f64 = 12.0;
+const OUTPUT_BITS: f64 = 18.0;
 
 /// Units per 1.0 of a model output: the residual scale, or finer for outputs of tiny magnitude.
 fn output_scale(stats: &Stats, id: NodeId, config: &Quantise) -> f64 {
@@ -77,3 +77,6 @@ fn output_scale(stats: &Stats, id: NodeId, config: &Quantise) -> f64 {
     let missing = if peak > 0.0 { (OUTPUT_BITS - (peak * residual).log2()).ceil() } else { 0.0 };
     residual * missing.clamp(0.0, 20.0).exp2()
 }
+
+#[cfg(test)]
+mod tests;

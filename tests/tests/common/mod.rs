@@ -1,4 +1,5 @@
 //! Models that are compiled, set up and proven once for all tests of a file.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};

@@ -2,7 +2,7 @@
 //! the constraints of the op itself can refuse it.
 
 use crate::harness::Net;
-use nanozk_compiler::layout::{Fill, Lowered, Part};
+use nanozk_compiler::layout::{Fill, Lowered, Part, witness};
 use nanozk_ir::int::{Op, interp};
 use nanozk_plan::Port;
 use std::collections::BTreeMap;
@@ -63,6 +63,15 @@ impl Forger<'_> {
     fn value(&self, id: usize, token: usize, feature: usize, out: &mut Vec<Forgery>) {
         let node = &self.net.model.shapes[0].nodes[id];
         let at = token * node.features as usize + feature;
+        match node.op {
+            Op::Requant { limbs, clamp: true, .. } => {
+                let (shift, mut values) = (limbs * self.net.model.limb_bits, self.net.values[id].clone());
+                values[at] = (self.net.values[node.inputs[0] as usize][at] + (1 << (shift - 1))) >> shift;
+                out.extend(self.complete("clamp left out", &format!("{id} at {at}"), id, &values, &Vec::new()));
+            }
+            Op::ArgMax { .. } => self.no_winner(id, token, out),
+            _ => {}
+        }
         for delta in [1, -1] {
             let mut values = self.net.values[id].clone();
             values[at] += delta;
@@ -78,19 +87,44 @@ impl Forger<'_> {
                         deltas.push((part, token, feature, -1));
                     }
                     push("quotient with its remainder", deltas);
+                    push("quotient with the honest remainder", Vec::new());
                 }
                 Op::ArgMax { .. } => {
                     push("winner", Vec::new());
                     push("winner with its score as maximum", self.other_maximum(id, token, values[at]));
                 }
-                Op::Recip { .. } => push("reciprocal with its remainder", Vec::new()),
-                Op::RSqrt { .. } => push("inverse root with its gaps", Vec::new()),
+                Op::Recip { .. } => {
+                    push("reciprocal with its remainder", Vec::new());
+                    let moved = delta * self.net.values[node.inputs[0] as usize][at];
+                    let honest = vec![(Part::Remainder, token, feature, moved), (Part::Gap, token, feature, -moved)];
+                    push("reciprocal with the honest remainder", honest);
+                }
+                Op::RSqrt { .. } => {
+                    push("inverse root with its gaps", Vec::new());
+                    let (v, r) = (self.net.values[node.inputs[0] as usize][at], values[at]);
+                    let low = (2 * r * delta - 1) * v;
+                    let high = -(2 * (r + 1) * delta - 1) * v;
+                    push("inverse root with one gap", vec![(Part::Low, token, feature, low)]);
+                    push("inverse root with the other gap", vec![(Part::High, token, feature, high)]);
+                }
                 Op::Attend { .. } => push("weight of a score", Vec::new()),
                 Op::Mul => push("product", Vec::new()),
                 Op::Table { .. } => push("table value", Vec::new()),
                 _ => push("linear value", Vec::new()),
             }
         }
+    }
+
+    /// An index beyond the features is named the winner, with a maximum above all scores.
+    fn no_winner(&self, id: usize, token: usize, out: &mut Vec<Forgery>) {
+        let nodes = &self.net.model.shapes[0].nodes;
+        let width = nodes[nodes[id].inputs[0] as usize].features as usize;
+        let mut values = self.net.values[id].clone();
+        values[token] = width as i64;
+        let each = (0..width)
+            .flat_map(|i| [(Part::Distance, token, i, 1), (Part::Below, token, i, -1), (Part::Excess, token, i, 2)]);
+        let deltas: Deltas = std::iter::once((Part::Max, token, 0, 1)).chain(each).collect();
+        out.extend(self.complete("no winner", &format!("{id}, token {token}"), id, &values, &deltas));
     }
 
     /// The forged winner's score presented as the maximum.
@@ -183,15 +217,9 @@ impl Forger<'_> {
     }
 
     /// Cells for node `id` having `values`: what follows is recomputed, what no longer fits its limbs overflows the last
-    /// limb, so that every linear relation that can hold does. `None` when the interpreter cannot go on.
-    fn complete(
-        &self,
-        kind: &'static str,
-        what: &str,
-        id: usize,
-        values: &[i64],
-        deltas: &Deltas,
-    ) -> Option<Forgery> {
+    /// limb, so that every linear relation that can hold does, or is reduced to it. None when the interpreter cannot go
+    /// on.
+    fn complete(&self, kind: &'static str, what: &str, id: usize, values: &[i64], deltas: &Deltas) -> Vec<Forgery> {
         let mut model = self.net.model.clone();
         for node in &mut model.shapes[0].nodes {
             (node.lo, node.hi) = (-interp::LIMIT, interp::LIMIT);
@@ -200,22 +228,24 @@ impl Forger<'_> {
         node.op = Op::Const { rows: model.tokens, data: values.to_vec() };
         node.inputs.clear();
         let inputs: Vec<&[i64]> = self.net.inputs.iter().map(Vec::as_slice).collect();
-        let values = interp::run(&model, 0, &inputs).ok()?;
+        let Ok(values) = interp::run(&model, 0, &inputs) else { return Vec::new() };
         let raw = |fill: &Fill| Fill { limb: None, ..*fill };
         let whole = Lowered { plan: self.lowered.plan.clone(), fills: self.lowered.fills.iter().map(raw).collect() };
-        let mut lanes = crate::witness::fill(&whole, &self.net.model, 0, &values).ok()?;
-        for fill in &self.lowered.fills {
-            self.split(fill, id, deltas, &mut lanes);
-        }
+        let Ok(whole) = witness::fill(&whole, &self.net.model, 0, &values) else { return Vec::new() };
         let mut publics = self.net.tensors();
         for (port, node) in interp::outputs(&model.shapes[0]) {
             publics.insert(Port::Output(port as u32), values[node].clone());
         }
-        Some(Forgery { kind, what: what.into(), lanes, publics })
+        let cells = |reduce| {
+            let mut lanes = whole.clone();
+            self.lowered.fills.iter().for_each(|fill| self.split(fill, id, deltas, reduce, &mut lanes));
+            Forgery { kind, what: what.into(), lanes, publics: publics.clone() }
+        };
+        vec![cells(false), cells(true)]
     }
 
     /// Adds the deltas to the whole quantities of a fill and cuts them into limbs.
-    fn split(&self, fill: &Fill, id: usize, deltas: &Deltas, lanes: &mut [Vec<i64>]) {
+    fn split(&self, fill: &Fill, id: usize, deltas: &Deltas, reduce: bool, lanes: &mut [Vec<i64>]) {
         let (geometry, bits) = (&self.lowered.plan.geometry, self.net.model.limb_bits);
         let op = &self.net.model.shapes[0].nodes[fill.node as usize].op;
         for i in 0..fill.count {
@@ -232,9 +262,13 @@ impl Forger<'_> {
                 let Some((index, limbs)) = fill.limb else { continue };
                 *cell = match index {
                     _ if is_hidden(op, fill.part, geometry.tokens, feature, token) => {
-                        if index == 0 { *cell } else { 0 }
+                        if index == 0 {
+                            *cell
+                        } else {
+                            0
+                        }
                     }
-                    _ if index + 1 == limbs => *cell >> (index * bits),
+                    _ if index + 1 == limbs && !reduce => *cell >> (index * bits),
                     _ => (*cell >> (index * bits)) & ((1 << bits) - 1),
                 };
             }

@@ -5,6 +5,8 @@ use nanozk_ir::{float, int};
 
 /// Bits that a table's output has beyond its input's resolution.
 const EXTRA_BITS: u32 = 2;
+/// Bits that the calibrated peak of an operand of a requantised linear map leaves of one limb.
+const BALANCED_BITS: u32 = 2;
 
 impl Lowering<'_> {
     /// The function's values: at `scale`, or as an activation a little finer than the input.
@@ -14,11 +16,26 @@ impl Lowering<'_> {
         match scale {
             Some(s) => self.tabulate(r, &x, s),
             None => {
-                let finer = f64::from(EXTRA_BITS).exp2();
-                let scale: Vec<f64> = x.unit.iter().map(|u| finer / u[0]).collect();
+                let scale = self.table_scale(r, &x);
                 self.tabulate(r, &x, &scale)
             }
         }
+    }
+
+    /// Scales for a table's output: a little finer than its input, unless a consumer is requantised: there the bits of
+    /// activations and weights share one limb and are best balanced.
+    fn table_scale(&self, r: Ref, x: &Val) -> Vec<f64> {
+        let finest = |g: usize| f64::from(EXTRA_BITS).exp2() / x.unit[g][0];
+        let id = self.node(0, r);
+        let sums =
+            |c: float::NodeId| matches!(self.graph.dag[c].op, float::Op::Add | float::Op::Sub | float::Op::Output);
+        let exact = self.graph.consumers(id).into_iter().all(|c| self.graph.consumers(c).into_iter().all(sums));
+        if exact {
+            return (0..self.layers()).map(finest).collect();
+        }
+        let balanced = f64::from(self.b.limb_bits - BALANCED_BITS).exp2();
+        let peak = |row: &Vec<f64>| row.iter().copied().fold(1e-6, f64::max);
+        self.peaks(r).iter().enumerate().map(|(g, p)| finest(g).min(balanced / peak(p))).collect()
     }
 
     /// Tables read requantised limbs; what is something else (a view, a table's output) is requantised.

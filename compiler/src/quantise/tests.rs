@@ -1,0 +1,209 @@
+//! Recipes on hand-built graphs, where the choice of limbs and saturation can be read off.
+
+use super::*;
+use crate::{
+    config::{Config, Head, Visibility},
+    fidelity::run_both,
+    partition::partition,
+};
+use nanozk_ir::{
+    float::{Graph, InputKind, InputValue, NodeId, NormKind, Op as Float, UnaryFn},
+    int::{Model, Op, Role},
+};
+
+/// A graph with one float input of `width` features.
+fn graph(tokens: usize, width: usize) -> (Graph, NodeId) {
+    let mut g = Graph { tokens, ..Graph::default() };
+    let x = g.add("x", Float::Input(InputKind::Float), width, &[]);
+    g.inputs = vec![x];
+    (g, x)
+}
+
+fn output(g: &mut Graph, y: NodeId) {
+    let width = g.dag[y].features;
+    let out = g.add("y", Float::Output, width, &[y]);
+    g.outputs = vec![out];
+}
+
+/// Deterministic numbers in -1..1.
+fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut s = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        s ^= s << 13;
+        s ^= s >> 17;
+        s ^= s << 5;
+        s as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn linear(g: &mut Graph, x: NodeId, out: usize, seed: u32) -> NodeId {
+    let n = g.dag[x].features;
+    let weight = numbers(n * out, seed);
+    g.add("linear", Float::Linear { weight, bias: Some(numbers(out, seed + 1)) }, out, &[x])
+}
+
+fn norm(g: &mut Graph, x: NodeId, kind: NormKind) -> NodeId {
+    let n = g.dag[x].features;
+    let (gamma, beta) = (Some(numbers(n, 91)), Some(numbers(n, 92)));
+    g.add("norm", Float::Norm { kind, eps: 1e-5, gamma, beta }, n, &[x])
+}
+
+fn built(g: &Graph, config: &Config) -> Result<Model, QuantiseError> {
+    let width = g.dag[g.inputs[0]].features;
+    let samples: Vec<_> = (0..4).map(|s| vec![InputValue::Float(numbers(g.tokens * width, s + 5))]).collect();
+    let stats = Stats::collect(g, &samples)?;
+    quantise(g, &partition(g, config.quantise.layer_lookups), &stats, config)
+}
+
+/// Largest difference between the models on inputs that calibration did not see, relative to the largest float output.
+fn error(g: &Graph, model: &Model) -> f32 {
+    let width = g.dag[g.inputs[0]].features;
+    let one = |seed| {
+        let pair = run_both(g, model, &[InputValue::Float(numbers(g.tokens * width, seed))]).unwrap();
+        let gap = pair.float[0].iter().zip(&pair.integer[0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        (gap, pair.float[0].iter().fold(0.0, |m: f32, v| m.max(v.abs())))
+    };
+    let (gap, peak) = (50..60).map(one).fold((0f32, 0f32), |m, v| (m.0.max(v.0), m.1.max(v.1)));
+    gap / peak
+}
+
+fn ops(model: &Model) -> Vec<&Op> {
+    model.shapes.iter().flat_map(|s| &s.nodes).map(|n| &n.op).collect()
+}
+
+#[test]
+fn gain_and_shift_of_a_normalisation_go_into_the_next_linear_map() {
+    for kind in [NormKind::Layer, NormKind::Rms] {
+        let (mut g, x) = graph(3, 8);
+        let n = norm(&mut g, x, kind);
+        let y = linear(&mut g, n, 5, 1);
+        output(&mut g, y);
+        let model = built(&g, &Config::default()).unwrap();
+        assert_eq!(ops(&model).iter().filter(|o| matches!(o, Op::Linear { .. })).count(), 1);
+        assert!(
+            !ops(&model).iter().any(|o| matches!(o, Op::Requant { clamp: true, .. })),
+            "normalised rows are bounded"
+        );
+        assert!(error(&g, &model) < 1e-2);
+    }
+}
+
+#[test]
+fn a_normalisation_that_others_read_gets_a_diagonal_map() {
+    let (mut g, x) = graph(3, 8);
+    let n = norm(&mut g, x, NormKind::Layer);
+    let y = g.add("sum", Float::Add, 8, &[x, n]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    assert!(error(&g, &model) < 1e-2);
+}
+
+#[test]
+fn only_tables_saturate() {
+    let (mut g, x) = graph(2, 6);
+    let h = linear(&mut g, x, 16, 1);
+    let h = g.add("relu", Float::Unary(UnaryFn::Relu), 16, &[h]);
+    let a = linear(&mut g, h, 4, 3);
+    let b = linear(&mut g, h, 4, 5);
+    let y = g.add("product", Float::Mul, 4, &[a, b]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    for shape in &model.shapes {
+        for (id, node) in shape.nodes.iter().enumerate() {
+            if matches!(node.op, Op::Requant { clamp: true, .. }) {
+                let mut readers = shape.nodes.iter().filter(|n| n.inputs.contains(&(id as u32)));
+                assert!(readers.all(|n| matches!(n.op, Op::Table { .. })), "{}", node.name);
+            }
+        }
+    }
+    assert!(error(&g, &model) < 1e-2);
+}
+
+#[test]
+fn residual_sums_need_no_lookup() {
+    let (mut g, x) = graph(2, 4);
+    let y = g.add("twice", Float::Add, 4, &[x, x]);
+    let y = g.add("thrice", Float::Scale(3.0), 4, &[y]);
+    let c = g.add("c", Float::Const { rows: 1, data: vec![1.0, -2.0, 0.5, 0.0] }, 4, &[]);
+    let y = g.add("shifted", Float::Sub, 4, &[y, c]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    assert_eq!(lookups(&model).iter().map(|c| c.total).sum::<u64>(), 0);
+    assert!(error(&g, &model) < 1e-5);
+}
+
+#[test]
+fn views_and_functions() {
+    let (mut g, x) = graph(2, 6);
+    let l = linear(&mut g, x, 6, 1);
+    let a = g.add("left", Float::Slice { start: 0, len: 3 }, 3, &[l]);
+    let b = g.add("right", Float::Slice { start: 3, len: 3 }, 3, &[l]);
+    let a = g.add("tanh", Float::Unary(UnaryFn::Tanh), 3, &[a]);
+    let y = g.add("both", Float::Concat, 6, &[a, b]);
+    let y = linear(&mut g, y, 4, 9);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    assert!(error(&g, &model) < 1e-2);
+}
+
+#[test]
+fn softmax_and_its_argmax() {
+    let (mut g, x) = graph(2, 6);
+    let l = linear(&mut g, x, 5, 1);
+    let y = g.add("softmax", Float::Softmax, 5, &[l]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    assert!(error(&g, &model) < 5e-3);
+    let model = built(&g, &Config { head: Head::Argmax, ..Config::default() }).unwrap();
+    assert!(!ops(&model).iter().any(|o| matches!(o, Op::Table { .. })), "softmax keeps the order");
+    assert_eq!(model.tensors[model.outputs[0] as usize].features, 1);
+}
+
+#[test]
+fn roles_follow_the_configuration() {
+    let (mut g, x) = graph(2, 6);
+    let y = norm(&mut g, x, NormKind::Layer);
+    output(&mut g, y);
+    let config = Config { input: Visibility::Private, output: Visibility::Private, ..Config::default() };
+    let model = built(&g, &config).unwrap();
+    assert_eq!(model.tensors[model.inputs[0] as usize].role, Role::PrivateInput);
+    assert_eq!(model.tensors[model.outputs[0] as usize].role, Role::PrivateOutput);
+    assert!(ops(&model).iter().any(|o| matches!(o, Op::Range { limbs: 2 })));
+    assert!(error(&g, &model) < 1e-2);
+}
+
+#[test]
+fn private_token_ids_are_refused_with_a_way_out() {
+    let mut g = Graph { tokens: 2, ..Graph::default() };
+    let t = g.add("tokens", Float::Input(InputKind::Tokens { vocab: 3 }), 1, &[]);
+    let y = g.add("embed", Float::Embed { table: vec![1.0; 6] }, 2, &[t]);
+    g.inputs = vec![t];
+    output(&mut g, y);
+    let stats = Stats::collect(&g, &[vec![InputValue::Tokens(vec![0, 2])]]).unwrap();
+    let config = Config { input: Visibility::Private, ..Config::default() };
+    let refused = quantise(&g, &partition(&g, 1000), &stats, &config).unwrap_err().to_string();
+    assert!(refused.contains("tokens") && refused.contains("--input public"), "{refused}");
+}
+
+#[test]
+fn outputs_of_tiny_magnitude_keep_their_digits() {
+    let (mut g, x) = graph(2, 6);
+    let y = g.add("tiny", Float::Scale(1e-5), 6, &[x]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    assert!(error(&g, &model) < 1e-2);
+}
+
+#[test]
+fn a_residual_scale_that_does_not_fit_is_lowered() {
+    let (mut g, x) = graph(3, 8);
+    let n = norm(&mut g, x, NormKind::Layer);
+    let y = g.add("sum", Float::Add, 8, &[x, n]);
+    output(&mut g, y);
+    let mut config = Config::default();
+    config.quantise.residual_bits = Some(28);
+    let model = built(&g, &config).unwrap();
+    assert!(model.tensors[0].scale < 2f64.powi(28));
+    assert!(error(&g, &model) < 1e-2);
+}
