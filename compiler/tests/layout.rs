@@ -8,7 +8,7 @@ mod models;
 use harness::Net;
 use nanozk_compiler::layout::{Lowered, Options, lower, witness};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_ir::int::{Op, interp};
+use nanozk_ir::int::{Op, Role, interp};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::mock::{self, Assignment};
@@ -18,10 +18,14 @@ use std::fmt::Write;
 /// The honest lanes pass, and each placed cell changed by one (every `step`-th of them) is refused, unless the checker
 /// lists the cell as free.
 fn accepts_only_the_truth(net: &Net, lowered: &Lowered, step: usize) {
-    let lanes = net.lanes(lowered);
-    net.check(lowered, &lanes).unwrap();
     let report = check::check(&lowered.plan).unwrap();
     argued_by_inequalities_only(net, lowered, &report);
+    refuses_forged_cells(net, lowered, &report, step);
+}
+
+fn refuses_forged_cells(net: &Net, lowered: &Lowered, report: &check::Report, step: usize) {
+    let lanes = net.lanes(lowered);
+    net.check(lowered, &lanes).unwrap();
     let geometry = &lowered.plan.geometry;
     let boundary = |lane: usize| matches!(lowered.plan.lanes[lane].boundary, Some(nanozk_plan::Port::Input(_)));
     let (mut tried, mut at) = (0, 0);
@@ -91,8 +95,18 @@ fn one_token() {
 
 #[test]
 fn language_model_ends() {
-    let net = models::language(4, 6, 11);
+    let net = models::language(4, 6, 11, Role::PublicInput);
     accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
+/// The checker does not derive that one-hot cells are determined by the hidden id, so it lists what follows from them as
+/// argued; forged cells are refused all the same.
+#[test]
+fn hidden_token_ids() {
+    let net = models::language(4, 6, 11, Role::PrivateInput);
+    let lowered = net.lower();
+    let report = check::check(&lowered.plan).unwrap();
+    refuses_forged_cells(&net, &lowered, &report, 1);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub enum Part {
     Max,
     /// Attend: `d = min(m - s, 2^b - 1)`. ArgMax: `max - x`. As wide as the operand.
     Distance,
-    /// Attend, ArgMax: 1 at the lowest index of the maximum. As wide as the operand.
+    /// Attend, ArgMax: 1 at the lowest index of the maximum. As wide as the operand. Embed: 1 at the token id, as wide
+    /// as the vocabulary.
     IsMax,
     /// ArgMax: 1 at indices below the winner.
     Below,

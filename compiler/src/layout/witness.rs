@@ -198,6 +198,9 @@ impl Quantities<'_> {
                 let high = |r: i64, v: i64| (r + 1) as i128 * (r + 1) as i128 * v as i128 - 1 - param(*c) as i128;
                 pairs().map(|(r, v)| high(r, v) as i64).collect()
             }
+            (Op::Embed { vocab, .. }, Part::IsMax) => {
+                x.iter().flat_map(|&id| (0..i64::from(*vocab)).map(move |v| i64::from(v == id))).collect()
+            }
             (Op::Attend { limbs, causal, .. }, part) => match self.attend(x, limbs * self.bits, *causal, part) {
                 Some(quantity) => quantity,
                 None => return Err(no_such_part(node, part)),

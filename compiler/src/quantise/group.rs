@@ -106,21 +106,15 @@ impl Quantiser<'_> {
     fn input(&mut self, id: NodeId) -> Result<(), QuantiseError> {
         let node = &self.graph.dag[id];
         let private = self.config.input == Visibility::Private;
-        let refuse = |why: &str| {
-            Err(QuantiseError::Unsupported { node: node.name.clone(), op: node.op.name(), why: why.into() })
-        };
+        let role = if private { Role::PrivateInput } else { Role::PublicInput };
         let (scale, range, role) = match &node.op {
-            Op::Input(InputKind::Tokens { .. }) if private => {
-                return refuse("token inputs are public; compile with --input public");
-            }
-            Op::Input(InputKind::Tokens { vocab }) => (1.0, Range::uniform(1, 0, *vocab as i64 - 1), Role::PublicInput),
+            Op::Input(InputKind::Tokens { vocab }) => (1.0, Range::uniform(1, 0, *vocab as i64 - 1), role),
             Op::Input(InputKind::Mask) => (1.0, Range::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
             _ => {
                 let stats = self.stats.of(id);
                 let peak = (0..node.features).map(|j| stats.peak(j)).fold(0.0, f64::max);
                 let form = input_form(self.graph, id, self.config, peak);
                 let (scale, limit) = (form.scale, form.limit);
-                let role = if private { Role::PrivateInput } else { Role::PublicInput };
                 (scale, Range::uniform(node.features, -limit, limit - 1), role)
             }
         };

@@ -79,10 +79,10 @@ pub fn block_of(tokens: u32, d: u32, heads: u32, kv_heads: u32, causal: bool, bi
 
 /// Tokens in, token out: table and positions, a requantisation that saturates, a private range, constants that differ
 /// per token, an argmax.
-pub fn language(tokens: u32, d: u32, vocab: u32) -> Net {
+pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     let mut net = Net::new(tokens, 6);
     let ids = (0..tokens as i64).map(|t| (5 * t + 3) % vocab as i64).collect();
-    let ids = net.input(ids, Role::PublicInput);
+    let ids = net.input(ids, ids_role);
     let weight = net.weight(vocab, d, 500);
     let embedded = net.push(Op::Embed { weight, vocab }, &[ids], d);
     let weight = net.weight(tokens, d, 300);

@@ -3,7 +3,9 @@
 use crate::layout::emit::{Emitter, operand_error, weight_shape};
 use crate::layout::error::LayoutError;
 use crate::layout::expr::{Atom, Expr};
+use crate::layout::fill::Part;
 use crate::layout::hidden::{GroupShape, Product};
+use crate::layout::space::{Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::{Op, ValueId};
 use nanozk_plan::{Port, Public};
 
@@ -30,14 +32,48 @@ impl Emitter<'_> {
             return Err(operand_error(node, "its operand is not an input port".into()));
         };
         let spec = self.ports.inputs.get(port as usize);
-        if !spec.is_some_and(|spec| spec.public && spec.features == 1) {
-            let reason = format!("input {port} must be a public tensor of one token id per position");
-            return Err(operand_error(node, reason));
-        }
-        let run = self.public(Public::OneHot { port: Port::Input(port), count: vocab });
-        let inputs = (0..vocab).map(|i| Expr::atom(Atom::Public(run, i))).collect();
+        let Some(spec) = spec.filter(|spec| spec.features == 1) else {
+            return Err(operand_error(node, format!("input {port} must hold one token id per position")));
+        };
+        let inputs = if spec.public {
+            let run = self.public(Public::OneHot { port: Port::Input(port), count: vocab });
+            (0..vocab).map(|i| Expr::atom(Atom::Public(run, i))).collect()
+        } else {
+            self.hidden_one_hot(id, operand, vocab)
+        };
         let product = self.matrix(id, weight, inputs)?;
         Ok(self.group(id, GroupShape::Matrix { outputs: node.features }, vec![product]))
+    }
+
+    /// Cells that are 1 at the hidden token id and 0 elsewhere.
+    ///
+    /// Uniqueness: every cell is 0 or 1 and they add up to 1, so one cell is 1; its index is the id.
+    fn hidden_one_hot(&mut self, id: ValueId, operand: ValueId, vocab: u32) -> Vec<Expr> {
+        let signature = Signature {
+            name: "one-hot".into(),
+            columns: vec!["is token".into()],
+            lookups: Vec::new(),
+            gates: vec![StripGate {
+                name: "0 or 1",
+                rows: Where::Everywhere,
+                a: column(0),
+                b: (vec![(0, 1)], -1),
+                c: constant(0),
+            }],
+            spare_raw: None,
+        };
+        let (strip, first) = self.strip(signature, vocab);
+        let cells = self.cells(strip, 0, first, vocab);
+        self.fill(&cells, id, Part::IsMax, 0, 0, None);
+        let cells: Vec<Expr> = cells.into_iter().map(Expr::atom).collect();
+        let weighted = |factor: &dyn Fn(i128) -> i128| {
+            (0..).zip(&cells).fold(Expr::default(), |sum, (i, cell)| sum.plus(cell, factor(i)))
+        };
+        let (count, index) = (weighted(&|_| 1), weighted(&|i| i));
+        let token = self.values[operand as usize][0].clone();
+        self.define(count.plus(&self.constant(1), -1));
+        self.define(index.plus(&token, -1));
+        cells
     }
 
     /// Positions times the matrix.

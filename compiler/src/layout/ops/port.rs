@@ -12,7 +12,8 @@ impl Emitter<'_> {
     pub fn lower_input(&mut self, id: ValueId, port: u32) -> Result<Vec<Expr>, LayoutError> {
         let node = self.node(id);
         let only_tokens = self.consumers[id as usize].iter().all(|&c| matches!(self.node(c).op, Op::Embed { .. }));
-        if only_tokens && !self.consumers[id as usize].is_empty() {
+        let public = self.boundary_space(Port::Input(port)).is_none();
+        if public && only_tokens && !self.consumers[id as usize].is_empty() {
             return Ok(vec![Expr::default(); node.features as usize]);
         }
         let cells = self.port_cells(id, Port::Input(port), node.features)?;
