@@ -108,8 +108,12 @@ pub fn cost(plan: &Plan) -> Cost {
     }
 }
 
-/// Lanes that are opened: read by a gate, a lookup or a functional.
+/// Lanes that are opened: those that a gate, a lookup or a functional reads cell by cell, and all of them when nothing
+/// is compressed. The others are seen through their fold only.
 pub fn opened_lanes(plan: &Plan) -> BTreeSet<LaneId> {
+    if !plan.geometry.compressed() {
+        return (0..plan.lanes.len() as LaneId).collect();
+    }
     let gates = plan.gates.iter().flat_map(|g| [&g.a, &g.b, &g.c]).flat_map(|form| form.terms.iter().map(|t| t.0));
     let lookups = plan.lookups.iter().flat_map(|l| std::iter::once(l.a).chain(l.b));
     let entries = plan.functionals.iter().flat_map(|f| f.entries.iter().map(|e| e.slot / plan.geometry.groups));

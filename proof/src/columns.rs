@@ -1,6 +1,6 @@
 //! Which Halo2 columns a plan needs, and in which order.
 
-use nanozk_plan::{Plan, RowForm};
+use nanozk_plan::{Plan, cost::opened_lanes};
 
 /// Columns of the circuit of a plan. Committed instance columns come first, in the order of the fields up to
 /// `tables`; then the plain instance columns.
@@ -28,25 +28,9 @@ impl Columns {
     /// The columns of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let compressed = plan.geometry.compressed();
-        let mut opened = vec![!compressed; plan.lanes.len()];
-        let mut mark = |lane: u32| opened[lane as usize] = true;
-        let form = |f: &RowForm, mark: &mut dyn FnMut(u32)| f.terms.iter().for_each(|(lane, _)| mark(*lane));
-        for gate in &plan.gates {
-            for f in [&gate.a, &gate.b, &gate.c] {
-                form(f, &mut mark);
-            }
-        }
-        for lookup in &plan.lookups {
-            mark(lookup.a);
-            lookup.b.into_iter().for_each(&mut mark);
-        }
-        for entry in plan.functionals.iter().flat_map(|f| &f.entries) {
-            mark(entry.slot / plan.geometry.groups);
-        }
-        let opened = (0..plan.lanes.len() as u32).filter(|l| opened[*l as usize]).collect();
         let bilinear = usize::from(!plan.operands.is_empty());
         Columns {
-            opened,
+            opened: opened_lanes(plan).into_iter().collect(),
             v: plan.v_columns() as usize,
             a: bilinear,
             b: usize::from(!plan.functionals.is_empty()),

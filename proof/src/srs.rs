@@ -21,7 +21,7 @@ use rand_core::RngCore;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::field::{Bls12, Fr, G1, G1Affine};
+use crate::field::{Bls12, Fr, G1, G1Affine, powers};
 use crate::msm::to_affine;
 
 /// Largest supported `k`: beyond it the bases no longer fit the memory of common machines.
@@ -113,7 +113,7 @@ impl Srs {
             }
         };
         let table = FixedBase::new();
-        let monomial = table.multiply(&powers(secret, Fr::ONE, n));
+        let monomial = table.multiply(&powers(secret, n));
         let srs = Srs {
             k,
             monomial: monomial.into(),
@@ -293,15 +293,10 @@ fn inverse_size(k: u32) -> Fr {
     Fr::TWO_INV.pow_vartime([u64::from(k)])
 }
 
-/// `start * base^i` for `i < n`.
-fn powers(base: Fr, start: Fr, n: usize) -> Vec<Fr> {
-    std::iter::successors(Some(start), |power| Some(*power * base)).take(n).collect()
-}
-
 /// `L_i(s) = w^i (s^n - 1) / (n (s - w^i))` for `i < n = 2^k`, where `s` is not an `n`-th root of unity.
 fn lagrange_scalars(s: Fr, k: u32) -> Vec<Fr> {
     let n = 1usize << k;
-    let roots = powers(root_of_unity(k), Fr::ONE, n);
+    let roots = powers(root_of_unity(k), n);
     let factor = (s.pow_vartime([n as u64]) - Fr::ONE) * inverse_size(k);
     let mut scalars: Vec<Fr> = roots.iter().map(|root| s - root).collect();
     scalars.iter_mut().batch_invert();

@@ -20,6 +20,7 @@ mod table;
 pub mod verify;
 
 pub use error::{Error, Result};
+pub use nanozk_proof::verify::hex;
 pub use progress::{Progress, Silent};
 
 use nanozk_compiler::artifact::Artifact;
@@ -28,9 +29,4 @@ use std::path::Path;
 /// Reads a compiled model.
 pub fn load_model(path: &Path) -> Result<Artifact> {
     Artifact::from_bytes(&storage::read(path)?).map_err(Error::format(path))
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! The prover's lanes from the values of a layer's nodes.
 
 use super::{Fill, Lowered, Part};
+use nanozk_ir::int::interp::{argmax, attention::attend_row, requant::round_shift};
 use nanozk_ir::int::{Graph, Layer, Model, Node, Op, ValueId};
 use nanozk_plan::{Plan, Tag};
 use std::collections::HashMap;
@@ -180,13 +181,13 @@ impl Quantities<'_> {
             (_, Part::Value) => value.clone(),
             (_, Part::Square) => value.iter().map(|&v| v.wrapping_mul(v)).collect(),
             (Op::Requant { limbs, .. }, Part::Remainder) => {
-                x.iter().map(|&x| rounded(x, limbs * self.bits).1).collect()
+                x.iter().map(|&x| round_shift(x, limbs * self.bits).1).collect()
             }
             (Op::Requant { limbs, .. }, Part::Over) => {
-                pairs().map(|(y, x)| (rounded(x, limbs * self.bits).0 - y).max(0)).collect()
+                pairs().map(|(y, x)| (round_shift(x, limbs * self.bits).0 - y).max(0)).collect()
             }
             (Op::Requant { limbs, .. }, Part::Under) => {
-                pairs().map(|(y, x)| (y - rounded(x, limbs * self.bits).0).max(0)).collect()
+                pairs().map(|(y, x)| (y - round_shift(x, limbs * self.bits).0).max(0)).collect()
             }
             (Op::Recip { .. }, Part::Product) => pairs().map(|(r, z)| r * z).collect(),
             (Op::Recip { param: c }, Part::Remainder) => pairs().map(|(r, z)| param(*c) - r * z).collect(),
@@ -201,66 +202,66 @@ impl Quantities<'_> {
             (Op::Embed { vocab, .. }, Part::IsMax) => {
                 x.iter().flat_map(|&id| (0..i64::from(*vocab)).map(move |v| i64::from(v == id))).collect()
             }
-            (Op::Attend { limbs, causal, .. }, part) => match self.attend(x, limbs * self.bits, *causal, part) {
-                Some(quantity) => quantity,
-                None => return Err(no_such_part(node, part)),
-            },
-            (Op::ArgMax { .. }, part) => match argmax(x, value, self.tokens, part) {
-                Some(quantity) => quantity,
-                None => return Err(no_such_part(node, part)),
-            },
+            (Op::Attend { table, limbs, causal, .. }, part) => {
+                let table = self.data.tables.get(*table as usize).filter(|table| !table.is_empty());
+                let quantity = table.and_then(|table| self.attend(x, table, limbs * self.bits, *causal, part));
+                quantity.ok_or_else(|| no_such_part(node, part))?
+            }
+            (Op::ArgMax { .. }, part) => {
+                argmax_quantity(x, value, self.tokens, part).ok_or_else(|| no_such_part(node, part))?
+            }
             (_, part) => return Err(no_such_part(node, part)),
         })
     }
 
-    /// Quantities of a softmax over scores `[tokens, heads * tokens]`.
-    fn attend(&self, scores: &[i64], shift: u32, causal: bool, part: Part) -> Option<Vec<i64>> {
-        let (tokens, top) = (self.tokens, (1i64 << self.bits) - 1);
-        let width = scores.len() / tokens;
+    /// Quantities of a softmax over scores `[tokens, heads * tokens]`. Cells of hidden pairs absorb the raw score.
+    fn attend(&self, scores: &[i64], table: &[i64], shift: u32, causal: bool, part: Part) -> Option<Vec<i64>> {
+        let tokens = self.tokens;
+        let top = table.len() as i64 - 1;
         let mut out = Vec::new();
-        for token in 0..tokens {
-            for head in scores[token * width..(token + 1) * width].chunks(tokens) {
-                let visible = if causal { token + 1 } else { tokens };
-                let split: Vec<(i64, i64)> = head.iter().map(|&x| rounded(x, shift)).collect();
-                let max = split[..visible].iter().map(|s| s.0).max().unwrap_or(0);
-                let winner = split[..visible].iter().position(|s| s.0 == max);
-                let distance = |u: usize| if u < visible { (max - split[u].0).min(top) } else { top };
-                match part {
-                    Part::Max => out.push(max),
-                    Part::Remainder => out.extend(split.iter().map(|s| s.1)),
-                    Part::Distance => out.extend((0..tokens).map(distance)),
-                    Part::Over => out.extend((0..tokens).map(|u| max - split[u].0 - distance(u))),
-                    Part::IsMax => out.extend((0..tokens).map(|u| (Some(u) == winner) as i64)),
-                    _ => return None,
+        for (i, head) in scores.chunks(tokens).enumerate() {
+            let token = i * tokens / (scores.len() / tokens);
+            let visible = if causal { token + 1 } else { tokens };
+            let row = attend_row(head, visible, table, shift);
+            let hidden = head[visible..].iter().map(|&x| round_shift(x, shift));
+            match part {
+                Part::Max => out.push(row.max),
+                Part::Remainder => {
+                    out.extend_from_slice(&row.remainder[..visible]);
+                    out.extend(hidden.map(|(_, remainder)| remainder));
                 }
+                Part::Distance => {
+                    out.extend_from_slice(&row.distance[..visible]);
+                    out.extend(hidden.map(|_| top));
+                }
+                Part::Over => {
+                    out.extend_from_slice(&row.over[..visible]);
+                    out.extend(hidden.map(|(shifted, _)| row.max - shifted - top));
+                }
+                Part::IsMax => {
+                    let winner = row.shifted[..visible].iter().position(|&s| s == row.max);
+                    out.extend((0..tokens).map(|u| i64::from(Some(u) == winner)));
+                }
+                _ => return None,
             }
         }
         Some(out)
     }
 }
 
-/// `floor((x + 2^(s-1)) / 2^s)` and what remains.
-fn rounded(x: i64, s: u32) -> (i64, i64) {
-    if s == 0 {
-        return (x, 0);
-    }
-    let y = (x as i128 + (1i128 << (s - 1))) >> s;
-    (y as i64, (x as i128 + (1i128 << (s - 1)) - (y << s)) as i64)
-}
-
 /// Quantities of an argmax over `x`, whose winners are given.
-fn argmax(x: &[i64], winners: &[i64], tokens: usize, part: Part) -> Option<Vec<i64>> {
+fn argmax_quantity(x: &[i64], winners: &[i64], tokens: usize, part: Part) -> Option<Vec<i64>> {
     let width = x.len() / tokens;
     let mut out = Vec::new();
     for (x, &winner) in x.chunks(width.max(1)).zip(winners) {
-        let max = x.iter().copied().max().unwrap_or(0);
-        let below = |i: usize| ((i as i64) < winner) as i64;
+        let gaps = argmax::row(x).1;
+        let below = |i: usize| i64::from((i as i64) < winner);
         match part {
-            Part::Max => out.push(max),
-            Part::Distance => out.extend(x.iter().map(|&x| max - x)),
-            Part::IsMax => out.extend((0..width).map(|i| (i as i64 == winner) as i64)),
+            Part::Max => out.push(x.first().zip(gaps.first()).map_or(0, |(x, gap)| x + gap)),
+            Part::Distance => out.extend(gaps),
+            Part::IsMax => out.extend((0..width).map(|i| i64::from(i as i64 == winner))),
             Part::Below => out.extend((0..width).map(below)),
-            Part::Excess => out.extend(x.iter().enumerate().map(|(i, &x)| max - x - below(i))),
+            Part::Excess => out.extend(gaps.iter().enumerate().map(|(i, gap)| gap - below(i))),
             _ => return None,
         }
     }
