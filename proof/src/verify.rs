@@ -10,7 +10,7 @@ use crate::{
     transcript::Absorber,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
-use ff::Field;
+use ff::{Field, PrimeField};
 use halo2_proofs::poly::{commitment::Guard, kzg::msm::DualMSM};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -120,7 +120,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
     let prefix = bundle.prefix();
     let guards: Vec<DualMSM<Bls12>> =
         bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
-    check_pairings(key, bundle, guards)?;
+    check_pairings(key, bundle, prefix, guards)?;
     Ok(Verdict {
         model_id: id,
         layers: bundle.layers.iter().map(|l| l.index).collect(),
@@ -151,12 +151,19 @@ fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -
     prepare_layer(&claim, &proof.bytes).map_err(rejected)
 }
 
-/// One pairing for all layers, with coefficients derived from all proofs; on failure each layer is checked alone to
-/// name the culprit.
-fn check_pairings(key: &VerifierKey, bundle: &Bundle, guards: Vec<DualMSM<Bls12>>) -> Result<(), VerifyError> {
+/// One pairing for all layers, with coefficients derived from all that the guards depend on: the bundle's prefix, which
+/// holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
+fn check_pairings(
+    key: &VerifierKey,
+    bundle: &Bundle,
+    prefix: Fr,
+    guards: Vec<DualMSM<Bls12>>,
+) -> Result<(), VerifyError> {
     let params = key.srs.params();
     let mut absorber = Absorber::new("nanozk batch");
+    absorber.bytes("prefix", prefix.to_repr().as_ref());
     for layer in &bundle.layers {
+        absorber.bytes("index", &layer.index.to_le_bytes());
         absorber.bytes("layer", &layer.bytes);
     }
     let mut rng = ChaCha20Rng::from_seed(absorber.digest());
