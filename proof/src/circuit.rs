@@ -7,11 +7,10 @@
 use crate::{
     columns::Columns,
     field::{Fr, int},
-    witness::{AdviceBuilder, LayerWitness},
+    witness::fixed_values,
 };
-use ff::Field;
 use halo2_proofs::{
-    circuit::{Layouter, Region, SimpleFloorPlanner, Value},
+    circuit::{Layouter, SimpleFloorPlanner, Value},
     plonk::{
         Advice, Challenge, Circuit, Column, ConstraintSystem, Constraints, Error, Expression, FirstPhase, Fixed,
         Instance, SecondPhase, VirtualCells,
@@ -24,25 +23,9 @@ use std::{cell::Cell, sync::Arc};
 /// Fractions that share one helper column; the constraint degree is one more.
 pub const FRACTIONS_PER_HELPER: usize = 3;
 
-/// The circuit of a plan, with a witness when proving.
+/// The circuit of a plan, for key generation.
 #[derive(Clone, Debug, Default)]
-pub struct PlanCircuit {
-    plan: Arc<Plan>,
-    witness: Option<Arc<LayerWitness>>,
-    fixed: bool,
-}
-
-impl PlanCircuit {
-    /// For key generation.
-    pub fn for_keygen(plan: Arc<Plan>) -> Self {
-        PlanCircuit { plan, witness: None, fixed: true }
-    }
-
-    /// For proving: fixed columns are in the key already.
-    pub fn for_proof(plan: Arc<Plan>, witness: Arc<LayerWitness>) -> Self {
-        PlanCircuit { plan, witness: Some(witness), fixed: false }
-    }
-}
+pub struct PlanCircuit(pub Arc<Plan>);
 
 /// Parameters of the circuit: the plan.
 #[derive(Clone, Debug, Default)]
@@ -191,11 +174,11 @@ impl Circuit<Fr> for PlanCircuit {
     type Params = PlanParams;
 
     fn without_witnesses(&self) -> Self {
-        PlanCircuit { plan: self.plan.clone(), witness: None, fixed: true }
+        self.clone()
     }
 
     fn params(&self) -> PlanParams {
-        PlanParams(self.plan.clone())
+        PlanParams(self.0.clone())
     }
 
     fn configure(meta: &mut ConstraintSystem<Fr>) -> PlanConfig {
@@ -239,20 +222,9 @@ impl Circuit<Fr> for PlanCircuit {
     }
 
     fn synthesize(&self, config: PlanConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        let plan = &*self.plan;
-        let beta = known(layouter.get_challenge(config.beta));
-        let gamma = known(layouter.get_challenge(config.gamma));
-        let advice: Vec<(Column<Advice>, Vec<Fr>)> = match (&self.witness, beta.zip(gamma)) {
-            (None, _) => Vec::new(),
-            (Some(witness), None) => {
-                let columns = config.multiplicities.iter().chain(&config.accumulators);
-                columns.copied().zip(witness.first_phase()).collect()
-            }
-            (Some(witness), Some((beta, gamma))) => {
-                let (helpers, run) = AdviceBuilder::new(plan, witness, beta, gamma).second_phase();
-                config.helpers.iter().copied().zip(helpers).chain([(config.run, run)]).collect()
-            }
-        };
+        let named = [config.active, config.data, config.first, config.last, config.index];
+        let columns: Vec<Column<Fixed>> = config.fixed.iter().copied().chain(named).collect();
+        let values = fixed_column_values(&self.0);
         // The floor planner runs the closure once to measure the region; nothing depends on its shape.
         let measured = Cell::new(false);
         layouter.assign_region(
@@ -261,24 +233,15 @@ impl Circuit<Fr> for PlanCircuit {
                 if !measured.replace(true) {
                     return Ok(());
                 }
-                if self.fixed {
-                    assign_fixed(plan, &config, &mut region)?;
-                }
-                for (column, values) in &advice {
-                    for (row, value) in values.iter().enumerate() {
-                        region.assign_advice(|| "", *column, row, || Value::known(*value))?;
+                for (column, values) in columns.iter().zip(&values) {
+                    for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
+                        region.assign_fixed(|| "", *column, row, || Value::known(int(*value)))?;
                     }
                 }
                 Ok(())
             },
         )
     }
-}
-
-fn known(value: Value<Fr>) -> Option<Fr> {
-    let mut out = None;
-    value.map(|v| out = Some(v));
-    out
 }
 
 /// Every constraint of the circuit.
@@ -377,43 +340,36 @@ fn linear_pairs(instances: &Instances) -> Vec<(Column<Instance>, Column<Instance
     v.chain(a).chain(b).collect()
 }
 
-fn assign_fixed(plan: &Plan, config: &PlanConfig, region: &mut Region<Fr>) -> Result<(), Error> {
+/// All fixed columns over the usable rows: those of the plan, the sources of the functionals, active, data, first, last,
+/// index.
+pub fn fixed_column_values(plan: &Plan) -> Vec<Vec<i64>> {
     let geometry = &plan.geometry;
-    let rows = geometry.rows();
-    let masks = geometry.mask_rows();
-    let mut set = |column: Column<Fixed>, row: usize, value: Fr| {
-        region.assign_fixed(|| "", column, row, || Value::known(value)).map(|_| ())
-    };
-    for row in 0..rows {
-        set(config.data, row, Fr::ONE)?;
-        let index = if row < 1 << geometry.limb_bits { row as u64 } else { 0 };
-        set(config.index, row, Fr::from(index))?;
-    }
-    for row in (0..rows).chain(masks.clone()) {
-        set(config.active, row, Fr::ONE)?;
-    }
-    set(config.first, 0, Fr::ONE)?;
-    set(config.last, rows, Fr::ONE)?;
-    for (column, spec) in config.fixed.iter().zip(&plan.fixed) {
-        for (start, len, value) in &spec.runs {
-            for row in *start..*start + *len {
-                set(*column, row as usize, int(*value))?;
-            }
-        }
+    let (rows, masks) = (geometry.rows(), geometry.mask_rows());
+    let blank = || vec![0i64; geometry.usable()];
+    let mut columns: Vec<Vec<i64>> = Vec::with_capacity(fixed_columns(plan));
+    for spec in &plan.fixed {
+        let mut column = fixed_values(spec, rows);
+        column.resize(geometry.usable(), 0);
+        columns.push(column);
     }
     // Masked lookups stay active on the mask rows, which keeps their helpers random.
-    for id in plan.lookups.iter().filter_map(|l| l.mask).collect::<std::collections::BTreeSet<_>>() {
-        for row in masks.clone() {
-            set(config.fixed[id as usize], row, Fr::ONE)?;
-        }
+    for id in plan.lookups.iter().filter_map(|l| l.mask) {
+        columns[id as usize][masks.clone()].fill(1);
     }
-    let sources = functional_sources(plan).into_iter().flatten();
-    for (column, (_, groups)) in config.fixed[plan.fixed.len()..].iter().zip(sources) {
+    for (_, groups) in functional_sources(plan).into_iter().flatten() {
+        let mut column = blank();
         for group in groups {
-            for t in 0..geometry.tokens {
-                set(*column, geometry.row(group, t), Fr::ONE)?;
-            }
+            column[geometry.row(group, 0)..][..geometry.tokens as usize].fill(1);
         }
+        columns.push(column);
     }
-    Ok(())
+    let [mut active, mut data, mut first, mut last, mut index] = [(); 5].map(|()| blank());
+    data[..rows].fill(1);
+    active[..rows].fill(1);
+    active[masks].fill(1);
+    first[0] = 1;
+    last[rows] = 1;
+    index.iter_mut().take(1 << geometry.limb_bits).enumerate().for_each(|(row, value)| *value = row as i64);
+    columns.extend([active, data, first, last, index]);
+    columns
 }

@@ -1,7 +1,7 @@
 //! Keys of a shape.
 
 use crate::{
-    circuit::PlanCircuit,
+    circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg},
     layer::{ShapeKey, multipliers},
@@ -11,7 +11,7 @@ use crate::{
     span::SPAN_ROWS,
 };
 use halo2_proofs::{
-    plonk::{VerifyingKey, keygen_pk, keygen_vk_with_k},
+    plonk::{VerifyingKey, keygen_vk_with_k},
     utils::SerdeFormat,
 };
 use nanozk_plan::Plan;
@@ -25,16 +25,15 @@ pub enum KeygenError {
     Halo2(String),
 }
 
-/// Generates the proving key of a plan; deterministic for a plan and an SRS.
+/// Generates the keys of a plan; deterministic for a plan and an SRS.
 pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, KeygenError> {
     let plan = Arc::new(plan.clone());
-    let circuit = PlanCircuit::for_keygen(plan.clone());
+    let circuit = PlanCircuit(plan.clone());
     let params = ProverParams::new(bases.clone());
     let halo2 = |e: &dyn std::fmt::Display| KeygenError::Halo2(e.to_string());
     let vk = keygen_vk_with_k::<Fr, ProverKzg, _>(&params, &circuit, plan.geometry.k).map_err(|e| halo2(&e))?;
     let bytes = vk.to_bytes(SerdeFormat::RawBytes);
-    let pk = keygen_pk(vk, &circuit).map_err(|e| halo2(&e))?;
-    let vk = VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, circuit_params(&plan))
+    let vk = VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, PlanParams(plan.clone()))
         .map_err(|e| halo2(&e))?;
     let lagrange = bases.lagrange();
     let pattern = |rows: &Vec<u32>| -> G1 {
@@ -46,9 +45,5 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
         multipliers(&plan).iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();
     let span_basis = lagrange[plan.geometry.mask_rows()][..SPAN_ROWS].iter().map(|p| G1::from(*p)).collect();
     let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, span_basis };
-    Ok(ShapeProver { key, pk })
-}
-
-fn circuit_params(plan: &Arc<Plan>) -> crate::circuit::PlanParams {
-    crate::circuit::PlanParams(plan.clone())
+    Ok(ShapeProver::new(key, bases))
 }

@@ -16,6 +16,7 @@ pub mod layer;
 pub mod linear;
 pub mod msm;
 pub mod pcs;
+mod plonk;
 pub mod prover;
 pub mod publics;
 pub mod span;

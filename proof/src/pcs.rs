@@ -17,6 +17,7 @@ use rand_core::OsRng;
 
 use crate::field::{Bls12, Fr, G1, G1Affine};
 use crate::msm::{self, Bases};
+use crate::plonk::Domain;
 use crate::srs::{Srs, SrsError};
 
 type Stock = KZGCommitmentScheme<Bls12>;
@@ -31,6 +32,7 @@ pub struct ProverBases {
     monomial: Bases,
     lagrange: Bases,
     stock: ParamsKZG<Bls12>,
+    domain: Domain,
 }
 
 impl ProverBases {
@@ -41,7 +43,7 @@ impl ProverBases {
     pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
         let stock = srs.halo2_params(k)?;
         let monomial = Bases::new(srs.monomial()[..1 << k].into());
-        Ok(ProverBases { k, monomial, lagrange: Bases::new(srs.lagrange(k)?), stock })
+        Ok(ProverBases { k, monomial, lagrange: Bases::new(srs.lagrange(k)?), stock, domain: Domain::new(k) })
     }
 
     /// `k`: the bases commit to columns of `2^k` rows.
@@ -76,6 +78,17 @@ impl ProverBases {
         let bases: Vec<G1Affine> = full_size.iter().map(|row| self.lagrange()[*row]).collect();
         let scalars: Vec<Fr> = full_size.iter().map(|row| column[*row]).collect();
         self.lagrange.small(&small) + msm::dense(&bases, &scalars)
+    }
+
+    /// Commitment to a polynomial of at most `2^k` coefficients.
+    pub fn commit_coefficients(&self, coefficients: &[Fr]) -> G1 {
+        assert!(coefficients.len() <= self.monomial.points().len());
+        self.monomial.dense(coefficients)
+    }
+
+    /// The rows as roots of unity.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
     }
 
     /// Commitment to a column of signed integers given by its leading rows; the other rows are zero.
@@ -141,7 +154,7 @@ impl Params for ProverParams {
         stock.downsize(new_k);
         let lagrange = Bases::new(msm::to_affine(stock.g_lagrange()).into());
         let monomial = Bases::new(self.bases.monomial.points()[..1 << new_k].into());
-        *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock }));
+        *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock, domain: Domain::new(new_k) }));
     }
 }
 

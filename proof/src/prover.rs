@@ -2,28 +2,25 @@
 
 use crate::{
     challenges::{Challenges, Lambda},
-    circuit::PlanCircuit,
+    circuit::fixed_column_values,
     compress,
-    field::{Fr, G1, powers},
-    layer::{self, LayerCommitments, LayerKey, ShapeKey},
+    field::{Fr, G1, int, powers},
+    layer::{self, LayerKey, ShapeKey},
     linear, msm,
-    pcs::{ProverBases, ProverKzg, ProverParams},
+    pcs::ProverBases,
+    plonk::{self, Advice, FixedColumns},
     publics::{PublicData, public_values},
     span::Span,
     transcript::LayerTranscript,
     weights::WeightColumns,
-    witness::{LaneColumn, LayerWitness, Mask, column, multiplicities},
+    witness::{AdviceBuilder, LaneColumn, LayerWitness, Mask, column, multiplicities},
 };
 use ff::Field;
-use halo2_proofs::{
-    plonk::{ProvingKey, create_proof},
-    transcript::Transcript,
-};
+use halo2_proofs::transcript::Transcript;
 use halo2curves::G1Affine;
 use nanozk_plan::Geometry;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// Why a layer could not be proven.
 #[derive(Debug, thiserror::Error)]
@@ -37,17 +34,22 @@ pub enum ProveError {
     /// The transcript could not be written.
     #[error("cannot write the proof: {0}")]
     Transcript(#[from] std::io::Error),
-    /// Halo2 refused.
-    #[error("Halo2 could not prove the layer: {0}")]
-    Halo2(String),
 }
 
 /// Proving key of a shape.
 pub struct ShapeProver {
     /// The verifier's part.
     pub key: ShapeKey,
-    /// Halo2's key.
-    pub pk: ProvingKey<Fr, ProverKzg>,
+    fixed: FixedColumns,
+}
+
+impl ShapeProver {
+    /// The prover's side of `key`, with the bases of its size.
+    pub fn new(key: ShapeKey, bases: &ProverBases) -> Self {
+        let columns: Vec<Vec<Fr>> =
+            fixed_column_values(&key.plan).iter().map(|column| column.iter().map(|v| int(*v)).collect()).collect();
+        ShapeProver { fixed: FixedColumns::new(bases.domain(), &columns), key }
+    }
 }
 
 /// What the prover knows of one layer of a model.
@@ -102,7 +104,7 @@ impl DenseColumn {
 
 /// Proves one layer. The result is accepted only if the witness satisfies the plan: verify it before use.
 pub fn prove_layer(
-    bases: &Arc<ProverBases>,
+    bases: &ProverBases,
     layer: &LayerProver,
     input: LayerInput,
     rng: &mut (impl RngCore + CryptoRng),
@@ -148,16 +150,10 @@ pub fn prove_layer(
         }
         None => None,
     };
-    let coms = LayerCommitments {
-        lanes: lane_coms,
-        v: v_columns.iter().map(|c| c.commitment).collect(),
-        ab: a_column.iter().chain(&b_column).map(|c| c.commitment).collect(),
-        weights: weights_com,
-    };
-    for com in coms.v.iter().chain(&coms.ab).chain(&coms.weights) {
-        transcript.write(com)?;
+    for com in v_columns.iter().chain(&a_column).chain(&b_column).map(|c| c.commitment).chain(weights_com) {
+        transcript.write(&com)?;
     }
-    if coms.weights.is_some() {
+    if weights_com.is_some() {
         span.prove(&shape.span_basis, &mut transcript)?;
     }
     let lambda = Lambda::new(transcript.squeeze_challenge()).ok_or(ProveError::ZeroChallenge)?;
@@ -165,12 +161,9 @@ pub fn prove_layer(
     let omega = linear::omega(plan, &ch, &lambda, &publics).ok_or(ProveError::Mismatch("the plan"))?;
     let factors = layer::fold_factors(plan, &lambda);
     let fold = (shape.columns.fold == 1).then(|| compress::fold_lanes(plan, &lanes, &factors));
-    let fold_com = fold.as_ref().map(|_| msm::lincomb(&coms.lanes, &factors));
     let multipliers = compress::multipliers(plan, &ch, &lambda);
-    let multiplier_coms = layer::multiplier_commitments(shape, &ch, &lambda);
-    let committed = layer::committed_columns(shape, &layer.key.tables, &coms, fold_com, multiplier_coms);
 
-    // Column values in the order of `committed`, then the plain columns.
+    // Values of the committed columns in the order of `layer::committed_columns`, then of the plain columns.
     let mut values: Vec<Vec<Fr>> =
         shape.columns.opened.par_iter().map(|l| lanes[*l as usize].to_field(&geometry)).collect();
     values.extend(v_columns.into_iter().map(|c| c.values));
@@ -183,8 +176,8 @@ pub fn prove_layer(
 
     let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, &weight_rows]);
     let counts = multiplicities(plan, &lanes, layer.tables);
+    let accumulators = compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers);
     let witness = LayerWitness {
-        accumulators: compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers),
         multiplicities: counts.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect(),
         lanes,
         tables: layer.tables.to_vec(),
@@ -192,24 +185,17 @@ pub fn prove_layer(
         geometry,
     };
 
-    let proof_params = ProverParams::new(bases.clone());
-    for (values, commitment) in values.iter().zip(&committed) {
-        proof_params.insert(values, *commitment);
-    }
+    let committed = values.len();
     values.extend(plain_columns(shape, &omega));
-    let instances: Vec<&[Fr]> = values.iter().map(Vec::as_slice).collect();
-    let circuit = PlanCircuit::for_proof(plan.clone(), Arc::new(witness));
+    let blinded = |values: Vec<Fr>| Advice { values, blinded: true };
+    let first = witness.multiplicities.iter().map(|m| m.to_field(&geometry)).chain(accumulators).map(blinded).collect();
+    let second = |challenges: &[Fr]| {
+        let (helpers, run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
+        helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
+    };
     transcript.bind();
-    create_proof::<Fr, ProverKzg, _, _>(
-        &proof_params,
-        &layer.shape.pk,
-        &[circuit],
-        committed.len(),
-        &[&instances],
-        &mut transcript,
-        rng,
-    )
-    .map_err(|e| ProveError::Halo2(e.to_string()))?;
+    let witness = plonk::Witness { instances: values, committed, first, second };
+    plonk::prove(bases, shape.vk.cs(), &layer.shape.fixed, witness, &mut transcript, rng)?;
     Ok(transcript.finalize())
 }
 

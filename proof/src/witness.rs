@@ -46,20 +46,10 @@ pub struct LayerWitness {
     pub tables: Vec<Vec<i64>>,
     /// Multiplicities per table (range table first) with their mask rows.
     pub multiplicities: Vec<LaneColumn>,
-    /// Accumulator columns over rows `0..=rows`.
-    pub accumulators: Vec<Vec<Fr>>,
     /// Per data row: the bilinear product plus all linear terms.
     pub linear: Vec<Fr>,
     /// The plan's geometry.
     pub geometry: Geometry,
-}
-
-impl LayerWitness {
-    /// Columns of the first phase: multiplicities, then accumulators.
-    pub fn first_phase(&self) -> Vec<Vec<Fr>> {
-        let multiplicities = self.multiplicities.iter().map(|m| m.to_field(&self.geometry));
-        multiplicities.chain(self.accumulators.iter().cloned()).collect()
-    }
 }
 
 /// Value of a fixed column per data row.

@@ -98,7 +98,7 @@ pub fn bases<'a>(srs: &Srs, plans: impl Iterator<Item = &'a Plan>) -> Result<Bas
     Ok(out)
 }
 
-/// The proving key of a shape.
+/// New keys of a shape.
 pub fn shape_prover(plan: &Plan, bases: &Bases) -> Result<ShapeProver> {
     keygen(plan, base(bases, plan)).map_err(|e| Error::refused(e, "compile the model again"))
 }

@@ -14,6 +14,7 @@ use crate::{Error, Progress, Result, hex, input, memory};
 use layers::Scene;
 use nanozk_ir::int::interp;
 use nanozk_proof::bundle::{Bundle, LayerProof};
+use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::verify::{VerifyOptions, verify};
 use rayon::prelude::*;
@@ -100,8 +101,12 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
         let mut wanted: Vec<u32> = range.clone().map(|i| keys.artifact.model.layers[i].shape).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let prover = |s: u32| Ok((s, keys::shape_prover(&keys.artifact.shapes[s as usize].plan, &bases)?));
-        wanted.into_par_iter().map(prover).collect::<Result<_>>()?
+        let prover = |s: u32| {
+            let key = keys.verifier.shapes[s as usize].clone();
+            let base = keys::base(&bases, &key.plan);
+            (s, ShapeProver::new(key, base))
+        };
+        wanted.into_par_iter().map(prover).collect()
     };
     let load_seconds = start.elapsed().as_secs_f64();
 

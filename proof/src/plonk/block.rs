@@ -1,0 +1,273 @@
+//! Scalar field arithmetic on eight elements at a time.
+
+use ff::Field;
+
+use crate::field::Fr;
+
+/// Elements of a [`Block`].
+pub(super) const LANES: usize = 8;
+/// Sums and differences of values below this multiple of the modulus may be formed before a reduction.
+pub(super) const MAX_BOUND: f64 = 30.0;
+/// A product of values below `a p` and `b p` is below `(1 + PRODUCT_BOUND a b) p`.
+pub(super) const PRODUCT_BOUND: f64 = 0.0284;
+
+/// Eight elements in the form in which this machine computes fastest; only [`Ops`] of one and the same kind make and
+/// read them.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Block(pub(super) [[u64; LANES]; 5]);
+
+impl Block {
+    /// Memory to write to; not a value in every form.
+    pub(super) const BLANK: Block = Block([[0; LANES]; 5]);
+}
+
+/// An element as an operand for all lanes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Constant(pub(super) [u64; 5]);
+
+/// Arithmetic on blocks. Values are only known modulo `p`: callers see to it that sums and differences stay below
+/// [`MAX_BOUND`] times `p`, and that operands of products are *tight*.
+///
+/// Every method is inlined into the kernel that uses it, which is compiled for the instructions that it needs.
+pub(super) trait Ops {
+    /// A block in registers.
+    type Value: Copy;
+
+    fn load(block: &Block) -> Self::Value;
+    fn store(value: Self::Value) -> Block;
+    /// Field elements as a tight value below `2 p`.
+    fn enter(elements: &[Fr; LANES]) -> Self::Value;
+    /// The field elements of a value.
+    fn leave(value: Self::Value) -> [Fr; LANES];
+    fn constant(element: &Fr) -> Constant;
+    fn broadcast(constant: &Constant) -> Self::Value;
+    /// Product of tight values; not tight.
+    fn mul(a: Self::Value, b: Self::Value) -> Self::Value;
+    /// Sum; not tight.
+    fn add(a: Self::Value, b: Self::Value) -> Self::Value;
+    /// `a - b + multiple p`, which must not be negative; not tight.
+    fn sub(a: Self::Value, b: Self::Value, multiple: u64) -> Self::Value;
+    /// The same value, tight.
+    fn tight(value: Self::Value) -> Self::Value;
+    /// Lanes 1 to 7 of `a`, then lane 0 of `b`.
+    fn next(a: Self::Value, b: Self::Value) -> Self::Value;
+    /// Swaps lanes and positions.
+    fn transpose(values: &mut [Self::Value; LANES]);
+}
+
+/// Arithmetic with the field library's elements.
+pub(super) struct Portable;
+
+impl Ops for Portable {
+    type Value = [Fr; LANES];
+
+    #[inline(always)]
+    fn load(block: &Block) -> Self::Value {
+        std::array::from_fn(|lane| {
+            let l: [u64; 4] = std::array::from_fn(|limb| block.0[limb][lane]);
+            blst::blst_fr { l }.into()
+        })
+    }
+
+    #[inline(always)]
+    fn store(value: Self::Value) -> Block {
+        let mut block = Block::BLANK;
+        for (lane, element) in value.into_iter().enumerate() {
+            let limbs = blst::blst_fr::from(element).l;
+            limbs.into_iter().zip(&mut block.0).for_each(|(limb, row)| row[lane] = limb);
+        }
+        block
+    }
+
+    #[inline(always)]
+    fn enter(elements: &[Fr; LANES]) -> Self::Value {
+        *elements
+    }
+
+    #[inline(always)]
+    fn leave(value: Self::Value) -> [Fr; LANES] {
+        value
+    }
+
+    #[inline(always)]
+    fn constant(element: &Fr) -> Constant {
+        let [a, b, c, d] = blst::blst_fr::from(*element).l;
+        Constant([a, b, c, d, 0])
+    }
+
+    #[inline(always)]
+    fn broadcast(constant: &Constant) -> Self::Value {
+        let [a, b, c, d, _] = constant.0;
+        [blst::blst_fr { l: [a, b, c, d] }.into(); LANES]
+    }
+
+    #[inline(always)]
+    fn mul(a: Self::Value, b: Self::Value) -> Self::Value {
+        std::array::from_fn(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
+    fn add(a: Self::Value, b: Self::Value) -> Self::Value {
+        std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
+    fn sub(a: Self::Value, b: Self::Value, _: u64) -> Self::Value {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    fn tight(value: Self::Value) -> Self::Value {
+        value
+    }
+
+    #[inline(always)]
+    fn next(a: Self::Value, b: Self::Value) -> Self::Value {
+        std::array::from_fn(|lane| if lane + 1 < LANES { a[lane + 1] } else { b[0] })
+    }
+
+    #[inline(always)]
+    fn transpose(values: &mut [Self::Value; LANES]) {
+        let rows = *values;
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = std::array::from_fn(|lane| rows[lane][i]);
+        }
+    }
+}
+
+/// Compiles each generic function for [`Portable`] and for vector instructions, and calls the one that this machine runs
+/// fastest.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $visibility:vis fn $name:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? = $generic:ident;)*) => {$(
+        $(#[$doc])*
+        $visibility fn $name($($arg: $kind),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            if $crate::plonk::ifma::available() {
+                #[target_feature(enable = "avx512f,avx512ifma")]
+                fn vector($($arg: $kind),*) $(-> $result)? {
+                    $generic::<$crate::plonk::ifma::Ifma>($($arg),*)
+                }
+                // SAFETY: the instructions the function is compiled for are available.
+                return unsafe { vector($($arg),*) };
+            }
+            $generic::<$crate::plonk::block::Portable>($($arg),*)
+        }
+    )*};
+}
+pub(super) use kernels;
+
+kernels! {
+    /// Blocks of `elements`; a last block that is not full is filled with zeros.
+    pub(super) fn enter(elements: &[Fr]) -> Vec<Block> = enter_blocks;
+    /// The elements of `blocks`.
+    pub(super) fn leave(blocks: &[Block]) -> Vec<Fr> = leave_blocks;
+    /// The operand form of an element.
+    pub(super) fn constant(element: &Fr) -> Constant = make_constant;
+    /// `first[lane] step^j` in lane and block j.
+    pub(super) fn progression(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> = make_progression;
+    /// Multiplies elementwise; the result is tight and below `2 p` for factors below `p`.
+    pub(super) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
+    /// Multiplies by one element.
+    pub(super) fn scale(target: &mut [Block], factor: &Constant) = scale_blocks;
+    /// `sum_i factors[i] columns[i]` over equally long columns.
+    pub(super) fn combine(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> = combine_blocks;
+    /// The inner product of two columns.
+    pub(super) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
+}
+
+#[inline(always)]
+fn enter_blocks<O: Ops>(elements: &[Fr]) -> Vec<Block> {
+    let mut out = Vec::with_capacity(elements.len().div_ceil(LANES));
+    let chunks = elements.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        let mut lanes = [Fr::ZERO; LANES];
+        lanes.copy_from_slice(chunk);
+        out.push(O::store(O::enter(&lanes)));
+    }
+    if !rest.is_empty() {
+        let mut lanes = [Fr::ZERO; LANES];
+        lanes[..rest.len()].copy_from_slice(rest);
+        out.push(O::store(O::enter(&lanes)));
+    }
+    out
+}
+
+#[inline(always)]
+fn leave_blocks<O: Ops>(blocks: &[Block]) -> Vec<Fr> {
+    let mut out = Vec::with_capacity(blocks.len() * LANES);
+    for block in blocks {
+        out.extend_from_slice(&O::leave(O::load(block)));
+    }
+    out
+}
+
+#[inline(always)]
+fn make_constant<O: Ops>(element: &Fr) -> Constant {
+    O::constant(element)
+}
+
+#[inline(always)]
+fn make_progression<O: Ops>(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> {
+    let step = O::broadcast(&O::constant(step));
+    let mut value = O::enter(first);
+    let mut out = Vec::with_capacity(blocks);
+    for _ in 0..blocks {
+        out.push(O::store(value));
+        value = O::tight(O::mul(value, step));
+    }
+    out
+}
+
+#[inline(always)]
+fn multiply_blocks<O: Ops>(target: &mut [Block], factors: &[Block]) {
+    for (block, factor) in target.iter_mut().zip(factors) {
+        *block = O::store(O::tight(O::mul(O::tight(O::load(block)), O::load(factor))));
+    }
+}
+
+#[inline(always)]
+fn scale_blocks<O: Ops>(target: &mut [Block], factor: &Constant) {
+    let factor = O::broadcast(factor);
+    for block in target {
+        *block = O::store(O::tight(O::mul(O::tight(O::load(block)), factor)));
+    }
+}
+
+#[inline(always)]
+fn combine_blocks<O: Ops>(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> {
+    let blocks = columns.first().map_or(0, |column| column.len());
+    let zero = O::store(O::enter(&[Fr::ZERO; LANES]));
+    let mut out = vec![zero; blocks];
+    let one = O::broadcast(&O::constant(&Fr::ONE));
+    // Few sums at a time stay in the nearest cache; they are reduced before they could overflow.
+    for start in (0..blocks).step_by(LANES) {
+        let end = blocks.min(start + LANES);
+        for (i, (column, factor)) in columns.iter().zip(factors).enumerate() {
+            let factor = O::broadcast(factor);
+            for (sum, block) in out[start..end].iter_mut().zip(&column[start..end]) {
+                let mut total = O::load(sum);
+                if i % LANES == 0 {
+                    total = O::mul(O::tight(total), one);
+                }
+                *sum = O::store(O::add(total, O::mul(O::tight(O::load(block)), factor)));
+            }
+        }
+        out[start..end].iter_mut().for_each(|sum| *sum = O::store(O::tight(O::mul(O::tight(O::load(sum)), one))));
+    }
+    out
+}
+
+#[inline(always)]
+fn dot_blocks<O: Ops>(a: &[Block], b: &[Block]) -> Fr {
+    let one = O::broadcast(&O::constant(&Fr::ONE));
+    let mut sum = O::enter(&[Fr::ZERO; LANES]);
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        if i % LANES == 0 {
+            sum = O::mul(O::tight(sum), one);
+        }
+        sum = O::add(sum, O::mul(O::tight(O::load(a)), O::tight(O::load(b))));
+    }
+    O::leave(sum).iter().sum()
+}
