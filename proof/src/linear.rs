@@ -9,7 +9,7 @@
 //! | 0 | the bilinear identity: `sum A (W + B) - sum claims = 0` |
 //! | 1 + s | `compress(cells of s) - V[s] = 0` (only when slots are compressed) |
 //! | base_b + r | `functionals(cells) - B[r] = 0` |
-//! | base_a + r | `A[r] - operands = 0` |
+//! | base_a + r | `A[r] - operands = 0`, on every data row: where no operand stands, A is 0 |
 //! | base_r + i | relation equation i |
 
 use crate::{
@@ -39,9 +39,9 @@ impl Bases {
     pub fn new(plan: &Plan) -> Self {
         let v = 1;
         let b = v + if plan.geometry.compressed() { plan.lane_slots() as i64 } else { 0 };
-        let rows = plan.operand_rows() as i64;
-        let a = b + rows;
-        let relations = a + rows;
+        let a = b + plan.operand_rows() as i64;
+        // A is pinned on all data rows: with A free beyond the operands, A B there would make up for any wrong product.
+        let relations = a + plan.geometry.rows() as i64;
         Bases { v, b, a, relations, end: relations + plan.equations() as i64 }
     }
 }
@@ -51,7 +51,7 @@ impl Bases {
 pub struct Omega {
     /// Per lane slot.
     pub v: Vec<Fr>,
-    /// Per row of A.
+    /// Per data row of A.
     pub a: Vec<Fr>,
     /// Per row of B.
     pub b: Vec<Fr>,
@@ -110,7 +110,7 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
     }
     let constant = all[lane_slots..].iter().zip(publics).map(|(w, p)| *w * p).sum();
     all.truncate(lane_slots);
-    let a = lambdas[bases.a as usize..][..rows].to_vec();
+    let a = lambdas[bases.a as usize..][..plan.geometry.rows()].to_vec();
     let b = lambdas[bases.b as usize..][..rows].iter().map(|l| -*l).collect();
     Some(Omega { v: all, a, b, constant })
 }

@@ -102,12 +102,34 @@ impl DenseColumn {
     }
 }
 
+/// Data rows of the columns that the prover commits after theta, rho and eta.
+pub struct Chosen {
+    /// V by slot.
+    pub v: Vec<Fr>,
+    /// A.
+    pub a: Vec<Fr>,
+    /// B.
+    pub b: Vec<Fr>,
+}
+
 /// Proves one layer. The result is accepted only if the witness satisfies the plan: verify it before use.
 pub fn prove_layer(
     bases: &ProverBases,
     layer: &LayerProver,
     input: LayerInput,
     rng: &mut (impl RngCore + CryptoRng),
+) -> Result<Vec<u8>, ProveError> {
+    prove_layer_with(bases, layer, input, rng, |_, _| {})
+}
+
+/// As [`prove_layer`], with a say in the columns that the prover commits after the challenges: `choose` stands for a
+/// cheating prover, whom the equations have to stop.
+pub fn prove_layer_with(
+    bases: &Arc<ProverBases>,
+    layer: &LayerProver,
+    input: LayerInput,
+    rng: &mut (impl RngCore + CryptoRng),
+    choose: impl FnOnce(&Challenges, &mut Chosen),
 ) -> Result<Vec<u8>, ProveError> {
     let shape = &layer.shape.key;
     let plan = &shape.plan;
@@ -136,6 +158,9 @@ pub fn prove_layer(
     let all_slots = [slots.as_slice(), publics.as_slice()].concat();
     let a = linear::operand_values(plan, &ch, &all_slots);
     let b = compress::functional_values(plan, &lanes, &ch);
+    let mut chosen = Chosen { v: slots, a, b };
+    choose(&ch, &mut chosen);
+    let Chosen { v: slots, a, b } = chosen;
     let (folded, span) = fold_weights(layer, &ch, rng);
 
     let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, lagrange, data, rng);
@@ -207,10 +232,10 @@ fn row_sums(rows: usize, omega: &linear::Omega, slots: &[Fr], [a, b, w]: [&[Fr];
             *sum += *weight * value;
         }
     }
-    for (row, a) in a.iter().enumerate() {
-        let b = b.get(row).copied().unwrap_or(Fr::ZERO);
-        let right = b + w.get(row).copied().unwrap_or(Fr::ZERO);
-        out[row] += omega.a[row] * a + omega.b[row] * b + *a * right;
+    let at = |column: &[Fr], row: usize| column.get(row).copied().unwrap_or(Fr::ZERO);
+    for (row, sum) in out.iter_mut().enumerate() {
+        let (a, b) = (at(a, row), at(b, row));
+        *sum += at(&omega.a, row) * a + at(&omega.b, row) * b + a * (b + at(w, row));
     }
     if let Some(first) = out.first_mut() {
         *first += omega.constant;

@@ -1,14 +1,16 @@
 //! A hand-made plan with every kind of constraint, proven and verified; each forgery is rejected.
 
+use ff::Field;
 use halo2_proofs::poly::commitment::Guard;
 use nanozk_plan::*;
 use nanozk_proof::{
+    challenges::Challenges,
     field::{Fr, G1},
     keygen::keygen,
     layer::LayerKey,
     msm,
     pcs::ProverBases,
-    prover::{LayerInput, LayerProver, ShapeProver, commit_lane, prove_layer, random_mask, table_column},
+    prover::{Chosen, LayerInput, LayerProver, ShapeProver, commit_lane, prove_layer_with, random_mask, table_column},
     publics::PublicData,
     srs::Srs,
     verifier::{LayerClaim, prepare_layer},
@@ -146,12 +148,21 @@ fn boundary(f: &Fixture, lanes: &[LaneColumn]) -> Vec<Option<G1>> {
 }
 
 fn prove(f: &Fixture, lanes: Vec<LaneColumn>, weights: &WeightColumns) -> (Vec<u8>, Vec<Option<G1>>) {
+    prove_with(f, lanes, weights, |_, _| {})
+}
+
+fn prove_with(
+    f: &Fixture,
+    lanes: Vec<LaneColumn>,
+    weights: &WeightColumns,
+    choose: impl FnOnce(&Challenges, &mut Chosen),
+) -> (Vec<u8>, Vec<Option<G1>>) {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let boundary = boundary(f, &lanes);
     let layer = LayerProver { shape: &f.shape, key: &f.key, tables: &f.tables, weights, index: 0 };
     let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
     let input = LayerInput { lanes, boundary: &boundary, public, prefix: Fr::from(7) };
-    (prove_layer(&f.bases, &layer, input, &mut rng).unwrap(), boundary)
+    (prove_layer_with(&f.bases, &layer, input, &mut rng, choose).unwrap(), boundary)
 }
 
 fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
@@ -197,4 +208,23 @@ fn other_weights_are_rejected() {
     }
     let (proof, boundary) = prove(&f, forged, &weights);
     assert!(!accepts(&f, &boundary, &proof, 7, &[3]));
+}
+
+/// A wrong product y = x W made up for by a product in a row that no matrix and no activation uses.
+#[test]
+fn unused_product_rows_are_zero() {
+    let f = fixture();
+    let used = f.shape.key.plan.operand_rows() as usize;
+    for row in [used, f.shape.key.plan.geometry.rows() - 1] {
+        let mut forged = lanes(&f);
+        forged[1].data[0] += 1;
+        let (proof, boundary) = prove_with(&f, forged, &f.weights, |ch, chosen| {
+            // y_0 of token 0 has the weight theta^(T-1), and its claim the monomial 1.
+            chosen.a.resize(row + 1, Fr::ZERO);
+            chosen.b.resize(row + 1, Fr::ZERO);
+            chosen.a[row] = ch.theta.pow_vartime([TOKENS as u64 - 1]);
+            chosen.b[row] = Fr::ONE;
+        });
+        assert!(!accepts(&f, &boundary, &proof, 7, &[3]), "row {row}");
+    }
 }
