@@ -11,6 +11,7 @@ use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int;
 use nanozk_plan::Geometry;
 use nanozk_plan::cost::{Objective, cost};
+use nanozk_plan::hiding::{self, HeldTensors, HidingError};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,9 @@ pub enum CompileError {
         /// Cause.
         source: LayoutError,
     },
+    /// Hidden tensors that are read too often, or lookups that hide too little.
+    #[error("{}", line(.0, "make the tensor public or cut the model into smaller parts"))]
+    Hiding(#[from] HidingError),
     /// No common number of rows for all shapes.
     #[error("the layers do not fit circuits of up to 2^{MAX_K} rows: {0}; cut the model into smaller parts")]
     TooLarge(String),
@@ -106,10 +110,20 @@ pub fn compile(path: &Path, options: &CompileOptions, stage: &dyn Fn(Stage)) -> 
     let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)?;
     stage(Stage::Layout);
     let (model, shapes) = lay_out(model, config.optimize)?;
+    hides(&model, &shapes)?;
     let source = std::fs::read(path).map_err(|source| FrontendError::Io { path: path.into(), source })?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
     Ok(Artifact::new(digest(&source), &loaded, model, shapes, config.head == Head::Argmax, calibration))
+}
+
+/// Whether the random rows hide what proofs of the model reveal; each layer opens a lane at one point.
+fn hides(model: &int::Model, shapes: &[Lowered]) -> Result<(), HidingError> {
+    let layers = model.layers.iter().filter_map(|layer| {
+        let plan = &shapes.get(layer.shape as usize)?.plan;
+        Some(HeldTensors { plan, inputs: &layer.inputs, outputs: &layer.outputs })
+    });
+    hiding::check(&layers.collect::<Vec<_>>(), 1).map(drop)
 }
 
 /// The settings file with the caller's choices on top.

@@ -17,6 +17,7 @@ pub mod cost;
 pub mod format;
 pub mod functional;
 pub mod geometry;
+pub mod hiding;
 pub mod mock;
 mod pinned;
 pub mod slots;

@@ -2,7 +2,7 @@
 //!
 //! Rows are those of [`nanozk_plan::Geometry`]; column order is that of [`Columns`]. Advice: one multiplicity column per table
 //! (first phase), helper columns of the LogUp argument (unblinded: their mask rows are random because the looked-up
-//! columns' are), the accumulators z, and the running sum.
+//! columns' are, see [`nanozk_plan::hiding`]), the accumulators z, and the running sum.
 
 use crate::{
     columns::Columns,
@@ -17,11 +17,8 @@ use halo2_proofs::{
     },
     poly::Rotation,
 };
-use nanozk_plan::{Lookup, Plan, RowForm, Tag};
+use nanozk_plan::{Lookup, Plan, RowForm, Tag, hiding::FRACTIONS_PER_HELPER};
 use std::{cell::Cell, sync::Arc};
-
-/// Fractions that share one helper column; the constraint degree is one more.
-pub const FRACTIONS_PER_HELPER: usize = 3;
 
 /// The circuit of a plan, for key generation.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,7 @@ use crate::{
     circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg},
+    hiding,
     layer::{LayerKey, ShapeKey, multipliers},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
@@ -103,6 +104,9 @@ struct KeyWire {
 
 impl VerifierKey {
     /// Assembles a key and computes its model id.
+    ///
+    /// # Errors
+    /// What [`VerifierKey::from_bytes`] would refuse.
     pub fn new(
         tokens: u32,
         tensors: Vec<TensorKey>,
@@ -112,6 +116,7 @@ impl VerifierKey {
         srs: SrsVerifierPart,
     ) -> Result<Self, FormatError> {
         let mut key = VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, id: [0; 32] };
+        key.check().map_err(|what| FormatError::Malformed { expected: Kind::Verifier, what })?;
         key.id = model_id(&key.to_bytes()?);
         Ok(key)
     }
@@ -161,7 +166,8 @@ impl VerifierKey {
         Ok(key)
     }
 
-    /// Everything that later indexing relies on.
+    /// Everything that later indexing relies on; one geometry, so that neighbours read a tensor's commitment alike; and
+    /// that no column is opened more often than its random rows hide.
     fn check(&self) -> Result<(), String> {
         let tensor = |id: &u32| (*id as usize) < self.tensors.len();
         if !self.inputs.iter().chain(&self.outputs).all(tensor) {
@@ -183,6 +189,10 @@ impl VerifierKey {
                 return Err(format!("layer {} does not fit its shape", layer.name));
             }
         }
+        if self.shapes.windows(2).any(|pair| pair[0].plan.geometry != pair[1].plan.geometry) {
+            return Err("two shapes have different geometries".into());
+        }
+        hiding::check(self).map_err(|e| e.to_string())?;
         Ok(())
     }
 

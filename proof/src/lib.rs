@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod columns;
 mod compress;
 pub mod field;
+pub mod hiding;
 pub mod keygen;
 pub mod keys;
 pub mod layer;

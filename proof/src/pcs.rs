@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ff::Field;
+use group::prime::PrimeCurveAffine;
 use halo2_proofs::poly::commitment::{Guard, Params, PolynomialCommitmentScheme};
 use halo2_proofs::poly::kzg::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::params::{ParamsKZG, ParamsVerifierKZG};
@@ -39,11 +40,17 @@ impl ProverBases {
     /// The bases of `srs` for circuits of `2^k` rows.
     ///
     /// # Errors
-    /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS.
+    /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS; [`SrsError::Inconsistent`] if its secret is a row of the
+    /// circuit, so that commitments would show that row and hide nothing.
     pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
         let stock = srs.halo2_params(k)?;
+        let lagrange = srs.lagrange(k)?;
+        // All Lagrange polynomials but one vanish at a row, and none elsewhere.
+        if lagrange.iter().take(2).any(|base| bool::from(base.is_identity())) {
+            return Err(SrsError::Inconsistent("its secret is a root of unity, so that commitments hide nothing"));
+        }
         let monomial = Bases::new(srs.monomial()[..1 << k].into());
-        Ok(ProverBases { k, monomial, lagrange: Bases::new(srs.lagrange(k)?), stock, domain: Domain::new(k) })
+        Ok(ProverBases { k, monomial, lagrange: Bases::new(lagrange), stock, domain: Domain::new(k) })
     }
 
     /// `k`: the bases commit to columns of `2^k` rows.

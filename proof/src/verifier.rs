@@ -83,13 +83,15 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>,
         ab: read(shape.columns.a + shape.columns.b)?,
         weights: read(shape.columns.w)?.pop(),
     };
+    let mut committed_weights = true;
     if let Some(opened) = coms.weights {
         let committed = msm::lincomb(&claim.key.weights, &powers(ch.rho, claim.key.weights.len()));
-        if !span::verify(&shape.span_basis, opened - committed, &mut transcript).map_err(malformed)? {
-            return Err(LayerError::Weights);
-        }
+        committed_weights = span::verify(&shape.span_basis, opened - committed, &mut transcript).map_err(malformed)?;
     }
     let lambda = Lambda::new(transcript.squeeze_challenge()).ok_or_else(zero)?;
+    if !committed_weights {
+        return Err(LayerError::Weights);
+    }
 
     let publics = public_values(plan, &claim.public, &ch).ok_or(LayerError::Mismatch("the public data"))?;
     let omega = linear::omega(plan, &ch, &lambda, &publics).ok_or(LayerError::Mismatch("the plan"))?;

@@ -1,11 +1,11 @@
 //! The advice of a layer's circuit.
 
 use crate::{
-    circuit::{FRACTIONS_PER_HELPER, fractions},
+    circuit::fractions,
     field::{Fr, batch_invert, int},
 };
 use ff::Field;
-use nanozk_plan::{FixedColumn, Geometry, Lookup, MASK_ROWS, Plan, Tag};
+use nanozk_plan::{FixedColumn, Geometry, Lookup, MASK_ROWS, Plan, Tag, hiding::FRACTIONS_PER_HELPER};
 use rayon::prelude::*;
 
 /// Random values of the mask rows of a committed column.

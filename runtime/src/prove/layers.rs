@@ -3,6 +3,7 @@
 use super::tensors;
 use super::work::WorkDir;
 use crate::keys::{self, Bases, ProverKeys, Seed};
+use crate::setup::secret_seed;
 use crate::{Error, Progress, Result, memory};
 use ff::PrimeField;
 use nanozk_compiler::layout::witness;
@@ -100,8 +101,10 @@ fn prove_one(scene: &Scene, index: usize) -> Result<LayerProof> {
     let prefix = scene.bundle.prefix();
     let mismatch = || Error::refused(format!("layer {index} does not fit its keys"), "run `nanozk setup` again");
     let boundary = key.boundary_lanes(plan, |id| scene.bundle.commitments(id)).ok_or_else(mismatch)?;
-    let context = prefix.to_repr();
-    let lanes = masked(scene, plan, key, index, data, context.as_ref());
+    // Fresh for each attempt: a layer that is proven again has nothing in common with an earlier attempt but its
+    // tensors' commitments, whatever Halo2's threads and a restored work directory do.
+    let context = [prefix.to_repr().as_ref(), &secret_seed()?].concat();
+    let lanes = masked(scene, plan, key, index, data, &context);
     let weights = keys::weight_columns(artifact, index, &scene.keys.weight_seed)?;
     let public = |ids: &[u32]| ids.iter().map(|id| scene.bundle.public(*id)).collect::<Vec<_>>();
     let (inputs, outputs) = (public(&key.inputs), public(&key.outputs));
@@ -118,7 +121,7 @@ fn prove_one(scene: &Scene, index: usize) -> Result<LayerProof> {
         public: PublicData { params: &key.params, inputs: &inputs, outputs: &outputs },
         prefix,
     };
-    let mut rng = keys::stream(&scene.seed, "layer proof", &[index as u32], context.as_ref());
+    let mut rng = keys::stream(&scene.seed, "layer proof", &[index as u32], &context);
     let bytes = prove_layer(keys::base(scene.bases, plan), &prover, input, &mut rng)
         .map_err(|e| Error::Refused(format!("layer {index}: {e}")))?;
     Ok(LayerProof { index: index as u32, bytes })

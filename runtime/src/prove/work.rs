@@ -1,7 +1,8 @@
 //! The work directory of an unfinished proof.
 //!
 //! A seed belongs to one statement (model, nonce, input). Another statement under the same directory starts over with a
-//! fresh seed: masks that were used for one statement must never mask another.
+//! fresh seed: masks that were used for one statement must never mask another. One process at a time holds the directory,
+//! so no layer is proven twice under the same masks of its tensors by two of them.
 
 use crate::keys::Seed;
 use crate::setup::secret_seed;
@@ -10,7 +11,11 @@ use crate::{Error, Result};
 use nanozk_plan::format::Kind;
 use nanozk_proof::bundle::LayerProof;
 use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+
+/// Held by the process that proves.
+const LOCK: &str = "lock";
 
 #[derive(Serialize, Deserialize)]
 struct State {
@@ -22,24 +27,30 @@ struct State {
 pub struct WorkDir {
     dir: PathBuf,
     seed: Seed,
+    /// Released when it is dropped.
+    _lock: File,
 }
 
 impl WorkDir {
     /// Continues the work on the statement `fingerprint` for `out`, or begins it.
+    ///
+    /// # Errors
+    /// When another process holds the directory, or it holds files that are not of a proof.
     pub fn open(out: &Path, fingerprint: [u8; 32]) -> Result<Self> {
         let mut name = out.file_name().unwrap_or_default().to_os_string();
         name.push(".work");
         let dir = out.with_file_name(name);
+        storage::make_dir(&dir)?;
+        own_files(&dir)?;
+        let lock = lock(&dir)?;
         let state = dir.join("state");
         match storage::load::<State>(Kind::Work, &state) {
-            Ok(found) if found.fingerprint == fingerprint => return Ok(WorkDir { dir, seed: found.seed }),
-            _ if dir.exists() => clear(&dir)?,
-            _ => {}
+            Ok(found) if found.fingerprint == fingerprint => return Ok(WorkDir { dir, seed: found.seed, _lock: lock }),
+            _ => remove(own_files(&dir)?.into_iter().filter(|file| !file.ends_with(LOCK)))?,
         }
-        storage::make_dir(&dir)?;
         let seed = secret_seed()?;
         storage::save(Kind::Work, &state, Secrecy::Secret, &State { fingerprint, seed })?;
-        Ok(WorkDir { dir, seed })
+        Ok(WorkDir { dir, seed, _lock: lock })
     }
 
     /// Seed of all masks of this statement.
@@ -65,13 +76,30 @@ impl WorkDir {
     /// Removes the directory.
     pub fn discard(&mut self) {
         // What cannot be removed now is cleared by the next run.
-        let _ = clear(&self.dir);
+        let _ = own_files(&self.dir)
+            .and_then(remove)
+            .and_then(|()| std::fs::remove_dir(&self.dir).map_err(Error::io(&self.dir)));
     }
 }
 
-/// Removes a work directory; one that holds anything else is refused.
-fn clear(dir: &Path) -> Result<()> {
-    let ours = |name: &str| name == "state" || name.starts_with("layer-") || name.starts_with(".nanozk-");
+/// Takes the directory for this process.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join(LOCK);
+    let file = File::create(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(e)) => Err(Error::io(&path)(e)),
+        Err(TryLockError::WouldBlock) => Err(Error::refused(
+            format!("{}: another process is proving into it", dir.display()),
+            "wait for it or choose another output",
+        )),
+    }
+}
+
+/// The files of a work directory; one that holds anything else is refused.
+fn own_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let ours =
+        |name: &str| name == "state" || name == LOCK || name.starts_with("layer-") || name.starts_with(".nanozk-");
     let entries = std::fs::read_dir(dir).map_err(Error::io(dir))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -82,10 +110,11 @@ fn clear(dir: &Path) -> Result<()> {
         }
         files.push(entry.path());
     }
-    for file in files {
-        std::fs::remove_file(&file).map_err(Error::io(&file))?;
-    }
-    std::fs::remove_dir(dir).map_err(Error::io(dir))
+    Ok(files)
+}
+
+fn remove(files: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    files.into_iter().try_for_each(|file| std::fs::remove_file(&file).map_err(Error::io(&file)))
 }
 
 #[cfg(test)]
@@ -102,8 +131,10 @@ mod tests {
         let out = dir.path().join("p.nanozk");
         let first = WorkDir::open(&out, [1; 32]).expect("opens");
         first.store(2, &proof(2)).expect("stores");
+        let seed = *first.seed();
+        drop(first);
         let mut again = WorkDir::open(&out, [1; 32]).expect("opens");
-        assert_eq!(again.seed(), first.seed());
+        assert_eq!(*again.seed(), seed);
         assert_eq!(again.finished(2), Some(proof(2)));
         assert_eq!(again.finished(1), None);
         again.discard();
@@ -116,9 +147,40 @@ mod tests {
         let out = dir.path().join("p.nanozk");
         let first = WorkDir::open(&out, [1; 32]).expect("opens");
         first.store(0, &proof(0)).expect("stores");
+        let seed = *first.seed();
+        drop(first);
         let second = WorkDir::open(&out, [2; 32]).expect("opens");
-        assert_ne!(second.seed(), first.seed());
+        assert_ne!(*second.seed(), seed);
         assert_eq!(second.finished(0), None);
+    }
+
+    #[test]
+    fn a_lost_state_begins_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = dir.path().join("p.nanozk");
+        let first = WorkDir::open(&out, [1; 32]).expect("opens");
+        first.store(0, &proof(0)).expect("stores");
+        let seed = *first.seed();
+        drop(first);
+        std::fs::write(dir.path().join("p.nanozk.work/state"), "damaged").expect("writes");
+        let again = WorkDir::open(&out, [1; 32]).expect("opens");
+        assert_ne!(*again.seed(), seed);
+        assert_eq!(again.finished(0), None, "a proof under another seed");
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = dir.path().join("p.nanozk");
+        let first = WorkDir::open(&out, [1; 32]).expect("opens");
+        first.store(0, &proof(0)).expect("stores");
+        for fingerprint in [[1; 32], [2; 32]] {
+            let error = WorkDir::open(&out, fingerprint).err().expect("refused").to_string();
+            assert!(error.contains("another process"), "{error}");
+        }
+        assert_eq!(first.finished(0), Some(proof(0)), "nothing was cleared");
+        drop(first);
+        assert!(WorkDir::open(&out, [1; 32]).is_ok());
     }
 
     #[test]
@@ -129,5 +191,6 @@ mod tests {
         std::fs::write(dir.path().join("p.nanozk.work/thesis.tex"), "x").expect("writes");
         assert!(WorkDir::open(&out, [1; 32]).is_err());
         assert!(dir.path().join("p.nanozk.work/thesis.tex").exists());
+        assert_eq!(std::fs::read_dir(dir.path().join("p.nanozk.work")).expect("lists").count(), 1);
     }
 }
