@@ -73,13 +73,26 @@ pub fn budget(key: &VerifierKey) -> Budget {
     budget_of(key.layers.iter().map(|l| &*key.shapes[l.shape as usize].plan))
 }
 
+/// The budget of the proof over a verifier file: `plans` of the proofs of ranges, `known` columns folded and opened.
+pub fn key_budget<'a>(key: &VerifierKey, plans: impl Iterator<Item = &'a Plan>, known: usize) -> Budget {
+    let k = key.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
+    let ranges: f64 = plans.map(|p| LayerError::new(p).total() as f64).sum();
+    Budget::new(ranges + known as f64 + (1u64 << k) as f64 * key.shapes.len() as f64, k)
+}
+
 /// The budget of layers with these plans.
 pub fn budget_of<'a>(layers: impl Iterator<Item = &'a Plan> + Clone) -> Budget {
     let total: f64 = layers.clone().map(|p| LayerError::new(p).total() as f64).sum();
-    let k = layers.map(|p| p.geometry.k).max().unwrap_or(0) as f64;
-    Budget {
-        statistical_bits: FIELD_BITS - total.max(1.0).log2(),
-        curve_bits: CURVE_BITS,
-        srs_bits: (FIELD_BITS - k) / 2.0,
+    Budget::new(total, layers.map(|p| p.geometry.k).max().unwrap_or(0))
+}
+
+impl Budget {
+    /// For a sum of degrees, and circuits of up to `2^k` rows.
+    fn new(degrees: f64, k: u32) -> Self {
+        Budget {
+            statistical_bits: FIELD_BITS - degrees.max(1.0).log2(),
+            curve_bits: CURVE_BITS,
+            srs_bits: (FIELD_BITS - k as f64) / 2.0,
+        }
     }
 }

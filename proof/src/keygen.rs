@@ -33,8 +33,9 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
     let halo2 = |e: &dyn std::fmt::Display| KeygenError::Halo2(e.to_string());
     let vk = keygen_vk_with_k::<Fr, ProverKzg, _>(&params, &circuit, plan.geometry.k).map_err(|e| halo2(&e))?;
     let bytes = vk.to_bytes(SerdeFormat::RawBytes);
-    let vk = VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, PlanParams(plan.clone()))
-        .map_err(|e| halo2(&e))?;
+    let vk =
+        VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, PlanParams(plan.clone()))
+            .map_err(|e| halo2(&e))?;
     let lagrange = bases.lagrange();
     let pattern = |rows: &Vec<u32>| -> G1 {
         let mut column = vec![0; plan.geometry.rows()];

@@ -5,6 +5,7 @@ use crate::{
     columns::Columns,
     field::{Fr, G1, Kzg},
     hiding,
+    key_proof::KeyProof,
     layer::{LayerKey, ShapeKey, multipliers},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
@@ -78,6 +79,8 @@ pub struct VerifierKey {
     pub layers: Vec<LayerKey>,
     /// SRS elements that verification relies on.
     pub srs: SrsVerifierPart,
+    /// Proof about the weights and keys, to be checked once by [`crate::key_proof::check`].
+    pub proof: Option<KeyProof>,
     id: [u8; 32],
 }
 
@@ -100,10 +103,11 @@ struct KeyWire {
     shapes: Vec<ShapeWire>,
     layers: Vec<LayerKey>,
     srs: SrsVerifierPart,
+    proof: Option<KeyProof>,
 }
 
 impl VerifierKey {
-    /// Assembles a key and computes its model id.
+    /// Assembles a key that has no proof yet, and computes its model id.
     ///
     /// # Errors
     /// What [`VerifierKey::from_bytes`] would refuse.
@@ -115,10 +119,21 @@ impl VerifierKey {
         layers: Vec<LayerKey>,
         srs: SrsVerifierPart,
     ) -> Result<Self, FormatError> {
-        let mut key = VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, id: [0; 32] };
+        let key = VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, proof: None, id: [0; 32] };
         key.check().map_err(|what| FormatError::Malformed { expected: Kind::Verifier, what })?;
-        key.id = model_id(&key.to_bytes()?);
-        Ok(key)
+        key.with_proof(None)
+    }
+
+    /// The key with this proof, and the model id that follows.
+    pub fn with_proof(mut self, proof: Option<KeyProof>) -> Result<Self, FormatError> {
+        self.proof = proof;
+        self.id = model_id(&self.to_bytes()?);
+        Ok(self)
+    }
+
+    /// What the proof is about: a hash over the file as it is without.
+    pub fn unproven_id(&self) -> Result<[u8; 32], FormatError> {
+        Ok(model_id(&self.encode(None)?))
     }
 
     /// The model id: a hash over this whole file, so over every plan, key, table, weight commitment, tensor and the
@@ -129,6 +144,10 @@ impl VerifierKey {
 
     /// The file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        self.encode(self.proof.as_ref())
+    }
+
+    fn encode(&self, proof: Option<&KeyProof>) -> Result<Vec<u8>, FormatError> {
         let shapes = self.shapes.iter().map(|s| ShapeWire {
             plan: (*s.plan).clone(),
             vk: s.vk.to_bytes(SerdeFormat::Processed),
@@ -143,6 +162,7 @@ impl VerifierKey {
             shapes: shapes.collect(),
             layers: self.layers.clone(),
             srs: self.srs,
+            proof: proof.cloned(),
         };
         format::encode(Kind::Verifier, &wire)
     }
@@ -160,6 +180,7 @@ impl VerifierKey {
             shapes,
             layers: wire.layers,
             srs: wire.srs,
+            proof: wire.proof,
             id: model_id(bytes),
         };
         key.check().map_err(malformed)?;
@@ -215,21 +236,9 @@ fn model_id(file: &[u8]) -> [u8; 32] {
 }
 
 fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
-    let plan = wire.plan;
-    let k = plan.geometry.k;
-    if k > MAX_K || wire.vk.get(1).copied() != Some(k as u8) {
-        return Err(format!("a shape has k = {k}, outside 1..={MAX_K}, or a key of another k"));
-    }
-    nanozk_plan::check::check(&plan).map_err(|e| e.to_string())?;
-    let plan = Arc::new(plan);
-    let mut reader = wire.vk.as_slice();
-    let params = PlanParams(plan.clone());
-    let vk = VerifyingKey::<Fr, Kzg>::read::<_, PlanCircuit>(&mut reader, SerdeFormat::Processed, params)
-        .map_err(|e| format!("a verifying key cannot be read: {e}"))?;
-    let expected = crate::circuit::fixed_columns(&plan);
-    if !reader.is_empty() || vk.fixed_commitments().len() != expected {
-        return Err("a verifying key has the wrong number of columns".into());
-    }
+    nanozk_plan::check::check(&wire.plan).map_err(|e| e.to_string())?;
+    let plan = Arc::new(wire.plan);
+    let vk = read_vk(&wire.vk, &plan)?;
     let columns = multipliers(&plan);
     let patterns_fit = columns.len() == wire.patterns.len()
         && columns.iter().zip(&wire.patterns).all(|(m, patterns)| m.classes.len() == patterns.len());
@@ -237,4 +246,20 @@ fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
         return Err("a shape has the wrong number of pattern commitments".into());
     }
     Ok(ShapeKey { columns: Columns::new(&plan), plan, vk, patterns: wire.patterns, span_basis: wire.span_basis })
+}
+
+/// Reads Halo2's key of the circuit of a checked plan.
+pub(crate) fn read_vk(bytes: &[u8], plan: &Arc<Plan>) -> Result<VerifyingKey<Fr, Kzg>, String> {
+    let k = plan.geometry.k;
+    if k > MAX_K || bytes.get(1).copied() != Some(k as u8) {
+        return Err(format!("a shape has k = {k}, outside 1..={MAX_K}, or a key of another k"));
+    }
+    let mut reader = bytes;
+    let params = PlanParams(plan.clone());
+    let vk = VerifyingKey::<Fr, Kzg>::read::<_, PlanCircuit>(&mut reader, SerdeFormat::Processed, params)
+        .map_err(|e| format!("a verifying key cannot be read: {e}"))?;
+    if !reader.is_empty() || vk.fixed_commitments().len() != crate::circuit::fixed_columns(plan) {
+        return Err("a verifying key has the wrong number of columns".into());
+    }
+    Ok(vk)
 }

@@ -11,6 +11,7 @@ pub mod columns;
 mod compress;
 pub mod field;
 pub mod hiding;
+pub mod key_proof;
 pub mod keygen;
 pub mod keys;
 pub mod layer;

@@ -161,7 +161,13 @@ impl Params for ProverParams {
         stock.downsize(new_k);
         let lagrange = Bases::new(msm::to_affine(stock.g_lagrange()).into());
         let monomial = Bases::new(self.bases.monomial.points()[..1 << new_k].into());
-        *self = ProverParams::new(Arc::new(ProverBases { k: new_k, monomial, lagrange, stock, domain: Domain::new(new_k) }));
+        *self = ProverParams::new(Arc::new(ProverBases {
+            k: new_k,
+            monomial,
+            lagrange,
+            stock,
+            domain: Domain::new(new_k),
+        }));
     }
 }
 

@@ -34,6 +34,9 @@ pub enum ProveError {
     /// The transcript could not be written.
     #[error("cannot write the proof: {0}")]
     Transcript(#[from] std::io::Error),
+    /// The circuits of a verifier file's own proof could not be made.
+    #[error("{0}")]
+    Keys(String),
 }
 
 /// Proving key of a shape.
@@ -125,7 +128,7 @@ pub fn prove_layer(
 /// As [`prove_layer`], with a say in the columns that the prover commits after the challenges: `choose` stands for a
 /// cheating prover, whom the equations have to stop.
 pub fn prove_layer_with(
-    bases: &Arc<ProverBases>,
+    bases: &ProverBases,
     layer: &LayerProver,
     input: LayerInput,
     rng: &mut (impl RngCore + CryptoRng),

@@ -284,7 +284,7 @@ fn finish(hasher: &blake2b_simd::State) -> [u8; 32] {
 }
 
 /// Generator of the subgroup of order `2^k` of the scalar field.
-fn root_of_unity(k: u32) -> Fr {
+pub(crate) fn root_of_unity(k: u32) -> Fr {
     (k..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square())
 }
 

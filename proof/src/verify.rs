@@ -4,6 +4,7 @@ use crate::{
     budget::{Budget, budget},
     bundle::{Bundle, LayerProof},
     field::{Bls12, Fr},
+    key_proof::{self, KeyError},
     keys::VerifierKey,
     publics::PublicData,
     srs::known_ceremony,
@@ -25,6 +26,8 @@ pub struct VerifyOptions {
     pub nonce: Option<Vec<u8>>,
     /// Accept an SRS of no known ceremony, whose maker can forge proofs.
     pub allow_unsafe_srs: bool,
+    /// Check the verifier file first, as [`key_proof::check`] does. Once for each file is enough.
+    pub check_weights: bool,
 }
 
 /// Why a bundle was rejected.
@@ -54,6 +57,9 @@ pub enum VerifyError {
         "the SRS matches no known ceremony, so whoever made it can forge proofs; accept it with --allow-unsafe-srs"
     )]
     UnsafeSrs,
+    /// The verifier file does not hold what it must.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Contents that do not fit the model.
     #[error("the proof does not fit the model: {0}")]
     Mismatch(String),
@@ -81,6 +87,8 @@ pub struct Verdict {
     pub layers_total: usize,
     /// Name of the ceremony of the SRS; `None` when it is unsafe.
     pub ceremony: Option<&'static str>,
+    /// Whether the verifier file was checked too.
+    pub weights_checked: bool,
     /// Soundness of the proof.
     pub budget: Budget,
 }
@@ -117,6 +125,9 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
     if bundle.layers.is_empty() {
         return Err(VerifyError::Empty);
     }
+    if options.check_weights {
+        key_proof::check(key, options.allow_unsafe_srs)?;
+    }
     let prefix = bundle.prefix();
     let guards: Vec<DualMSM<Bls12>> =
         bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
@@ -126,6 +137,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
         layers: bundle.layers.iter().map(|l| l.index).collect(),
         layers_total: key.layers.len(),
         ceremony,
+        weights_checked: options.check_weights,
         budget: budget(key),
     })
 }

@@ -63,7 +63,7 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let prove = prove(&request, progress)?;
     progress.stage("verifying", 1);
     // The SRS was made a moment ago on this machine: fine to try things out, no proof for anyone else.
-    let options = VerifyOptions { model_id: None, nonce: None, allow_unsafe_srs: true };
+    let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
     let verify = verify(&keys.join("verifier.nanozk"), &proof, &options)?;
     if let Some(error) = &verify.error {
         return Err(Error::Refused(error.clone()));

@@ -7,6 +7,7 @@ use nanozk_ir::int::Role;
 use nanozk_plan::Plan;
 use nanozk_plan::format::Kind;
 use nanozk_proof::field::G1;
+use nanozk_proof::key_proof;
 use nanozk_proof::keygen::keygen;
 use nanozk_proof::keys::{TensorKey, VerifierKey, Visibility};
 use nanozk_proof::layer::LayerKey;
@@ -177,4 +178,22 @@ pub fn verifier_key(
         *srs.verifier_part(),
     )
     .map_err(|e| Error::Refused(e.to_string()))
+}
+
+/// The key with the proof about its weights and columns, which is checked already. Deterministic for a seed, so that
+/// open weights give one model id.
+pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed) -> Result<VerifierKey> {
+    let refused = |e: &dyn std::fmt::Display| {
+        Error::refused(format!("the weights cannot be proven to be in range: {e}"), "compile the model again")
+    };
+    let layers = &artifact.model.layers;
+    let weights = (0..layers.len()).map(|i| weight_columns(artifact, i, seed)).collect::<Result<Vec<_>>>()?;
+    let limbs = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights));
+    let limbs = limbs.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
+    let id = key.unproven_id().map_err(|e| refused(&e))?;
+    let mut rng = stream(seed, "key proof", &[], &id);
+    let proof = key_proof::prove(&key, bases, &weights, limbs, &mut rng).map_err(|e| refused(&e))?;
+    let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
+    key_proof::check(&key, true).map_err(|e| refused(&e))?;
+    Ok(key)
 }

@@ -1,6 +1,7 @@
 //! The commands of nanozk as library calls: each takes a request and returns a report that prints as text or as JSON.
 
 pub mod bench;
+pub mod check;
 pub mod compile;
 pub mod demo;
 mod error;

@@ -29,6 +29,8 @@ pub struct SetupReport {
     pub k: u32,
     /// Time without the SRS.
     pub setup_seconds: f64,
+    /// Part of it spent proving that weights and keys are what they must be, and checking that proof.
+    pub weights_seconds: f64,
     /// Time to read or generate the SRS.
     pub srs_seconds: f64,
     /// Size of the prover file.
@@ -72,6 +74,10 @@ pub fn setup(
     let weight_seed = if open_weights { open_seed(&bytes) } else { secret_seed()? };
     let layers = keys::layer_keys(&artifact, &bases, &weight_seed, &|| progress.step())?;
     let verifier = keys::verifier_key(&artifact, &shapes, layers, &srs)?;
+    progress.stage("proving the ranges of weights", 1);
+    let proving = Instant::now();
+    let verifier = keys::proven(&artifact, verifier, &bases, &weight_seed)?;
+    let weights_seconds = proving.elapsed().as_secs_f64();
     let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
     let file = ProverFile { model_id: verifier.model_id(), weight_seed, model: bytes };
     // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
@@ -86,6 +92,7 @@ pub fn setup(
         shapes: shapes.len(),
         k,
         setup_seconds: start.elapsed().as_secs_f64(),
+        weights_seconds,
         srs_seconds,
         key_bytes,
         verifier_bytes: verifier_bytes.len() as u64,
@@ -118,6 +125,6 @@ impl std::fmt::Display for SetupReport {
         writeln!(f, "SRS            {} ({:.2} s)", srs::origin(self.ceremony), self.srs_seconds)?;
         writeln!(f, "prover file    {:.2} MB, keep it secret", megabytes(self.key_bytes))?;
         writeln!(f, "verifier file  {:.2} MB, publish it with the model id", megabytes(self.verifier_bytes))?;
-        write!(f, "time           {:.2} s", self.setup_seconds)
+        write!(f, "time           {:.2} s (ranges of weights {:.2} s)", self.setup_seconds, self.weights_seconds)
     }
 }

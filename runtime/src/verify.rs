@@ -36,6 +36,8 @@ pub struct VerifyReport {
     pub model_id: String,
     /// Whether the caller named the model id that was expected.
     pub model_id_checked: bool,
+    /// Whether the verifier file was checked too: weights in range, keys those of the plans.
+    pub weights_checked: bool,
     /// Challenge that the proof is bound to.
     pub nonce: String,
     /// True when the SRS matches no known ceremony.
@@ -113,6 +115,7 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
         layers: Vec::new(),
         model_id: hex(&key.model_id()),
         model_id_checked: options.model_id.is_some(),
+        weights_checked: false,
         nonce: hex(&bundle.nonce),
         unsafe_srs: ceremony.is_none(),
         ceremony,
@@ -128,6 +131,7 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
 fn accept(report: &mut VerifyReport, verdict: &Verdict) {
     let budget = &verdict.budget;
     report.verified = true;
+    report.weights_checked = verdict.weights_checked;
     report.layers_covered = verdict.layers.len();
     report.layers.clone_from(&verdict.layers);
     report.statistical_bits = budget.statistical_bits;
@@ -147,6 +151,8 @@ impl std::fmt::Display for VerifyReport {
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "layers     {} of {}{partial}", self.layers_covered, self.layers_total)?;
+        let weights = if self.weights_checked { "in range" } else { "not checked now; `nanozk check` does it once" };
+        writeln!(f, "weights    {weights}")?;
         if !self.nonce.is_empty() {
             writeln!(f, "nonce      {}", self.nonce)?;
         }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod check;
 mod compile;
 mod demo;
 mod inspect;
@@ -31,6 +32,8 @@ pub enum Command {
     Srs(srs::Args),
     /// Make the prover's files and the verifier file of a compiled model
     Setup(setup::Args),
+    /// Check a verifier file once: its weights are integers in range, its keys those of its plans
+    Check(check::Args),
     /// Prove one inference
     Prove(prove::Args),
     /// Check a proof
@@ -68,6 +71,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Run(args) => run::run(args, progress),
         Command::Srs(args) => srs::run(args, progress),
         Command::Setup(args) => setup::run(args, progress),
+        Command::Check(args) => check::run(args),
         Command::Prove(args) => prove::run(args, progress),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, progress),

@@ -23,9 +23,13 @@ pub struct Args {
     /// Accept an SRS of no known ceremony: whoever made it could forge this proof
     #[arg(long)]
     allow_unsafe_srs: bool,
+    /// Check the verifier file too, as `nanozk check` does: needed once for each file, not for each proof
+    #[arg(long)]
+    check_weights: bool,
 }
 
-fn parse_id(text: &str) -> Result<[u8; 32], String> {
+/// Parses `--model-id`.
+pub fn parse_id(text: &str) -> Result<[u8; 32], String> {
     parse_hex(text)?.try_into().map_err(|_| "a model id has 64 hexadecimal digits".to_string())
 }
 
@@ -35,6 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         model_id: args.model_id,
         nonce: args.nonce.clone().map(|n| n.0),
         allow_unsafe_srs: args.allow_unsafe_srs,
+        check_weights: args.check_weights,
     };
     let report = verify::verify(&args.verifier, &args.proof, &expected)?;
     let failure = report.error.clone();

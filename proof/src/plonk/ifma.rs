@@ -19,8 +19,7 @@ const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
 const MULTIPLES: usize = 32;
 
 /// The modulus in limbs of 64 bits.
-const MODULUS: [u64; 4] =
-    [0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48];
+const MODULUS: [u64; 4] = [0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48];
 /// The modulus in limbs of 52 bits.
 const LIMBS_OF_MODULUS: [u64; LIMBS] = split(&MODULUS);
 /// `-1/p` modulo `2^52`: with `p = 1 + e`, `2^32` divides `e`, so `p (1 - e) = 1 - e^2` is 1 modulo `2^64`.
@@ -45,8 +44,7 @@ const OFFSETS: [[u64; LIMBS]; MULTIPLES] = {
 /// Takes the library's Montgomery form, of factor `2^256`, to ours: `2^264` as an integer.
 static ENTER: LazyLock<Constant> = LazyLock::new(|| Ifma::constant(&Fr::from(16)));
 /// Takes our form to the library's: `2^256` as an integer.
-static LEAVE: LazyLock<Constant> =
-    LazyLock::new(|| Ifma::constant(&Fr::from(16).invert().unwrap_or(Fr::ZERO)));
+static LEAVE: LazyLock<Constant> = LazyLock::new(|| Ifma::constant(&Fr::from(16).invert().unwrap_or(Fr::ZERO)));
 
 type Vector = [__m512i; LIMBS];
 

@@ -16,7 +16,7 @@ mod quotient;
 use std::collections::HashMap;
 
 use ff::Field;
-use halo2_proofs::plonk::{Any, Column, ConstraintSystem};
+use halo2_proofs::plonk::{Column, ColumnType, ConstraintSystem};
 use halo2_proofs::poly::Rotation;
 use halo2_proofs::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
@@ -177,10 +177,7 @@ struct Queries {
 
 impl Queries {
     fn new(cs: &ConstraintSystem<Fr>, committed: usize, layout: Layout) -> Self {
-        fn list<C: Into<Any> + Copy>(queries: &[(Column<C>, Rotation)], start: usize) -> Vec<Query>
-        where
-            C: halo2_proofs::plonk::ColumnType,
-        {
+        fn list<C: ColumnType>(queries: &[(Column<C>, Rotation)], start: usize) -> Vec<Query> {
             queries.iter().map(|(column, rotation)| (start + column.index(), rotation.0)).collect()
         }
         let mut instance = list(cs.instance_queries(), layout.instance);

@@ -140,7 +140,8 @@ impl Compiler<'_> {
         match (a, b) {
             (Node::Constant(a), Node::Constant(b)) => Node::Constant(a + b),
             (Node::Constant(c), node) | (node, Node::Constant(c)) if c == Fr::ZERO => node,
-            (Node::Constant(c), Node::Value { operand, negative }) | (Node::Value { operand, negative }, Node::Constant(c)) => {
+            (Node::Constant(c), Node::Value { operand, negative })
+            | (Node::Value { operand, negative }, Node::Constant(c)) => {
                 let index = self.constant(if negative { -c } else { c });
                 let operand = self.reduced(operand, MAX_BOUND - 1.0);
                 let operand = self.emit(Instruction::Shift(operand, index), self.bound(operand) + 1.0);
@@ -168,7 +169,8 @@ impl Compiler<'_> {
             (Node::Constant(c), node) | (node, Node::Constant(c)) if c == Fr::ONE => node,
             (Node::Constant(c), node) | (node, Node::Constant(c)) if c == -Fr::ONE => negated(node),
             (Node::Constant(c), _) | (_, Node::Constant(c)) if c == Fr::ZERO => Node::Constant(c),
-            (Node::Constant(c), Node::Value { operand, negative }) | (Node::Value { operand, negative }, Node::Constant(c)) => {
+            (Node::Constant(c), Node::Value { operand, negative })
+            | (Node::Value { operand, negative }, Node::Constant(c)) => {
                 Node::Value { operand: self.scale(operand, c), negative }
             }
             (Node::Value { operand: a, negative: x }, Node::Value { operand: b, negative: y }) => {
@@ -347,7 +349,8 @@ fn interpret<O: Ops>(program: &Program, columns: &[&[Block]], start: usize, out:
                 }
                 Instruction::Add(a, b) => {
                     for i in strip.clone() {
-                        let sum = O::add(O::load(a.at(columns, &slots, from, i)), O::load(b.at(columns, &slots, from, i)));
+                        let sum =
+                            O::add(O::load(a.at(columns, &slots, from, i)), O::load(b.at(columns, &slots, from, i)));
                         slots[slot][i] = O::store(O::tight(sum));
                     }
                 }

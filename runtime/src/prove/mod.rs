@@ -147,7 +147,7 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
 
     progress.stage("verifying the own proof", 1);
     let check = Instant::now();
-    let options = VerifyOptions { model_id: None, nonce: request.nonce.clone(), allow_unsafe_srs: true };
+    let options = VerifyOptions { nonce: request.nonce.clone(), allow_unsafe_srs: true, ..Default::default() };
     if let Err(error) = verify(&keys.verifier, &bundle, &options) {
         work.discard();
         return Err(Error::refused(

@@ -1,0 +1,140 @@
+//! The verifier's side.
+
+use super::{
+    KeyProof, all_sizes,
+    chunks::{Chunk, chunks, limb_bits, sizes},
+    known::Known,
+    layer, prefix, shape, statement,
+};
+use crate::{
+    budget::{Budget, key_budget},
+    field::Fr,
+    keys::VerifierKey,
+    layer::ShapeKey,
+    publics::PublicData,
+    srs::known_ceremony,
+    verifier::{LayerClaim, LayerError, prepare_layer},
+};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Why a verifier file does not hold what it must.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The file carries no proof.
+    #[error("the verifier file has no proof about its weights; ask its publisher to run `nanozk setup` again")]
+    Missing,
+    /// A locally generated SRS.
+    #[error(
+        "the SRS matches no known ceremony, so whoever made it can forge this proof; accept it with --allow-unsafe-srs"
+    )]
+    UnsafeSrs,
+    /// The proof is not one about this file.
+    #[error("the proof about the weights does not fit the file: {0}")]
+    Mismatch(String),
+    /// Commitments that are not those of the plans.
+    #[error("the keys of circuits with 2^{0} rows are not those of their plans")]
+    Known(u32),
+    /// The ranges of some weights are not proven.
+    #[error("the ranges of weights of layers {first} to {last} are not proven: {error}")]
+    Range {
+        /// First layer with weights in question.
+        first: usize,
+        /// Last layer with weights in question.
+        last: usize,
+        /// Why.
+        error: LayerError,
+    },
+}
+
+/// What a checked verifier file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyVerdict {
+    /// Number of weights.
+    pub weights: u64,
+    /// Widest stated range, in bits: all weights are in `-2^(bits - 1) .. 2^(bits - 1)`.
+    pub bits: u32,
+    /// Number of fixed columns, patterns and mask rows compared with the plans.
+    pub known: usize,
+    /// Soundness.
+    pub budget: Budget,
+}
+
+/// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its keys belong to its
+/// plans. The plans themselves are checked when the file is read.
+///
+/// # Errors
+/// The first defect. Without `allow_unsafe_srs` an SRS of no known ceremony is one.
+pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, KeyError> {
+    let proof = key.proof.as_ref().ok_or(KeyError::Missing)?;
+    if known_ceremony(key.srs.id()).is_none() && !allow_unsafe_srs {
+        return Err(KeyError::UnsafeSrs);
+    }
+    let chunks = chunks(key, &proof.limbs).map_err(KeyError::Mismatch)?;
+    let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
+    let all = all_sizes(key);
+    if circuits.len() != sizes(key).len()
+        || circuits.len() != proof.circuits.len()
+        || all.len() != proof.openings.len()
+        || chunks.len() != proof.ranges.len()
+    {
+        return Err(KeyError::Mismatch("it has the wrong number of parts".into()));
+    }
+    let shapes = chunks.iter().map(|c| shape(key, c, circuits[&c.plan.geometry.k]));
+    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
+
+    let statement = statement(key, &proof.limbs, &proof.circuits).map_err(|e| KeyError::Mismatch(e.to_string()))?;
+    let mut columns = 0;
+    for (k, opening) in all.into_iter().zip(&proof.openings) {
+        let of_size = |s: &&ShapeKey| s.plan.geometry.k == k;
+        let range = shapes.iter().find(of_size);
+        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range)).ok_or(KeyError::Known(k))?;
+        if !known.verify(&key.srs, &statement, *opening) {
+            return Err(KeyError::Known(k));
+        }
+        columns += known.len();
+    }
+    let prefix = prefix(&statement);
+    let parts: Vec<_> = chunks.iter().zip(&shapes).zip(&proof.ranges).enumerate().collect();
+    parts.into_par_iter().try_for_each(|(i, ((chunk, shape), bytes))| {
+        range(key, chunk, shape, i as u32, prefix, bytes).map_err(|error| {
+            let layers = || chunk.columns.iter().map(|c| c.layer);
+            let (first, last) = (layers().min().unwrap_or(0), layers().max().unwrap_or(0));
+            KeyError::Range { first, last, error }
+        })
+    })?;
+    Ok(KeyVerdict {
+        weights: chunks.iter().map(Chunk::weights).sum(),
+        bits: widest(key, proof),
+        known: columns,
+        budget: key_budget(key, chunks.iter().map(|c| &*c.plan), columns),
+    })
+}
+
+/// Checks the ranges of one chunk.
+fn range(
+    key: &VerifierKey,
+    chunk: &Chunk,
+    shape: &ShapeKey,
+    index: u32,
+    prefix: Fr,
+    proof: &[u8],
+) -> Result<(), LayerError> {
+    let boundary = vec![None; chunk.plan.lanes.len()];
+    let public = PublicData { params: &[], inputs: &[], outputs: &[] };
+    let claim = LayerClaim { shape, key: &layer(key, chunk), index, boundary: &boundary, public, prefix };
+    let guard = prepare_layer(&claim, proof)?;
+    match guard.check(&key.srs.params()) {
+        true => Ok(()),
+        false => Err(LayerError::Rejected("the opening does not hold".into())),
+    }
+}
+
+/// Width of the widest stated range.
+fn widest(key: &VerifierKey, proof: &KeyProof) -> u32 {
+    let of_layer = |(layer, limbs): (&crate::layer::LayerKey, &Vec<u32>)| {
+        let k = key.shapes[layer.shape as usize].plan.geometry.k;
+        limbs.iter().max().map_or(0, |m| m * limb_bits(k))
+    };
+    key.layers.iter().zip(&proof.limbs).map(of_layer).max().unwrap_or(0)
+}

@@ -1,0 +1,204 @@
+//! The plans that prove ranges of weights: cut from the model's own plans, so that a verifier derives them itself.
+//!
+//! A chunk takes some weight columns of circuits of one size, all their rows. Its plan has one token, so a slot is a
+//! cell. Every weight has the slots of its limbs, packed without gaps; every limb lane is looked up. With one operand 1
+//! at each row r, carrying `eta^r`, the bilinear identity reads
+//! `sum over entries (c, r) of rho^c eta^r (sum_j 2^(j b) limb_j - 2^(m b - 1)) = sum over c and r of rho^c eta^r w_c[r]`.
+
+use crate::{keys::VerifierKey, layer::LayerKey};
+use nanozk_plan::{
+    Claim, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public, Tag, Term, WeightTile, check::MAX_ITEMS,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Limb lanes of a chunk, at most (unless a single column needs more): bounds the memory of its proof.
+const CHUNK_LANES: u64 = 64;
+
+/// Width of a weight of the integer model; the stated range may only be wider by less than a limb.
+const WEIGHT_BITS: u32 = 32;
+
+/// Entries of one weight column with the same number of limbs: `count` of them at rows `row`, `row + step`, ...
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// First row.
+    pub row: u32,
+    /// Step of the row.
+    pub step: u32,
+    /// Number of entries.
+    pub count: u32,
+    /// Limbs of each.
+    pub limbs: u32,
+}
+
+impl Run {
+    fn cells(&self) -> u64 {
+        self.count as u64 * self.limbs as u64
+    }
+}
+
+/// A weight column of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its layer.
+    pub layer: usize,
+    /// Its index in the layer.
+    pub index: usize,
+    /// Where weights stand in it; it must be 0 on all other rows that a product reads.
+    pub runs: Vec<Run>,
+}
+
+/// Weight columns whose ranges one proof shows.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The plan.
+    pub plan: Arc<Plan>,
+}
+
+/// Width of the limbs in circuits of `2^k` rows: that of the largest table that fits.
+pub fn limb_bits(k: u32) -> u32 {
+    k.saturating_sub(1)
+}
+
+/// Limbs that hold `-2^(m b - 1) <= w < 2^(m b - 1)` for every weight.
+pub fn limbs_for(bits: u32, weights: &[i32]) -> u32 {
+    let width = weights.iter().map(|w| 33 - if *w < 0 { !*w } else { *w }.leading_zeros()).max().unwrap_or(1);
+    width.div_ceil(bits.max(1)).max(1)
+}
+
+/// `2^(m b - 1)`: what is added to a weight of m limbs to make it non-negative.
+pub fn offset(bits: u32, limbs: u32) -> i64 {
+    1 << (bits * limbs - 1)
+}
+
+/// Sizes of circuits in which the model has weights.
+pub fn sizes(key: &VerifierKey) -> BTreeSet<u32> {
+    key.shapes.iter().filter(|s| s.plan.weight_columns > 0).map(|s| s.plan.geometry.k).collect()
+}
+
+/// The chunks of a model, whose weights have the given `limbs` by layer and tile. Deterministic: prover and verifier
+/// call it alike.
+///
+/// # Errors
+/// What does not fit, when the limbs are not those of the model's matrices or stand for wider integers than weights are.
+pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, String> {
+    if limbs.len() != key.layers.len() {
+        return Err("the ranges are not of this model's layers".into());
+    }
+    let tiles = |layer: &LayerKey| key.shapes[layer.shape as usize].plan.tiles.iter();
+    if key.layers.iter().flat_map(tiles).map(|t| t.outputs as u64).sum::<u64>() > MAX_ITEMS {
+        return Err("the matrices have too many outputs".into());
+    }
+    let mut out = Vec::new();
+    for k in sizes(key) {
+        let geometry = Geometry::new(k, limb_bits(k), 1).ok_or("a circuit is too small for a table")?;
+        let mut open: Vec<Column> = Vec::new();
+        let mut cells = 0;
+        for (layer, limbs) in limbs.iter().enumerate() {
+            let plan = &key.shapes[key.layers[layer].shape as usize].plan;
+            let most = WEIGHT_BITS.div_ceil(geometry.limb_bits);
+            if limbs.len() != plan.tiles.len() || !limbs.iter().all(|m| (1..=most).contains(m)) {
+                return Err(format!("the ranges of layer {layer} do not fit its weights"));
+            }
+            if plan.geometry.k != k {
+                continue;
+            }
+            if plan.operand_rows() as usize > geometry.rows() {
+                return Err(format!("layer {layer} has more rows than its proof of ranges"));
+            }
+            for column in columns(plan, layer, limbs) {
+                let more: u64 = column.runs.iter().map(Run::cells).sum();
+                if !open.is_empty() && cells + more > CHUNK_LANES * geometry.groups as u64 {
+                    out.push(Chunk::new(key, geometry, std::mem::take(&mut open)));
+                    cells = 0;
+                }
+                cells += more;
+                open.push(column);
+            }
+        }
+        if !open.is_empty() {
+            out.push(Chunk::new(key, geometry, open));
+        }
+    }
+    Ok(out)
+}
+
+/// The weight columns of a layer.
+fn columns(plan: &Plan, layer: usize, limbs: &[u32]) -> Vec<Column> {
+    let width = plan.weight_columns;
+    let mut out: Vec<Column> = (0..width as usize).map(|index| Column { layer, index, runs: Vec::new() }).collect();
+    for (tile, &limbs) in plan.tiles.iter().zip(limbs) {
+        let step = tile.outputs.div_ceil(width.max(1));
+        for output in 0..tile.outputs {
+            let run = Run { row: tile.row + output / width, step, count: tile.inputs, limbs };
+            out[(output % width) as usize].runs.push(run);
+        }
+    }
+    out
+}
+
+impl Chunk {
+    fn new(key: &VerifierKey, geometry: Geometry, columns: Vec<Column>) -> Self {
+        let bits = geometry.limb_bits;
+        let cells: u64 = columns.iter().flat_map(|c| &c.runs).map(Run::cells).sum();
+        let lanes = (cells.div_ceil(geometry.groups as u64) as u32).max(1);
+        let one = lanes * geometry.groups;
+        let plan_of = |c: &Column| &key.shapes[key.layers[c.layer].shape as usize].plan;
+        let rows = columns.iter().map(|c| plan_of(c).operand_rows()).max().unwrap_or(0);
+        let mut next = 0;
+        let mut claims = Vec::new();
+        for (c, column) in columns.iter().enumerate() {
+            for run in &column.runs {
+                let limb = |j: u32| Term { coef: 1 << (j * bits), slot: next + j * run.count, stride: 1 };
+                let mut terms: Vec<Term> = (0..run.limbs).map(limb).collect();
+                terms.push(Term { coef: -offset(bits, run.limbs), slot: one, stride: 0 });
+                let monomial = Monomial { rho: (c as u32, 0), eta: (run.row, run.step as i32) };
+                claims.push(Claim { count: run.count, monomial, terms });
+                next += run.cells() as u32;
+            }
+        }
+        let weight_columns = columns.len() as u32;
+        let plan = Plan {
+            geometry,
+            lanes: (0..lanes).map(|l| Lane { name: format!("limbs {l}"), boundary: None }).collect(),
+            lookups: (0..lanes).map(|a| Lookup { a, b: None, tag: Tag::Table(0), mask: None }).collect(),
+            publics: vec![Public::One],
+            claims,
+            operands: vec![Operand {
+                row: 0,
+                row_stride: 1,
+                count: rows,
+                monomial: Monomial { rho: (0, 0), eta: (0, 1) },
+                terms: vec![Term { coef: 1, slot: one, stride: 0 }],
+            }],
+            tiles: vec![WeightTile { weight: 0, row: 0, inputs: rows, outputs: weight_columns }],
+            weight_columns,
+            ..Plan::default()
+        };
+        Chunk { columns, plan: Arc::new(plan) }
+    }
+
+    /// The limb lanes for the data rows of the chunk's weight columns.
+    pub fn limbs(&self, columns: &[Vec<i32>]) -> Vec<Vec<i64>> {
+        let bits = self.plan.geometry.limb_bits;
+        let mut cells = Vec::with_capacity(self.plan.lane_slots() as usize);
+        for (column, values) in self.columns.iter().zip(columns) {
+            for run in &column.runs {
+                let value = |i: u32| values[(run.row + i * run.step) as usize] as i64 + offset(bits, run.limbs);
+                for j in 0..run.limbs {
+                    // The last limb takes what is left, so that a weight out of range makes a limb out of range.
+                    let low = |v: i64| if j + 1 < run.limbs { v & ((1 << bits) - 1) } else { v };
+                    cells.extend((0..run.count).map(|i| low(value(i) >> (j * bits))));
+                }
+            }
+        }
+        cells.resize(self.plan.lane_slots() as usize, 0);
+        cells.chunks(self.plan.geometry.rows()).map(<[i64]>::to_vec).collect()
+    }
+
+    /// Number of weights.
+    pub fn weights(&self) -> u64 {
+        self.columns.iter().flat_map(|c| &c.runs).map(|run| run.count as u64).sum()
+    }
+}

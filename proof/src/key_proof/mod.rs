@@ -1,0 +1,88 @@
+//! What a publisher proves once about a verifier file, and what anyone can check once.
+//!
+//! 1. Every committed weight is an integer in the range that the file states for its matrix, and 0 stands on every row
+//!    of a weight column that a product reads and no weight is placed at ([`chunks`]).
+//! 2. The commitments of fixed columns, row patterns and mask rows are those of the plans ([`known`]).
+//!
+//! The proof is part of the verifier file, so of the model id.
+
+mod check;
+pub mod chunks;
+pub mod known;
+mod prove;
+
+use crate::{
+    columns::Columns,
+    field::G1,
+    keys::{VerifierKey, read_vk},
+    layer::{LayerKey, ShapeKey},
+    transcript::Absorber,
+};
+pub use check::{KeyError, KeyVerdict, check};
+use chunks::Chunk;
+use nanozk_plan::format::FormatError;
+pub use prove::{limbs, prove};
+use serde::{Deserialize, Serialize};
+
+/// The proof over a verifier file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyProof {
+    /// The stated ranges: for each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)` with b of
+    /// [`chunks::limb_bits`].
+    pub limbs: Vec<Vec<u32>>,
+    /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
+    pub circuits: Vec<Vec<u8>>,
+    /// Openings of the known columns, one for each size of any circuit in ascending order.
+    #[serde(with = "crate::wire::points")]
+    pub openings: Vec<G1>,
+    /// Proofs of the chunks.
+    pub ranges: Vec<Vec<u8>>,
+}
+
+/// Hash of all that the proof is about.
+fn statement(key: &VerifierKey, limbs: &[Vec<u32>], circuits: &[Vec<u8>]) -> Result<[u8; 32], FormatError> {
+    let mut absorber = Absorber::new("nanozk verifier file");
+    absorber.bytes("file without its proof", &key.unproven_id()?);
+    for limbs in limbs {
+        let bytes: Vec<u8> = limbs.iter().flat_map(|m| m.to_le_bytes()).collect();
+        absorber.bytes("limbs", &bytes);
+    }
+    for circuit in circuits {
+        absorber.bytes("circuit", circuit);
+    }
+    Ok(absorber.digest())
+}
+
+/// The statement as the prefix of the chunks' transcripts.
+fn prefix(statement: &[u8; 32]) -> crate::field::Fr {
+    let mut absorber = Absorber::new("nanozk weight ranges");
+    absorber.bytes("statement", statement);
+    absorber.scalar()
+}
+
+/// Sizes of all circuits of the model, ascending.
+fn all_sizes(key: &VerifierKey) -> std::collections::BTreeSet<u32> {
+    key.shapes.iter().map(|s| s.plan.geometry.k).collect()
+}
+
+/// Verifier's side of a chunk's circuit, whose Halo2 key is `vk`.
+fn shape(key: &VerifierKey, chunk: &Chunk, vk: &[u8]) -> Result<ShapeKey, String> {
+    let plan = &chunk.plan;
+    let same = |s: &&ShapeKey| s.plan.geometry.k == plan.geometry.k;
+    let span_basis = key.shapes.iter().find(same).ok_or("no circuit of this size")?.span_basis.clone();
+    let (columns, vk) = (Columns::new(plan), read_vk(vk, plan)?);
+    Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), span_basis })
+}
+
+/// The chunk as a layer: its weights are columns of several layers.
+fn layer(key: &VerifierKey, chunk: &Chunk) -> LayerKey {
+    LayerKey {
+        name: "ranges of weights".into(),
+        shape: 0,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        params: Vec::new(),
+        tables: Vec::new(),
+        weights: chunk.columns.iter().map(|c| key.layers[c.layer].weights[c.index]).collect(),
+    }
+}

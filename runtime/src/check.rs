@@ -1,0 +1,91 @@
+//! `nanozk check`: what a verifier file says about its weights and keys holds.
+
+use crate::error::with_way_out;
+use crate::{Result, hex, keys, srs};
+use nanozk_proof::key_proof::check as check_key;
+use nanozk_proof::srs::known_ceremony;
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+/// The verdict over a verifier file.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// Whether the weights are integers in range and the keys those of the plans.
+    pub checked: bool,
+    /// Why not: `cause; way out`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Id of the model.
+    pub model_id: String,
+    /// Whether the caller named the model id that was expected.
+    pub model_id_checked: bool,
+    /// Number of weights.
+    pub weights: u64,
+    /// Widest range of a weight matrix: `-2^(bits - 1) .. 2^(bits - 1)`.
+    pub weight_bits: u32,
+    /// Columns of the keys that were compared with the plans.
+    pub known_columns: usize,
+    /// Time to check, without reading the file.
+    pub check_seconds: f64,
+    /// `-log2` of the probability that challenges let a false statement pass.
+    pub statistical_bits: f64,
+    /// True when the SRS matches no known ceremony.
+    pub unsafe_srs: bool,
+    /// Ceremony of the SRS, if it is a known one.
+    pub ceremony: Option<&'static str>,
+}
+
+/// Checks a verifier file. An unreadable file is an error, a file that does not hold what it must a report.
+pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool) -> Result<CheckReport> {
+    let key = keys::read_verifier(verifier)?;
+    let ceremony = known_ceremony(key.srs.id());
+    let mut report = CheckReport {
+        checked: false,
+        error: None,
+        model_id: hex(&key.model_id()),
+        model_id_checked: model_id.is_some(),
+        weights: 0,
+        weight_bits: 0,
+        known_columns: 0,
+        check_seconds: 0.0,
+        statistical_bits: 0.0,
+        unsafe_srs: ceremony.is_none(),
+        ceremony,
+    };
+    if model_id.is_some_and(|id| id != key.model_id()) {
+        report.error = Some("the file is of another model; get the verifier file of the model you expect".into());
+        return Ok(report);
+    }
+    let start = Instant::now();
+    let verdict = check_key(&key, allow_unsafe_srs);
+    report.check_seconds = start.elapsed().as_secs_f64();
+    match verdict {
+        Ok(verdict) => {
+            report.checked = true;
+            report.weights = verdict.weights;
+            report.weight_bits = verdict.bits;
+            report.known_columns = verdict.known;
+            report.statistical_bits = verdict.budget.statistical_bits;
+        }
+        Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this file")),
+    }
+    Ok(report)
+}
+
+impl std::fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.checked {
+            writeln!(f, "NOT CHECKED")?;
+            writeln!(f, "model id   {}", self.model_id)?;
+            return write!(f, "SRS        {}", srs::origin(self.ceremony));
+        }
+        writeln!(f, "CHECKED in {:.0} ms", self.check_seconds * 1e3)?;
+        let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
+        writeln!(f, "model id   {} ({checked})", self.model_id)?;
+        writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
+        writeln!(f, "keys       {} columns are those of the plans", self.known_columns)?;
+        writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
+        write!(f, "soundness  statistical {:.0} bits", self.statistical_bits)
+    }
+}
