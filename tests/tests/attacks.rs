@@ -355,8 +355,9 @@ fn verifier_files() {
     let mut other = |what: &str, change: &dyn Fn(&mut VerifierKey)| {
         let mut key = honest.clone();
         change(&mut key);
-        let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, .. } = key;
+        let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, proof, .. } = key;
         let key = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, srs).unwrap();
+        let key = key.with_proof(proof).unwrap();
         assert!(ids.insert(key.model_id()), "{what}: the model id stays");
         let error = attacks.rejects(what, &key, first);
         assert!(matches!(error, VerifyError::OtherModel { .. }), "{what}: {error}");

@@ -73,6 +73,22 @@ fn an_unsafe_srs_is_refused_unless_asked_for() {
 }
 
 #[test]
+fn a_verifier_file_is_checked_once() {
+    let check = |args: &[&str]| nanozk(made(), &[&["check", "keys/verifier.nanozk"], args].concat());
+    check(&[]).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);
+    let report = check(&["--allow-unsafe-srs", "--json"]).json();
+    assert_eq!(report["checked"], true);
+    assert!(report["weights"].as_u64().is_some_and(|n| n > 1000), "{report}");
+    assert!(report["weight_bits"].as_u64().is_some_and(|n| (1..=48).contains(&n)), "{report}");
+    assert!(report["statistical_bits"].as_f64().is_some_and(|b| b > 123.0), "{report}");
+    check(&["--allow-unsafe-srs", "--model-id", &"0".repeat(64)]).fails_with(&["another model"]);
+
+    let alone = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json();
+    let both = verify(&["p.nanozk", "--allow-unsafe-srs", "--check-weights", "--json"]).json();
+    assert_eq!((&alone["weights_checked"], &both["weights_checked"]), (&false.into(), &true.into()));
+}
+
+#[test]
 fn the_expected_model_and_nonce_are_checked() {
     let id = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json()["model_id"].as_str().expect("id").to_string();
     let good = ["p.nanozk", "--allow-unsafe-srs", "--model-id", &id, "--nonce", "c0ffee", "--json"];

@@ -1,0 +1,282 @@
+//! Cheating publishers: verifier files whose weights are out of range, stand where 0 must be, or whose keys are not those
+//! of the plans. Each forged file carries the best proof that the honest prover makes for it.
+
+mod common;
+
+use common::Fixture;
+use group::{Group, GroupEncoding};
+use nanozk_plan::format::{self, Kind};
+use nanozk_proof::field::{Fr, G1};
+use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
+use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, check, limbs, prove};
+use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::weights::WeightColumns;
+use nanozk_proof::wire::POINT_BYTES;
+use nanozk_runtime::keys::{self, Bases, ProverKeys};
+use nanozk_runtime::storage::KeyDir;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// Bytes between two flipped ones.
+const STEP: usize = 89;
+
+/// A publisher with everything needed to make a verifier file.
+struct Publisher {
+    fixture: Fixture,
+    keys: ProverKeys,
+    bases: Bases,
+    weights: Vec<WeightColumns>,
+    limbs: Vec<Vec<u32>>,
+}
+
+static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| {
+    let fixture = Fixture::new("block-d16-t16");
+    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let artifact = &keys.artifact;
+    let bases = keys::bases(&keys.srs, artifact.shapes.iter().map(|s| &s.plan)).unwrap();
+    let layers = &artifact.model.layers;
+    let weights = (0..layers.len()).map(|i| keys::weight_columns(artifact, i, &keys.weight_seed).unwrap()).collect();
+    let limbs = layers.iter().map(|l| limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap()).collect();
+    Publisher { fixture, keys, bases, weights, limbs }
+});
+
+impl Publisher {
+    fn honest(&self) -> &VerifierKey {
+        &self.fixture.key
+    }
+
+    fn chunks(&self) -> Vec<Chunk> {
+        chunks(self.honest(), &self.limbs).unwrap()
+    }
+
+    /// The verdict over a file with other weights, committed and proven as if they were good.
+    fn publish(&self, change: impl FnOnce(&mut Vec<WeightColumns>)) -> Result<KeyVerdict, KeyError> {
+        let mut weights = self.weights.clone();
+        change(&mut weights);
+        let mut key = self.honest().clone();
+        for (layer, columns) in key.layers.iter_mut().zip(&weights) {
+            let plan = &self.keys.artifact.shapes[layer.shape as usize].plan;
+            layer.weights = columns.commit(&plan.geometry, keys::base(&self.bases, plan).lagrange());
+        }
+        self.prove(key, &weights)
+    }
+
+    /// The verdict over a file with a proof of `weights`, after a round trip.
+    fn prove(&self, key: VerifierKey, weights: &[WeightColumns]) -> Result<KeyVerdict, KeyError> {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let proof = prove(&key, &self.bases, weights, self.limbs.clone(), &mut rng).unwrap();
+        let key = key.with_proof(Some(proof)).unwrap();
+        check(&VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap(), true)
+    }
+
+    /// The verdict over the honest file with its proof changed.
+    fn forge(&self, change: impl FnOnce(&mut KeyProof)) -> Result<KeyVerdict, KeyError> {
+        let honest = self.honest();
+        let mut proof = honest.proof.clone().unwrap();
+        change(&mut proof);
+        assert_ne!(Some(&proof), honest.proof.as_ref(), "nothing changed");
+        let key = honest.clone().with_proof(Some(proof)).unwrap();
+        assert_ne!(key.model_id(), honest.model_id(), "the proof is part of the model id");
+        check(&key, true)
+    }
+}
+
+#[test]
+fn an_honest_file_is_accepted() {
+    let publisher = &*PUBLISHER;
+    let verdict = check(publisher.honest(), true).unwrap();
+    let layers = &publisher.keys.artifact.model.layers;
+    assert_eq!(verdict.weights, layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum::<u64>());
+    assert!(verdict.budget.statistical_bits > 123.0, "{:?}", verdict.budget);
+    assert_eq!(check(publisher.honest(), false), Err(KeyError::UnsafeSrs));
+    let bare = publisher.honest().clone().with_proof(None).unwrap();
+    assert_eq!(check(&bare, true), Err(KeyError::Missing));
+    assert_ne!(bare.model_id(), publisher.honest().model_id());
+    for chunk in publisher.chunks() {
+        nanozk_plan::check::check(&chunk.plan).unwrap();
+    }
+}
+
+#[test]
+fn weights_up_to_the_ends_of_their_range_pass_and_beyond_fail() {
+    let publisher = &*PUBLISHER;
+    let mut tried = 0;
+    for (c, chunk) in publisher.chunks().iter().enumerate() {
+        let bits = chunk.plan.geometry.limb_bits;
+        let of_limbs = |m: u32| {
+            let runs = chunk.columns.iter().flat_map(|c| c.runs.iter().map(move |r| (c, r)));
+            runs.filter(move |(_, r)| r.limbs == m).last()
+        };
+        for m in 1..=32 / bits {
+            let Some((column, run)) = of_limbs(m) else { continue };
+            let row = (run.row + run.step * (run.count - 1)) as usize;
+            let put =
+                |v: i64| publisher.publish(|w| w[column.layer].columns[column.index][row] = i32::try_from(v).unwrap());
+            let half = 1i64 << (m * bits - 1);
+            assert!(put(half - 1).is_ok() && put(-half).is_ok(), "chunk {c}: ends of {m} limbs");
+            for wrong in [half, -half - 1] {
+                assert!(matches!(put(wrong), Err(KeyError::Range { .. })), "chunk {c}: {wrong} in {m} limbs");
+                tried += 1;
+            }
+        }
+    }
+    println!("weights out of range: {tried} tried, {tried} rejected");
+    assert!(tried > 0);
+}
+
+#[test]
+fn a_weight_where_none_is_placed_is_rejected() {
+    let publisher = &*PUBLISHER;
+    let mut kinds = HashSet::new();
+    for column in publisher.chunks().iter().flat_map(|c| &c.columns) {
+        let rows = publisher.weights[column.layer].columns[column.index].len() as u32;
+        let placed: HashSet<u32> = column.runs.iter().flat_map(|r| (0..r.count).map(|i| r.row + i * r.step)).collect();
+        let plan = &publisher.honest().shapes[publisher.honest().layers[column.layer].shape as usize].plan;
+        // Beside keys and values no matrix has the row; elsewhere the column is a spare one of its matrix.
+        let matrix = |row: u32| {
+            let end = |t: &nanozk_plan::WeightTile| t.row + t.inputs * t.outputs.div_ceil(plan.weight_columns);
+            plan.tiles.iter().position(|t| (t.row..end(t)).contains(&row))
+        };
+        for row in (0..rows).filter(|r| !placed.contains(r)) {
+            if kinds.insert((column.layer, matrix(row))) {
+                let verdict = publisher.publish(|w| w[column.layer].columns[column.index][row as usize] = 1);
+                assert!(matches!(verdict, Err(KeyError::Range { .. })), "row {row}: {verdict:?}");
+            }
+        }
+    }
+    println!("weights where 0 must be: {} tried, {0} rejected", kinds.len());
+    assert!(kinds.iter().any(|k| k.1.is_none()), "a row beside keys or values");
+    assert!(kinds.iter().any(|k| k.1.is_some()), "a spare column");
+}
+
+#[test]
+fn field_elements_and_other_weights_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let is_range = |v: Result<KeyVerdict, KeyError>| assert!(matches!(v, Err(KeyError::Range { .. })), "{v:?}");
+    let great = Fr::from(u64::MAX) * Fr::from(u64::MAX);
+    for (layer, columns) in publisher.weights.iter().enumerate().filter(|(_, w)| !w.columns.is_empty()) {
+        let plan = &publisher.honest().shapes[publisher.honest().layers[layer].shape as usize].plan;
+        let row = G1::from(keys::base(&publisher.bases, plan).lagrange()[0]);
+        let mut key = publisher.honest().clone();
+        key.layers[layer].weights[0] += row * great;
+        is_range(publisher.prove(key, &publisher.weights));
+
+        // The proof of one set of weights for the commitments of another.
+        let mut other = publisher.weights.clone();
+        other[layer].columns[0][0] = columns.columns[0][0] ^ 1;
+        is_range(publisher.prove(publisher.honest().clone(), &other));
+        if columns.columns.len() > 1 {
+            let mut key = publisher.honest().clone();
+            key.layers[layer].weights.swap(0, 1);
+            is_range(publisher.prove(key, &publisher.weights));
+        }
+    }
+    // The proof of another setup of the same model.
+    let other = Fixture::of(publisher.fixture.artifact.clone());
+    let moved = publisher.honest().clone().with_proof(other.key.proof.clone()).unwrap();
+    assert!(check(&moved, true).is_err());
+}
+
+#[test]
+fn changed_proofs_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let proof = publisher.honest().proof.clone().unwrap();
+    let mut tried = 0;
+    let mut rejects = |what: &str, change: &dyn Fn(&mut KeyProof)| {
+        assert!(publisher.forge(change).is_err(), "{what} was ACCEPTED");
+        tried += 1;
+    };
+    for i in 0..proof.ranges.len() {
+        let len = proof.ranges[i].len();
+        for at in (0..len).step_by(STEP) {
+            rejects("a flipped bit", &|p| p.ranges[i][at] ^= 1);
+        }
+        for keep in [0, 1, len / 2, len - 1] {
+            rejects("a truncated proof", &|p| p.ranges[i].truncate(keep));
+        }
+        rejects("a byte more", &|p| p.ranges[i].push(0));
+        rejects("a proof missing", &|p| drop(p.ranges.remove(i)));
+        rejects("a proof twice", &|p| p.ranges.insert(i, proof.ranges[i].clone()));
+    }
+    for (layer, limbs) in proof.limbs.iter().enumerate() {
+        for tile in 0..limbs.len() {
+            rejects("a wider range", &|p| p.limbs[layer][tile] += 1);
+            rejects("a narrower range", &|p| p.limbs[layer][tile] -= 1);
+            rejects("the widest range", &|p| p.limbs[layer][tile] = u32::MAX);
+        }
+        rejects("a range more", &|p| p.limbs[layer].push(1));
+    }
+    rejects("a layer more", &|p| p.limbs.push(Vec::new()));
+    for i in 0..proof.circuits.len() {
+        for at in 0..8 {
+            rejects("another circuit", &|p| p.circuits[i][at] ^= 1);
+        }
+        rejects("no circuit", &|p| p.circuits[i].clear());
+        rejects("circuit missing", &|p| drop(p.circuits.remove(i)));
+    }
+    for i in 0..proof.openings.len() {
+        rejects("another opening", &|p| p.openings[i] += G1::generator());
+        rejects("no opening", &|p| p.openings[i] = G1::identity());
+        rejects("opening missing", &|p| p.openings.truncate(i));
+    }
+    println!("changed proofs: {tried} tried, {tried} rejected");
+}
+
+/// Commitments of fixed columns, patterns or mask rows that are not those of the plans would let a publisher prove
+/// anything.
+#[test]
+fn poisoned_keys_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let honest = publisher.honest();
+    let mut tried = 0;
+    let mut rejects = |what: &str, change: &dyn Fn(&mut VerifierKey)| {
+        let mut key = honest.clone();
+        change(&mut key);
+        let verdict = publisher.prove(key, &publisher.weights);
+        assert!(matches!(verdict, Err(KeyError::Known(_))), "{what}: {verdict:?}");
+        tried += 1;
+    };
+    let file = honest.to_bytes().unwrap();
+    let payload = format::open(Kind::Verifier, &file).unwrap();
+    for (i, shape) in honest.shapes.iter().enumerate() {
+        let k = shape.plan.geometry.k;
+        let data = G1::from(publisher.bases[&k].lagrange()[0]);
+        for fixed in shape.vk.fixed_commitments() {
+            let at = payload.windows(POINT_BYTES).position(|w| w == fixed.to_bytes().as_ref()).unwrap();
+            let mut forged = payload.to_vec();
+            forged[at..at + POINT_BYTES].copy_from_slice((*fixed + data).to_bytes().as_ref());
+            let file = format::seal(Kind::Verifier, &forged);
+            rejects("a fixed column", &|key| *key = VerifierKey::from_bytes(&file).unwrap());
+        }
+        for row in 0..shape.span_basis.len() {
+            rejects("a data row in the span", &|key| key.shapes[i].span_basis[row] += data);
+        }
+        for (column, patterns) in shape.patterns.iter().enumerate() {
+            for class in 0..patterns.len() {
+                rejects("a row pattern", &|key| key.shapes[i].patterns[column][class] += data);
+            }
+        }
+    }
+    println!("poisoned keys: {tried} tried, {tried} rejected");
+    assert!(tried > 0);
+}
+
+#[test]
+fn ranges_are_the_narrowest() {
+    for (weights, bits, expected) in [
+        (vec![], 12, 1),
+        (vec![0], 12, 1),
+        (vec![2047, -2048], 12, 1),
+        (vec![2048], 12, 2),
+        (vec![-2049], 12, 2),
+        (vec![(1 << 23) - 1], 12, 2),
+        (vec![1 << 23], 12, 3),
+        (vec![i32::MIN, i32::MAX], 16, 2),
+        (vec![i32::MIN], 13, 3),
+    ] {
+        assert_eq!(limbs_for(bits, &weights), expected, "{weights:?} in {bits}-bit limbs");
+    }
+    assert_eq!(limb_bits(13), 12);
+}
