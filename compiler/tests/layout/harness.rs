@@ -11,7 +11,9 @@ pub struct Net {
     pub model: Model,
     pub inputs: Vec<Vec<i64>>,
     pub values: Vec<Vec<i64>>,
-    seed: u64,
+    pub seed: u64,
+    /// Weights of [`Net::linear`] stay within it.
+    pub magnitude: i64,
 }
 
 impl Net {
@@ -27,7 +29,7 @@ impl Net {
         };
         let shapes = vec![Graph::default()];
         let model = Model { tokens, limb_bits, shapes, layers: vec![layer], ..Default::default() };
-        Net { model, inputs: Vec::new(), values: Vec::new(), seed: 7 }
+        Net { model, inputs: Vec::new(), values: Vec::new(), seed: 7, magnitude: 20 }
     }
 
     pub fn random(&mut self, count: usize, magnitude: i64) -> Vec<i64> {
@@ -105,7 +107,7 @@ impl Net {
 
     pub fn linear(&mut self, x: ValueId, outputs: u32, bias: bool) -> ValueId {
         let inputs = self.features(x);
-        let weight = self.weight(inputs, outputs, 20);
+        let weight = self.weight(inputs, outputs, self.magnitude);
         let bias = bias.then(|| self.weight(1, outputs, 100));
         self.push(Op::Linear { weight, bias }, &[x], outputs)
     }

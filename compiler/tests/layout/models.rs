@@ -64,7 +64,12 @@ pub fn block(tokens: u32, d: u32, heads: u32, kv_heads: u32, causal: bool) -> Ne
 
 /// The same with limbs of `bits` bits.
 pub fn block_of(tokens: u32, d: u32, heads: u32, kv_heads: u32, causal: bool, bits: u32) -> Net {
-    let mut net = Net::new(tokens, bits);
+    block_on(Net::new(tokens, bits), d, heads, kv_heads, causal)
+}
+
+/// The same as the only layer of an empty net.
+pub fn block_on(mut net: Net, d: u32, heads: u32, kv_heads: u32, causal: bool) -> Net {
+    let (tokens, bits) = (net.model.tokens, net.model.limb_bits);
     let data = net.random((tokens * d) as usize, (1 << (bits - 1)) - 1);
     let x = net.input(data, Role::Internal);
     let normal = layer_norm(&mut net, x);

@@ -39,7 +39,8 @@ impl AttendShape {
         if self.causal { self.over_limbs.max(1) } else { self.over_limbs }
     }
 
-    fn signature(&self, bits: u32) -> Signature {
+    /// With one token, the row's sum makes its only cell the maximum, and the gate of the maximum makes d and o 0.
+    fn signature(&self, bits: u32, tokens: u32) -> Signature {
         let mut columns: Vec<String> = ["distance", "weight", "is max"].map(String::from).into();
         columns.extend((0..self.absorbing()).map(|i| format!("over {i}")));
         let over: Vec<usize> = (FIRST_OVER..columns.len()).collect();
@@ -50,22 +51,19 @@ impl AttendShape {
         distance.0.extend(over.iter().enumerate().map(|(i, &o)| (o, 1i64 << (i as u32 * bits))));
         let gate = |name, rows, a, b, c| StripGate { name, rows, a, b, c };
         let all = Where::Everywhere;
-        let mut gates = vec![
-            gate("is max is a bit", all, column(IS_MAX), (vec![(IS_MAX, 1)], -1), constant(0)),
-            gate("the maximum has distance 0", all, column(IS_MAX), distance, constant(0)),
-        ];
+        let mut gates = vec![gate("the maximum has distance 0", all, column(IS_MAX), distance, constant(0))];
+        if tokens > 1 {
+            gates.push(gate("is max is a bit", all, column(IS_MAX), (vec![(IS_MAX, 1)], -1), constant(0)));
+        }
         for &o in &over {
             if self.over_limbs == 0 {
                 gates.push(gate("visible cells absorb nothing", Where::Visible, column(o), constant(1), constant(0)));
             } else {
                 lookups.push(StripLookup { a: o, b: None, tag: 0, visible_only: self.causal });
-                gates.push(gate(
-                    "over only beyond the table",
-                    all,
-                    column(o),
-                    (vec![(DISTANCE, -1)], top),
-                    constant(0),
-                ));
+                if tokens > 1 {
+                    let below = (vec![(DISTANCE, -1)], top);
+                    gates.push(gate("over only beyond the table", all, column(o), below, constant(0)));
+                }
             }
         }
         if self.causal {
@@ -92,7 +90,7 @@ impl Emitter<'_> {
         let half = if shape.limbs == 0 { 0 } else { 1i128 << (shape.limbs * bits - 1) };
         let scale = 1i128 << (shape.limbs * bits);
 
-        let (strip, first) = self.strip(shape.signature(bits), features);
+        let (strip, first) = self.strip(shape.signature(bits, tokens), features);
         if shape.causal {
             let hidden = (0..features).map(|i| (first + i, i % tokens)).filter(|&(_, n)| n > 0);
             self.out.strips[strip].hidden.extend(hidden);

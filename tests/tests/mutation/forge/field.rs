@@ -1,0 +1,92 @@
+//! Forgeries with field elements: fractions and roots that satisfy the equations where integers are meant.
+
+use super::{Forger, Forgery, Out};
+use crate::cells::Change;
+use group::ff::Field;
+use nanozk_compiler::layout::Part;
+use nanozk_ir::int::Op;
+use nanozk_plan::SlotId;
+use nanozk_proof::field::{Fr, int};
+
+impl Forger<'_> {
+    /// Other solutions of the equations of one value over the field.
+    pub(super) fn field(&self, id: usize, token: usize, feature: usize, out: Out) {
+        let node = &self.net.model.shapes[0].nodes[id];
+        let at = token * node.features as usize + feature;
+        let what = format!("{} {id} at ({token}, {feature})", node.op.name());
+        let mut push = |kind, parts: &[(Part, Fr)]| {
+            let changes = parts.iter().flat_map(|&(part, value)| self.cells_of(id, part, token, feature, value));
+            self.honest_but(kind, &what, changes.collect(), out);
+        };
+        match node.op {
+            Op::Requant { limbs, .. } => {
+                let shift = limbs * self.net.model.limb_bits;
+                let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
+                let exact = int(self.operand(id, 0).1[at] + half) * int(1 << shift).invert().unwrap();
+                let none = [Part::Remainder, Part::Over, Part::Under].map(|part| (part, Fr::ZERO));
+                push("fraction-valued quotient", &[&[(Part::Value, exact)], &none[..]].concat());
+            }
+            Op::Recip { param } => {
+                let (c, z) = (int(self.net.model.layers[0].params[param as usize]), int(self.operand(id, 0).1[at]));
+                let r = c * z.invert().unwrap();
+                let parts = [
+                    (Part::Value, r),
+                    (Part::Square, r.square()),
+                    (Part::Product, c),
+                    (Part::Remainder, Fr::ZERO),
+                    (Part::Gap, z - Fr::ONE),
+                ];
+                push("fraction-valued reciprocal", &parts);
+            }
+            Op::RSqrt { param } => {
+                let (c, v) = (int(self.net.model.layers[0].params[param as usize]), int(self.operand(id, 0).1[at]));
+                let root = |r: Fr| {
+                    let high = (r + Fr::ONE).square() * v - Fr::ONE - c;
+                    let (low, linear) = (c - r.square() * v, r * v);
+                    let products = [(Part::Linear, linear), (Part::Cubic, r * linear), (Part::Square, r.square())];
+                    [&[(Part::Value, r), (Part::Low, low), (Part::High, high)], &products[..]].concat()
+                };
+                push("negative root", &root(-int(self.net.values[id][at])));
+                // Of two neighbouring quotients of the field one is a square, as a rule.
+                let exact: Option<Fr> = (c * v.invert().unwrap()).sqrt().into();
+                exact.into_iter().for_each(|r| push("root in the field", &root(r)));
+            }
+            _ => {}
+        }
+    }
+
+    /// The honest cells with the changes.
+    pub(super) fn honest_but(&self, kind: &'static str, what: &str, field: Vec<Change>, out: Out) {
+        let (lanes, publics) = (self.net.lanes(self.lowered), self.net.tensors());
+        out(Forgery { kind, what: what.into(), lanes, publics, field });
+    }
+
+    /// The slots that hold a feature of a quantity, with what is added and the limb.
+    pub(super) fn slots_of(
+        &self,
+        id: usize,
+        part: Part,
+        feature: u32,
+    ) -> impl Iterator<Item = (SlotId, i64, Option<(u32, u32)>)> + '_ {
+        let here = move |f: &&nanozk_compiler::layout::Fill| {
+            f.node as usize == id && f.part == part && (f.first..f.first + f.count).contains(&feature)
+        };
+        self.lowered.fills.iter().filter(here).map(move |f| (f.slot + feature - f.first, f.add, f.limb))
+    }
+
+    /// A quantity's cells with a field element in place of the integer: in the first limb, the others 0. A value that
+    /// fits its limbs is cut into them.
+    fn cells_of(&self, id: usize, part: Part, token: usize, feature: usize, value: Fr) -> Vec<Change> {
+        let bits = self.net.model.limb_bits;
+        let change = |(slot, add, limb): (SlotId, i64, Option<(u32, u32)>)| {
+            let whole = value + int(add);
+            let value = match (limb, crate::cells::small(whole)) {
+                (None, _) | (Some((0, _)), None) => whole,
+                (Some(_), None) => Fr::ZERO,
+                (Some((index, _)), Some(small)) => int(((small as i64) >> (index * bits)) & ((1 << bits) - 1)),
+            };
+            Change { slot, token: token as u32, value }
+        };
+        self.slots_of(id, part, feature as u32).map(change).collect()
+    }
+}

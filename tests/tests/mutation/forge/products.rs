@@ -1,0 +1,56 @@
+//! Products from which one factor is left out, for all tokens.
+
+use super::{Forger, Out};
+use nanozk_ir::int::Op;
+
+impl Forger<'_> {
+    /// How many factors [`Forger::left_out`] knows.
+    pub(super) fn factors(&self, id: usize) -> usize {
+        match *self.op(id) {
+            Op::Linear { bias, .. } => self.operand(id, 0).0 + usize::from(bias.is_some()),
+            Op::TokenBias { .. } => self.net.model.tokens as usize,
+            Op::Scores { kv_heads, head_dim, .. } => (kv_heads * head_dim) as usize,
+            Op::Context { kv_heads, .. } => (kv_heads * self.net.model.tokens) as usize,
+            _ => 0,
+        }
+    }
+
+    /// The product without factor `n`: an input or the bias of a matrix, a feature of a key head, a key.
+    pub(super) fn left_out(&self, id: usize, n: usize, out: Out) {
+        let tokens = self.net.model.tokens as usize;
+        let width = self.net.model.shapes[0].nodes[id].features as usize;
+        let weights = &self.net.model.layers[0].weights;
+        let entry = |weight: u32, row: usize, j: usize| i64::from(weights[weight as usize][row * width + j]);
+        let mut values = self.net.values[id].clone();
+        for (at, value) in values.iter_mut().enumerate() {
+            let (t, j) = (at / width, at % width);
+            *value -= match *self.op(id) {
+                Op::Linear { weight, bias } => {
+                    let (inputs, x) = self.operand(id, 0);
+                    match bias {
+                        Some(bias) if n == inputs => entry(bias, 0, j),
+                        _ => x[t * inputs + n] * entry(weight, n, j),
+                    }
+                }
+                Op::TokenBias { weight } if t == n => entry(weight, t, j),
+                Op::Scores { heads, kv_heads, head_dim } => {
+                    let ((q_width, q), (k_width, k)) = (self.operand(id, 0), self.operand(id, 1));
+                    let (head, u) = (j / tokens, j % tokens);
+                    let (kv, c) = (n / head_dim as usize, n % head_dim as usize);
+                    let reads = head / (heads / kv_heads) as usize == kv;
+                    i64::from(reads) * q[t * q_width + head * head_dim as usize + c] * k[u * k_width + n]
+                }
+                Op::Context { heads, kv_heads, head_dim } => {
+                    let ((e_width, e), (v_width, v)) = (self.operand(id, 0), self.operand(id, 1));
+                    let (head, c) = (j / head_dim as usize, j % head_dim as usize);
+                    let (kv, u) = (n / tokens, n % tokens);
+                    let reads = head / (heads / kv_heads) as usize == kv;
+                    i64::from(reads) * e[t * e_width + head * tokens + u] * v[u * v_width + kv * head_dim as usize + c]
+                }
+                _ => 0,
+            };
+        }
+        let what = format!("{} {id}: factor {n}", self.op(id).name());
+        self.complete("factor left out", &what, id, &values, &[], out);
+    }
+}

@@ -1,0 +1,83 @@
+//! Forged softmax rows: shifts, maxima that no visible score attains, distances cut short, masks switched off.
+
+use super::{Forger, Out};
+use nanozk_compiler::layout::Part;
+use nanozk_ir::int::Op;
+
+impl Forger<'_> {
+    /// Forged maxima of one softmax row, and a mask switched off.
+    pub(super) fn softmax(&self, id: usize, token: usize, head: usize, table: usize, causal: bool, out: Out) {
+        let tokens = self.net.model.tokens as usize;
+        let heads = self.net.model.shapes[0].nodes[id].features as usize / tokens;
+        let table = &self.net.model.layers[0].tables[table];
+        let top = table.len() as i64 - 1;
+        let visible = if causal { token + 1 } else { tokens };
+        let start = token * heads * tokens + head * tokens;
+        let honest = &self.net.values[id];
+        let feature = |u: usize| head * tokens + u;
+        let Some((scores, winner)) = self.scores(id, token, head, visible) else { return };
+        let max = scores[winner];
+        let distances: Vec<i64> = scores[..visible].iter().map(|s| max - s).collect();
+        let what = format!("softmax {id}, token {token}, head {head}");
+
+        // Beside small shifts, those that make a masked score the maximum.
+        let mut shifts = vec![1, -1, 5];
+        shifts.extend(scores[visible..].iter().map(|s| s - max).filter(|s| *s != 0));
+        for shift in shifts {
+            let mut values = honest.clone();
+            let mut deltas = vec![(Part::Max, token, head, shift)];
+            for (u, d) in distances.iter().enumerate() {
+                let moved = (d + shift).min(top);
+                if let Some(e) = usize::try_from(moved).ok().and_then(|d| table.get(d)) {
+                    values[start + u] = *e;
+                }
+                deltas.push((Part::Distance, token, feature(u), moved - d.min(&top)));
+                deltas.push((Part::Over, token, feature(u), (d + shift - moved) - (d - d.min(&top))));
+            }
+            deltas.extend((visible..tokens).map(|u| (Part::Over, token, feature(u), shift)));
+            let mut push = |kind, deltas: &[_]| self.complete(kind, &what, id, &values, deltas, out);
+            push("softmax shifted", &deltas);
+            deltas.push((Part::IsMax, token, feature(winner), -1));
+            push("maximum not attained", &deltas);
+            for u in (0..tokens).filter(|u| *u != winner) {
+                let mut moved = deltas.clone();
+                moved.push((Part::IsMax, token, feature(u), 1));
+                push(if u < visible { "maximum of another key" } else { "maximum of a masked key" }, &moved);
+            }
+        }
+        for u in (0..visible).filter(|u| distances[*u] > 0) {
+            for d in 0..distances[u].min(top) {
+                let mut values = honest.clone();
+                values[start + u] = table[d as usize];
+                let moved = distances[u].min(top) - d;
+                let deltas = vec![(Part::Distance, token, feature(u), -moved), (Part::Over, token, feature(u), moved)];
+                self.complete("distance cut short", &what, id, &values, &deltas, out);
+            }
+        }
+        for u in visible..tokens {
+            // The last one is the distance that needs nothing to absorb the score.
+            for d in [0, 1, top - 1, max - scores[u]].into_iter().filter(|d| (0..top).contains(d)) {
+                let mut values = honest.clone();
+                values[start + u] = table[d as usize];
+                let deltas =
+                    vec![(Part::Distance, token, feature(u), d - top), (Part::Over, token, feature(u), top - d)];
+                self.complete("mask switched off", &what, id, &values, &deltas, out);
+            }
+        }
+    }
+
+    /// Requantised scores of all keys, and the first visible one that is greatest.
+    fn scores(&self, id: usize, token: usize, head: usize, visible: usize) -> Option<(Vec<i64>, usize)> {
+        let nodes = &self.net.model.shapes[0].nodes;
+        let Op::Attend { limbs, .. } = nodes[id].op else { return None };
+        let (operand, tokens) = (nodes[id].inputs[0] as usize, self.net.model.tokens as usize);
+        let start = token * nodes[operand].features as usize + head * tokens;
+        let shift = limbs * self.net.model.limb_bits;
+        let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
+        let scores: Vec<i64> =
+            self.net.values[operand][start..start + tokens].iter().map(|x| (x + half) >> shift).collect();
+        let max = *scores[..visible].iter().max()?;
+        let winner = scores[..visible].iter().position(|s| *s == max)?;
+        Some((scores, winner))
+    }
+}

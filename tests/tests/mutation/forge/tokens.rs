@@ -1,0 +1,96 @@
+//! Forged one-hot cells of hidden token ids, and ids beyond the vocabulary.
+
+use super::{Forger, Out};
+use crate::cells::Change;
+use group::ff::Field;
+use nanozk_compiler::layout::Part;
+use nanozk_ir::int::Op;
+use nanozk_plan::SlotId;
+use nanozk_proof::field::{Fr, int};
+
+impl Forger<'_> {
+    /// All forgeries of one token of an embedding whose ids are hidden.
+    pub(super) fn tokens(&self, id: usize, token: usize, weight: usize, vocab: usize, out: Out) {
+        if self.slots_of(id, Part::IsMax, 0).next().is_none() {
+            return;
+        }
+        let committed = self.operand(id, 0).1[token];
+        let at = committed as usize;
+        let (v, last) = (committed, vocab as i64 - 1);
+        let mut push = |kind, ones: &[(i64, i64)]| self.one_hot(kind, id, token, weight, ones, out);
+        push("no token", &[]);
+        for other in (0..=last).filter(|u| *u != v) {
+            push("another token", &[(other, 1)]);
+            push("two tokens", &[(v, 1), (other, 1)]);
+            let rest = v - other;
+            if rest > other {
+                push("two tokens whose ids add up", &[(other, 1), (rest, 1)]);
+            }
+            let mirrored = 2 * other - v;
+            if (0..=last).contains(&mirrored) {
+                push("twice a token less another", &[(other, 2), (mirrored, -1)]);
+            }
+            if other > 0 && v % other == 0 {
+                push("a multiple of a lower token", &[(other, v / other)]);
+            }
+        }
+        push("the token twice", &[(v, 2)]);
+        push("the token negated", &[(v, -1)]);
+
+        let mut split = |what, cells: &[(usize, Fr)]| self.fractions(what, id, token, at, cells, out);
+        let half = Fr::from(2).invert().unwrap();
+        for (low, high) in (1..vocab).map(|d| (at.wrapping_sub(d), at + d)).filter(|(l, h)| *l < at && *h < vocab) {
+            split("two halves of tokens", &[(low, half), (high, half)]);
+        }
+        for other in (1..vocab).filter(|u| *u != at) {
+            let share = int(v) * Fr::from(other as u64).invert().unwrap();
+            split("a share of a token with the rest of the first", &[(other, share), (0, Fr::ONE - share)]);
+        }
+
+        for beyond in [vocab as i64, -1, i64::from(u32::MAX)] {
+            let mut inputs = self.net.inputs.clone();
+            let Op::Input { port } = self.op(self.net.model.shapes[0].nodes[id].inputs[0] as usize) else { return };
+            inputs[*port as usize][token] = beyond;
+            let inputs: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
+            for ones in [vec![], vec![(v, 1)], vec![(last, 1), (beyond - last, 1)]] {
+                let ones: Vec<(i64, i64)> = ones.into_iter().filter(|o| (0..=last).contains(&o.0)).collect();
+                let (values, mut deltas) = self.embedded(id, token, weight, &ones);
+                // The id names no cell, so the honest witness holds no 1.
+                deltas.retain(|d| d.2 != at);
+                deltas.extend(ones.iter().filter(|o| o.0 == v).map(|o| (Part::IsMax, token, at, o.1)));
+                let what = format!("token {token}: {beyond}");
+                self.complete_with(&inputs, "id out of the vocabulary", &what, id, &values, &deltas, out);
+            }
+        }
+    }
+
+    /// The given cells `(index, value)` in place of the one 1, with the embedding that they give.
+    fn one_hot(&self, kind: &'static str, id: usize, token: usize, weight: usize, ones: &[(i64, i64)], out: Out) {
+        let (values, deltas) = self.embedded(id, token, weight, ones);
+        self.complete(kind, &format!("token {token}: {ones:?}"), id, &values, &deltas, out);
+    }
+
+    /// The embedding of forged one-hot cells, and how they differ from the honest ones.
+    fn embedded(&self, id: usize, token: usize, weight: usize, ones: &[(i64, i64)]) -> (Vec<i64>, Vec<super::Delta>) {
+        let width = self.net.model.shapes[0].nodes[id].features as usize;
+        let table = &self.net.model.layers[0].weights[weight];
+        let mut values = self.net.values[id].clone();
+        for (j, value) in values[token * width..(token + 1) * width].iter_mut().enumerate() {
+            *value = ones.iter().map(|&(i, times)| times * i64::from(table[i as usize * width + j])).sum();
+        }
+        let honest = (self.operand(id, 0).1[token], -1);
+        let deltas = ones.iter().chain([&honest]).map(|&(i, times)| (Part::IsMax, token, i as usize, times));
+        (values, deltas.collect())
+    }
+
+    /// Field elements in the one-hot cells; no integer embedding follows from them, so the rest stays honest.
+    fn fractions(&self, kind: &'static str, id: usize, token: usize, honest: usize, ones: &[(usize, Fr)], out: Out) {
+        let cells = std::iter::once((honest, Fr::ZERO)).chain(ones.iter().copied());
+        let change = |(index, value): (usize, Fr)| {
+            let slot: SlotId = self.slots_of(id, Part::IsMax, index as u32).next().unwrap().0;
+            Change { slot, token: token as u32, value }
+        };
+        let what = format!("token {token}: {:?}", ones.iter().map(|o| o.0).collect::<Vec<_>>());
+        self.honest_but(kind, &what, cells.map(change).collect(), out);
+    }
+}

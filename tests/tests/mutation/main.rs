@@ -1,0 +1,272 @@
+//! Attacks on the constraints: what a cheating prover may put into its cells. Gates, lookups, relations and the bilinear
+//! identity are checked directly, which is what the proof system enforces with the best choice of every helper column.
+
+mod cells;
+#[path = "../common/mod.rs"]
+mod common;
+mod delete;
+mod forge;
+#[path = "../../../compiler/tests/layout/harness.rs"]
+mod harness;
+#[path = "../../../compiler/tests/layout/models.rs"]
+mod models;
+mod target;
+
+use cells::{Cells, Change, small};
+use delete::Deletion;
+use forge::{Forgery, forgeries};
+use group::ff::Field;
+use nanozk_plan::{SlotId, check};
+use nanozk_proof::field::Fr;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::collections::{BTreeMap, BTreeSet};
+use target::{Pool, Target};
+
+/// The bundled model whose own plan is attacked.
+const REAL: &str = "block-d16-t16";
+
+/// Other honest runs that a plan with a part less is put to.
+const RUNS: u64 = 12;
+
+/// Other values of a cell, and its swap with the next cell of its lane: +1, -1, negated, the neighbour's, a half more, a
+/// random field element.
+fn mutations(target: &Target, cells: &Cells, slot: SlotId, token: u32, rng: &mut ChaCha20Rng) -> Vec<Vec<Change>> {
+    let geometry = &target.plan().geometry;
+    let honest = cells.value(slot, token);
+    let next = if token + 1 < geometry.tokens { (slot, token + 1) } else { (slot + 1, 0) };
+    let same_lane = next.0 / geometry.groups == slot / geometry.groups;
+    let neighbour = if same_lane { cells.value(next.0, next.1) } else { honest };
+    let half = Fr::from(2).invert().unwrap();
+    let values = [honest + Fr::ONE, honest - Fr::ONE, -honest, neighbour, honest + half, Fr::random(rng)];
+    let mut all: Vec<Vec<Change>> = Vec::new();
+    for value in values.into_iter().filter(|v| *v != honest) {
+        let change = vec![Change { slot, token, value }];
+        if !all.contains(&change) {
+            all.push(change);
+        }
+    }
+    if neighbour != honest {
+        let back = Change { slot: next.0, token: next.1, value: honest };
+        all.push(vec![Change { slot, token, value: neighbour }, back]);
+    }
+    all
+}
+
+/// Changes every `step`-th cell alone, and swaps it with its neighbour; what is broken goes to `broken`.
+fn mutate_cells(target: &Target, step: usize, broken: &mut dyn FnMut(&BTreeSet<cells::Constraint>)) {
+    let report = check::check(target.plan()).unwrap();
+    let mut cells = target.cells(target.plan());
+    assert!(cells.broken_by_honest().is_empty());
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let (mut mutated, mut tried, mut rejected, mut free) = (0, 0, 0, 0);
+    for (slot, token) in target.chosen().into_iter().step_by(step) {
+        let is_free = report.is_free(slot, token);
+        free += usize::from(is_free);
+        mutated += usize::from(!is_free);
+        for changes in mutations(target, &cells, slot, token, &mut rng) {
+            let constraints = cells.broken(&changes);
+            if is_free {
+                // Only the equation that it absorbs; a swap changes the neighbour too.
+                assert!(changes.len() > 1 || constraints.len() == 1, "{}: {changes:?}: {constraints:?}", target.name);
+                continue;
+            }
+            tried += 1;
+            assert!(!constraints.is_empty(), "{}: slot {slot}, token {token} may be {changes:?}", target.name);
+            rejected += 1;
+            broken(&constraints);
+        }
+    }
+    println!("{}: {mutated} cells mutated, {tried} values tried, {rejected} rejected, {free} cells free", target.name);
+    assert!(tried > 0);
+}
+
+#[test]
+fn some_cells() {
+    target::small().iter().for_each(|target| mutate_cells(target, 7, &mut |_| ()));
+    mutate_cells(&Target::compiled(REAL), 101, &mut |_| ());
+}
+
+#[test]
+#[ignore = "every cell: minutes"]
+fn all_cells() {
+    target::small().iter().for_each(|target| mutate_cells(target, 1, &mut |_| ()));
+    mutate_cells(&Target::compiled(REAL), 1, &mut |_| ());
+}
+
+/// Cells that are free by design are the scores of pairs that the mask hides, and nothing else.
+#[test]
+fn free_cells_are_hidden_scores() {
+    for target in target::small().into_iter().chain([Target::compiled(REAL)]) {
+        let report = check::check(target.plan()).unwrap();
+        let mut free = 0;
+        for fill in &target.lowered.fills {
+            let node = &target.net.model.shapes[0].nodes[fill.node as usize];
+            for i in 0..fill.count {
+                for token in (0..target.net.model.tokens).filter(|t| report.is_free(fill.slot + i, *t)) {
+                    free += 1;
+                    assert!(forge::is_hidden(&node.op, fill.part, target.net.model.tokens, fill.first + i, token));
+                }
+            }
+        }
+        println!("{}: {free} free cells, all of them hidden scores", target.name);
+    }
+}
+
+/// Cells where no op is placed enter no equation and no product.
+#[test]
+fn unplaced_cells_feed_nothing() {
+    for target in target::small().into_iter().chain([Target::compiled(REAL)]) {
+        let cells = target.cells(target.plan());
+        let placed: BTreeSet<SlotId> = target.lowered.fills.iter().flat_map(|f| f.slot..f.slot + f.count).collect();
+        let unplaced: Vec<SlotId> = (0..target.plan().lane_slots()).filter(|s| !placed.contains(s)).collect();
+        assert!(unplaced.iter().all(|&slot| !cells.is_read(slot)), "{}", target.name);
+        println!("{}: {} slots placed, {} not placed and not read", target.name, placed.len(), unplaced.len());
+    }
+}
+
+/// Consistent forgeries: one value wrong, everything that follows from it recomputed.
+fn consistent(target: &Target, step: usize, broken: &mut dyn FnMut(&BTreeSet<cells::Constraint>)) {
+    let mut cells = target.cells(target.plan());
+    let mut tried = BTreeMap::<&str, usize>::new();
+    forgeries(&target.net, &target.lowered, step, &mut |forgery: Forgery| {
+        let changes = target.changes(&cells, &forgery);
+        if changes.is_empty() {
+            return;
+        }
+        *tried.entry(forgery.kind).or_default() += 1;
+        let constraints = cells.broken(&changes);
+        assert!(!constraints.is_empty(), "{}: {}: {} is accepted", target.name, forgery.kind, forgery.what);
+        broken(&constraints);
+    });
+    let rejected: usize = tried.values().sum();
+    println!("{}: consistent forgeries: {tried:?}, {rejected} rejected", target.name);
+    assert!(rejected > 0);
+}
+
+#[test]
+fn some_consistent_forgeries() {
+    target::small().iter().for_each(|target| consistent(target, 5, &mut |_| ()));
+    consistent(&Target::compiled(REAL), 211, &mut |_| ());
+}
+
+#[test]
+#[ignore = "every value: minutes"]
+fn all_consistent_forgeries() {
+    target::small().iter().for_each(|target| consistent(target, 1, &mut |_| ()));
+    consistent(&Target::compiled(REAL), 1, &mut |_| ());
+}
+
+/// The plan's own evaluator and the one of these tests give the same verdicts.
+#[test]
+fn both_evaluators_agree() {
+    for target in target::small() {
+        let mut cells = target.cells(target.plan());
+        let geometry = &target.plan().geometry;
+        let (mut compared, mut rng) = (0, ChaCha20Rng::seed_from_u64(5));
+        let mut compare = |ours: bool, lanes: &[Vec<i64>], publics: &_| {
+            assert_eq!(ours, target.mock_accepts(lanes, publics), "{}", target.name);
+            compared += 1;
+        };
+        compare(cells.broken_by_honest().is_empty(), &target.lanes, &target.publics);
+        for (slot, token) in target.chosen().into_iter().step_by(41) {
+            for changes in mutations(&target, &cells, slot, token, &mut rng) {
+                let [Change { value, .. }] = changes.as_slice() else { continue };
+                let Some(value) = small(*value) else { continue };
+                let mut lanes = target.lanes.clone();
+                lanes[(slot / geometry.groups) as usize][geometry.row(slot, token)] = value as i64;
+                compare(cells.broken(&changes).is_empty(), &lanes, &target.publics);
+            }
+        }
+        forgeries(&target.net, &target.lowered, 41, &mut |forgery| {
+            if forgery.field.is_empty() {
+                let changes = target.changes(&cells, &forgery);
+                compare(cells.broken(&changes).is_empty(), &forgery.lanes, &forgery.publics);
+            }
+        });
+        println!("{}: {compared} verdicts compared", target.name);
+        assert!(compared > 1);
+    }
+}
+
+/// Leaves out every `step`-th part of the plan. Each must be noticed: without it a forgery passes, or the checker refuses
+/// the plan or proves fewer slots unique, or an honest run no longer satisfies the identity.
+fn delete_parts(target: &Target, pool: &Pool, step: usize) -> Vec<String> {
+    let plan = target.plan();
+    let honest = check::check(plan).unwrap();
+    let runs = forge::other_runs(&target.net, &target.lowered, RUNS);
+    println!("{}: {} other honest runs", target.name, runs.len());
+    assert!(!runs.is_empty() && target.identity_holds(plan, &runs));
+    let mut counts = BTreeMap::<&str, [usize; 4]>::new();
+    let mut missed = Vec::new();
+    let mut at = BTreeMap::<&str, usize>::new();
+    for deletion in Deletion::all(plan) {
+        // The first of each kind, and every step-th after it.
+        let n = at.entry(deletion.kind()).or_default();
+        *n += 1;
+        if (*n - 1) % step != 0 {
+            continue;
+        }
+        let weak = || deletion.apply(plan);
+        let by = if pool.passes(deletion) {
+            0
+        } else if check::check(&weak()).is_ok_and(|report| report == honest) {
+            if target.identity_holds(&weak(), &runs) { 3 } else { 2 }
+        } else {
+            1
+        };
+        counts.entry(deletion.kind()).or_default()[by] += 1;
+        if by == 3 {
+            missed.push(format!("{}: {deletion:?} {}", target.name, describe(target, deletion)));
+        }
+    }
+    for (kind, [forgery, checker, refused, missed]) in counts {
+        println!(
+            "{}: {kind} deleted: {}, a forgery passes {forgery}, seen by the checker {checker}, \
+             an honest run refused {refused}, missed {missed}",
+            target.name,
+            forgery + checker + refused + missed
+        );
+    }
+    missed
+}
+
+fn describe(target: &Target, deletion: Deletion) -> String {
+    match deletion {
+        Deletion::Gate(i) => target.plan().gates[i].name.clone(),
+        Deletion::Relation(i) | Deletion::Equation(i, _) => format!("{:?}", target.plan().relations[i]),
+        _ => String::new(),
+    }
+}
+
+/// Every forgery of the small models, and of every `step`-th value of the real one.
+fn pool(target: &Target, values: usize, cells: usize) -> Pool {
+    let mut pool = Pool::default();
+    consistent(target, values, &mut |broken| pool.add(broken));
+    mutate_cells(target, cells, &mut |broken| pool.add(broken));
+    pool
+}
+
+#[test]
+fn every_part_is_needed() {
+    let mut missed = Vec::new();
+    for target in target::small() {
+        missed.extend(delete_parts(&target, &pool(&target, 1, 1), 1));
+    }
+    assert!(missed.is_empty(), "nothing misses {missed:#?}");
+}
+
+#[test]
+fn some_parts_of_a_model_are_needed() {
+    let target = Target::compiled(REAL);
+    let missed = delete_parts(&target, &pool(&target, 101, 101), 101);
+    assert!(missed.is_empty(), "nothing misses {missed:#?}");
+}
+
+#[test]
+#[ignore = "every part: minutes"]
+fn every_part_of_a_model_is_needed() {
+    let target = Target::compiled(REAL);
+    let missed = delete_parts(&target, &pool(&target, 3, 1), 1);
+    assert!(missed.is_empty(), "nothing misses {missed:#?}");
+}

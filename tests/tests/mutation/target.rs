@@ -1,0 +1,176 @@
+//! The layers under attack, with their honest cells.
+
+use crate::cells::{Cells, Change, Constraint, Data};
+use crate::common::{compiled, model_dir};
+use crate::forge::Forgery;
+use crate::harness::Net;
+use crate::models;
+use nanozk_compiler::data::read_input;
+use nanozk_compiler::layout::Lowered;
+use nanozk_compiler::quantise;
+use nanozk_ir::float::InputValue;
+use nanozk_ir::int::{Op, Role, interp};
+use nanozk_plan::mock::{self, Assignment};
+use nanozk_plan::{Plan, Port, SlotId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Cells and boundary tensors.
+pub type Run = (Vec<Vec<i64>>, BTreeMap<Port, Vec<i64>>);
+
+/// A layer with its honest cells.
+pub struct Target {
+    pub name: &'static str,
+    pub net: Net,
+    pub lowered: Lowered,
+    pub lanes: Vec<Vec<i64>>,
+    pub publics: BTreeMap<Port, Vec<i64>>,
+}
+
+impl Target {
+    fn new(name: &'static str, net: Net) -> Self {
+        let lowered = net.lower();
+        Target::of(name, net, lowered)
+    }
+
+    fn of(name: &'static str, net: Net, lowered: Lowered) -> Self {
+        let lanes = net.lanes(&lowered);
+        net.check(&lowered, &lanes).unwrap();
+        let publics = net.tensors();
+        Target { name, net, lowered, lanes, publics }
+    }
+
+    /// The first layer of a compiled model, with the plan that is proven.
+    pub fn compiled(name: &'static str) -> Self {
+        let artifact = compiled(name);
+        let read = read_input(&model_dir(name).join("input.json"), &artifact.input_infos()).unwrap();
+        let floats: Vec<InputValue> = read.into_iter().map(|t| t.value).collect();
+        let inputs = quantise::encode(&artifact.model, &floats).unwrap();
+        let model = artifact.model;
+        let args: Vec<&[i64]> = model.layers[0]
+            .inputs
+            .iter()
+            .map(|id| model.inputs.iter().position(|i| i == id).unwrap())
+            .map(|i| inputs[i].as_slice())
+            .collect();
+        let values = interp::run(&model, 0, &args).unwrap();
+        let inputs = args.iter().map(|a| a.to_vec()).collect();
+        let lowered = artifact.shapes[model.layers[0].shape as usize].clone();
+        Target::of(name, Net { model, inputs, values, seed: 7, magnitude: 20 }, lowered)
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.lowered.plan
+    }
+
+    fn data(&self) -> Data<'_> {
+        let layer = &self.net.model.layers[0];
+        Data { tables: &layer.tables, params: &layer.params, weights: &layer.weights }
+    }
+
+    /// The constraints of `plan` on the honest cells.
+    pub fn cells<'a>(&'a self, plan: &'a Plan) -> Cells<'a> {
+        Cells::new(plan, self.data(), &self.lanes, &self.publics)
+    }
+
+    /// Whether the bilinear identity of `plan` holds in the honest run and in all of `runs`.
+    pub fn identity_holds(&self, plan: &Plan, runs: &[Run]) -> bool {
+        let holds = |(lanes, publics): &Run| Cells::new(plan, self.data(), lanes, publics).identity_holds();
+        self.cells(plan).identity_holds() && runs.iter().all(holds)
+    }
+
+    /// Whether the plan's own evaluator accepts.
+    pub fn mock_accepts(&self, lanes: &[Vec<i64>], publics: &BTreeMap<Port, Vec<i64>>) -> bool {
+        let Data { tables, params, weights } = self.data();
+        mock::check(self.plan(), &Assignment { lanes, tables, params, weights, publics }).is_ok()
+    }
+
+    /// Every placed cell; those of input tensors belong to the statement.
+    pub fn chosen(&self) -> Vec<(SlotId, u32)> {
+        let geometry = &self.plan().geometry;
+        let slots = self.lowered.fills.iter().flat_map(|f| f.slot..f.slot + f.count);
+        let lane = |slot: SlotId| (slot / geometry.groups) as usize;
+        let chosen = |slot: &SlotId| !matches!(self.plan().lanes[lane(*slot)].boundary, Some(Port::Input(_)));
+        slots.filter(chosen).flat_map(|slot| (0..geometry.tokens).map(move |t| (slot, t))).collect()
+    }
+
+    /// Where a forgery differs from the honest cells.
+    pub fn changes(&self, cells: &Cells, forgery: &Forgery) -> Vec<Change> {
+        let mut changes = cells.changes(&forgery.lanes, &forgery.publics);
+        changes.extend(forgery.field.iter().filter(|c| cells.value(c.slot, c.token) != c.value));
+        changes
+    }
+}
+
+/// What a deleted constraint must be needed for: the constraints that some forgery breaks alone.
+#[derive(Default)]
+pub struct Pool {
+    alone: BTreeSet<Constraint>,
+    relations: BTreeSet<usize>,
+}
+
+impl Pool {
+    pub fn add(&mut self, broken: &BTreeSet<Constraint>) {
+        let Some(&first) = broken.first() else { return };
+        if broken.len() == 1 {
+            self.alone.insert(first);
+        }
+        if let Constraint::Relation(i, _) = first
+            && broken.iter().all(|c| matches!(c, Constraint::Relation(j, _) if *j == i))
+        {
+            self.relations.insert(i);
+        }
+    }
+
+    /// Whether a forgery passes where only the constraints that `gone` names are missing.
+    pub fn passes(&self, gone: crate::delete::Deletion) -> bool {
+        let whole = |i: &usize| gone == crate::delete::Deletion::Relation(*i);
+        self.alone.iter().any(|c| gone.covers(*c)) || self.relations.iter().any(whole)
+    }
+}
+
+/// Softmax over scores that differ by more than the table's domain, with hidden scores above the visible maximum.
+fn steep_softmax() -> Net {
+    let (tokens, heads, head_dim) = (5, 2, 4);
+    let mut net = Net::new(tokens, 6);
+    let width = heads * head_dim;
+    let data = net.random((tokens * width) as usize, 31);
+    let q = net.input(data, Role::Internal);
+    let data = net.random((tokens * width) as usize, 31);
+    let k = net.input(data, Role::Internal);
+    let scores = net.push(Op::Scores { heads, kv_heads: heads, head_dim }, &[q, k], heads * tokens);
+    let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
+    let attend = Op::Attend { heads, table, limbs: 1, over_limbs: 1, causal: true };
+    let weights = net.push(attend, &[scores], heads * tokens);
+    net.output(weights, Role::Internal);
+    net
+}
+
+/// A requantisation most of whose results saturate.
+fn saturation() -> Net {
+    let mut net = Net::new(4, 6);
+    let data = net.random(24, 6000);
+    let x = net.input(data, Role::Internal);
+    let y = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[x], 6);
+    net.output(y, Role::Internal);
+    net
+}
+
+/// A transformer block whose weights are great enough for its scores to differ.
+fn block(tokens: u32, d: u32, heads: u32, kv_heads: u32, causal: bool) -> Net {
+    let mut net = Net::new(tokens, 6);
+    net.magnitude = 150;
+    models::block_on(net, d, heads, kv_heads, causal)
+}
+
+/// Small layers that hold every op between them.
+pub fn small() -> Vec<Target> {
+    vec![
+        Target::new("saturation", saturation()),
+        Target::new("steep softmax", steep_softmax()),
+        Target::new("causal block", block(4, 8, 4, 2, true)),
+        Target::new("full block", block(3, 6, 2, 2, false)),
+        Target::new("one token", models::block(1, 4, 2, 1, true)),
+        Target::new("language model", models::language(4, 6, 11, Role::PublicInput)),
+        Target::new("hidden tokens", models::language(4, 6, 11, Role::PrivateInput)),
+    ]
+}
