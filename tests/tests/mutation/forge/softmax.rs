@@ -55,8 +55,11 @@ impl Forger<'_> {
             }
         }
         for u in visible..tokens {
-            // The last one is the distance that needs nothing to absorb the score.
-            for d in [0, 1, top - 1, max - scores[u]].into_iter().filter(|d| (0..top).contains(d)) {
+            // The last one is the distance that needs nothing to absorb the score. Where the table gives 0 as the mask
+            // does, the distance of a hidden pair may be either.
+            for d in
+                [0, 1, top - 1, max - scores[u]].into_iter().filter(|d| (0..top).contains(d) && table[*d as usize] != 0)
+            {
                 let mut values = honest.clone();
                 values[start + u] = table[d as usize];
                 let deltas =
