@@ -118,6 +118,24 @@ fn public_fields() {
     attacks.report();
 }
 
+/// Values beyond a public tensor's range mean nothing in the plan (an id beyond the vocabulary has no one-hot cell), so
+/// they are refused before any proof is read.
+#[test]
+fn public_values_out_of_range() {
+    let (single, chain) = (&*SINGLE, &*CHAIN);
+    for (key, honest) in [(&single.0.key, &single.1), (&chain.fixture.key, &chain.first)] {
+        let mut attacks = Attacks::new("public values out of range", key, honest);
+        for i in 0..honest.public.len() {
+            let spec = &key.tensors[honest.public[i].tensor as usize];
+            for beyond in [spec.lo - 1, spec.hi + 1] {
+                let error = attacks.forge("a value out of range", |b| b.public[i].values[0] = beyond);
+                assert!(matches!(error, VerifyError::Mismatch(_)), "{error}");
+            }
+        }
+        attacks.report();
+    }
+}
+
 #[test]
 fn commitments() {
     let Chain { fixture, first, again, other } = &*CHAIN;
@@ -236,7 +254,7 @@ fn some_bytes_flipped() {
 }
 
 #[test]
-#[ignore = "every byte: minutes"]
+#[ignore = "every byte: a minute"]
 fn all_bytes_flipped() {
     flipped_bytes(1);
 }

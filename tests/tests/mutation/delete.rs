@@ -59,6 +59,11 @@ impl Deletion {
         }
     }
 
+    /// Whether it is one repetition, of which a plan has thousands.
+    pub fn is_one_of_many(self) -> bool {
+        matches!(self, Deletion::Equation(..) | Deletion::Claim(..) | Deletion::Operand(..) | Deletion::Entry(..))
+    }
+
     /// Whether the constraint is among what is left out.
     pub fn covers(self, constraint: Constraint) -> bool {
         match (self, constraint) {
