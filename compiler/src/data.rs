@@ -122,10 +122,14 @@ pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>,
     let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
     let raw = if is_npz { npz::read(path, inputs)? } else { json::read(path)? };
     if raw.len() != inputs.len() {
-        let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(DataError::Count { path: path.to_owned(), expected: inputs.len(), got: raw.len(), names });
+        return Err(count(path, inputs, raw.len()));
     }
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
+}
+
+fn count(path: &Path, inputs: &[InputInfo], got: usize) -> DataError {
+    let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
+    DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names }
 }
 
 fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<InputTensor, DataError> {

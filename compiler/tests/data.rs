@@ -6,7 +6,10 @@ use nanozk_compiler::{
 };
 use nanozk_ir::float::{InputKind, InputValue};
 use ndarray::{Array1, Array2};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 fn info(name: &str, shape: &[usize], kind: InputKind) -> InputInfo {
     let dtype = if kind == InputKind::Float { "f32" } else { "i64" }.to_owned();
@@ -102,4 +105,32 @@ fn npz_by_name_or_order() {
     std::fs::write(&path, b"no archive").expect("write");
     let message = read_input(&path, &inputs).expect_err("must be refused").to_string();
     assert!(message.contains("not an .npz archive"), "{message}");
+}
+
+/// A header may claim any shape and type; only what the archive holds is read.
+#[test]
+fn npz_headers_are_checked_against_the_data() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("input.npz");
+    let inputs = vec![info("x", &[1, 2, 3], InputKind::Float)];
+    let save = |shape: &str, descr: &str, order: &str, data: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+        let npy = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat();
+        let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("file"));
+        archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).expect("entry");
+        archive.write_all(&npy).expect("data");
+        archive.finish().expect("archive");
+        read_input(&path, &inputs).map(|mut read| read.remove(0).value).map_err(|e| e.to_string())
+    };
+    let rows: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let columns: Vec<u8> = [1i16, 4, 2, 5, 3, 6].iter().flat_map(|v| v.to_be_bytes()).collect();
+    let expected = Ok(InputValue::Float(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    assert_eq!(save("(2, 3)", "<f4", "False", &rows), expected);
+    assert_eq!(save("(2, 3)", ">i2", "True", &columns), expected);
+    for shape in ["(99999999, 99999)", "(99999999999, 99999999999)", "(2, 2)", "(7,)", "(-1,)", "2, 3"] {
+        let message = save(shape, "<f4", "False", &rows).expect_err("must be refused");
+        assert!(message.contains("shape"), "{shape}: {message}");
+    }
+    assert!(save("(2, 3)", "<c16", "False", &rows).expect_err("complex").contains("unsupported type"));
+    assert!(save("(24,)", "|b1", "False", &rows).expect_err("no truth values").contains("unsupported type"));
 }

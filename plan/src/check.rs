@@ -6,9 +6,13 @@ use crate::{LaneId, Monomial, Plan, Public, RowForm, SlotId, Tag, Term, TokenWei
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Greatest k of a plan.
-pub const MAX_K: u32 = 24;
-/// Greatest number of columns, slots, equations and claims together.
-pub const MAX_ITEMS: u64 = 1 << 26;
+pub const MAX_K: u32 = 20;
+/// Greatest number of slots, of terms of all equations, and of exponents.
+pub const MAX_ITEMS: u64 = 1 << 23;
+/// Greatest number of terms per slot: a short file can repeat an equation as often as it likes.
+const MAX_TERMS_PER_SLOT: u64 = 32;
+/// Greatest number of cells of all lanes.
+const MAX_CELLS: u64 = 1 << 27;
 
 /// Why a plan is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,8 +144,11 @@ fn sizes(plan: &Plan) -> Result<(), CheckError> {
     let repetitions = plan.relations.iter().map(|r| r.count as u64 * r.terms.len() as u64).sum::<u64>()
         + plan.claims.iter().map(|c| c.count as u64 * (1 + c.terms.len() as u64)).sum::<u64>()
         + plan.operands.iter().map(|o| o.count as u64 * (1 + o.terms.len() as u64)).sum::<u64>();
-    size("the number of terms", publics + repetitions, MAX_ITEMS)?;
-    size("the number of slots", plan.lanes.len() as u64 * geometry.groups as u64 + publics, MAX_ITEMS)
+    let lanes = plan.lanes.len() as u64;
+    let slots = lanes * geometry.groups as u64 + publics;
+    size("the number of cells", lanes << geometry.k, MAX_CELLS)?;
+    size("the number of slots", slots, MAX_ITEMS)?;
+    size("the number of terms", publics + repetitions, MAX_ITEMS.min(MAX_TERMS_PER_SLOT * slots))
 }
 
 fn index(place: impl Fn() -> String, what: &'static str, index: i64, len: i64) -> Result<(), CheckError> {

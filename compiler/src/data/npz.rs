@@ -1,46 +1,108 @@
 //! NumPy archives: one array per model input, by the input's name, or in the order of the archive.
+//!
+//! The format is that of `numpy.lib.format`. A header's shape is believed only when the archive holds as much data, so
+//! that memory is bounded by the file.
 
-use super::{DataError, Raw};
+use super::{DataError, Raw, count};
 use crate::frontend::InputInfo;
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::NpzReader;
-use std::{fs::File, path::Path};
+use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+use std::{fs::File, io::Read, path::Path};
+use zip::ZipArchive;
+
+/// What a supported array looks like, for errors.
+const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez";
 
 pub(super) fn read(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataError> {
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
     let file = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    let mut archive = NpzReader::new(file).map_err(|e| format(format!("not an .npz archive: {e}")))?;
-    let names = archive.names().map_err(|e| format(format!("not an .npz archive: {e}")))?;
-    let stem = |name: &str| name.trim_end_matches(".npy").to_owned();
-    let by_name = inputs.iter().all(|i| names.iter().any(|n| stem(n) == i.name));
-    let chosen: Vec<String> = match by_name {
-        true => inputs.iter().filter_map(|i| names.iter().find(|n| stem(n) == i.name)).cloned().collect(),
-        false => names,
-    };
+    let mut archive = ZipArchive::new(file).map_err(|e| format(format!("not an .npz archive: {e}")))?;
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let position = |input: &InputInfo| names.iter().position(|n| n.trim_end_matches(".npy") == input.name);
+    let by_name: Option<Vec<usize>> = inputs.iter().map(position).collect();
+    if by_name.is_none() && names.len() != inputs.len() {
+        return Err(count(path, inputs, names.len()));
+    }
+    let chosen = by_name.unwrap_or_else(|| (0..names.len()).collect());
     chosen
         .into_iter()
-        .map(|name| {
-            array(&mut archive, &name).ok_or_else(|| {
-                format(format!("array \"{name}\" has an unsupported type; use float32, float64, bool or integers"))
-            })
+        .map(|index| {
+            let mut bytes = Vec::new();
+            let entry = archive.by_index(index);
+            entry
+                .map_err(|e| e.to_string())
+                .and_then(|mut e| e.read_to_end(&mut bytes).map_err(|e| e.to_string()))
+                .map_err(|e| format(format!("array \"{}\" cannot be read ({e}); {EXPECTED}", names[index])))?;
+            array(&bytes).map_err(|what| format(format!("array \"{}\" has {what}; {EXPECTED}", names[index])))
         })
         .collect()
 }
 
-fn array(archive: &mut NpzReader<File>, name: &str) -> Option<Raw> {
-    fn raw<T: Copy>(a: ArrayD<T>, to: impl Fn(T) -> f64) -> Raw {
-        Raw { shape: Some(a.shape().to_vec()), values: a.iter().map(|&v| to(v)).collect() }
+/// Decodes an `.npy` file.
+fn array(bytes: &[u8]) -> Result<Raw, &'static str> {
+    let (header, data) = split(bytes).ok_or("no valid header")?;
+    let descr = field(header, "descr").and_then(|f| f.strip_prefix('\'')?.split_once('\'')).map(|f| f.0);
+    let (values, size) = descr.and_then(|d| decode(d, data)).ok_or("an unsupported type")?;
+    let shape = field(header, "shape").and_then(shape).ok_or("no valid shape")?;
+    let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if len != Some(values.len()) || values.len() * size != data.len() {
+        return Err("a shape that does not fit its data");
     }
-    macro_rules! attempt {
-        ($($t:ty => $f:expr),*) => {$(
-            if let Ok(a) = archive.by_name::<OwnedRepr<$t>, IxDyn>(name) {
-                return Some(raw(a, $f));
-            }
-        )*};
+    let column_major = field(header, "fortran_order").is_some_and(|f| f.starts_with("True"));
+    let array = ArrayD::from_shape_vec(IxDyn(&shape).set_f(column_major), values).map_err(|_| "an invalid shape")?;
+    Ok(Raw { values: array.iter().copied().collect(), shape: Some(shape) })
+}
+
+/// The header's text and what follows it.
+fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&version, rest) = bytes.strip_prefix(b"\x93NUMPY")?.split_first()?;
+    let rest = rest.get(1..)?;
+    let (len, rest) = if version == 1 {
+        let (len, rest) = rest.split_first_chunk()?;
+        (usize::from(u16::from_le_bytes(*len)), rest)
+    } else {
+        let (len, rest) = rest.split_first_chunk()?;
+        (u32::from_le_bytes(*len) as usize, rest)
+    };
+    let (header, data) = rest.split_at_checked(len)?;
+    Some((std::str::from_utf8(header).ok()?, data))
+}
+
+/// What stands behind a key of the header.
+fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    header.split_once(&format!("'{key}':")).map(|(_, value)| value.trim_start())
+}
+
+/// `(2, 3)`, `(2,)` or `()`.
+fn shape(text: &str) -> Option<Vec<usize>> {
+    let inner = text.strip_prefix('(')?.split_once(')')?.0;
+    inner.split(',').map(str::trim).filter(|d| !d.is_empty()).map(|d| d.parse().ok()).collect()
+}
+
+/// The elements and the size of one; `descr` is byte order, kind and size, such as `<f4`.
+fn decode(descr: &str, data: &[u8]) -> Option<(Vec<f64>, usize)> {
+    let (order, kind) = descr.split_at_checked(1)?;
+    if !matches!(order, "<" | ">" | "|") {
+        return None;
     }
-    attempt!(
-        f32 => f64::from, f64 => |v| v, i64 => |v| v as f64, i32 => f64::from, u8 => f64::from, i8 => f64::from,
-        i16 => f64::from, u16 => f64::from, u32 => f64::from, u64 => |v| v as f64, bool => |v| f64::from(u8::from(v))
-    );
-    None
+    macro_rules! elements {
+        ($t:ty) => {{
+            let (chunks, _) = data.as_chunks::<{ size_of::<$t>() }>();
+            let read = if order == ">" { <$t>::from_be_bytes } else { <$t>::from_le_bytes };
+            (chunks.iter().map(|c| read(*c) as f64).collect(), size_of::<$t>())
+        }};
+    }
+    Some(match kind {
+        "f4" => elements!(f32),
+        "f8" => elements!(f64),
+        "i1" => elements!(i8),
+        "i2" => elements!(i16),
+        "i4" => elements!(i32),
+        "i8" => elements!(i64),
+        "u1" => elements!(u8),
+        "u2" => elements!(u16),
+        "u4" => elements!(u32),
+        "u8" => elements!(u64),
+        "b1" if data.iter().all(|&b| b <= 1) => elements!(u8),
+        _ => return None,
+    })
 }

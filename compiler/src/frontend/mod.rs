@@ -11,6 +11,7 @@ mod mid;
 mod onnx;
 mod recognise;
 mod reference;
+mod screen;
 mod simplify;
 mod view;
 

@@ -1,6 +1,6 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
-use super::{FrontendError, LoadOptions};
+use super::{FrontendError, LoadOptions, screen::screen};
 use std::{collections::BTreeMap, path::Path};
 use tract_onnx::{
     Onnx,
@@ -37,6 +37,7 @@ fn read(path: &Path, onnx: &Onnx) -> Result<ModelProto, FrontendError> {
         let reason = if bytes[0] == 0x08 { "it holds no graph; it may be cut off" } else { "it holds no graph" };
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
     };
+    screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let external = graph.initializer.iter().filter(|t| t.data_location == Some(DataLocation::External as i32));
     for entry in external.flat_map(|t| &t.external_data).filter(|e| e.key == "location") {
