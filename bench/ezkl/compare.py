@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Runs EZKL and nanozk on the same models, alternately, and writes the ratio table.
+"""Runs EZKL and nanozk on the same models, alternately, and writes the ratio table and plots.
+
+In rounds: one variant of EZKL on every model, each followed by nanozk, then the next variant; so the first round says
+most. Everything is written after every run, and the same command again goes on where it stopped.
 
 Needs Python 3.10 or newer with venv, and Rust; everything else it makes itself (a virtual environment with the packages
 of requirements.txt, a release build of nanozk). Linux and macOS.
@@ -11,25 +14,23 @@ import argparse
 import json
 import os
 import platform
-import resource
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import plots
 import table
+from runs import Capped, Caps, Failed, run_ezkl, run_nanozk
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-STEPS = ["settings", "srs", "witness", "setup", "prove", "verify"]
-VARIANTS = [(calibrate, freivalds) for calibrate in ("resources", "accuracy", "none") for freivalds in (True, False)]
-
-
-class Failed(Exception):
-    """A run that did not finish, with the reason to show."""
+VARIANTS = [(calibrate, freivalds) for freivalds in (True, False) for calibrate in ("resources", "none", "accuracy")]
 
 
 def make_venv(path: Path) -> Path:
@@ -48,129 +49,96 @@ def make_venv(path: Path) -> Path:
 def build_nanozk() -> Path:
     """A release build of this repository."""
     subprocess.run(["cargo", "build", "--release", "--locked", "-p", "nanozk-cli"], cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "nanozk"
-
-
-def capped(command: list, seconds: float, memory_gb: float) -> dict:
-    """The JSON object on the last line that a command prints, within caps of wall time and data memory."""
-
-    def limit() -> None:
-        cap = int(memory_gb * 1e9)
-        # Private writable memory: unlike the address space it does not count mapped files and reserved ranges.
-        resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            [str(c) for c in command], stdout=output, stderr=errors, preexec_fn=limit, start_new_session=True
-        )
-        try:
-            code = process.wait(timeout=max(seconds, 1.0))
-        except subprocess.TimeoutExpired:
-            # Its own session: children of the command end with it.
-            os.killpg(process.pid, 9)
-            process.wait()
-            raise Failed(f"time cap of the run reached after {seconds:.0f} s in this step") from None
-        output.seek(0)
-        errors.seek(0)
-        lines, complaints = output.read().strip().splitlines(), errors.read().strip().splitlines()
-    report = None
-    if lines:
-        try:
-            report = json.loads(lines[-1])
-        except ValueError:
-            report = None
-    if code != 0:
-        if isinstance(report, dict) and (report.get("error") or report.get("models")):
-            reason = report.get("error") or report["models"][0].get("error", "failed")
-        else:
-            # A panic prints more after the line that tells the cause.
-            causes = [line for line in complaints if line.startswith("memory allocation")] or complaints[-1:]
-            reason = causes[0] if causes else f"no message, exit code {code}"
-        if code < 0:
-            reason = f"ended by signal {-code} under the memory cap of {memory_gb:g} GB: {reason}"
-        raise Failed(" ".join(reason.split())[:300])
-    if not isinstance(report, dict):
-        raise Failed("no report printed")
-    return report
-
-
-def run_ezkl(python: Path, model: Path, work: Path, calibrate: str, freivalds: bool, args) -> dict:
-    """All steps of one variant of EZKL. Raises Failed with the step's name."""
-    steps, deadline = {}, time.monotonic() + args.time_cap
-    for step in STEPS:
-        command = [python, HERE / "run_ezkl.py", step, model, work, "--calibrate", calibrate]
-        command += [] if freivalds else ["--no-freivalds"]
-        start = time.monotonic()
-        try:
-            steps[step] = capped(command, args.time_cap if step == "srs" else deadline - start, args.memory_cap)
-        except Failed as error:
-            logrows = f", 2^{steps['settings']['logrows']} rows" if "settings" in steps else ""
-            raise Failed(f"{step}{logrows}: {error}") from None
-        if step == "srs":
-            deadline += time.monotonic() - start
-        print(f"  {step:<9} {steps[step]['wall_seconds']:10.3f} s {steps[step]['peak_memory_mb']:8.0f} MB", flush=True)
-    return {
-        "compile_s": steps["settings"]["wall_seconds"],
-        "srs_s": None if steps["srs"]["reused"] else steps["srs"]["wall_seconds"],
-        "witness_s": steps["witness"]["wall_seconds"],
-        "setup_s": steps["setup"]["wall_seconds"],
-        "prove_s": steps["prove"]["wall_seconds"],
-        "verify_s": steps["verify"]["wall_seconds"],
-        "proof_bytes": steps["prove"]["proof_bytes"],
-        "pk_bytes": steps["setup"]["pk_bytes"],
-        "prove_mb": steps["prove"]["peak_memory_mb"],
-        "setup_mb": steps["setup"]["peak_memory_mb"],
-        "logrows": steps["settings"]["logrows"],
-        "scales": [steps["settings"]["input_scale"], steps["settings"]["param_scale"]],
-    }
-
-
-def run_nanozk(nanozk: Path, model: Path, args) -> dict:
-    """One run of every step of nanozk."""
-    command = [nanozk, "bench", model, "--warmup", 0, "--repeat", 1, "--json"]
-    report = capped(command, args.time_cap, args.memory_cap)["models"][0]
-    steps = {step["step"]: step for step in report["steps"]}
-    wall = {name: step["wall_seconds_median"] for name, step in steps.items()}
-    return {
-        "compile_s": wall["compile"],
-        "srs_s": wall["srs"],
-        "witness_s": None,
-        "setup_s": wall["setup"],
-        "prove_s": wall["prove"],
-        "verify_s": wall["verify"],
-        "proof_bytes": report["proof"]["proof_bytes"],
-        "pk_bytes": report["sizes"]["prover_bytes"],
-        "prove_mb": steps["prove"]["peak_memory_mb"],
-        "setup_mb": steps["setup"]["peak_memory_mb"],
-        "logrows": report["k"],
-        "layers": report["layers"],
-        "max_abs_error": report["fidelity"]["max_abs_error"],
-    }
+    metadata = ["cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
+    metadata = subprocess.run(metadata, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return Path(json.loads(metadata)["target_directory"]) / "release" / "nanozk"
 
 
 def attempt(what: str, run) -> dict:
-    """A run, or the message of its failure."""
+    """A run, or the message of its failure; `capped` tells whether a cap ended it."""
     print(what, flush=True)
+    start = time.monotonic()
     try:
         result = run()
+        print(f"  prove {result['prove_s']:.3f} s, {result['proof_bytes']} proof bytes", flush=True)
     except Failed as error:
         print(f"  failed: {error}", flush=True)
-        return {"error": str(error)}
-    print(f"  prove {result['prove_s']:.3f} s, {result['proof_bytes']} proof bytes", flush=True)
-    return result
+        result = {"error": str(error), "capped": isinstance(error, Capped)}
+    return {**result, "session_s": time.monotonic() - start}
 
 
-def compare(python: Path, nanozk: Path, model: Path, args) -> dict:
-    """Alternates the variants of EZKL with runs of nanozk on one model."""
-    ezkl, ours = [], []
-    for calibrate, freivalds in args.variants:
-        name = variant_name(calibrate, freivalds)
+class Session:
+    """What has been run, kept in a file after every run so that a session goes on where it stopped."""
+
+    def __init__(self, args, head: dict):
+        self.args, self.head, self.results = args, head, {}
+        if args.json.exists() and not args.fresh:
+            old = json.loads(args.json.read_text())
+            other = [key for key in ("machine", "nanozk", "ezkl", "caps", "finite_mask") if old.get(key) != head[key]]
+            if other:
+                sys.exit(f"{args.json}: another session (other {', '.join(other)}); name another --json, or --fresh")
+            self.head = {**head, "date": old["date"], "load": old["load"]}
+            self.results = {result["model"]: result for result in old["results"]}
+
+    def model(self, name: str) -> dict:
+        return self.results.setdefault(name, {"model": name, "ezkl": [], "nanozk": []})
+
+    def done(self, name: str, variant: str) -> bool:
+        return any(run["variant"] == variant for run in self.model(name)["ezkl"])
+
+    def add(self, name: str, side: str, run: dict) -> None:
+        self.model(name)[side].append(run)
+        self.save()
+
+    def save(self) -> None:
+        results = [result for result in self.results.values() if result["ezkl"] or result["nanozk"]]
+        head = {**self.head, "last": time.strftime("%Y-%m-%d")}
+        part = self.args.json.with_suffix(".part")
+        part.write_text(json.dumps({**head, "results": results}, indent=1) + "\n")
+        part.rename(self.args.json)
+        pictures = plots.write(results, self.args.out)
+        self.args.out.write_text(table.report(head, results, pictures))
+
+
+def known_caps(result: dict) -> dict:
+    """What the runs of a model so far say about the others."""
+    rows = [re.search(r"2\^(\d+) rows", run["error"]) for run in result["ezkl"] if run.get("capped")]
+    rows = [int(match.group(1)) for match in rows if match]
+    return {"rows": min(rows)} if rows else {}
+
+
+def shared_cap(result: dict, calibrate: str) -> str | None:
+    """Why a variant need not be tried: the calibration itself met a cap, and the variant calibrates too."""
+    for run in result["ezkl"]:
+        if run.get("capped") and run["error"].startswith("settings: time cap") and calibrate != "none":
+            return f"not tried: the calibration of the variant \"{run['variant']}\" met its cap"
+    return None
+
+
+def one_round(session: Session, python: Path, nanozk: Path, models: list, variant: tuple, end: float) -> None:
+    """One variant of EZKL on every model, each followed by a run of nanozk."""
+    args, (calibrate, freivalds) = session.args, variant
+    name = variant_name(calibrate, freivalds)
+    for model in models:
+        result = session.model(model.name)
+        used = sum(run.get("session_s", 0.0) for run in result["ezkl"])
+        until = min(end, time.monotonic() + args.model_budget - used)
+        if session.done(model.name, name) or time.monotonic() >= until:
+            continue
+        reason = shared_cap(result, calibrate) if args.skip_after_cap else None
+        if reason:
+            print(f"{model.name}: EZKL, {name}: {reason}", flush=True)
+            session.add(model.name, "ezkl", {"variant": name, "error": reason, "capped": True})
+            continue
+        known = known_caps(result) if args.skip_after_cap else {}
         with tempfile.TemporaryDirectory(dir=args.work, prefix="ezkl-") as work:
-            run = lambda: run_ezkl(python, model, Path(work), calibrate, freivalds, args)
-            ezkl.append({"variant": name, **attempt(f"{model.name}: EZKL, {name}", run)})
-        ours.append(attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, args)))
-    return {"model": model.name, "ezkl": ezkl, "nanozk": ours}
+            run = lambda: run_ezkl(python, model, Path(work), calibrate, freivalds, args.caps, until, known)
+            run = attempt(f"{model.name}: EZKL, {name}", run)
+        if "time budget of the session" in run.get("error", "") and time.monotonic() >= end:
+            # Neither side's fault: the next session tries it again.
+            return
+        session.add(model.name, "ezkl", {"variant": name, **run})
+        session.add(model.name, "nanozk", attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, args.caps)))
 
 
 def variant_name(calibrate: str, freivalds: bool) -> str:
@@ -201,9 +169,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", type=Path, nargs="+", help="folders with network.onnx and input.json")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head-to-head.md", help="report to write")
-    parser.add_argument("--json", type=Path, help="also write all runs as JSON")
+    parser.add_argument("--json", type=Path, help="all runs, read again to go on (default: the report's name in .json)")
+    parser.add_argument("--fresh", action="store_true", help="begin anew even if --json holds a session")
     parser.add_argument("--time-cap", type=float, default=3600, help="seconds for one run without its SRS (default 3600)")
+    parser.add_argument("--settings-cap", type=float, help="seconds of it for settings and calibration (default: all)")
+    parser.add_argument("--srs-cap", type=float, help="seconds for making an SRS (default: the time cap)")
     parser.add_argument("--memory-cap", type=float, default=22, help="GB (10^9) per process (default 22)")
+    parser.add_argument("--rows-cap", type=int, default=26, help="EZKL runs that ask for more than 2^N rows end (default 26)")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds for the whole session (default: no end)")
+    parser.add_argument("--model-budget", type=float, default=float("inf"), help="seconds of EZKL for one model (default: no end)")
+    parser.add_argument(
+        "--skip-after-cap", action="store_true",
+        help="leave out variants that share a cap met: calibrations after one that met its cap, and runs of as many rows",
+    )
     parser.add_argument(
         "--variant", dest="variants", type=parse_variant, action="append", metavar="CALIBRATION[,no-freivalds]",
         help="run only this variant of EZKL, resources, accuracy or none; may be repeated (default all six)",
@@ -214,6 +192,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="directory for keys and SRS files, kept (default: temporary)")
     args = parser.parse_args()
     args.variants = args.variants or VARIANTS
+    args.json = args.json or args.out.with_suffix(".json")
+    settings_cap, srs_cap = args.settings_cap or args.time_cap, args.srs_cap or args.time_cap
+    args.caps = Caps(args.time_cap, settings_cap, srs_cap, args.memory_cap, args.rows_cap)
     for model in args.models:
         if not (model / "network.onnx").is_file() or not (model / "input.json").is_file():
             parser.error(f"{model}: no folder with network.onnx and input.json")
@@ -221,6 +202,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    # Ended from outside, this program ends the run at work and leaves what it has.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     args = parse_args()
     # With all that was given, but without the paths of this machine.
     command = shlex.join(["bench/ezkl/compare.py", *(shown(a) for a in sys.argv[1:])])
@@ -234,7 +218,6 @@ def main() -> None:
     version = subprocess.run([nanozk, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     lookup = "import importlib.metadata as m; print('EZKL', m.version('ezkl'))"
     ezkl = subprocess.run([python, "-c", lookup], capture_output=True, text=True, check=True).stdout.strip()
-    results = []
     head = {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),
@@ -242,26 +225,28 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "nanozk": version,
         "ezkl": ezkl,
-        "time_cap": args.time_cap,
-        "memory_cap": args.memory_cap,
+        "caps": args.caps.text(),
+        "finite_mask": args.finite_mask,
     }
+    session, end = Session(args, head), time.monotonic() + args.budget
     try:
-        for model in args.models:
-            model = model.resolve()
-            if args.finite_mask:
-                finite = args.work / "models" / f"{model.name}-finite"
-                made = subprocess.run([python, HERE / "make_finite_mask.py", model, finite], stderr=subprocess.DEVNULL)
-                # A model without such a constant runs as it is.
-                model = finite if made.returncode == 0 else model
-            results.append(compare(python, nanozk, model, args))
-            # After every model, so that an interrupted session leaves what it has.
-            args.out.write_text(table.report(head, results))
-            if args.json:
-                args.json.write_text(json.dumps({**head, "results": results}, indent=1) + "\n")
+        models = [prepared(python, model.resolve(), args) for model in args.models]
+        for variant in args.variants:
+            one_round(session, python, nanozk, models, variant, end)
+        session.save()
     finally:
         if not kept:
             shutil.rmtree(args.work, ignore_errors=True)
     print(f"written: {args.out}")
+
+
+def prepared(python: Path, model: Path, args) -> Path:
+    """The model that both sides run: with a finite mask if asked for and needed."""
+    if not args.finite_mask:
+        return model
+    finite = args.work / "models" / f"{model.name}-finite"
+    made = subprocess.run([python, HERE / "make_finite_mask.py", model, finite], stderr=subprocess.DEVNULL)
+    return finite if made.returncode == 0 else model
 
 
 def shown(argument: str) -> str:

@@ -25,21 +25,23 @@ RULES = """Rules of the comparison:
   model and seeds; the proving keys are derived from it while proving, and that time is in prove.
 - Proof bytes are those of the proof itself, not of the file that holds it, and without public values.
 - Peak memory is the peak resident memory of the process that proves.
-- A run that fails, or reaches a cap, is shown with its message.
+- A run that fails, or reaches a cap, is shown with its message. A variant that was not run at all is not listed.
 """
 
 
-def report(head: dict, results: list) -> str:
-    """The whole page."""
+def report(head: dict, results: list, pictures: list) -> str:
+    """The whole page; `pictures` are titles and files beside it."""
     parts = [
         "# nanozk and EZKL, head to head\n",
         f"Made on {head['date']} with `{head['command']}`: {head['nanozk']} and {head['ezkl']} on {head['machine']}, "
-        f"load average {head['load']:.2f} before the session. Caps: {head['time_cap']:g} s for all steps of a run without "
-        f"the SRS, as much for the SRS, {head['memory_cap']:g} GB of memory per process.\n",
+        f"load average {head['load']:.2f} before the session. Caps: {head['caps']}.\n",
         RULES,
         "## Ratios\n",
         "EZKL / nanozk: above 1, nanozk is ahead. A dash stands where one side has no finished run.\n",
         ratios(results),
+        "## Plots\n",
+        "EZKL's best run and nanozk's median run, on logarithmic axes. Models without a bar of EZKL: no run of it finished.\n",
+        "\n\n".join(f"![{title}]({file})" for title, file in pictures) + "\n",
         "## Figures\n",
         figures(results),
         "## All runs\n",

@@ -307,6 +307,7 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
     let claimed = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
     for tile in &plan.tiles {
         let columns = plan.weight_columns;
+        size("the number of outputs of a matrix", tile.outputs.into(), MAX_ITEMS)?;
         if columns == 0 || tile.inputs == 0 || tile.outputs == 0 {
             return Err(CheckError::Row { row: tile.row, reason: "a matrix without columns or entries" });
         }
@@ -330,6 +331,7 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
     for functional in &plan.functionals {
         let mut groups = HashSet::new();
         for entry in &functional.entries {
+            size("an exponent of a functional", entry.rho.into(), MAX_ITEMS)?;
             let Some(SlotKind::Lane(_, group)) = plan.slot_kind(entry.slot) else {
                 return Err(CheckError::Row { row: entry.row, reason: "a functional reads a slot of no lane" });
             };

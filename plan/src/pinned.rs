@@ -11,6 +11,7 @@
 use crate::check::boundary_lanes;
 use crate::{Gate, Plan, Port, SlotId, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Result of the analysis.
 pub struct Pinned {
@@ -48,10 +49,16 @@ pub fn analyse(plan: &Plan) -> Pinned {
     let free = analysis.bound_slots();
     let equations = Equations::new(plan);
     let mut argued = BTreeSet::new();
+    // Where the passes run out, slots stay open and the plan is refused.
+    let mut passes = equations.most_passes();
+    let mut pass = || {
+        passes = passes.saturating_sub(1);
+        passes > 0
+    };
     loop {
-        while analysis.products() | analysis.values() | equations.round(&mut analysis) {}
+        while pass() && (analysis.products() | analysis.values() | equations.round(&mut analysis)) {}
         let stuck = equations.stuck(&analysis);
-        if stuck.is_empty() {
+        if stuck.is_empty() || !pass() {
             break;
         }
         stuck.iter().for_each(|&slot| analysis.state[slot as usize] = State::Determined);
@@ -214,14 +221,22 @@ fn has_small_roots(gate: &Gate, bits: u32) -> bool {
     zero && root_is_small(&gate.a) && root_is_small(&gate.b)
 }
 
-/// One equation: the exponent of rho when it is a claim; its slots with their factors.
-type Equation = (Option<u32>, Vec<(SlotId, i64)>);
+/// Passes over all equations that an analysis may take; honest plans take as many as they have ops in a row.
+const MAX_PASSES: u64 = 1 << 12;
+
+/// Terms that an analysis may visit in all: a hostile plan could be long and need a pass for each slot.
+const MAX_VISITS: u64 = 1 << 32;
+
+/// One equation: the index of its exponent of rho when it is a claim; its slots with their factors.
+type Equation = (Option<usize>, Vec<(SlotId, i64)>);
 
 /// All single equations, and what claims depend on.
 struct Equations {
     items: Vec<Equation>,
-    /// Exponents `first..end` need these slots.
-    factors: Vec<(u32, u32, Vec<SlotId>)>,
+    /// Number of different exponents of rho.
+    exponents: usize,
+    /// The exponents of these indices need these slots.
+    factors: Vec<(Range<usize>, Vec<SlotId>)>,
     /// Width of the range table.
     limb_bits: u32,
 }
@@ -240,19 +255,27 @@ impl Equations {
         for relation in &plan.relations {
             items.extend((0..relation.count).map(|i| (None, slots(&relation.terms, i))));
         }
-        for claim in &plan.claims {
-            items.extend((0..claim.count).map(|i| (Some(claim.monomial.at(i).0), slots(&claim.terms, i))));
-        }
-        Equations { items, factors: factors(plan), limb_bits: plan.geometry.limb_bits }
+        let claims = || plan.claims.iter().flat_map(|c| (0..c.count).map(move |i| (c, i)));
+        let mut exponents: Vec<u32> = claims().map(|(claim, i)| claim.monomial.at(i).0).collect();
+        exponents.sort_unstable();
+        exponents.dedup();
+        let index = |rho: u32| exponents.partition_point(|&e| e < rho);
+        items.extend(claims().map(|(claim, i)| (Some(index(claim.monomial.at(i).0)), slots(&claim.terms, i))));
+        let factors = factors(plan).into_iter().map(|(first, end, slots)| (index(first)..index(end), slots)).collect();
+        Equations { items, exponents: exponents.len(), factors, limb_bits: plan.geometry.limb_bits }
+    }
+
+    fn most_passes(&self) -> u64 {
+        let terms: u64 = self.items.iter().map(|item| 1 + item.1.len() as u64).sum();
+        MAX_PASSES.min(MAX_VISITS / terms.max(1))
     }
 
     /// Exponents of claims that wait for a factor.
     fn blocked(&self, analysis: &Analysis) -> Vec<bool> {
-        let end = self.factors.iter().map(|f| f.1).max().unwrap_or(0);
-        let mut blocked = vec![false; end as usize];
-        for (first, end, slots) in &self.factors {
+        let mut blocked = vec![false; self.exponents];
+        for (exponents, slots) in &self.factors {
             if slots.iter().any(|&slot| analysis.is_open(slot)) {
-                blocked[*first as usize..*end as usize].fill(true);
+                blocked[exponents.clone()].fill(true);
             }
         }
         blocked
@@ -263,9 +286,7 @@ impl Equations {
         items: impl Iterator<Item = &'a Equation>,
         blocked: &[bool],
     ) -> impl Iterator<Item = &'a [(SlotId, i64)]> {
-        items
-            .filter(|(rho, _)| !rho.is_some_and(|rho| blocked.get(rho as usize).copied().unwrap_or(false)))
-            .map(|(_, slots)| slots.as_slice())
+        items.filter(|(rho, _)| !rho.is_some_and(|rho| blocked[rho])).map(|(_, slots)| slots.as_slice())
     }
 
     /// One pass forward and one backward; whether anything was new.

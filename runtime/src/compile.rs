@@ -6,6 +6,7 @@ use crate::{Error, Progress, Result, hex};
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
 pub use nanozk_compiler::pipeline::CompileOptions;
 use nanozk_compiler::pipeline::{self, Stage};
+use nanozk_ir::int::{Model, Role};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub struct CompileReport {
     pub source: String,
     /// Tokens T of every activation.
     pub tokens: u32,
+    /// Features of the widest tensor between layers, or of the widest input where there is one layer; 1 for token ids.
+    pub width: u32,
     /// Number of layers.
     pub layers: usize,
     /// Number of distinct layer shapes.
@@ -31,6 +34,12 @@ pub struct CompileReport {
     pub bytes: u64,
     /// Time spent.
     pub compile_seconds: f64,
+}
+
+/// Features of the widest tensor that layers pass on; without one, of the widest input.
+fn width(model: &Model) -> u32 {
+    let of = |wanted: &[Role]| model.tensors.iter().filter(|t| wanted.contains(&t.role)).map(|t| t.features).max();
+    of(&[Role::Internal]).or_else(|| of(&[Role::PublicInput, Role::PrivateInput])).unwrap_or(0)
 }
 
 /// Compiles an ONNX model into a file.
@@ -51,6 +60,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         model: out.into(),
         source: hex(&artifact.source),
         tokens: artifact.model.tokens,
+        width: width(&artifact.model),
         layers: artifact.model.layers.len(),
         shapes: artifact.shapes.len(),
         weights: artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum(),

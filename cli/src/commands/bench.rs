@@ -8,13 +8,18 @@ use std::path::PathBuf;
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk bench onnx-models/mlp-digits onnx-models/block-d16-t16\n  \
-    nanozk bench onnx-models/* --repeat 5 --html bench.html --markdown docs/benchmarks.md\n\n\
+    nanozk bench onnx-models/* --repeat 5 --html bench.html --markdown docs/benchmarks.md\n  \
+    nanozk bench --block gpt2 --block d64-h4-t32\n\n\
     A model is a folder with network.onnx, input.json and, for perplexities, eval.json; or an ONNX file beside them.\n\
     Each step runs in a process of its own, in a temporary directory.")]
 pub struct Args {
     /// Model folders or ONNX files
-    #[arg(required_unless_present = "step", value_name = "MODEL")]
+    #[arg(required_unless_present_any = ["step", "block"], value_name = "MODEL")]
     models: Vec<PathBuf>,
+    /// Also make and measure a transformer block with seeded weights: gpt2 (d = 768, 12 heads, 32 tokens) or
+    /// dWIDTH-hHEADS-tTOKENS; may be repeated
+    #[arg(long, value_name = "BLOCK")]
+    block: Vec<bench::Block>,
     /// Counted runs of every step
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
@@ -28,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
     /// Run one step in this process, as the command does itself
-    #[arg(long, hide = true, value_name = "JSON", conflicts_with = "models", value_parser = parse_step)]
+    #[arg(long, hide = true, value_name = "JSON", conflicts_with_all = ["models", "block"], value_parser = parse_step)]
     step: Option<step::Step>,
 }
 
@@ -45,6 +50,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     let program = std::env::current_exe()?;
     let request = bench::Request {
         models: args.models.clone(),
+        blocks: args.block.clone(),
         repeat: args.repeat.into(),
         warmup: args.warmup.into(),
         html: args.html.clone(),

@@ -94,6 +94,7 @@ fn all_steps(request: &Request, source: &Source, progress: &dyn Progress) -> Res
     let layers = proven["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(Measured {
         tokens: whole(&compiled, "tokens"),
+        width: whole(&compiled, "width"),
         weights: whole(&compiled, "weights"),
         layers: whole(&compiled, "layers"),
         shapes: whole(&compiled, "shapes"),

@@ -6,11 +6,14 @@
 mod html;
 mod machine;
 mod measure;
+mod plot;
 mod report;
 pub mod step;
+mod synthetic;
 
 pub use machine::Machine;
 pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
+pub use synthetic::Block;
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result};
@@ -21,6 +24,8 @@ use std::path::PathBuf;
 pub struct Request {
     /// Model folders (`network.onnx`, `input.json`, optional `eval.json`), or ONNX files with these beside them.
     pub models: Vec<PathBuf>,
+    /// Blocks to make and measure after them.
+    pub blocks: Vec<Block>,
     /// Counted runs of every step, at least 1.
     pub repeat: usize,
     /// Runs of every step before them that are not counted.
@@ -44,6 +49,12 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<BenchReport> 
     let mut models = Vec::new();
     for path in &request.models {
         models.push(measure::model(request, path, progress));
+    }
+    if !request.blocks.is_empty() {
+        let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
+        for block in &request.blocks {
+            models.push(measure::model(request, &block.write(folder.path())?, progress));
+        }
     }
     let report = BenchReport {
         nanozk: env!("CARGO_PKG_VERSION"),

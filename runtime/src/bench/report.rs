@@ -40,6 +40,8 @@ pub struct ModelReport {
 pub struct Measured {
     /// Tokens T of every activation.
     pub tokens: u64,
+    /// Features of the widest tensor between layers, or of the widest input where there is one layer; 1 for token ids.
+    pub width: u64,
     /// Number of weights.
     pub weights: u64,
     /// Number of layers.
