@@ -1,9 +1,11 @@
 //! Cuts a float graph into layers.
 //!
 //! Cuts are made where one activation is all that later nodes need (dominators), at the ends of residual branches.
-//! The longest periodic run of equal pieces becomes one layer per period, so that equal transformer layers share one
-//! shape; what stands before and after is cut by the same rule.
+//! The longest periodic run of equal pieces becomes one layer per period; what stands before and after is cut by the
+//! same rule. Blocks that repeat without being neighbours become layers too ([`blocks`]). Layers of one structure share
+//! one shape, wherever they stand.
 
+mod blocks;
 mod segment;
 mod signature;
 
@@ -17,8 +19,16 @@ use petgraph::{algo::dominators, graph::DiGraph};
 pub struct Partition {
     /// The layers.
     pub segments: Vec<Segment>,
-    /// Ranges of consecutive layers with one structure.
-    pub groups: Vec<std::ops::Range<usize>>,
+    /// Structure of each layer: equal numbers for equal structures, numbered by first appearance.
+    pub classes: Vec<usize>,
+}
+
+/// Pieces of the graph in order, and which of them must stay together.
+enum Part {
+    /// A layer of its own.
+    Layer(Vec<NodeId>),
+    /// Pieces `from..to` outside of any run, to be merged as their size allows.
+    Loose(std::ops::Range<usize>),
 }
 
 /// Whether a node carries an activation: not a constant, token or mask input.
@@ -45,18 +55,30 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     }
     let pieces = pieces(graph, &cuts);
     let signatures: Vec<String> = pieces.iter().map(|p| signature::signature(graph, &Segment::new(graph, p))).collect();
+    let mut parts = Vec::new();
+    runs(&pieces, &signatures, 0..pieces.len(), &mut parts);
+    let attends = graph.dag.node_weights().any(|n| matches!(n.op, Op::Attention { .. }));
+    let sums = |p: &[Vec<NodeId>]| p.iter().flatten().filter(|&&n| joins(graph, n)).count();
+    // A transformer layer adds to its residual stream twice.
+    let whole_layer = |p: &[Vec<NodeId>]| sums(p) >= if attends { 2 } else { 1 };
     let mut layers = Vec::new();
-    merge(&pieces, &signatures, &mut layers, &|p| estimate(p) <= layer_lookups);
-    let segments: Vec<Segment> = layers.iter().map(|nodes| Segment::new(graph, nodes)).collect();
-    let signatures: Vec<String> = segments.iter().map(|s| signature::signature(graph, s)).collect();
-    let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
-    for i in 0..segments.len() {
-        match groups.last_mut() {
-            Some(g) if signatures[g.start] == signatures[i] => g.end = i + 1,
-            _ => groups.push(i..i + 1),
+    for part in blocks::split(parts, &pieces, &signatures, &whole_layer) {
+        match part {
+            Part::Layer(nodes) => layers.push(nodes),
+            Part::Loose(range) => merge(&pieces[range], &mut layers, &|p| estimate(p) <= layer_lookups),
         }
     }
-    Partition { segments, groups }
+    let segments: Vec<Segment> = layers.iter().map(|nodes| Segment::new(graph, nodes)).collect();
+    let mut known: Vec<String> = Vec::new();
+    let class = |s: &Segment| {
+        let signature = signature::signature(graph, s);
+        known.iter().position(|k| *k == signature).unwrap_or_else(|| {
+            known.push(signature);
+            known.len() - 1
+        })
+    };
+    let classes = segments.iter().map(class).collect();
+    Partition { segments, classes }
 }
 
 /// Activations that every path from the inputs to the outputs passes, first to last.
@@ -84,12 +106,15 @@ fn chain(graph: &Graph) -> Vec<NodeId> {
 
 /// Whether a residual branch starts or ends here: two consumers, or a sum of two activations.
 fn ends_branch(graph: &Graph, id: NodeId) -> bool {
-    let joins =
-        matches!(graph.dag[id].op, Op::Add) && graph.operands(id).iter().filter(|&&o| carries(graph, o)).count() == 2;
     let readers = graph.consumers(id).into_iter().filter(|&c| !matches!(graph.dag[c].op, Op::Output));
     let forks =
         !matches!(graph.dag[id].op, Op::Input(_)) && readers.collect::<std::collections::BTreeSet<_>>().len() > 1;
-    joins || forks
+    joins(graph, id) || forks
+}
+
+/// Whether a node is the sum of two activations.
+fn joins(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.dag[id].op, Op::Add) && graph.operands(id).iter().filter(|&&o| carries(graph, o)).count() == 2
 }
 
 /// Node sets between cuts. A node belongs to the piece behind the last cut it depends on.
@@ -117,28 +142,28 @@ fn pieces(graph: &Graph, cuts: &[NodeId]) -> Vec<Vec<NodeId>> {
     merged
 }
 
-/// Appends the layers made of `pieces` to `layers`.
-fn merge(
-    pieces: &[Vec<NodeId>],
-    signatures: &[String],
-    layers: &mut Vec<Vec<NodeId>>,
-    small: &dyn Fn(&[Vec<NodeId>]) -> bool,
-) {
-    match longest_run(signatures) {
-        Some((start, period, repeats)) => {
-            let end = start + period * repeats;
-            merge(&pieces[..start], &signatures[..start], layers, small);
-            layers.extend(pieces[start..end].chunks(period).map(|c| c.concat()));
-            merge(&pieces[end..], &signatures[end..], layers, small);
-        }
-        None => {
-            let mut from = 0;
-            for to in 1..=pieces.len() {
-                if to == pieces.len() || !small(&pieces[from..=to]) {
-                    layers.push(pieces[from..to].concat());
-                    from = to;
-                }
-            }
+/// Cuts `range` into the layers of periodic runs and what stands between them.
+fn runs(pieces: &[Vec<NodeId>], signatures: &[String], range: std::ops::Range<usize>, parts: &mut Vec<Part>) {
+    if range.is_empty() {
+        return;
+    }
+    let Some((start, period, repeats)) = longest_run(&signatures[range.clone()]) else {
+        return parts.push(Part::Loose(range));
+    };
+    let start = range.start + start;
+    let end = start + period * repeats;
+    runs(pieces, signatures, range.start..start, parts);
+    parts.extend(pieces[start..end].chunks(period).map(|c| Part::Layer(c.concat())));
+    runs(pieces, signatures, end..range.end, parts);
+}
+
+/// Appends the layers made of `pieces` to `layers`, each as large as `small` allows.
+fn merge(pieces: &[Vec<NodeId>], layers: &mut Vec<Vec<NodeId>>, small: &dyn Fn(&[Vec<NodeId>]) -> bool) {
+    let mut from = 0;
+    for to in 1..=pieces.len() {
+        if to == pieces.len() || !small(&pieces[from..=to]) {
+            layers.push(pieces[from..to].concat());
+            from = to;
         }
     }
 }

@@ -53,7 +53,7 @@ fn equal_blocks_become_equal_layers() {
     let g = gpt(4);
     let p = partition(&g, 1 << 20);
     assert_eq!(p.segments.len(), 6);
-    assert_eq!(p.groups, [0..1, 1..5, 5..6]);
+    assert_eq!(p.classes, [0, 1, 1, 1, 1, 2]);
     let sizes: Vec<usize> = p.segments.iter().map(|s| s.nodes.len()).collect();
     assert_eq!(sizes, [3, 12, 12, 12, 12, 3]);
     for pair in p.segments[1..5].windows(2) {
@@ -89,8 +89,41 @@ fn post_norm_layers_are_equal_up_to_the_last() {
     g.inputs = vec![t];
     g.outputs = vec![out];
     let p = partition(&g, 1 << 20);
-    assert_eq!(p.groups, [0..1, 1..3, 3..4]);
+    assert_eq!(p.classes, [0, 1, 1, 2]);
     assert_eq!(g.dag[p.segments[1].outputs[0]].name, "add2");
+}
+
+/// A layer of another kind: no attention, a gated MLP.
+fn other_block(g: &mut Graph, x: NodeId) -> NodeId {
+    let n = norm(g, x);
+    let (a, b) = (linear(g, "gate", n), linear(g, "up", n));
+    let h = g.add("gated", Op::Mul, D, &[a, b]);
+    g.add("add3", Op::Add, D, &[x, h])
+}
+
+/// Blocks of two kinds in the order of `kinds`.
+fn mixed(kinds: &str) -> Graph {
+    let mut g = Graph { tokens: 3, ..Graph::default() };
+    let t = g.add("x", Op::Input(InputKind::Float), D, &[]);
+    let mut x = linear(&mut g, "in", t);
+    for kind in kinds.chars() {
+        x = if kind == 'o' { other_block(&mut g, x) } else { block(&mut g, x, false) };
+    }
+    let h = linear(&mut g, "head", x);
+    g.inputs = vec![t];
+    g.outputs = vec![g.add("y", Op::Output, D, &[h])];
+    g
+}
+
+#[test]
+fn equal_blocks_share_a_structure_wherever_they_stand() {
+    let classes = |kinds: &str| partition(&mixed(kinds), 1 << 20).classes;
+    // Two neighbours make a run, the third stands apart.
+    assert_eq!(classes("bbob"), [0, 1, 1, 2, 1, 3]);
+    // No two are neighbours.
+    assert_eq!(classes("bob"), [0, 1, 2, 1, 3]);
+    let nodes = |kinds: &str| partition(&mixed(kinds), 1 << 20).segments.iter().map(|s| s.nodes.len()).sum::<usize>();
+    assert_eq!(nodes("bbob"), mixed("bbob").dag.node_count() - 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! From partition to model: groups of equal layers, boundary tensors, settled bounds.
+//! From partition to model: classes of equal layers, boundary tensors, settled bounds.
 
 use super::{
     DEFAULT_RESIDUAL_BITS, QuantiseError, Stats, builder::Builder, input_form, lower::Lowering, output_scale,
@@ -11,13 +11,16 @@ use crate::{
 use nanozk_ir::{
     float::{Graph, InputKind, NodeId, Op},
     int::{
-        Layer, Model, Role, Tensor, TensorId, interp,
-        ranges::{Range, RangeError},
+        self, Layer, Model, Role, Tensor, TensorId, interp,
+        ranges::{Range as Bounds, RangeError},
     },
 };
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
-/// Passes over a group until its bounds must have settled.
+/// Passes over a span of layers until its bounds must have settled.
 const PASSES: usize = 12;
 
 /// Least residual scale that is tried.
@@ -76,11 +79,27 @@ fn attempt(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config)
     for &input in &graph.inputs {
         q.input(input)?;
     }
-    for group in &partition.groups {
-        q.group(&partition.segments[group.clone()], group.start)?;
+    for span in spans(&partition.classes) {
+        q.span(partition, span)?;
     }
     q.model.outputs = graph.outputs.iter().filter_map(|out| q.known.get(out)).map(|(id, _)| *id).collect();
     Ok(q.model)
+}
+
+/// The shortest stretches of layers such that no class has layers in two of them.
+fn spans(classes: &[usize]) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut start = 0;
+    while start < classes.len() {
+        let (mut end, mut at) = (start + 1, start);
+        while at < end {
+            end = classes.iter().rposition(|c| *c == classes[at]).map_or(end, |last| end.max(last + 1));
+            at += 1;
+        }
+        spans.push(start..end);
+        start = end;
+    }
+    spans
 }
 
 struct Quantiser<'a> {
@@ -89,11 +108,11 @@ struct Quantiser<'a> {
     config: &'a Config,
     model: Model,
     /// Tensor and range of each boundary value.
-    known: HashMap<NodeId, (TensorId, Range)>,
+    known: HashMap<NodeId, (TensorId, Bounds)>,
 }
 
 impl Quantiser<'_> {
-    fn tensor(&mut self, id: NodeId, scale: f64, range: Range, role: Role) -> TensorId {
+    fn tensor(&mut self, id: NodeId, scale: f64, range: Bounds, role: Role) -> TensorId {
         let (lo, hi) = range.bounds();
         let features = range.lo.len() as u32;
         let name = self.graph.dag[id].name.clone();
@@ -108,14 +127,14 @@ impl Quantiser<'_> {
         let private = self.config.input == Visibility::Private;
         let role = if private { Role::PrivateInput } else { Role::PublicInput };
         let (scale, range, role) = match &node.op {
-            Op::Input(InputKind::Tokens { vocab }) => (1.0, Range::uniform(1, 0, *vocab as i64 - 1), role),
-            Op::Input(InputKind::Mask) => (1.0, Range::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
+            Op::Input(InputKind::Tokens { vocab }) => (1.0, Bounds::uniform(1, 0, *vocab as i64 - 1), role),
+            Op::Input(InputKind::Mask) => (1.0, Bounds::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
             _ => {
                 let stats = self.stats.of(id);
                 let peak = (0..node.features).map(|j| stats.peak(j)).fold(0.0, f64::max);
                 let form = input_form(self.graph, id, self.config, peak);
                 let (scale, limit) = (form.scale, form.limit);
-                (scale, Range::uniform(node.features, -limit, limit - 1), role)
+                (scale, Bounds::uniform(node.features, -limit, limit - 1), role)
             }
         };
         let tensor = self.tensor(id, scale, range, role);
@@ -123,57 +142,76 @@ impl Quantiser<'_> {
         Ok(())
     }
 
-    /// Lowers one group of equal segments; bounds of the tensors between them are predicted and then verified.
-    fn group(&mut self, segments: &[Segment], first: usize) -> Result<(), QuantiseError> {
-        let names: Vec<String> = (0..segments.len()).map(|g| format!("layer{}", first + g)).collect();
-        let mut inner: HashMap<NodeId, Range> = HashMap::new();
-        for _ in 0..PASSES {
-            let ports = self.ports(segments, &inner);
-            let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits);
-            let builder = Builder::new(tokens, bits, &names, ports.clone());
-            let built = Lowering::new(self.graph, self.stats, self.config, segments, builder).run()?;
-            let (shape, layers, ranges) = built.finish();
-            let nodes: Vec<usize> = {
-                let mut ports: Vec<(usize, usize)> = interp::outputs(&shape).collect();
-                ports.sort_unstable();
-                ports.into_iter().map(|(_, node)| node).collect()
+    /// Lowers a span: one shape per class in it. Bounds of the tensors between its layers are predicted and then
+    /// verified.
+    fn span(&mut self, partition: &Partition, span: Range<usize>) -> Result<(), QuantiseError> {
+        let segments = &partition.segments[span.clone()];
+        let mut classes: Vec<Vec<usize>> = Vec::new();
+        for at in 0..segments.len() {
+            let same = |members: &&mut Vec<usize>| {
+                partition.classes[span.start + members[0]] == partition.classes[span.start + at]
             };
-            let outs: Vec<Vec<Range>> = ranges.iter().map(|r| nodes.iter().map(|&n| r[n].clone()).collect()).collect();
-            let holds = segments.iter().zip(&outs).all(|(s, out)| {
+            match classes.iter_mut().find(same) {
+                Some(members) => members.push(at),
+                None => classes.push(vec![at]),
+            }
+        }
+        let name = |at: usize| format!("layer{}", span.start + at);
+        let mut inner: HashMap<NodeId, Bounds> = HashMap::new();
+        for _ in 0..PASSES {
+            let mut built = Built::default();
+            built.ports.resize_with(segments.len(), Vec::new);
+            built.outs.resize_with(segments.len(), Vec::new);
+            for members in &classes {
+                let names: Vec<String> = members.iter().map(|&at| name(at)).collect();
+                let class: Vec<Segment> = members.iter().map(|&at| segments[at].clone()).collect();
+                let ports = self.ports(&class, &inner, &built.fresh);
+                let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits);
+                let builder = Builder::new(tokens, bits, &names, ports.clone());
+                let lowered = Lowering::new(self.graph, self.stats, self.config, &class, builder).run()?;
+                built.add(members, &class, ports, lowered.finish());
+            }
+            let holds = segments.iter().zip(&built.outs).all(|(s, out)| {
                 s.outputs.iter().zip(out).all(|(id, r)| inner.get(id).is_none_or(|a| a.contains(r) && a.norm >= r.norm))
             });
             let all_known =
                 segments.iter().flat_map(|s| &s.inputs).all(|id| self.known.contains_key(id) || inner.contains_key(id));
             if holds && all_known {
-                self.model.shapes.push(shape);
-                self.finish(segments, layers, &outs);
+                self.finish(segments, built);
                 return Ok(());
             }
-            inner = self.predict(segments, &ports, &outs, &inner);
+            inner = self.predict(segments, &built.ports, &built.outs, &inner);
         }
-        Err(QuantiseError::Unsettled { layer: names[0].clone() })
+        Err(QuantiseError::Unsettled { layer: name(0) })
     }
 
-    /// Ranges of the input ports of each layer: known ones, predicted ones, or (first pass) those of the first layer.
-    fn ports(&self, segments: &[Segment], inner: &HashMap<NodeId, Range>) -> Vec<Vec<Range>> {
+    /// Ranges of the input ports of each layer of a class: known ones, predicted ones, those just found in this pass,
+    /// or those of the first layer.
+    fn ports(
+        &self,
+        class: &[Segment],
+        inner: &HashMap<NodeId, Bounds>,
+        fresh: &HashMap<NodeId, Bounds>,
+    ) -> Vec<Vec<Bounds>> {
         let range = |id: &NodeId, port: usize| {
-            let settled = self.known.get(id).map(|(_, r)| r).or_else(|| inner.get(id));
-            let first = segments[0].inputs.get(port).and_then(|f| self.known.get(f)).map(|(_, r)| r);
-            let unknown = || Range::uniform(self.graph.dag[*id].features, 0, 0);
+            let settled = self.known.get(id).map(|(_, r)| r).or_else(|| inner.get(id)).or_else(|| fresh.get(id));
+            let first = class[0].inputs.get(port);
+            let first = first.and_then(|f| self.known.get(f).map(|(_, r)| r).or_else(|| fresh.get(f)));
+            let unknown = || Bounds::uniform(self.graph.dag[*id].features, 0, 0);
             settled.or(first).cloned().unwrap_or_else(unknown)
         };
-        segments.iter().map(|s| s.inputs.iter().enumerate().map(|(p, id)| range(id, p)).collect()).collect()
+        class.iter().map(|s| s.inputs.iter().enumerate().map(|(p, id)| range(id, p)).collect()).collect()
     }
 
-    /// Predicted ranges of the tensors inside the group: each layer adds what it added in the pass before.
+    /// Predicted ranges of the tensors inside the span: each layer adds what it added in the pass before.
     fn predict(
         &self,
         segments: &[Segment],
-        ports: &[Vec<Range>],
-        outs: &[Vec<Range>],
-        before: &HashMap<NodeId, Range>,
-    ) -> HashMap<NodeId, Range> {
-        let mut next: HashMap<NodeId, Range> = HashMap::new();
+        ports: &[Vec<Bounds>],
+        outs: &[Vec<Bounds>],
+        before: &HashMap<NodeId, Bounds>,
+    ) -> HashMap<NodeId, Bounds> {
+        let mut next: HashMap<NodeId, Bounds> = HashMap::new();
         for (g, s) in segments.iter().enumerate() {
             for (out, range) in s.outputs.iter().zip(&outs[g]) {
                 let same_width = |p: &usize| ports[g][*p].lo.len() == range.lo.len();
@@ -197,7 +235,7 @@ impl Quantiser<'_> {
                         };
                         let (lo, hi) = (0..range.lo.len()).map(at).unzip();
                         let norm = (now.norm + (range.norm - then.norm) * 1.02).max(range.norm * 1.001);
-                        Range::new(lo, hi).with_norm(norm)
+                        Bounds::new(lo, hi).with_norm(norm)
                     }
                     None => range.clone(),
                 };
@@ -207,11 +245,12 @@ impl Quantiser<'_> {
         next
     }
 
-    /// Adds the group's layers and tensors to the model.
-    fn finish(&mut self, segments: &[Segment], layers: Vec<Layer>, outs: &[Vec<Range>]) {
-        let shape = self.model.shapes.len() as u32 - 1;
-        for ((segment, mut layer), ranges) in segments.iter().zip(layers).zip(outs) {
-            layer.shape = shape;
+    /// Adds the span's shapes, layers and tensors to the model.
+    fn finish(&mut self, segments: &[Segment], built: Built) {
+        let first_shape = self.model.shapes.len() as u32;
+        self.model.shapes.extend(built.shapes);
+        for ((segment, mut layer), ranges) in segments.iter().zip(built.layers.into_values()).zip(&built.outs) {
+            layer.shape += first_shape;
             layer.inputs = segment.inputs.iter().filter_map(|id| self.known.get(id)).map(|(t, _)| *t).collect();
             for (&id, range) in segment.outputs.iter().zip(ranges) {
                 let is_output = matches!(self.graph.dag[id].op, Op::Output);
@@ -231,5 +270,53 @@ impl Quantiser<'_> {
             }
             self.model.layers.push(layer);
         }
+    }
+}
+
+/// One pass over a span.
+#[derive(Default)]
+struct Built {
+    /// One shape per class.
+    shapes: Vec<int::Graph>,
+    /// Layers of the span, their shapes counted from its first.
+    layers: BTreeMap<usize, Layer>,
+    /// Ranges of the input ports, by layer.
+    ports: Vec<Vec<Bounds>>,
+    /// Ranges of the outputs, by layer.
+    outs: Vec<Vec<Bounds>>,
+    /// The same by float node.
+    fresh: HashMap<NodeId, Bounds>,
+}
+
+impl Built {
+    /// Adds the class whose layers are `members` of the span.
+    fn add(
+        &mut self,
+        members: &[usize],
+        class: &[Segment],
+        ports: Vec<Vec<Bounds>>,
+        (shape, layers, ranges): (int::Graph, Vec<Layer>, Vec<Vec<Bounds>>),
+    ) {
+        let mut nodes: Vec<(usize, usize)> = interp::outputs(&shape).collect();
+        nodes.sort_unstable();
+        for ((((&at, segment), ports), layer), ranges) in members.iter().zip(class).zip(ports).zip(layers).zip(ranges) {
+            self.outs[at] = nodes.iter().map(|&(_, node)| ranges[node].clone()).collect();
+            self.fresh.extend(segment.outputs.iter().copied().zip(self.outs[at].iter().cloned()));
+            self.layers.insert(at, Layer { shape: self.shapes.len() as u32, ..layer });
+            self.ports[at] = ports;
+        }
+        self.shapes.push(shape);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spans;
+
+    #[test]
+    fn spans_keep_the_layers_of_a_class_together() {
+        assert_eq!(spans(&[0, 1, 1, 1, 2]), [0..1, 1..4, 4..5]);
+        assert_eq!(spans(&[0, 1, 2, 1, 3, 2, 4]), [0..1, 1..6, 6..7]);
+        assert!(spans(&[]).is_empty());
     }
 }

@@ -208,3 +208,41 @@ fn a_residual_scale_that_does_not_fit_is_lowered() {
     assert!(model.tensors[0].scale < 2f64.powi(28));
     assert!(error(&g, &model) < 1e-2);
 }
+
+/// A residual block, with a gate or without.
+fn block(g: &mut Graph, x: NodeId, gated: bool, seed: u32) -> NodeId {
+    let width = g.dag[x].features;
+    let n = norm(g, x, NormKind::Rms);
+    let up = linear(g, n, 2 * width, seed);
+    let mut h = g.add("act", Float::Unary(UnaryFn::Silu), 2 * width, &[up]);
+    if gated {
+        let gate = linear(g, n, 2 * width, seed + 7);
+        h = g.add("gated", Float::Mul, 2 * width, &[h, gate]);
+    }
+    let down = linear(g, h, width, seed + 3);
+    g.add("add", Float::Add, width, &[x, down])
+}
+
+#[test]
+fn equal_layers_that_are_no_neighbours_share_a_shape() {
+    for kinds in ["bob", "bbobb", "bobpb"] {
+        let (mut g, x) = graph(3, 6);
+        let mut x = linear(&mut g, x, 6, 1);
+        for (i, kind) in kinds.chars().enumerate() {
+            x = match kind {
+                'p' => {
+                    let y = linear(&mut g, x, 6, 77);
+                    g.add("plain", Float::Add, 6, &[x, y])
+                }
+                _ => block(&mut g, x, kind == 'o', 10 * i as u32 + 20),
+            };
+        }
+        let x = linear(&mut g, x, 4, 99);
+        output(&mut g, x);
+        let classes = partition(&g, 1 << 20).classes;
+        let model = built(&g, &Config::default()).unwrap();
+        assert_eq!(model.layers.iter().map(|l| l.shape as usize).collect::<Vec<_>>(), classes, "{kinds}");
+        assert_eq!(classes.iter().filter(|&&c| c == 1).count(), kinds.matches('b').count(), "{kinds}: {classes:?}");
+        assert!(error(&g, &model) < 1e-2, "{kinds}: {}", error(&g, &model));
+    }
+}
