@@ -59,7 +59,8 @@ impl Emitter<'_> {
                 return Ok(values.iter().zip(constants).map(|(value, c)| value.scaled(c)).collect());
             }
         }
-        self.limit(id, "the product", self.magnitude_bits(x) + self.magnitude_bits(y), 63)?;
+        self.limit(id, "the product of the bounds", self.magnitude_bits(x) + self.magnitude_bits(y), 200)?;
+        self.limit(id, "the product", self.magnitude_bits(id), 63)?;
         if x == y {
             return Ok(self.lower_square(id, x));
         }
