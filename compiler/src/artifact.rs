@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A compiled model: everything that `run`, `plan`, `setup` and `prove` need. It holds the weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Artifact {
-    /// BLAKE2b-256 of the ONNX file.
+    /// BLAKE2b-256 of the ONNX file and of the weights files it names.
     pub source: [u8; 32],
     /// The float model, for comparison.
     float: FlatGraph,
@@ -68,7 +68,6 @@ pub struct Calibration {
 impl Artifact {
     /// Puts the parts together.
     pub fn new(
-        source: [u8; 32],
         loaded: &Loaded,
         model: int::Model,
         shapes: Vec<Lowered>,
@@ -84,7 +83,7 @@ impl Artifact {
             OutputSpec { name, shape, order, argmax }
         };
         Artifact {
-            source,
+            source: loaded.source,
             float: FlatGraph::new(&loaded.graph),
             model,
             shapes,

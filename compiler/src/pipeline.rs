@@ -6,7 +6,7 @@ use crate::data::{DataError, InputTensor, read_input};
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
 use crate::layout::{self, LayoutError, Lowered, Options, Ports};
 use crate::partition::partition;
-use crate::quantise::{self, QuantiseError, Stats};
+use crate::quantise::{self, QuantiseError, Stats, soft_mask};
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int;
 use nanozk_plan::Geometry;
@@ -87,7 +87,16 @@ fn frontend_line(cause: &FrontendError) -> String {
     }
 }
 
-/// Steps of a compilation, as they begin.
+/// What a compilation tells while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice<'a> {
+    /// A step begins.
+    Stage(Stage),
+    /// Something about the model that the user should know, in words.
+    Warning(&'a str),
+}
+
+/// Steps of a compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Reading the ONNX file.
@@ -98,23 +107,24 @@ pub enum Stage {
     Layout,
 }
 
-/// Compiles `path`; `stage` is told each step as it begins.
-pub fn compile(path: &Path, options: &CompileOptions, stage: &dyn Fn(Stage)) -> Result<Artifact, CompileError> {
+/// Compiles `path`; `tell` hears of each step as it begins and of each warning.
+pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
-    stage(Stage::Load);
+    tell(Notice::Stage(Stage::Load));
     let loaded = frontend::load(path, &LoadOptions { set: config.set.clone() })?;
     let samples = samples(&loaded, &options.data)?;
-    stage(Stage::Quantise);
+    tell(Notice::Stage(Stage::Quantise));
+    let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
+    soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
     let stats = Stats::collect(&loaded.graph, &samples)?;
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
     let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)?;
-    stage(Stage::Layout);
+    tell(Notice::Stage(Stage::Layout));
     let (model, shapes) = lay_out(model, config.optimize)?;
     hides(&model, &shapes)?;
-    let source = std::fs::read(path).map_err(|source| FrontendError::Io { path: path.into(), source })?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
-    Ok(Artifact::new(digest(&source), &loaded, model, shapes, config.head == Head::Argmax, calibration))
+    Ok(Artifact::new(&loaded, model, shapes, config.head == Head::Argmax, calibration))
 }
 
 /// Whether the random rows hide what proofs of the model reveal; each layer opens a lane at one point.
@@ -212,10 +222,4 @@ fn split_by_ports(mut model: int::Model) -> (int::Model, Vec<Ports>) {
     }
     model.shapes = shapes;
     (model, known.into_iter().map(|(_, ports)| ports).collect())
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(blake2b_simd::Params::new().hash_length(32).hash(bytes).as_bytes());
-    out
 }

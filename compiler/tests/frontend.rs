@@ -3,10 +3,11 @@
 
 use nanozk_compiler::{
     data::{InputTensor, read_input},
-    frontend::{FrontendError, LoadOptions, Loaded, load},
+    frontend::{FrontendError, InputInfo, LoadOptions, Loaded, load},
 };
-use nanozk_ir::float::{self, Graph, InputValue, NodeId, Op};
+use nanozk_ir::float::{self, Graph, InputKind, InputValue, NodeId, Op};
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     path::{Path, PathBuf},
 };
@@ -97,7 +98,7 @@ fn bundled_models_agree_with_tract_and_match_their_snapshots() {
         let inputs = read_input(&folder.join("input.json"), &model.inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let error = difference(&model, &inputs);
         assert!(error < 1e-5, "{name}: differs from tract by {error:e}");
-        assert!(model.warnings.is_empty(), "{name}: {:?}", model.warnings);
+        assert!(model.soft_masks.is_empty(), "{name}: {:?}", model.soft_masks);
         insta::assert_snapshot!(name, table(&model.graph));
     }
 }
@@ -155,7 +156,7 @@ fn shared_models_agree_with_tract() {
                 read_input(&folder.join("input.json"), &model.inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
             let error = difference(&model, &inputs);
             assert!(error < bound, "{name}: differs from tract by {error:e}");
-            assert_eq!(model.warnings.is_empty(), bound < soft_mask, "{name}: {:?}", model.warnings);
+            assert_eq!(model.soft_masks.is_empty(), bound < soft_mask, "{name}: {:?}", model.soft_masks);
         }
     }
 }
@@ -171,10 +172,10 @@ fn every_writing_lowers_to_the_same_ops() {
     files.sort();
     for path in files {
         let name = path.file_stem().and_then(|s| s.to_str()).expect("name").to_owned();
-        if name.starts_with("refused") {
+        if name.starts_with("refused") || name.starts_with("soft") {
             continue;
         }
-        let set: &[(&str, usize)] = if name == "dynamic" { &[("seq", 5)] } else { &[] };
+        let set: &[(&str, usize)] = if name.ends_with("dynamic") { &[("seq", 5)] } else { &[] };
         let model = load_with(&path, set).unwrap_or_else(|e| panic!("{name}: {e}"));
         let inputs: Vec<InputTensor> = model.inputs.iter().map(InputTensor::probe).collect();
         let error = difference(&model, &inputs);
@@ -182,6 +183,46 @@ fn every_writing_lowers_to_the_same_ops() {
         let _ = writeln!(lines, "{name}: {}", ops(&model.graph));
     }
     insta::assert_snapshot!("forms", lines);
+}
+
+/// Reference and canonical graph against what torch computed when it exported the model.
+#[test]
+fn dynamo_exports_compute_what_torch_did() {
+    let text = std::fs::read_to_string(form("expected.json")).expect("expected.json");
+    let expected: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+    assert!(expected.len() > 30, "{} models", expected.len());
+    let numbers = |v: &serde_json::Value| -> Vec<f32> {
+        v.as_array().expect("numbers").iter().map(|x| x.as_f64().expect("a number") as f32).collect()
+    };
+    for (name, sample) in expected {
+        let set: &[(&str, usize)] = if name.ends_with("dynamic") { &[("seq", 6)] } else { &[] };
+        let model = load_with(&form(&format!("{name}.onnx")), set).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let values = sample["input_data"].as_array().expect("inputs").iter().map(numbers);
+        let tensor = |(data, info): (Vec<f32>, &InputInfo)| {
+            let value = match info.kind {
+                InputKind::Float => InputValue::Float(data),
+                InputKind::Tokens { .. } => InputValue::Tokens(data.iter().map(|&v| v as u32).collect()),
+                InputKind::Mask => InputValue::Mask(data.iter().map(|&v| v != 0.0).collect()),
+            };
+            InputTensor { value, len: model.graph.tokens }
+        };
+        let inputs: Vec<InputTensor> = values.zip(&model.inputs).map(tensor).collect();
+        assert!(difference(&model, &inputs) < 1e-5, "{name}: graph and reference differ");
+        let (got, wanted) = (model.reference.run(&inputs).expect("reference"), numbers(&sample["output_data"]));
+        assert_eq!(got[0].len(), wanted.len(), "{name}");
+        let worst = got[0].iter().zip(&wanted).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(worst < 1e-5, "{name}: differs from torch by {worst:e}");
+    }
+}
+
+#[test]
+fn finite_masks_are_noted() {
+    for (name, value, added) in [("soft_mask_fill", -10.0, false), ("soft_mask_add", -9.0, true)] {
+        let model = load_with(&form(&format!("{name}.onnx")), &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let [mask] = &model.soft_masks[..] else { panic!("{name}: {:?}", model.soft_masks) };
+        assert_eq!((mask.value, mask.added), (value, added), "{name}");
+        assert!(model.graph.dag.node_weights().any(|n| n.name == mask.attention), "{mask:?}");
+    }
 }
 
 #[test]
@@ -230,6 +271,36 @@ fn broken_files_are_told_apart() {
     assert!(message(&write("text.onnx", b"just some text, not a protocol buffer")).contains("not an ONNX file"));
     assert!(message(&write("half.onnx", &whole[..whole.len() / 2])).contains("truncated"));
     assert!(message(&form("refused_external_data.onnx")).contains("\"weights.bin\" (external data) is missing"));
+}
+
+/// Weights in a file of their own are read, belong to the digest of the model, and are told apart when they are short
+/// or elsewhere.
+#[test]
+fn external_weights() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (model, data) = (folder.path().join("m.onnx"), folder.path().join("dynamo_external_data.onnx.data"));
+    let bytes = std::fs::read(form("dynamo_external_data.onnx")).expect("model");
+    let weights = std::fs::read(form("dynamo_external_data.onnx.data")).expect("weights");
+    std::fs::write(&model, &bytes).expect("write");
+    assert!(refused(&model, &[]).to_string().contains("(external data) is missing"));
+    std::fs::write(&data, &weights).expect("write");
+    let whole = load_with(&model, &[]).expect("model");
+    assert_eq!(whole.source, load_with(&model, &[]).expect("model").source);
+    let mut other = weights.clone();
+    other[0] ^= 1;
+    std::fs::write(&data, &other).expect("write");
+    assert_ne!(whole.source, load_with(&model, &[]).expect("model").source);
+    std::fs::write(&data, &weights[..weights.len() / 2]).expect("write");
+    let message = refused(&model, &[]).to_string();
+    assert!(message.contains("has 896 bytes, the model reads up to byte 1792"), "{message}");
+    // A location of the same length outside of the folder.
+    let name = b"dynamo_external_data.onnx.data";
+    let mut outside = bytes.clone();
+    for at in (0..bytes.len() - name.len()).filter(|&at| bytes[at..].starts_with(name)) {
+        outside[at..at + 3].copy_from_slice(b"../");
+    }
+    std::fs::write(&model, &outside).expect("write");
+    assert!(refused(&model, &[]).to_string().contains("not inside the folder of the model"));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result, hex};
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
 pub use nanozk_compiler::pipeline::CompileOptions;
-use nanozk_compiler::pipeline::{self, Stage};
+use nanozk_compiler::pipeline::{self, Notice, Stage};
 use nanozk_ir::int::{Model, Role};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use std::time::Instant;
 pub struct CompileReport {
     /// File written.
     pub model: PathBuf,
-    /// BLAKE2b-256 of the ONNX file.
+    /// BLAKE2b-256 of the ONNX file and of the weights files it names.
     pub source: String,
     /// Tokens T of every activation.
     pub tokens: u32,
@@ -34,6 +35,8 @@ pub struct CompileReport {
     pub bytes: u64,
     /// Time spent.
     pub compile_seconds: f64,
+    /// What the integer model does differently from the source model, in words.
+    pub warnings: Vec<String>,
 }
 
 /// Features of the widest tensor that layers pass on; without one, of the widest input.
@@ -46,13 +49,12 @@ fn width(model: &Model) -> u32 {
 pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dyn Progress) -> Result<CompileReport> {
     let start = Instant::now();
     storage::check_writable(out)?;
-    let artifact = pipeline::compile(model, options, &|stage| {
-        let what = match stage {
-            Stage::Load => "reading the model",
-            Stage::Quantise => "quantising",
-            Stage::Layout => "choosing circuits",
-        };
-        progress.stage(what, 1);
+    let warnings = RefCell::new(Vec::new());
+    let artifact = pipeline::compile(model, options, &|notice| match notice {
+        Notice::Stage(Stage::Load) => progress.stage("reading the model", 1),
+        Notice::Stage(Stage::Quantise) => progress.stage("quantising", 1),
+        Notice::Stage(Stage::Layout) => progress.stage("choosing circuits", 1),
+        Notice::Warning(line) => warnings.borrow_mut().push(line.to_owned()),
     })?;
     let bytes = artifact.to_bytes().map_err(Error::format(out))?;
     storage::write_atomic(out, Secrecy::Open, &bytes)?;
@@ -67,6 +69,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         k: artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0),
         bytes: bytes.len() as u64,
         compile_seconds: start.elapsed().as_secs_f64(),
+        warnings: warnings.into_inner(),
     })
 }
 
@@ -76,6 +79,7 @@ impl std::fmt::Display for CompileReport {
         writeln!(f, "layers     {} of {} shapes, {} tokens", self.layers, self.shapes, self.tokens)?;
         writeln!(f, "weights    {}", self.weights)?;
         writeln!(f, "circuits   2^{} rows", self.k)?;
-        write!(f, "size       {:.2} MB ({:.2} s)", megabytes(self.bytes), self.compile_seconds)
+        write!(f, "size       {:.2} MB ({:.2} s)", megabytes(self.bytes), self.compile_seconds)?;
+        self.warnings.iter().try_for_each(|line| write!(f, "\nwarning    {line}"))
     }
 }

@@ -106,8 +106,8 @@ fn weights_up_to_the_ends_of_their_range_pass_and_beyond_fail() {
     for (c, chunk) in publisher.chunks().iter().enumerate() {
         let bits = chunk.plan.geometry.limb_bits;
         let of_limbs = |m: u32| {
-            let runs = chunk.columns.iter().flat_map(|c| c.runs.iter().map(move |r| (c, r)));
-            runs.filter(move |(_, r)| r.limbs == m).last()
+            let mut runs = chunk.columns.iter().flat_map(|c| c.runs.iter().map(move |r| (c, r)));
+            runs.rfind(|(_, r)| r.limbs == m)
         };
         for m in 1..=32 / bits {
             let Some((column, run)) = of_limbs(m) else { continue };

@@ -64,6 +64,26 @@ pub enum FrontendError {
         /// Location named by the model.
         location: String,
     },
+    /// A file with external weights ends early.
+    #[error("{}: the weights file \"{location}\" (external data) has {size} bytes, the model reads up to byte {end}; copy or export it again", path.display())]
+    ShortExternalData {
+        /// Model file.
+        path: PathBuf,
+        /// Location named by the model.
+        location: String,
+        /// Size of the file.
+        size: u64,
+        /// Where the last tensor ends.
+        end: u64,
+    },
+    /// A file with external weights outside the folder of the model.
+    #[error("{}: the weights file \"{location}\" (external data) is not inside the folder of the model; export the model again", path.display())]
+    OutsideExternalData {
+        /// Model file.
+        path: PathBuf,
+        /// Location named by the model.
+        location: String,
+    },
     /// A dimension has no value.
     #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}=N`", path.display())]
     DynamicDim {

@@ -6,16 +6,19 @@
 
 mod emit;
 mod error;
+mod external;
 mod lower;
 mod mid;
 mod onnx;
 mod recognise;
 mod reference;
 mod screen;
+mod sdpa;
 mod simplify;
 mod view;
 
 pub use error::{FrontendError, Problem};
+pub use lower::SoftMask;
 pub use reference::Reference;
 
 use crate::data::InputTensor;
@@ -81,13 +84,15 @@ pub struct Loaded {
     pub inputs: Vec<InputInfo>,
     /// Outputs, in the order of `graph.outputs`.
     pub outputs: Vec<OutputInfo>,
-    /// What the canonical graph computes differently from the source model, in words.
-    pub warnings: Vec<String>,
+    /// Masks that the canonical graph reads as hiding and that hide with a finite score only.
+    pub soft_masks: Vec<SoftMask>,
+    /// BLAKE2b-256 of the files of the source model.
+    pub source: [u8; 32],
 }
 
 /// Loads an ONNX model and brings it into canonical form.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    let model = onnx::load(path, options)?;
+    let (model, source) = onnx::load(path, options)?;
     let (outcome, graph) = canonical(&model, path)?;
     if let Some((node, index, value)) = emit::non_finite(&graph) {
         return Err(FrontendError::NonFiniteWeight { path: path.to_owned(), node, index, value });
@@ -106,7 +111,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError>
         });
     }
     let outputs = outcome.outputs.iter().zip(&graph.outputs).map(|((_, view), &id)| output_info(&graph, id, view));
-    let loaded = Loaded { outputs: outputs.collect(), graph, reference, inputs, warnings: outcome.warnings };
+    let loaded =
+        Loaded { outputs: outputs.collect(), graph, reference, inputs, soft_masks: outcome.soft_masks, source };
     self_check(&loaded, path)?;
     Ok(loaded)
 }
@@ -166,7 +172,7 @@ fn self_check(loaded: &Loaded, path: &Path) -> Result<(), FrontendError> {
         let got = info.arrange(got);
         let size = expected.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
         let error = got.iter().zip(expected).fold(0f32, |m, (a, b)| m.max((a - b).abs() / size));
-        let bound = if loaded.warnings.is_empty() { SELF_CHECK } else { 100.0 * SELF_CHECK };
+        let bound = if loaded.soft_masks.is_empty() { SELF_CHECK } else { 100.0 * SELF_CHECK };
         if got.len() != expected.len() || error.is_nan() || error > bound {
             return Err(FrontendError::SelfCheck { path: path.to_owned(), output, error });
         }

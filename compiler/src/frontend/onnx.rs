@@ -1,21 +1,16 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
-use super::{FrontendError, LoadOptions, screen::screen};
+use super::{FrontendError, LoadOptions, external, screen::screen, sdpa};
 use std::{collections::BTreeMap, path::Path};
-use tract_onnx::{
-    Onnx,
-    pb::{ModelProto, tensor_proto::DataLocation},
-    prelude::*,
-    tract_hir::internal::*,
-};
+use tract_onnx::{Onnx, prelude::*, tract_hir::internal::*};
 
 /// Shortest wording of a tract error: the chain of causes on one line.
 pub(super) fn reason(e: &TractError) -> String {
     format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads the file and checks that it is a whole ONNX model.
-fn read(path: &Path, onnx: &Onnx) -> Result<ModelProto, FrontendError> {
+/// Reads the file and checks that it is a whole ONNX model; returns the digest of all files it consists of.
+fn read(path: &Path, onnx: &Onnx) -> Result<[u8; 32], FrontendError> {
     let io = |source| FrontendError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     if bytes.starts_with(b"version https://git-lfs") {
@@ -38,30 +33,24 @@ fn read(path: &Path, onnx: &Onnx) -> Result<ModelProto, FrontendError> {
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
     };
     screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let external = graph.initializer.iter().filter(|t| t.data_location == Some(DataLocation::External as i32));
-    for entry in external.flat_map(|t| &t.external_data).filter(|e| e.key == "location") {
-        if !folder.join(&entry.value).is_file() {
-            return Err(FrontendError::MissingExternalData { path: path.to_owned(), location: entry.value.clone() });
-        }
-    }
-    Ok(proto)
+    external::digest(path, &bytes, graph)
 }
 
-/// Loads `path` with all input dimensions fixed by the file or by `options`.
+/// Loads `path` with all input dimensions fixed by the file or by `options`; also returns the digest of its files.
 ///
 /// tract panics on some inconsistent models (an index beyond a table, say); that becomes an error too.
-pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<TypedModel, FrontendError> {
+pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, [u8; 32]), FrontendError> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
-    read(path, &onnx)?;
-    quietly(|| analyse(path, &onnx, options)).unwrap_or_else(|panic| {
+    let source = read(path, &onnx)?;
+    let model = quietly(|| analyse(path, &onnx, options)).unwrap_or_else(|panic| {
         let cause =
             panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         let cause = cause.unwrap_or("unknown cause");
         let reason =
             format!("tract stopped: {cause}; the model is inconsistent, or a `--set` value is out of its range");
         Err(FrontendError::Analysis { path: path.to_owned(), reason })
-    })
+    })?;
+    Ok((model, source))
 }
 
 /// Runs `f` with panics caught and not printed.
@@ -75,6 +64,15 @@ fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
     result
 }
 
+/// tract's own simplifications; where those fail, constant propagation alone.
+fn declutter(model: TypedModel) -> TractResult<TypedModel> {
+    model.clone().into_decluttered().or_else(|_| {
+        let mut model = model;
+        model.prop_consts()?;
+        model.into_compact()
+    })
+}
+
 fn analyse(path: &Path, onnx: &Onnx, options: &LoadOptions) -> Result<TypedModel, FrontendError> {
     let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
     let mut model = onnx.model_for_path(path).map_err(analysis)?;
@@ -83,12 +81,10 @@ fn analyse(path: &Path, onnx: &Onnx, options: &LoadOptions) -> Result<TypedModel
         model.set_output_fact(slot, InferenceFact::default()).map_err(analysis)?;
     }
     let typed = model.into_typed().map_err(analysis)?;
-    let decluttered = typed.clone().into_decluttered().or_else(|_| {
-        let mut typed = typed;
-        typed.prop_consts()?;
-        typed.into_compact()
-    });
-    let model = decluttered.map_err(analysis)?;
+    let mut model = declutter(typed).map_err(analysis)?;
+    if sdpa::expand(&mut model).map_err(analysis)? {
+        model = declutter(model).map_err(analysis)?;
+    }
     check(&model, path)?;
     Ok(model)
 }

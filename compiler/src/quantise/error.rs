@@ -47,6 +47,24 @@ pub enum QuantiseError {
         /// Index of the sample.
         index: usize,
     },
+    /// A mask whose finite score hides too little.
+    #[error(
+        "node `{node}`: the mask value {value} leaves a hidden key {weight:.1e} of the largest weight on the sample data, \
+         {units:.1} units of the table of exponentials (2^-{exp_bits}), where less than half a unit can be left out; \
+         mask with -1e4 or -inf and export the model again"
+    )]
+    SoftMask {
+        /// Node of the source model that applies the mask.
+        node: String,
+        /// Score of hidden keys.
+        value: f32,
+        /// Largest weight of a hidden key relative to the largest weight of its query.
+        weight: f64,
+        /// The same in units of the table's output.
+        units: f64,
+        /// Bits of the largest exponential.
+        exp_bits: u32,
+    },
     /// No calibration data.
     #[error("no calibration data: give at least one sample input with --data")]
     NoData,

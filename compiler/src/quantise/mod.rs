@@ -9,6 +9,7 @@ mod encode;
 mod error;
 mod group;
 mod lower;
+pub mod soft_mask;
 mod stats;
 mod value;
 

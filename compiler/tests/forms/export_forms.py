@@ -1,8 +1,13 @@
 """Exports one small transformer block per way of writing it, so that the front end can be tested on every form.
 
-Usage: python export_forms.py OUTPUT_FOLDER   (needs torch 2.15 and onnx)
+Usage: python export_forms.py OUTPUT_FOLDER   (needs torch 2.15, onnx and onnxscript)
+
+The files `dynamo_*` come from the exporter of `torch.export`, all others from TorchScript. `expected.json` holds what
+torch computes for the former.
 """
 
+import json
+import logging
 import math
 import os
 import sys
@@ -14,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
 torch.manual_seed(1)
 torch.backends.mha.set_fastpath_enabled(False)
 T, D, H, VOCAB = 6, 8, 2, 11
@@ -66,6 +72,10 @@ def masked(form, scores, mask):
         return torch.where(seen, scores, torch.tensor(-1e4))
     if form == "where_lowest":
         return torch.where(seen[None, None], scores, LOWEST)
+    if form == "fill_soft":
+        return scores.masked_fill(TRIL == 0, -10.0)
+    if form == "add_soft":
+        return scores + (1 - TRIL) * -9.0
     if form == "add_inf":
         return scores + torch.triu(torch.full((T, T), float("-inf")), 1)
     if form == "add_1e4":
@@ -227,6 +237,28 @@ class Encoder(nn.Module):
         return self.layer(x)
 
 
+class Grouped(nn.Module):
+    """Attention with two query heads on one key head, left to torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v, self.out = nn.Linear(D, D), nn.Linear(D, DH), nn.Linear(D, DH), nn.Linear(D, D)
+
+    def forward(self, x):
+        q, k, v = (z.view(1, T, -1, DH).transpose(1, 2) for z in (self.q(x), self.k(x), self.v(x)))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return x + self.out(y.transpose(1, 2).reshape(1, T, D))
+
+
+class Rms(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.RMSNorm(D), nn.Linear(D, D)
+
+    def forward(self, x):
+        return x + self.out(self.norm(x))
+
+
 class Unsupported(nn.Module):
     def forward(self, x):
         return torch.sin(x) + torch.floor(torch.cos(x))
@@ -283,3 +315,68 @@ export("refused_operators", Unsupported(), (x,), ["x"])
 path = export("refused_external_data", nn.Linear(D, D), (x,), ["x"])
 onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
 os.remove(os.path.join(folder, "weights.bin"))
+
+expected = {}
+
+
+def export_dynamo(name, model, args, inputs, opset=18, external=False, dynamic=None):
+    """Exports with `torch.export`, without the stack traces that the exporter stores, and notes torch's own result."""
+    name = "dynamo_" + name
+    path = os.path.join(folder, name + ".onnx")
+    torch.onnx.export(
+        model.eval(),
+        args,
+        path,
+        opset_version=opset,
+        input_names=inputs,
+        output_names=["y"],
+        dynamic_shapes=dynamic,
+        dynamo=True,
+        external_data=external,
+        verbose=False,
+    )
+    proto = onnx.load(path, load_external_data=False)
+    graph = proto.graph
+    for holder in [proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
+        del holder.metadata_props[:]
+    del graph.value_info[:]
+    with open(path, "wb") as file:
+        file.write(proto.SerializeToString())
+    flat = lambda z: [round(float(v), 6) for v in z.flatten()]
+    expected[name] = {"input_data": [flat(a) for a in args], "output_data": flat(model(*args))}
+
+
+for form in ["split", "permute", "per_head", "einsum"]:
+    export_dynamo("qkv_" + form, Block(qkv=form), (x,), ["x"])
+for form in ["sdpa", "where_lowest", "add_inf", "multiply_subtract", "none"]:
+    export_dynamo("mask_" + form, Block(mask=form), (x,), ["x"])
+for form in ["key_fill", "key_and_causal", "sdpa_key"]:
+    export_dynamo("mask_" + form, Block(mask=form), (x, mask), ["x", "attention_mask"])
+for form in ["gelu_erf", "gelu", "gelu_tanh", "gelu_fast", "silu", "relu_where", "leaky", "swiglu"]:
+    export_dynamo("act_" + form, Block(act=form), (x,), ["x"])
+for form in ["rms_rsqrt", "rms_sqrt", "layer_sqrt", "layer_var"]:
+    export_dynamo("norm_" + form, Block(norm=form), (x,), ["x"])
+for form in ["rotate_half", "two_parts", "strided", "pairs"]:
+    export_dynamo("rope_" + form, Block(norm="rms_rsqrt", qkv="separate", rope=form), (x,), ["x"])
+for form in ["expand", "interleave"]:
+    model = Block(norm="rms_rsqrt", qkv="separate", rope="rotate_half", kv=1, repeat=form)
+    export_dynamo("gqa_" + form, model, (x,), ["x"])
+for opset in [18, 23]:
+    export_dynamo(f"gqa_sdpa_opset{opset}", Grouped(), (x,), ["x"], opset)
+    export_dynamo(f"rms_opset{opset}", Rms(), (x,), ["x"], opset)
+for opset in [20, 23, 24]:
+    export_dynamo(f"sdpa_opset{opset}", Block(mask="sdpa", act="gelu"), (x,), ["x"], opset)
+for opset in [20, 23]:
+    model = Block(mask="sdpa_key", act="gelu_tanh")
+    export_dynamo(f"sdpa_key_opset{opset}", model, (x, mask), ["x", "attention_mask"], opset)
+export_dynamo("torch_encoder", Encoder(), (x,), ["x"])
+export_dynamo("language", Language("all"), (ids,), ["ids"])
+export_dynamo("image_mlp", Image(), (torch.randn(1, 1, 6, 6),), ["x"])
+export_dynamo("external_data", Block(act="gelu"), (x,), ["x"], external=True)
+seq = {"ids": {1: torch.export.Dim("seq", min=2, max=64)}}
+export_dynamo("dynamic", Dynamic(), (ids,), ["ids"], dynamic=seq)
+with open(os.path.join(folder, "expected.json"), "w") as file:
+    json.dump(expected, file, separators=(",", ":"))
+
+for form in ["fill_soft", "add_soft"]:
+    export("soft_mask_" + form[:-5], Block(mask=form), (x,), ["x"])

@@ -80,7 +80,8 @@ fn sweeps(models: &[&Measured]) -> String {
     };
     let prove = |m: &Measured| m.step("prove").map(|s| s.wall_seconds_median);
     let bytes = |m: &Measured| Some(m.proof.proof_bytes as f64);
-    let (width, tokens): (fn(&Measured) -> u64, fn(&Measured) -> u64) = (|m| m.width, |m| m.tokens);
+    let width: fn(&Measured) -> u64 = |m| m.width;
+    let tokens: fn(&Measured) -> u64 = |m| m.tokens;
     let by_width = "width d (log scale)";
     let by_tokens = "tokens T (log scale)";
     plot("Prove time against width", [by_width, "s, median (log scale)"], &lines(width, ("T", tokens), prove))

@@ -213,7 +213,7 @@ fn change(rng: &mut ChaCha20Rng, fields: &mut Vec<Field>, other: &[Field], words
             Value::Varint(value) => *value = edge(rng),
             Value::Fixed(bytes) | Value::Bytes(bytes) => {
                 let mut changed = bytes.clone();
-                once(rng, &mut changed, &[bytes.clone()], words);
+                once(rng, &mut changed, std::slice::from_ref(bytes), words);
                 if matches!(fields[at].value, Value::Bytes(_)) {
                     fields[at].value = Value::Bytes(changed);
                 }

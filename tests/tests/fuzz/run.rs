@@ -20,6 +20,9 @@ const GROWTH: usize = 3;
 /// Longest time for one file.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How a mutant is made from a file, all files, and the words.
+type Mutate = fn(&mut ChaCha20Rng, &[u8], &[Vec<u8>], &[&[u8]]) -> Vec<u8>;
+
 /// A reader under test.
 pub struct Target<'a> {
     /// Name for reports and files.
@@ -32,8 +35,8 @@ pub struct Target<'a> {
     pub words: &'a [&'a [u8]],
     /// Real files.
     pub corpus: Vec<Vec<u8>>,
-    /// How mutants are made from a file, all files, and the words.
-    pub mutate: fn(&mut ChaCha20Rng, &[u8], &[Vec<u8>], &[&[u8]]) -> Vec<u8>,
+    /// How its files are mutated.
+    pub mutate: Mutate,
 }
 
 fn setting(name: &str, default: u64) -> u64 {

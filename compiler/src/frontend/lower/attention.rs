@@ -3,7 +3,7 @@
 use super::{
     Base, Lower, Lowered, Value,
     einsum::{Letter, offset, tuples},
-    mask::Form,
+    mask::{Form, SoftMask},
     text,
 };
 use crate::frontend::{
@@ -30,6 +30,8 @@ pub(super) struct Scores {
     zeroed: Option<Arc<Vec<bool>>>,
     /// Mask input over the tokens of `b` (true) or `a` (false).
     pub key_mask: Option<(MidId, bool)>,
+    /// Masks that hide with a finite score.
+    pub soft: Vec<SoftMask>,
     /// After the softmax, which always runs over the tokens of `b`.
     softmax: bool,
 }
@@ -100,6 +102,7 @@ impl Lower<'_> {
             hidden: None,
             zeroed: None,
             key_mask: None,
+            soft: Vec::new(),
             softmax: false,
         });
         let base = self.new_base(Base::Scores(self.scores.len() - 1));
@@ -365,6 +368,7 @@ impl Lower<'_> {
             Some((_, false)) => return Err("an attention mask over queries".to_owned()),
             None => (),
         }
+        self.soft_masks.extend(scores.soft.iter().map(|m| SoftMask { attention: name.to_owned(), ..m.clone() }));
         let key_mask = scores.key_mask.is_some();
         let op = MidOp::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask };
         Ok(self.mid.add(name, op, heads * head_dim, &operands))

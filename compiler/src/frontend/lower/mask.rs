@@ -23,6 +23,21 @@ pub(super) enum Form {
 pub(super) struct Hidden {
     pairs: Vec<bool>,
     keys: Option<(MidId, bool)>,
+    /// Greatest finite score that hides, if above [`HIDDEN_BELOW`].
+    soft: Option<SoftMask>,
+}
+
+/// A mask that hides with a finite score, so that the source model leaves hidden keys some weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoftMask {
+    /// Attention node of the canonical graph; empty until the mask has met one.
+    pub attention: String,
+    /// Node of the source model that applies the mask.
+    pub node: String,
+    /// The score of hidden keys.
+    pub value: f32,
+    /// Whether it is added to the key's own score instead of replacing it.
+    pub added: bool,
 }
 
 impl Lower<'_> {
@@ -37,7 +52,10 @@ impl Lower<'_> {
         name: &str,
     ) -> Lowered<Hidden> {
         match mask {
-            Value::Const(t) => Ok(Hidden { pairs: self.pairs(t, shape, view, form, name)?, keys: None }),
+            Value::Const(t) => {
+                let (pairs, soft) = self.pairs(t, shape, view, form, name)?;
+                Ok(Hidden { pairs, keys: None, soft })
+            }
             Value::Deferred(slots) => self.deferred_mask(outlet, *slots, shape, view, form, name),
             _ => Err("attention scores are combined with an activation".to_owned()),
         }
@@ -55,13 +73,13 @@ impl Lower<'_> {
     ) -> Lowered<Hidden> {
         let (slot, input) = self.mask_input(slots)?;
         let tokens = self.mid.tokens;
-        let eval = |lower: &mut Self, bits: Vec<bool>| {
+        let eval = |lower: &Self, bits: Vec<bool>| {
             let values = bits.iter().map(|&b| i64::from(b)).collect();
             let t = lower.eval_deferred(outlet, &HashMap::from([(slot, values)]))?;
             lower.pairs(&t, shape, view, form, name)
         };
-        let all_hidden = eval(self, vec![false; tokens])?;
-        let pairs = eval(self, vec![true; tokens])?;
+        let (all_hidden, soft) = eval(self, vec![false; tokens])?;
+        let (pairs, _) = eval(self, vec![true; tokens])?;
         if !all_hidden.iter().all(|&h| h) {
             return Err("a mask input whose zeros do not hide keys".to_owned());
         }
@@ -70,60 +88,50 @@ impl Lower<'_> {
         probes.extend((0..4usize).map(|r| (0..tokens).map(|t| (t * 7919 + r * 104_729) / 13 % 3 != 0).collect()));
         let mut sides = [true, true];
         for probe in probes {
-            let seen = eval(self, probe.clone())?;
+            let (seen, _) = eval(self, probe.clone())?;
             for (i, &hidden) in seen.iter().enumerate() {
                 sides[0] &= hidden == (pairs[i] || !probe[i / tokens]);
                 sides[1] &= hidden == (pairs[i] || !probe[i % tokens]);
             }
         }
         match sides {
-            [_, true] => Ok(Hidden { pairs, keys: Some((input, true)) }),
-            [true, false] => Ok(Hidden { pairs, keys: Some((input, false)) }),
+            [_, true] => Ok(Hidden { pairs, keys: Some((input, true)), soft }),
+            [true, false] => Ok(Hidden { pairs, keys: Some((input, false)), soft }),
             _ => Err("a mask input that does not simply hide keys".to_owned()),
         }
     }
 
-    /// Which pairs of tokens a mask value hides; the same for all heads.
-    fn pairs(&mut self, mask: &Tensor, shape: &[usize], view: &View, form: Form, name: &str) -> Lowered<Vec<bool>> {
+    /// Which pairs of tokens a mask value hides, the same for all heads, and the softest score that does.
+    fn pairs(
+        &self,
+        mask: &Tensor,
+        shape: &[usize],
+        view: &View,
+        form: Form,
+        name: &str,
+    ) -> Lowered<(Vec<bool>, Option<SoftMask>)> {
         let mask = mask.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
         let values = mask.view().as_slice::<f32>().map_err(text)?.to_vec();
         let tokens = self.mid.tokens;
         let mut pairs = vec![None; tokens * tokens];
+        let mut softest = f32::NEG_INFINITY;
         for (code, &v) in view.codes().zip(&values) {
             let (_, a, b) = place(code.flat, tokens);
             let hidden = match form {
                 Form::Condition { hides } => (v != 0.0) == hides,
-                Form::Additive { negated } => self.hides(if negated { -v } else { v }, name)?,
+                Form::Additive { negated } => {
+                    let score = if negated { -v } else { v };
+                    let hidden = hides(score)?;
+                    softest = if hidden { softest.max(score) } else { softest };
+                    hidden
+                }
             };
             match pairs[a * tokens + b] {
                 Some(old) if old != hidden => return Err("an attention mask that differs between heads".to_owned()),
                 _ => pairs[a * tokens + b] = Some(hidden),
             }
         }
-        Ok(pairs.into_iter().map(Option::unwrap_or_default).collect())
-    }
-
-    /// Whether a masking score hides its key.
-    fn hides(&mut self, score: f32, name: &str) -> Lowered<bool> {
-        if score == 0.0 {
-            return Ok(false);
-        }
-        if score > HIDDEN_ABOVE || score.is_nan() {
-            return Err(format!(
-                "a mask value of {score}: only 0 (visible) and {HIDDEN_ABOVE} or less (hidden) are supported"
-            ));
-        }
-        if score > HIDDEN_BELOW {
-            let subject = format!("mask value {score} ");
-            if !self.warnings.iter().any(|w| w.starts_with(&subject)) {
-                self.warnings.push(format!(
-                    "{subject}(first at \"{name}\") is read as hidden; the model itself leaves such a key a weight of \
-                     about {:.1e} relative to a score of 0",
-                    score.exp()
-                ));
-            }
-        }
-        Ok(true)
+        Ok((pairs.into_iter().map(Option::unwrap_or_default).collect(), soft(softest, true, name)))
     }
 
     /// Scores `s` with more hidden pairs.
@@ -136,11 +144,12 @@ impl Lower<'_> {
         };
         let pairs = match &before.hidden {
             Some(old) => old.iter().zip(&hidden.pairs).map(|(a, b)| a | b).collect(),
-            None => hidden.pairs,
+            None => hidden.pairs.clone(),
         };
         Ok(Value::View(self.derive_scores(s, view, |s| {
             s.hidden = Some(Arc::new(pairs));
             s.key_mask = keys;
+            s.soft.extend(hidden.soft);
         })))
     }
 
@@ -164,11 +173,29 @@ impl Lower<'_> {
         let s = self.scores_of(view).ok_or("only the selection of attention scores by a mask is supported")?;
         let view = view.broadcast(&shape).map_err(text)?;
         let fill = fill.as_uniform().ok_or("a mask with several fill values")?.cast_to_scalar::<f32>().map_err(text)?;
-        if !self.hides(fill, name)? {
+        if !self::hides(fill)? {
             return Err("a mask that sets scores to 0 does not hide them".to_owned());
         }
         let form = Form::Condition { hides };
         let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, form, name)?;
-        self.hide(s, &view, hidden)
+        self.hide(s, &view, Hidden { soft: soft(fill, false, name), ..hidden })
     }
+}
+
+/// Whether a masking score hides its key.
+fn hides(score: f32) -> Lowered<bool> {
+    if score == 0.0 {
+        return Ok(false);
+    }
+    if score > HIDDEN_ABOVE || score.is_nan() {
+        return Err(format!(
+            "a mask value of {score}: only 0 (visible) and {HIDDEN_ABOVE} or less (hidden) are supported"
+        ));
+    }
+    Ok(true)
+}
+
+/// A hiding score that leaves a trace.
+fn soft(value: f32, added: bool, node: &str) -> Option<SoftMask> {
+    (value > HIDDEN_BELOW).then(|| SoftMask { attention: String::new(), node: node.to_owned(), value, added })
 }

@@ -16,6 +16,7 @@ use super::{
     view::{Code, View},
 };
 use attention::Scores;
+pub use mask::SoftMask;
 use nanozk_ir::float::InputKind;
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
@@ -63,7 +64,7 @@ pub(super) struct Outcome {
     /// Node of each model output with the view that arranges it as in the source model.
     pub outputs: Vec<(MidId, View)>,
     pub problems: Vec<Problem>,
-    pub warnings: Vec<String>,
+    pub soft_masks: Vec<SoftMask>,
 }
 
 struct Lower<'a> {
@@ -73,7 +74,7 @@ struct Lower<'a> {
     scores: Vec<Scores>,
     values: HashMap<OutletId, Value>,
     inputs: Vec<MidId>,
-    warnings: Vec<String>,
+    soft_masks: Vec<SoftMask>,
 }
 
 fn text(e: impl std::fmt::Display) -> String {
@@ -89,12 +90,12 @@ pub(super) fn lower(model: &TypedModel, layout: Layout) -> Outcome {
         scores: Vec::new(),
         values: HashMap::new(),
         inputs: Vec::new(),
-        warnings: Vec::new(),
+        soft_masks: Vec::new(),
     };
     let mut problems = Vec::new();
     if let Err(problem) = l.read_inputs(layout) {
         problems.push(problem);
-        return Outcome { mid: l.mid, inputs: l.inputs, outputs: Vec::new(), problems, warnings: l.warnings };
+        return Outcome { mid: l.mid, inputs: l.inputs, outputs: Vec::new(), problems, soft_masks: l.soft_masks };
     }
     let order = model.eval_order().unwrap_or_default();
     for id in order {
@@ -126,7 +127,7 @@ pub(super) fn lower(model: &TypedModel, layout: Layout) -> Outcome {
             Err(reason) => problems.push(l.problem(node, format!("as a model output: {reason}"))),
         }
     }
-    Outcome { mid: l.mid, inputs: l.inputs, outputs, problems, warnings: l.warnings }
+    Outcome { mid: l.mid, inputs: l.inputs, outputs, problems, soft_masks: l.soft_masks }
 }
 
 impl Lower<'_> {
