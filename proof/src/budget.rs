@@ -4,7 +4,12 @@
 //! by Schwartz and Zippel, a sum of degrees over the field size. *Computational*: the work to break the assumptions on
 //! the curve and the SRS. The two are different things and reported apart.
 
-use crate::{circuit::fractions, columns::Columns, keys::VerifierKey, linear::Bases};
+use crate::{
+    circuit::{fixed_columns, fractions},
+    columns::Columns,
+    keys::VerifierKey,
+    linear::Bases,
+};
 use nanozk_plan::{Plan, hiding::FRACTIONS_PER_HELPER};
 
 /// log2 of the order of the scalar field of BLS12-381.
@@ -25,20 +30,50 @@ pub struct Budget {
     pub srs_bits: f64,
 }
 
+impl Budget {
+    /// Work to break the assumptions, log2: the least of curve and SRS.
+    pub fn computational_bits(&self) -> f64 {
+        self.curve_bits.min(self.srs_bits)
+    }
+
+    /// The least of all.
+    pub fn soundness_bits(&self) -> f64 {
+        self.statistical_bits.min(self.computational_bits())
+    }
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Budget { statistical_bits, curve_bits, srs_bits } = self;
+        write!(
+            f,
+            "statistical {statistical_bits:.0} bits, computational {:.0} bits (curve {curve_bits:.0}, SRS {srs_bits:.0})",
+            self.computational_bits()
+        )
+    }
+}
+
 /// Degrees whose sum over the field size bounds the statistical error of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerError {
-    /// theta, rho, eta: tokens compressed and outputs separated by powers.
+    /// theta: the degree of a compressed slot.
     pub compression: u64,
+    /// rho, eta: the exponents that claims and products reach.
+    pub products: u64,
     /// lambda: one power per equation.
     pub equations: u64,
-    /// beta, gamma: poles of the LogUp sum, three for each (beta, gamma, gamma^2).
+    /// beta, gamma: the numerator of the sum of all fractions, whose denominators have degree 2, and their zeros.
     pub lookups: u64,
     /// y and x of Halo2: constraints, and the degree of the quotient identity.
     pub circuit: u64,
-    /// Batched openings: one power per opened column and point set, and the SRS degree.
+    /// x1 to x4 of the batched opening: columns, point sets, the degree of the SRS.
     pub openings: u64,
+    /// Challenges that are 0, the span proof, the batching of layers.
+    pub single: u64,
 }
+
+/// Point sets of the batched opening: x alone, and x with the next row.
+const POINT_SETS: u64 = 2;
 
 impl LayerError {
     /// The degrees for a plan.
@@ -46,25 +81,33 @@ impl LayerError {
         let g = &plan.geometry;
         let n = 1u64 << g.k;
         let fractions = fractions(plan) as u64;
-        let reach = |start: u32, step: i32, count: u32| (start as i64 + (count as i64 * step as i64).max(0)) as u64;
-        let claims = plan.claims.iter();
-        let rho = claims.clone().map(|c| reach(c.monomial.rho.0, c.monomial.rho.1, c.count)).max().unwrap_or(0);
-        let eta = claims.map(|c| reach(c.monomial.eta.0, c.monomial.eta.1, c.count)).max().unwrap_or(0);
+        let last = |(start, step): (u32, i32), count: u32| {
+            (start as i64).max(start as i64 + count as i64 * step as i64) as u64
+        };
+        let claims = plan.claims.iter().map(|c| (c.monomial, c.count));
+        let monomials = claims.chain(plan.operands.iter().map(|o| (o.monomial, o.count)));
+        let rho = monomials.clone().map(|(m, count)| last(m.rho, count)).max().unwrap_or(0);
+        let eta = monomials.map(|(m, count)| last(m.eta, count)).max().unwrap_or(0);
+        let values = plan.functionals.iter().flat_map(|f| &f.entries).map(|e| e.rho as u64).max().unwrap_or(0);
         let columns = Columns::new(plan);
+        let advice = fractions + columns.multipliers as u64 + plan.tables as u64 + 2;
         let constraints = plan.gates.len() as u64 + fractions + 2 * columns.multipliers as u64 + 3;
         let degree = FRACTIONS_PER_HELPER as u64 + 1;
         LayerError {
-            compression: g.tokens as u64 + rho + eta + plan.weight_columns as u64,
+            compression: g.tokens as u64,
+            products: rho + plan.weight_columns as u64 + values + eta + g.tokens as u64,
             equations: Bases::new(plan).end as u64,
-            lookups: 3 * fractions * n,
+            lookups: 4 * fractions * g.rows() as u64,
             circuit: constraints + degree * n,
-            openings: columns.committed() as u64 + 4 * fractions + constraints + n,
+            openings: columns.committed() as u64 + advice + fixed_columns(plan) as u64 + 2 + 2 * POINT_SETS + n,
+            single: 6,
         }
     }
 
     /// Sum of all degrees.
     pub fn total(&self) -> u64 {
-        self.compression + self.equations + self.lookups + self.circuit + self.openings
+        let LayerError { compression, products, equations, lookups, circuit, openings, single } = self;
+        compression + products + equations + lookups + circuit + openings + single
     }
 }
 
@@ -94,5 +137,37 @@ impl Budget {
             curve_bits: CURVE_BITS,
             srs_bits: (FIELD_BITS - k as f64) / 2.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nanozk_plan::{Claim, Geometry, Lookup, Monomial, Tag};
+
+    /// By hand, for one lookup in 2^10 rows of 8 tokens.
+    #[test]
+    fn the_terms_of_a_small_plan() {
+        let geometry = Geometry::new(10, 8, 8).expect("fits");
+        let plan = Plan {
+            geometry,
+            lanes: vec![nanozk_plan::Lane { name: String::new(), boundary: None }],
+            lookups: vec![Lookup { a: 0, b: None, tag: Tag::Table(0), mask: None }],
+            claims: vec![Claim { count: 3, monomial: Monomial { rho: (5, 2), eta: (7, -1) }, terms: vec![] }],
+            weight_columns: 4,
+            ..Plan::default()
+        };
+        let error = LayerError::new(&plan);
+        assert_eq!(error.compression, 8);
+        assert_eq!(error.products, 11 + 4 + 7 + 8);
+        // One equation per slot of V (geometry.groups of them) and per data row of A, and the bilinear one.
+        assert_eq!(error.equations, 1 + geometry.groups as u64 + geometry.rows() as u64);
+        assert_eq!(error.lookups, 4 * 2 * geometry.rows() as u64);
+        assert!(error.circuit > 4 << 10 && error.openings > 1 << 10);
+        let budget = budget_of([&plan, &plan].into_iter());
+        let bits = FIELD_BITS - (2.0 * error.total() as f64).log2();
+        assert!((budget.statistical_bits - bits).abs() < 1e-9 && budget.statistical_bits > 123.0);
+        assert_eq!(budget.computational_bits(), CURVE_BITS);
+        assert_eq!(budget.soundness_bits(), CURVE_BITS);
     }
 }

@@ -3,6 +3,9 @@
 //! One generic circuit ([`circuit`]) interprets a [`nanozk_plan::Plan`]. [`layer`] holds what both sides share,
 //! [`prover`] and [`verifier`] the two sides, [`linear`] the equations between compressed slots.
 
+#[cfg(test)]
+extern crate self as nanozk_proof;
+
 pub mod budget;
 pub mod bundle;
 pub mod challenges;

@@ -61,6 +61,26 @@ pub struct LayerTranscript {
     bound: bool,
 }
 
+/// What a transcript took in and gave out.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Event {
+    /// An element of the proof: these bytes of it.
+    Read(std::ops::Range<usize>),
+    /// A challenge.
+    Challenge(Fr),
+}
+
+#[cfg(test)]
+thread_local! {
+    static EVENTS: std::cell::RefCell<Vec<Event>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[cfg(test)]
+fn record(event: Event) {
+    EVENTS.with_borrow_mut(|events| events.push(event));
+}
+
 impl LayerTranscript {
     /// Starts the transcript of layer `index`, bound to the bundle by `prefix` and to the circuit by the digest of its
     /// verifying key.
@@ -89,6 +109,8 @@ impl Transcript for LayerTranscript {
     }
 
     fn squeeze_challenge<T: Sampleable<State>>(&mut self) -> T {
+        #[cfg(test)]
+        record(Event::Challenge(self.inner.clone().squeeze_challenge()));
         self.inner.squeeze_challenge()
     }
 
@@ -97,7 +119,12 @@ impl Transcript for LayerTranscript {
     }
 
     fn read<T: Hashable<State>>(&mut self) -> io::Result<T> {
-        self.inner.read()
+        #[cfg(test)]
+        let start = self.inner.buffer().position() as usize;
+        let element = self.inner.read()?;
+        #[cfg(test)]
+        record(Event::Read(start..self.inner.buffer().position() as usize));
+        Ok(element)
     }
 
     fn write<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
@@ -112,3 +139,6 @@ impl Transcript for LayerTranscript {
         self.inner.assert_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use crate::{Error, Result, inspect, load_model, memory};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_plan::cost::{Cost, cost};
 use nanozk_plan::{Plan, Public};
+use nanozk_proof::budget::budget_of;
 use serde::Serialize;
 use std::path::Path;
 
@@ -23,6 +24,15 @@ pub struct PlanReport {
     pub memory_mb: f64,
     /// Memory of this machine, where the system tells.
     pub available_mb: Option<f64>,
+    /// The least of the two below.
+    pub soundness_bits: f64,
+    /// `-log2` of the probability that challenges let a false statement pass, over all layers.
+    pub statistical_bits: f64,
+    /// Work to break the assumptions on curve and SRS, log2.
+    pub computational_bits: f64,
+    /// The parts, as text.
+    #[serde(skip)]
+    soundness: String,
 }
 
 /// Predicted cost of one layer.
@@ -86,7 +96,13 @@ pub fn plan(path: &Path) -> Result<PlanReport> {
 
 fn report(artifact: &Artifact) -> PlanReport {
     let layers: Vec<LayerCost> = (0..artifact.model.layers.len()).filter_map(|i| layer_cost(artifact, i)).collect();
+    let plans = artifact.model.layers.iter().filter_map(|l| artifact.shapes.get(l.shape as usize)).map(|s| &s.plan);
+    let budget = budget_of(plans);
     PlanReport {
+        soundness_bits: budget.soundness_bits(),
+        statistical_bits: budget.statistical_bits,
+        computational_bits: budget.computational_bits(),
+        soundness: budget.to_string(),
         shapes: artifact.shapes.len(),
         proof_bytes: layers.iter().map(|l| l.proof_bytes).sum(),
         prove_seconds: layers.iter().map(|l| l.prove_seconds).sum(),
@@ -206,7 +222,8 @@ impl std::fmt::Display for PlanReport {
             self.proof_bytes,
             self.prove_seconds,
             self.memory_mb
-        )
+        )?;
+        write!(f, "\nsoundness: {}", self.soundness)
     }
 }
 

@@ -44,10 +44,15 @@ pub struct VerifyReport {
     pub unsafe_srs: bool,
     /// Ceremony of the SRS, if it is a known one.
     pub ceremony: Option<&'static str>,
-    /// Soundness: the least of statistical error, curve and SRS.
+    /// The least of the two below.
     pub soundness_bits: f64,
     /// `-log2` of the probability that challenges let a false statement pass.
     pub statistical_bits: f64,
+    /// Work to break the assumptions on curve and SRS, log2.
+    pub computational_bits: f64,
+    /// The parts, as text.
+    #[serde(skip)]
+    soundness: String,
     /// True number of tokens; what lies beyond is not part of the statement.
     pub length: u32,
     /// Model inputs.
@@ -121,6 +126,8 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
         ceremony,
         soundness_bits: 0.0,
         statistical_bits: 0.0,
+        computational_bits: 0.0,
+        soundness: String::new(),
         length: bundle.length,
         input: shown(&key.inputs),
         output: shown(&key.outputs),
@@ -135,7 +142,9 @@ fn accept(report: &mut VerifyReport, verdict: &Verdict) {
     report.layers_covered = verdict.layers.len();
     report.layers.clone_from(&verdict.layers);
     report.statistical_bits = budget.statistical_bits;
-    report.soundness_bits = budget.statistical_bits.min(budget.curve_bits).min(budget.srs_bits);
+    report.computational_bits = budget.computational_bits();
+    report.soundness_bits = budget.soundness_bits();
+    report.soundness = budget.to_string();
 }
 
 impl std::fmt::Display for VerifyReport {
@@ -163,11 +172,8 @@ impl std::fmt::Display for VerifyReport {
             }
         }
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
-        write!(
-            f,
-            "soundness  {:.0} bits (statistical {:.0} bits), {} proof bytes",
-            self.soundness_bits, self.statistical_bits, self.proof_bytes
-        )
+        writeln!(f, "soundness  {}", self.soundness)?;
+        write!(f, "size       {} proof bytes", self.proof_bytes)
     }
 }
 

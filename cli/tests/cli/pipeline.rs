@@ -66,6 +66,8 @@ fn an_unsafe_srs_is_refused_unless_asked_for() {
     assert_eq!(verdict["layers_covered"], verdict["layers_total"]);
     assert_eq!(verdict["nonce"], "c0ffee");
     assert!(verdict["soundness_bits"].as_f64().is_some_and(|b| b > 100.0), "{verdict}");
+    assert!(verdict["statistical_bits"].as_f64().is_some_and(|b| b > 123.0), "{verdict}");
+    assert_eq!(verdict["soundness_bits"], verdict["computational_bits"]);
     assert!(verdict["verify_seconds"].as_f64().is_some_and(|s| s > 0.0));
     for tensor in ["input", "output"] {
         assert_eq!(verdict[tensor][0]["values"].as_array().map(Vec::len), Some(16 * 16), "{tensor}");

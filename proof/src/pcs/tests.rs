@@ -4,9 +4,9 @@ use halo2_proofs::plonk::{
     Advice, Circuit, Column, ConstraintSystem, Constraints, Error as PlonkError, Expression, Fixed, Instance, Selector,
     VerifyingKey, create_proof, keygen_pk, keygen_vk_with_k, prepare,
 };
-use halo2_proofs::poly::{EvaluationDomain, Rotation};
+use halo2_proofs::poly::{CommitmentLabel, EvaluationDomain, Rotation};
 use halo2_proofs::transcript::CircuitTranscript;
-use halo2_proofs::utils::SerdeFormat;
+use halo2_proofs::utils::{SerdeFormat, arithmetic::eval_polynomial};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
@@ -80,6 +80,57 @@ fn downsizing_keeps_the_secret() {
     let column: Vec<Fr> = (0..16).map(|_| Fr::random(&mut rng)).collect();
     let expected = ProverBases::new(&srs, 4).unwrap().commit(&column);
     assert_eq!(params.bases().commit(&column), expected);
+}
+
+/// Queries that coincide in every way that a batched opening could confuse: columns of equal content at one point, point
+/// sets in another order, a set within another.
+#[test]
+fn multi_openings_keep_their_queries_apart() {
+    let (srs, params, mut rng) = setup();
+    let domain = EvaluationDomain::<Fr>::new(1, K);
+    let mut random = || domain.coeff_from_vec((0..1 << K).map(|_| Fr::random(&mut rng)).collect());
+    let (p, q, r, u) = (random(), random(), random(), random());
+    let columns = [p.clone(), p, q, r, u];
+    let commitments: Vec<G1> = columns.iter().map(|c| ProverKzg::commit(&params, c)).collect();
+    assert_eq!(commitments[0], commitments[1], "two columns, one content");
+    let (x, y) = (Fr::from(5), Fr::from(7));
+    let layout = [(0, x), (1, x), (2, x), (2, y), (3, y), (3, x), (4, y)];
+    let open = |layout: &[(usize, Fr)]| {
+        let mut transcript = CircuitTranscript::<blake2b_simd::State>::init();
+        let queries: Vec<_> = layout.iter().map(|(c, point)| ProverQuery::new(*point, &columns[*c])).collect();
+        ProverKzg::multi_open(&params, &queries, &mut transcript).map(|()| transcript.finalize())
+    };
+    let proof = open(&layout).unwrap();
+    let holds = |claims: &[(usize, Fr, Fr)]| {
+        let mut transcript = CircuitTranscript::<blake2b_simd::State>::init_from_bytes(&proof);
+        let query = |(c, point, value): &(usize, Fr, Fr)| {
+            VerifierQuery::new(*point, CommitmentLabel::NoLabel, &commitments[*c], *value)
+        };
+        let queries: Vec<VerifierQuery<Fr, Stock>> = claims.iter().map(query).collect();
+        Stock::multi_prepare(&queries, &mut transcript).is_ok_and(|g| g.verify(&srs.verifier_params()).is_ok())
+    };
+    let honest = layout.map(|(c, point)| (c, point, eval_polynomial(&columns[c], point)));
+    assert!(holds(&honest));
+    for i in 0..honest.len() {
+        let mut claims = honest;
+        claims[i].2 += Fr::ONE;
+        assert!(!holds(&claims), "value {i}");
+        for j in (0..honest.len()).filter(|j| *j != i) {
+            let mut both = claims;
+            both[j].2 -= Fr::ONE;
+            assert!(!holds(&both), "values {i} and {j}, with the sum kept");
+            let mut swapped = honest;
+            (swapped[i].2, swapped[j].2) = (honest[j].2, honest[i].2);
+            assert!(swapped == honest || !holds(&swapped), "values {i} and {j} swapped");
+        }
+        let without: Vec<_> = honest.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| *c).collect();
+        assert!(!holds(&without), "query {i} missing");
+        for value in [honest[i].2, honest[i].2 + Fr::ONE] {
+            let repeated = [&honest[..], &[(honest[i].0, honest[i].1, value)]].concat();
+            assert!(!holds(&repeated), "query {i} repeated");
+        }
+        assert!(open(&[&layout[..], &[layout[i]]].concat()).is_err(), "query {i} repeated by the prover");
+    }
 }
 
 /// Rows of `a * b = c` with `a` looked up in a table of bytes and the first product public.

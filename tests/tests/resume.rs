@@ -1,0 +1,128 @@
+//! Interrupted runs: no mask serves two statements, and a layer that is proven again shares nothing with its first proof.
+
+mod common;
+
+use common::{Fixture, NONCE, lenient, model_dir};
+use nanozk_proof::bundle::Bundle;
+use nanozk_runtime::Progress;
+use nanozk_runtime::prove::{ProveReport, Request, prove};
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// Crashes when the first layer is proven.
+#[derive(Default)]
+struct Crash(Mutex<String>);
+
+impl Progress for Crash {
+    fn stage(&self, what: &str, _: u64) {
+        *self.0.lock().unwrap() = what.into();
+    }
+    fn step(&self) {
+        let proving = *self.0.lock().unwrap() == "proving layers";
+        assert!(!proving, "crash");
+    }
+    fn finish(&self) {}
+}
+
+struct Run {
+    fixture: Fixture,
+    request: Request,
+}
+
+impl Run {
+    fn new() -> Self {
+        let fixture = Fixture::new("llama-d64-l2");
+        let request = Request {
+            keys: fixture.dir.path().join("keys"),
+            input: model_dir("llama-d64-l2").join("input.json"),
+            out: fixture.dir.path().join("p.nanozk"),
+            layers: None,
+            nonce: Some(NONCE.to_vec()),
+        };
+        Run { fixture, request }
+    }
+
+    fn work(&self) -> PathBuf {
+        self.fixture.dir.path().join("p.nanozk.work")
+    }
+
+    fn state(&self) -> Vec<u8> {
+        std::fs::read(self.work().join("state")).unwrap()
+    }
+
+    /// Layers that are finished, with their files.
+    fn finished(&self) -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(self.work()).unwrap().map(|e| e.unwrap());
+        let layers = files.filter(|e| e.file_name().to_string_lossy().starts_with("layer-"));
+        layers.map(|e| (e.file_name().to_string_lossy().into(), std::fs::read(e.path()).unwrap())).collect()
+    }
+
+    /// Runs until some layers are finished.
+    fn crash(&self, request: &Request) -> Vec<(String, Vec<u8>)> {
+        catch_unwind(AssertUnwindSafe(|| prove(request, &Crash::default()).map(drop))).expect_err("crashes");
+        let finished = self.finished();
+        assert!(!finished.is_empty() && finished.len() < self.fixture.key.layers.len());
+        finished
+    }
+
+    fn prove(&self, request: &Request) -> (ProveReport, Bundle) {
+        let report = prove(request, &nanozk_runtime::Silent).unwrap();
+        let bundle = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();
+        assert!(lenient(&self.fixture.key, &bundle).unwrap().full());
+        assert!(!self.work().exists());
+        (report, bundle)
+    }
+}
+
+fn windows<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> HashSet<&'a [u8]> {
+    parts.into_iter().flat_map(|bytes| bytes.windows(32)).collect()
+}
+
+/// Bytes of all layer proofs.
+fn layers(bundle: &Bundle) -> HashSet<&[u8]> {
+    windows(bundle.layers.iter().map(|l| l.bytes.as_slice()))
+}
+
+#[test]
+fn interrupted_runs() {
+    let run = Run::new();
+
+    // The same statement goes on, also when the first run was to prove some layers only.
+    let some = Request { layers: Some((0, run.fixture.key.layers.len() - 2)), ..run.request.clone() };
+    let first = run.crash(&some);
+    let (report, bundle) = run.prove(&run.request);
+    assert_eq!(report.resumed, first.len());
+    let kept = layers(&bundle);
+    assert!(first.iter().all(|(_, file)| windows([file.as_slice()]).intersection(&kept).count() > 1000));
+
+    // A lost layer is proven again under the tensors' masks, with all other randomness fresh.
+    let first = run.crash(&run.request);
+    let seed = run.state();
+    first.iter().for_each(|(name, _)| std::fs::remove_file(run.work().join(name)).unwrap());
+    let second = run.crash(&run.request);
+    assert_eq!(run.state(), seed, "the same masks of tensors");
+    let both: Vec<&String> = first.iter().map(|f| &f.0).filter(|name| second.iter().any(|s| s.0 == **name)).collect();
+    assert!(!both.is_empty(), "no layer was proven twice");
+    let proofs = |files: &[(String, Vec<u8>)]| files.iter().map(|f| f.1[60..].to_vec()).collect::<Vec<_>>();
+    let (first, second) = (proofs(&first), proofs(&second));
+    let shared =
+        windows(first.iter().map(Vec::as_slice)).intersection(&windows(second.iter().map(Vec::as_slice))).count();
+    assert_eq!(shared, 0, "elements that both attempts hold");
+
+    // Another nonce and another input begin anew: nothing of the unfinished proof appears in the next one.
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&run.request.input).unwrap()).unwrap();
+    json["input_data"][0].as_array_mut().unwrap().reverse();
+    let input = run.fixture.dir.path().join("reversed.json");
+    std::fs::write(&input, json.to_string()).unwrap();
+    let others =
+        [Request { nonce: Some(b"another".to_vec()), ..run.request.clone() }, Request { input, ..run.request.clone() }];
+    for other in others {
+        let unfinished = proofs(&run.crash(&run.request));
+        let (report, bundle) = run.prove(&other);
+        assert_eq!(report.resumed, 0);
+        let shared = windows(unfinished.iter().map(Vec::as_slice)).intersection(&layers(&bundle)).count();
+        assert_eq!(shared, 0, "elements of a proof of another statement");
+    }
+}
