@@ -54,6 +54,8 @@ pub struct Proof<'a> {
     tables: Vec<Fr>,
     /// Whether the weight fold is re-randomised.
     pub rerandomise: bool,
+    /// Number of the proof whose masks the private lanes have: its own.
+    pub masks: usize,
 }
 
 impl<'a> Proof<'a> {
@@ -83,6 +85,7 @@ impl<'a> Proof<'a> {
             slopes: Vec::new(),
             tables: Vec::new(),
             rerandomise: true,
+            masks: id,
         };
         let tag = |t: u32| gamma * gamma * int(t as i64);
         for lookup in &shape.plan.lookups {
@@ -118,7 +121,7 @@ impl<'a> Proof<'a> {
                 return Random::Tensor(self.key.tensor(boundary.port).unwrap(), at as u32, i);
             }
         }
-        Random::Lane(self.id, lane, i)
+        Random::Lane(self.masks, lane, i)
     }
 
     /// `L_row(point)` for some rows of the circuit's domain.
