@@ -74,7 +74,8 @@ pub fn offset(bits: u32, limbs: u32) -> i64 {
 
 /// Sizes of circuits in which the model has weights.
 pub fn sizes(key: &VerifierKey) -> BTreeSet<u32> {
-    key.shapes.iter().filter(|s| s.plan.weight_columns > 0).map(|s| s.plan.geometry.k).collect()
+    let plans = key.layers.iter().map(|l| &key.shapes[l.shape as usize].plan);
+    plans.filter(|p| p.weight_columns > 0).map(|p| p.geometry.k).collect()
 }
 
 /// The chunks of a model, whose weights have the given `limbs` by layer and tile. Deterministic: prover and verifier
@@ -97,7 +98,7 @@ pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, Strin
         let mut cells = 0;
         for (layer, limbs) in limbs.iter().enumerate() {
             let plan = &key.shapes[key.layers[layer].shape as usize].plan;
-            let most = WEIGHT_BITS.div_ceil(geometry.limb_bits);
+            let most = WEIGHT_BITS.div_ceil(limb_bits(plan.geometry.k).max(1));
             if limbs.len() != plan.tiles.len() || !limbs.iter().all(|m| (1..=most).contains(m)) {
                 return Err(format!("the ranges of layer {layer} do not fit its weights"));
             }
