@@ -131,6 +131,11 @@ fn npz_headers_are_checked_against_the_data() {
         let message = save(shape, "<f4", "False", &rows).expect_err("must be refused");
         assert!(message.contains("shape"), "{shape}: {message}");
     }
+    let mut archive = std::fs::read(&path).expect("reads");
+    let end = archive.windows(4).rposition(|b| b == b"PK\x05\x06").expect("an end record");
+    archive.splice(end..end, [&b"PK\x06\x07"[..], &[0xff; 16]].concat());
+    std::fs::write(&path, archive).expect("writes");
+    assert!(read_input(&path, &inputs).expect_err("must be refused").to_string().contains("64-bit"));
     assert!(save("(2, 3)", "<c16", "False", &rows).expect_err("complex").contains("unsupported type"));
     assert!(save("(24,)", "|b1", "False", &rows).expect_err("no truth values").contains("unsupported type"));
 }

@@ -229,6 +229,20 @@ fn checker_refuses_indices_out_of_bounds() {
     assert!(matches!(error, CheckError::Size { .. } | CheckError::Index { .. }), "{error}");
 }
 
+/// A short plan must not ask for much memory or time: an equation repeated, numbers at their edges.
+#[test]
+fn checker_refuses_plans_out_of_proportion() {
+    let term = Term { coef: 1, slot: 0, stride: 0 };
+    let size = |error| assert!(matches!(error, CheckError::Size { .. }), "{error}");
+    size(refused(|plan| plan.relations.push(Relation { count: 1 << 22, terms: vec![term] })));
+    size(refused(|plan| plan.functionals[0].entries[0].rho = u32::MAX));
+    size(refused(|plan| plan.geometry.k = 24));
+    size(refused(|plan| {
+        plan.weight_columns = 1 << 15;
+        plan.tiles[0].outputs = u32::MAX;
+    }));
+}
+
 /// Bundled models, compiled: the honest witness of every layer passes.
 #[test]
 fn bundled_models() {

@@ -266,7 +266,7 @@ fn input_files(name: &'static str, corpus: Vec<Vec<u8>>, words: &[&[u8]]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("input").with_extension(name);
     let inputs = [float_input(), token_input()];
-    Target { name, factor: 200, base: 8 << 20, words, corpus, mutate: mutate::mutate }.run(|bytes| {
+    Target { name, factor: 200, base: 32 << 20, words, corpus, mutate: mutate::mutate }.run(|bytes| {
         run::overwrite(&path, bytes);
         said(read_input(&path, &inputs))
     });

@@ -6,16 +6,26 @@
 use super::{DataError, Raw, count};
 use crate::frontend::InputInfo;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    io::{Cursor, Read},
+    path::Path,
+};
 use zip::ZipArchive;
 
 /// What a supported array looks like, for errors.
 const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez";
 
+/// Begins the record of an archive of more than 4 GB or 65535 files. Its counts are believed by the archive reader, which
+/// then allocates whatever they say.
+const ZIP64: &[u8] = b"PK\x06\x07";
+
 pub(super) fn read(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataError> {
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    let mut archive = ZipArchive::new(file).map_err(|e| format(format!("not an .npz archive: {e}")))?;
+    let file = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+    if file.windows(ZIP64.len()).any(|bytes| bytes == ZIP64) {
+        return Err(format(format!("a 64-bit .npz archive; {EXPECTED}")));
+    }
+    let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|e| format(format!("not an .npz archive: {e}")))?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let position = |input: &InputInfo| names.iter().position(|n| n.trim_end_matches(".npy") == input.name);
     let by_name: Option<Vec<usize>> = inputs.iter().map(position).collect();

@@ -92,6 +92,10 @@ pub struct Loaded {
 
 /// Loads an ONNX model and brings it into canonical form.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
+    onnx::guarded(path, || read(path, options))
+}
+
+fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
     let (model, source) = onnx::load(path, options)?;
     let (outcome, graph) = canonical(&model, path)?;
     if let Some((node, index, value)) = emit::non_finite(&graph) {

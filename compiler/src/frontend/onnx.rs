@@ -37,20 +37,23 @@ fn read(path: &Path, onnx: &Onnx) -> Result<[u8; 32], FrontendError> {
 }
 
 /// Loads `path` with all input dimensions fixed by the file or by `options`; also returns the digest of its files.
-///
-/// tract panics on some inconsistent models (an index beyond a table, say); that becomes an error too.
 pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, [u8; 32]), FrontendError> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
     let source = read(path, &onnx)?;
-    let model = quietly(|| analyse(path, &onnx, options)).unwrap_or_else(|panic| {
+    Ok((analyse(path, &onnx, options)?, source))
+}
+
+/// Runs `f` on the model at `path`. tract panics on some inconsistent models (an index beyond a table, say), and lets
+/// others through on which what follows would; that becomes an error too.
+pub(super) fn guarded<T>(path: &Path, f: impl FnOnce() -> Result<T, FrontendError>) -> Result<T, FrontendError> {
+    quietly(f).unwrap_or_else(|panic| {
         let cause =
             panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         let cause = cause.unwrap_or("unknown cause");
         let reason =
-            format!("tract stopped: {cause}; the model is inconsistent, or a `--set` value is out of its range");
+            format!("its analysis stopped: {cause}; the model is inconsistent, or a `--set` value is out of its range");
         Err(FrontendError::Analysis { path: path.to_owned(), reason })
-    })?;
-    Ok((model, source))
+    })
 }
 
 /// Runs `f` with panics caught and not printed.

@@ -48,6 +48,16 @@ fn case_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}.case"))
 }
 
+/// What earlier runs found of this target: files `fuzz/found/TARGET-WHAT`.
+fn found(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/found");
+    let entries = std::fs::read_dir(folder).expect("the folder of findings");
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
+    paths.retain(|p| p.file_name().is_some_and(|f| f.to_string_lossy().starts_with(&format!("{name}-"))));
+    paths.sort();
+    paths.into_iter().map(|p| std::fs::read(p).expect("a finding")).collect()
+}
+
 /// Ends the process when one file takes longer than [`PATIENCE`].
 fn watch(name: &'static str, since: &'static AtomicU64, start: Instant) {
     std::thread::spawn(move || {
@@ -94,13 +104,14 @@ impl Target<'_> {
         let time = Duration::from_secs(setting("NANOZK_FUZZ_SECONDS", 3));
         let mut rng = ChaCha20Rng::seed_from_u64(setting("NANOZK_FUZZ_SEED", 1));
         let longest = GROWTH * self.corpus.iter().map(Vec::len).max().expect("a corpus");
-        let mut files = self.corpus.clone();
+        let mut files = [self.corpus.clone(), found(self.name)].concat();
         let mut kinds = BTreeSet::new();
-        for file in &files {
-            kinds.insert(kind(&self.one(file, &read)));
-        }
         let (start, since): (_, &'static AtomicU64) = (Instant::now(), Box::leak(Box::new(AtomicU64::new(0))));
         watch(self.name, since, start);
+        for file in &files {
+            since.store(start.elapsed().as_millis() as u64, Relaxed);
+            kinds.insert(kind(&self.one(file, &read)));
+        }
         let (mut tried, mut slowest) = (0u64, Duration::ZERO);
         while start.elapsed() < time {
             let file = &files[mutate::below(&mut rng, files.len())];
