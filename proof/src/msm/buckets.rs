@@ -58,11 +58,7 @@ impl<'a> Points<'a> {
             Points::Plain(points) => entries.iter().map(|entry| *points[index(*entry)].as_ref()).collect(),
             #[cfg(target_arch = "x86_64")]
             Points::Vector(points) => {
-                let signed = |entry: &u32| {
-                    let point = points[index(*entry)];
-                    if entry & NEGATIVE == 0 { point } else { point.negate() }
-                };
-                if let Some(sum) = vector_weighted_sum(entries.iter().map(signed).collect(), counts, start) {
+                if let Some(sum) = vector_weighted_sum(ifma::select(points, entries, NEGATIVE), counts, start) {
                     return sum;
                 }
                 entries.iter().map(|entry| points[index(*entry)].to_blst()).collect()

@@ -84,19 +84,41 @@ impl Point {
         let leave = |limbs: &Limbs| fp::mul(&join(limbs), &CONSTANTS.leave);
         blst_p1_affine { x: leave(&self.x), y: leave(&self.y) }
     }
-
-    /// The negative of a point made by [`Point::new`].
-    pub(super) fn negate(mut self) -> Self {
-        let mut borrow = 0;
-        for (limb, modulus) in self.y.iter_mut().zip(&CONSTANTS.modulus) {
-            let difference = *modulus as i64 - *limb as i64 + borrow;
-            (*limb, borrow) = (difference as u64 & LIMB_MASK, difference >> LIMB_BITS);
-        }
-        self
-    }
 }
 
-/// Sums consecutive runs of `counts[j]` points with coordinates below `2 p`; returns the sums of the runs that are not
+/// How many points ahead [`select`] asks the memory for.
+const AHEAD: usize = 12;
+
+/// The points that `entries` name: an index, and the bit `negative` for the negative of the point. The points were made
+/// by [`Point::new`]; the limbs of negatives are signed, with borrows pending, as [`sum_runs`] takes them.
+pub(super) fn select(points: &[Point], entries: &[u32], negative: u32) -> Vec<Point> {
+    assert!(available());
+    // SAFETY: the instructions the function is compiled for are available.
+    unsafe { select_unchecked(points, entries, negative) }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn select_unchecked(points: &[Point], entries: &[u32], negative: u32) -> Vec<Point> {
+    let modulus = CONSTANTS.modulus;
+    let mut selected = Vec::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        let ahead = &points[(entries[(i + AHEAD).min(entries.len() - 1)] & !negative) as usize];
+        // SAFETY: a prefetch reads nothing; the loads and the store are of eight `u64` and need no alignment.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(ahead.x.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(ahead.y.as_ptr().cast());
+            let mut point = points[(entry & !negative) as usize];
+            let y = _mm512_loadu_epi64(point.y.as_ptr().cast());
+            let mask = if entry & negative == 0 { 0 } else { u8::MAX };
+            let y = _mm512_mask_sub_epi64(y, mask, _mm512_loadu_epi64(modulus.as_ptr().cast()), y);
+            _mm512_storeu_epi64(point.y.as_mut_ptr().cast(), y);
+            selected.push(point);
+        }
+    }
+    selected
+}
+
+/// Sums consecutive runs of `counts[j]` points with coordinates below `2 p`, whose limbs may be signed; returns the sums of the runs that are not
 /// empty, with coordinates below `1.1 p`. `None` if two points of equal or opposite values meet, which the formulas do
 /// not cover.
 pub(super) fn sum_runs(points: Vec<Point>, counts: &[u32]) -> Option<Vec<Point>> {
@@ -119,16 +141,16 @@ fn sum_runs_unchecked(mut points: Vec<Point>, counts: &[u32]) -> Option<Vec<Poin
         }
         pairs.clear();
         sums.clear();
-        let mut from = 0;
+        sums.resize(counts.iter().map(|count| count.div_ceil(2) as usize).sum(), points[0]);
+        let (mut from, mut to) = (0, 0);
         for count in &mut counts {
             for _ in 0..*count / 2 {
-                pairs.push((from, sums.len()));
-                sums.push(points[from]);
-                from += 2;
+                pairs.push((from, to));
+                (from, to) = (from + 2, to + 1);
             }
             if *count % 2 == 1 {
-                sums.push(points[from]);
-                from += 1;
+                sums[to] = points[from];
+                (from, to) = (from + 1, to + 1);
             }
             *count = count.div_ceil(2);
         }
@@ -186,7 +208,8 @@ fn reduce(points: &mut [Point]) {
     for group in points.chunks_mut(LANES) {
         let last = group.len() - 1;
         let x = rows(&field.mul(&gather(|lane| &group[lane.min(last)].x), &one));
-        let y = rows(&field.mul(&gather(|lane| &group[lane.min(last)].y), &one));
+        let y = field.propagate(gather(|lane| &group[lane.min(last)].y));
+        let y = rows(&field.mul(&y, &one));
         for (point, (x, y)) in group.iter_mut().zip(x.into_iter().zip(y)) {
             *point = Point { x, y };
         }
