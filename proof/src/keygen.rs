@@ -5,7 +5,6 @@ use crate::{
     columns::Columns,
     field::{Fr, G1, Kzg},
     layer::{ShapeKey, multipliers},
-    msm,
     pcs::{ProverBases, ProverKzg, ProverParams},
     prover::ShapeProver,
     span::SPAN_ROWS,
@@ -40,7 +39,7 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
     let pattern = |rows: &Vec<u32>| -> G1 {
         let mut column = vec![0; plan.geometry.rows()];
         rows.iter().for_each(|r| column[*r as usize] = 1);
-        msm::small(lagrange, &column)
+        bases.commit_small(&column)
     };
     let patterns =
         multipliers(&plan).iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();

@@ -87,6 +87,17 @@ impl ProverBases {
         self.lagrange.small(&small) + msm::dense(&bases, &scalars)
     }
 
+    /// Commitment to a column of field elements of full size given by its leading rows; the other rows are zero.
+    pub fn commit_dense(&self, column: &[Fr]) -> G1 {
+        assert!(column.len() <= self.lagrange().len());
+        self.lagrange.dense(column)
+    }
+
+    /// Commitment to a column of signed integers given by its leading rows, with masks in the rows from `masked` on.
+    pub fn commit_masked(&self, column: &[i64], masked: usize, masks: &[Fr]) -> G1 {
+        self.commit_small(column) + msm::dense(&self.lagrange()[masked..], masks)
+    }
+
     /// Commitment to a polynomial of at most `2^k` coefficients.
     pub fn commit_coefficients(&self, coefficients: &[Fr]) -> G1 {
         assert!(coefficients.len() <= self.monomial.points().len());

@@ -17,7 +17,6 @@ use crate::{
 };
 use ff::Field;
 use halo2_proofs::transcript::Transcript;
-use halo2curves::G1Affine;
 use nanozk_plan::Geometry;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
@@ -87,8 +86,8 @@ pub fn random_mask(rng: &mut impl RngCore) -> Mask {
 }
 
 /// Commits a lane.
-pub fn commit_lane(geometry: &Geometry, lagrange: &[G1Affine], lane: &LaneColumn) -> G1 {
-    msm::small(lagrange, &lane.data) + msm::dense(&lagrange[geometry.mask_rows()], &lane.mask)
+pub fn commit_lane(geometry: &Geometry, bases: &ProverBases, lane: &LaneColumn) -> G1 {
+    bases.commit_masked(&lane.data, geometry.mask_rows().start, &lane.mask)
 }
 
 /// A dense committed column of data rows and mask.
@@ -98,10 +97,9 @@ struct DenseColumn {
 }
 
 impl DenseColumn {
-    fn new(geometry: &Geometry, lagrange: &[G1Affine], data: &[Fr], rng: &mut impl RngCore) -> Self {
-        let mask = random_mask(rng);
-        let commitment = msm::dense(lagrange, data) + msm::dense(&lagrange[geometry.mask_rows()], &mask);
-        DenseColumn { values: column(geometry, data.iter().copied(), &mask), commitment }
+    fn new(geometry: &Geometry, bases: &ProverBases, data: &[Fr], rng: &mut impl RngCore) -> Self {
+        let values = column(geometry, data.iter().copied(), &random_mask(rng));
+        DenseColumn { commitment: bases.commit_dense(&values), values }
     }
 }
 
@@ -137,7 +135,6 @@ pub fn prove_layer_with(
     let shape = &layer.shape.key;
     let plan = &shape.plan;
     let geometry = plan.geometry;
-    let lagrange = bases.lagrange();
     let lanes = input.lanes;
     if lanes.len() != plan.lanes.len() || lanes.iter().any(|l| l.data.len() != geometry.rows()) {
         return Err(ProveError::Mismatch("the witness"));
@@ -146,7 +143,7 @@ pub fn prove_layer_with(
         LayerTranscript::init().begin(&input.prefix, layer.index, layer.key.shape, &shape.vk.transcript_repr())?;
 
     let commit =
-        |(lane, known): (&LaneColumn, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, lagrange, lane));
+        |(lane, known): (&LaneColumn, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, bases, lane));
     let known: Vec<Option<G1>> = (0..lanes.len()).map(|l| input.boundary.get(l).copied().flatten()).collect();
     let lane_coms: Vec<G1> = lanes.par_iter().zip(known.clone()).map(commit).collect();
     for (com, known) in lane_coms.iter().zip(&known) {
@@ -166,7 +163,7 @@ pub fn prove_layer_with(
     let Chosen { v: slots, a, b } = chosen;
     let (folded, span) = fold_weights(layer, &ch, rng);
 
-    let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, lagrange, data, rng);
+    let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, bases, data, rng);
     let v_columns: Vec<DenseColumn> =
         if shape.columns.fold == 1 { slots.chunks(geometry.rows()).map(&mut dense).collect() } else { Vec::new() };
     let a_column = (shape.columns.a == 1).then(|| dense(&a));

@@ -2,11 +2,10 @@
 
 use crate::{
     field::{Fr, G1, int},
-    msm,
+    pcs::ProverBases,
     witness::Mask,
 };
 use ff::{Field, PrimeField};
-use halo2curves::G1Affine;
 use nanozk_plan::{Geometry, MASK_ROWS, Plan};
 use rayon::prelude::*;
 
@@ -38,11 +37,11 @@ impl WeightColumns {
     }
 
     /// Commitments of the columns.
-    pub fn commit(&self, geometry: &Geometry, lagrange: &[G1Affine]) -> Vec<G1> {
-        let masked = &lagrange[geometry.mask_rows()];
+    pub fn commit(&self, geometry: &Geometry, bases: &ProverBases) -> Vec<G1> {
+        let masked = geometry.mask_rows().start;
         let commit = |(column, mask): (&Vec<i32>, &Mask)| {
             let values: Vec<i64> = column.iter().map(|v| *v as i64).collect();
-            msm::small(lagrange, &values) + msm::dense(masked, mask)
+            bases.commit_masked(&values, masked, mask)
         };
         self.columns.par_iter().zip(&self.masks).map(commit).collect()
     }

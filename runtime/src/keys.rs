@@ -134,7 +134,7 @@ pub fn layer_keys(artifact: &Artifact, bases: &Bases, seed: &Seed, step: &(dyn F
             outputs: layer.outputs.clone(),
             params: layer.params.clone(),
             tables: layer.tables.iter().map(|t| commit_table(plan, base, t)).collect(),
-            weights: weights.commit(&plan.geometry, base.lagrange()),
+            weights: weights.commit(&plan.geometry, base),
         };
         step();
         Ok(key)

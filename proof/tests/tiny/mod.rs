@@ -116,7 +116,7 @@ pub fn fixture() -> Fixture {
         outputs: vec![0],
         params: vec![3],
         tables: vec![msm::dense(bases.lagrange(), &table_column(&plan.geometry, &tables[0]))],
-        weights: weights.commit(&plan.geometry, bases.lagrange()),
+        weights: weights.commit(&plan.geometry, &bases),
     };
     Fixture { srs, bases, shape, key, tables, weights }
 }
@@ -144,7 +144,7 @@ pub fn lanes(f: &Fixture) -> Vec<LaneColumn> {
 
 pub fn boundary(f: &Fixture, lanes: &[LaneColumn]) -> Vec<Option<G1>> {
     let g = &f.shape.key.plan.geometry;
-    vec![None, None, None, Some(commit_lane(g, f.bases.lagrange(), &lanes[3])), None, None]
+    vec![None, None, None, Some(commit_lane(g, &f.bases, &lanes[3])), None, None]
 }
 
 pub fn prove(f: &Fixture, lanes: Vec<LaneColumn>, weights: &WeightColumns) -> (Vec<u8>, Vec<Option<G1>>) {

@@ -32,7 +32,7 @@ pub fn split(
         })?;
         let columns = columns(plan, boundary, seed, tensor, &values[tensor as usize]);
         let base = keys::base(bases, plan);
-        let lanes: Vec<G1> = columns.iter().map(|c| commit_lane(&plan.geometry, base.lagrange(), c)).collect();
+        let lanes: Vec<G1> = columns.iter().map(|c| commit_lane(&plan.geometry, base, c)).collect();
         Ok(CommittedTensor { tensor, lanes })
     };
     let committed = hidden.into_par_iter().map(commit).collect::<Result<_>>()?;
