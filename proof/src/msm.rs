@@ -56,12 +56,6 @@ pub fn to_affine(points: &[G1]) -> Vec<G1Affine> {
     affine
 }
 
-/// The bytes of `values` as they lie in memory (Montgomery form): a key for equality, not an encoding.
-pub(crate) fn memory_bytes(values: &[Fr]) -> &[u8] {
-    // SAFETY: `Fr` is `repr(transparent)` over an array of four `u64`: no padding, and any byte may be read as `u8`.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
-}
-
 /// The signed integer that `scalar` stands for (negative values as `r - |v|`), if its magnitude is below `2^63`.
 pub fn to_signed(scalar: &Fr) -> Option<i64> {
     let magnitude = |scalar: &Fr| {

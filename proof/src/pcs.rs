@@ -1,13 +1,11 @@
-//! The prover's side of KZG: commitments that the caller already knows are looked up, columns of small integers are
-//! committed at the cost of their bits, everything else goes through [`crate::msm`].
+//! The prover's side of KZG: columns of small integers are committed at the cost of their bits, everything else goes
+//! through [`crate::msm`].
 //!
 //! Commitments, keys and proofs are identical to those of the stock `KZGCommitmentScheme<Bls12>`, which verifies them.
 
-use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ff::Field;
 use group::prime::PrimeCurveAffine;
 use halo2_proofs::poly::commitment::{Guard, Params, PolynomialCommitmentScheme};
 use halo2_proofs::poly::kzg::KZGCommitmentScheme;
@@ -116,45 +114,21 @@ impl ProverBases {
     }
 }
 
-/// What one proof commits with: shared bases and the commitments known for this proof.
+/// What key generation commits with.
 #[derive(Debug)]
 pub struct ProverParams {
     bases: Arc<ProverBases>,
-    known: Mutex<HashMap<[u8; 32], G1>>,
 }
 
 impl ProverParams {
-    /// Parameters that know no commitment yet.
+    /// Parameters with shared bases.
     pub fn new(bases: Arc<ProverBases>) -> Self {
-        ProverParams { bases, known: Mutex::default() }
+        ProverParams { bases }
     }
 
     /// The shared bases.
     pub fn bases(&self) -> &Arc<ProverBases> {
         &self.bases
-    }
-
-    /// Makes `commitment` the answer for the column with leading rows `values` and zeros below. The caller vouches that
-    /// it is the right one: a wrong entry makes a proof that does not verify.
-    pub fn insert(&self, values: &[Fr], commitment: G1) {
-        let key = self.key(values);
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, commitment);
-    }
-
-    fn lookup(&self, values: &[Fr]) -> Option<G1> {
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            return None;
-        }
-        let key = self.key(values);
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
-    }
-
-    fn key(&self, values: &[Fr]) -> [u8; 32] {
-        let used = values.iter().rposition(|v| !v.is_zero_vartime()).map_or(0, |last| last + 1);
-        let hash = blake2b_simd::Params::new().hash_length(32).hash(msm::memory_bytes(&values[..used]));
-        let mut key = [0; 32];
-        key.copy_from_slice(hash.as_bytes());
-        key
     }
 }
 
@@ -163,7 +137,7 @@ impl Params for ProverParams {
         self.bases.k
     }
 
-    /// Replaces the bases by those of the smaller domain and forgets the known commitments.
+    /// Replaces the bases by those of the smaller domain.
     fn downsize(&mut self, new_k: u32) {
         if new_k == self.bases.k {
             return;
@@ -219,7 +193,7 @@ impl PolynomialCommitmentScheme<Fr> for ProverKzg {
     }
 
     fn commit_lagrange(params: &ProverParams, column: &Polynomial<Fr, LagrangeCoeff>) -> G1 {
-        params.lookup(column).unwrap_or_else(|| params.bases.commit(column))
+        params.bases.commit(column)
     }
 
     fn multi_open<T: Transcript>(

@@ -58,21 +58,6 @@ fn commitments_equal_the_stock_ones() {
 }
 
 #[test]
-fn known_commitments_are_returned_for_their_column_only() {
-    let (_, params, mut rng) = setup();
-    let domain = EvaluationDomain::<Fr>::new(1, K);
-    let n = 1 << K;
-    let mut column: Vec<Fr> = random_ints(&mut rng, n).into_iter().map(int).collect();
-    column[50..].fill(Fr::ZERO);
-    let marker = G1::from(G1Affine::default()) + params.bases().lagrange()[9];
-    params.insert(&column[..50], marker);
-    assert_eq!(ProverKzg::commit_lagrange(&params, &domain.lagrange_from_vec(column.clone())), marker);
-    column[60] = Fr::ONE;
-    let other = domain.lagrange_from_vec(column);
-    assert_eq!(ProverKzg::commit_lagrange(&params, &other), params.bases().commit(&other));
-}
-
-#[test]
 fn downsizing_keeps_the_secret() {
     let (srs, mut params, mut rng) = setup();
     params.downsize(4);
