@@ -20,9 +20,9 @@ pub enum Objective {
 }
 
 /// Seconds per row of a dense committed column (large scalars).
-const DENSE_ROW_SECONDS: f64 = 6e-6;
+const DENSE_ROW_SECONDS: f64 = 1.8e-6;
 /// Seconds per row of a lane (small scalars).
-const LANE_ROW_SECONDS: f64 = 1.2e-6;
+const LANE_ROW_SECONDS: f64 = 0.36e-6;
 /// Proof bytes of a column that is committed in the proof and opened once.
 const OPENED_BYTES: u64 = 80;
 /// Proof bytes of a lane that is only seen through folds.
@@ -31,8 +31,8 @@ const FOLDED_BYTES: u64 = 48;
 const FIXED_BYTES: u64 = 32;
 /// Proof bytes that do not depend on the plan: quotient, openings, folded weights.
 const BASE_BYTES: u64 = 1200;
-/// Bytes of memory per row of any column: values, coefficients and the extended coset.
-const ROW_BYTES: f64 = 32.0 * 6.0;
+/// Bytes of memory per row of any column: values, coefficients and values on one coset.
+const ROW_BYTES: f64 = 32.0 + 40.0 + 40.0;
 /// Memory that does not depend on the plan, in MB.
 const BASE_MB: f64 = 20.0;
 
