@@ -81,7 +81,7 @@ impl Cost {
 pub fn cost(plan: &Plan) -> Cost {
     let lookups = plan.lookups.len() as u32;
     let tables = plan.tables + 1;
-    let helpers = (lookups + tables).div_ceil(2);
+    let helpers = (lookups + tables).div_ceil(FRACTIONS_PER_HELPER as u32);
     let accumulators = 1 + plan.functionals.len() as u32;
     let dense_columns = helpers + tables + 1 + plan.v_columns() + accumulators + 1;
     let lanes = plan.lanes.len() as u32;
