@@ -98,15 +98,7 @@ impl Emit<'_> {
                 gamma: gamma.clone().filter(|g| g.iter().any(|&v| v != 1.0)),
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
-            MidOp::Attention { heads, kv_heads, head_dim, scale, causal, key_mask } => Op::Attention {
-                heads: *heads,
-                kv_heads: *kv_heads,
-                head_dim: *head_dim,
-                scale: *scale,
-                causal: *causal,
-                key_mask: *key_mask,
-            },
-            MidOp::Rope { heads, cos, sin } => Op::Rope { heads: *heads, cos: cos.clone(), sin: sin.clone() },
+            MidOp::Canonical(op) => op.clone(),
             MidOp::Softmax => Op::Softmax,
             MidOp::Fun(fun) => match fun {
                 Fun::Known(f) => Op::Unary(*f),

@@ -1,7 +1,7 @@
 //! The intermediate graph between tract and the canonical float graph: matrices `[tokens, features]` and the
 //! elementary operations on them, before patterns are recognised.
 
-use nanozk_ir::float::{InputKind, NormKind, UnaryFn};
+use nanozk_ir::float::{InputKind, NormKind, Op, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
 
 /// Index of a node of a [`Mid`].
@@ -111,19 +111,8 @@ pub(super) enum MidOp {
     Reduce(Red),
     Softmax,
     Select(Vec<Pick>),
-    Attention {
-        heads: usize,
-        kv_heads: usize,
-        head_dim: usize,
-        scale: f32,
-        causal: bool,
-        key_mask: bool,
-    },
-    Rope {
-        heads: usize,
-        cos: Vec<f32>,
-        sin: Vec<f32>,
-    },
+    /// Attention or rotary embedding, which are canonical as soon as they are found.
+    Canonical(Op),
 }
 
 /// A node.

@@ -2,6 +2,7 @@
 //! scales into attention.
 
 use super::mid::{BinOp, Mid, MidId, MidOp, Pick};
+use nanozk_ir::float::Op;
 use std::{collections::HashMap, sync::Arc};
 
 /// Runs all merges on what `roots` need.
@@ -55,7 +56,7 @@ fn head_permutation(mid: &Mid, id: MidId, head_dim: usize) -> Option<(MidId, Vec
 /// Drops a permutation inside the heads that queries and keys share: scores do not depend on it.
 fn attention_order(mid: &mut Mid) {
     for id in 0..mid.nodes.len() {
-        let MidOp::Attention { head_dim, .. } = mid.nodes[id].op else { continue };
+        let MidOp::Canonical(Op::Attention { head_dim, .. }) = mid.nodes[id].op else { continue };
         let of = |slot: usize| head_permutation(mid, mid.nodes[id].operands[slot], head_dim);
         if let (Some((q, p)), Some((k, r))) = (of(0), of(1))
             && p == r
@@ -203,13 +204,13 @@ fn select_columns(mid: &mut Mid, roots: &[MidId]) {
 fn attention_scale(mid: &mut Mid, roots: &[MidId]) {
     let uses = mid.uses(roots);
     for id in 0..mid.nodes.len() {
-        if !matches!(mid.nodes[id].op, MidOp::Attention { .. }) {
+        if !matches!(mid.nodes[id].op, MidOp::Canonical(Op::Attention { .. })) {
             continue;
         }
         for slot in 0..2 {
             let (source, factor) = unscaled(mid, mid.nodes[id].operands[slot], &uses);
             mid.nodes[id].operands[slot] = source;
-            if let MidOp::Attention { scale, .. } = &mut mid.nodes[id].op {
+            if let MidOp::Canonical(Op::Attention { scale, .. }) = &mut mid.nodes[id].op {
                 *scale *= factor;
             }
         }
@@ -232,7 +233,7 @@ fn unscaled(mid: &mut Mid, id: MidId, uses: &[usize]) -> (MidId, f32) {
             }
             _ => (id, 1.0),
         },
-        (MidOp::Rope { .. } | MidOp::Select(_), &[source]) if uses[id] == 1 => {
+        (MidOp::Canonical(Op::Rope { .. }) | MidOp::Select(_), &[source]) if uses[id] == 1 => {
             let (inner, factor) = unscaled(mid, source, uses);
             if inner == source {
                 return (id, 1.0);

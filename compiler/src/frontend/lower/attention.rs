@@ -10,6 +10,7 @@ use crate::frontend::{
     mid::{MidId, MidOp, Pick},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
+use nanozk_ir::float::Op;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 
@@ -370,7 +371,7 @@ impl Lower<'_> {
         }
         self.soft_masks.extend(scores.soft.iter().map(|m| SoftMask { attention: name.to_owned(), ..m.clone() }));
         let key_mask = scores.key_mask.is_some();
-        let op = MidOp::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask };
-        Ok(self.mid.add(name, op, heads * head_dim, &operands))
+        let op = Op::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask };
+        Ok(self.mid.add(name, MidOp::Canonical(op), heads * head_dim, &operands))
     }
 }

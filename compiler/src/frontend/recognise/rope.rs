@@ -2,6 +2,7 @@
 
 use super::{Mat, close, noise, run};
 use crate::frontend::mid::{Mid, MidId, MidOp, Pick};
+use nanozk_ir::float::Op;
 
 /// Order of the two features of a rotated pair within a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(super) fn rope(mid: &Mid, id: MidId, pivot: MidId) -> Option<Vec<MidOp>> {
     halves.flat_map(|half| orders.map(|o| (half, o))).find_map(|(half, (from, to))| {
         let (from, to) = (places(from, features, half), places(to, features, half));
         let (cos, sin) = fit(&apply, [&random, &expected], half, [&from, &to], features)?;
-        let op = MidOp::Rope { heads: features / (2 * half), cos, sin };
+        let op = MidOp::Canonical(Op::Rope { heads: features / (2 * half), cos, sin });
         let pick = |feature: usize| Pick { operand: 0, feature, negated: false };
         let moved = |places: &[usize]| places.iter().enumerate().any(|(i, &p)| i != p);
         let mut chain = Vec::new();
