@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// Prints the report or the error. Exit code 0 only when the command succeeded.
 pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
-    let (text, error) = match result {
+    let (text, mut error) = match result {
         Ok(report) if json => (report.json.to_string(), report.failure),
         Ok(report) => (report.text.trim_end().to_string(), report.failure),
         Err(error) => {
@@ -15,18 +15,17 @@ pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
             (text, Some(line))
         }
     };
-    let mut failed = error.is_some();
+    // A reader that stopped reading (`nanozk plan | head`) is no failure.
     if !text.is_empty()
         && let Err(cause) = writeln!(std::io::stdout().lock(), "{text}")
+        && cause.kind() != std::io::ErrorKind::BrokenPipe
     {
-        // A reader that stopped reading (`nanozk plan | head`) is no failure.
-        failed |= cause.kind() != std::io::ErrorKind::BrokenPipe;
+        error.get_or_insert_with(|| format!("standard output: {cause}; send it to another place"));
     }
-    if let Some(error) = error {
-        // Nothing is left to tell when stderr is closed.
-        let _ = writeln!(std::io::stderr().lock(), "error: {}", one_line(&error));
-    }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let Some(error) = error else { return ExitCode::SUCCESS };
+    // Nothing is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", one_line(&error));
+    ExitCode::FAILURE
 }
 
 /// `text` on one line, control characters of hostile names removed.

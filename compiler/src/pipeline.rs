@@ -51,7 +51,7 @@ pub enum CompileError {
     #[error("{}", frontend_line(.0))]
     Frontend(#[from] FrontendError),
     /// An input file.
-    #[error("{}", line(.0, "expected {\"input_data\": [[..], ..]} with one flat array per model input"))]
+    #[error("{}", data_line(.0))]
     Data(#[from] DataError),
     /// Quantisation.
     #[error("{}", line(.0, "change the model or its sample data"))]
@@ -76,6 +76,14 @@ pub enum CompileError {
 fn line(cause: &dyn std::fmt::Display, way_out: &str) -> String {
     let cause = cause.to_string();
     if cause.contains("; ") { cause } else { format!("{cause}; {way_out}") }
+}
+
+fn data_line(cause: &DataError) -> String {
+    let way_out = match cause {
+        DataError::Value { .. } => "correct the value",
+        _ => "expected {\"input_data\": [[..], ..]}, or a .npz archive, with one array per model input",
+    };
+    line(cause, way_out)
 }
 
 fn frontend_line(cause: &FrontendError) -> String {

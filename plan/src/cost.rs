@@ -1,5 +1,6 @@
 //! Predicted cost of a plan, before anything is generated.
 
+use crate::hiding::FRACTIONS_PER_HELPER;
 use crate::{LaneId, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

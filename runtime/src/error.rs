@@ -64,6 +64,7 @@ fn way_out(cause: &std::io::Error) -> &'static str {
         NotFound => "check the path",
         PermissionDenied | ReadOnlyFilesystem => "choose a place you may write to, or change the permissions",
         StorageFull | QuotaExceeded => "free some space or choose another place",
+        FileTooLarge => "raise the limit on file sizes (`ulimit -f`) or choose another place",
         IsADirectory => "name a file, not a directory",
         NotADirectory => "name a directory, not a file",
         AlreadyExists => "choose another name",

@@ -2,15 +2,16 @@
 
 use crate::keys::{self, ProverFile, Seed};
 use crate::memory::megabytes;
-use crate::storage::{self, KeyDir, Secrecy};
+use crate::storage::{self, Batch, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, srs};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_plan::format::Kind;
+use nanozk_plan::format::{self, Kind};
 use nanozk_proof::srs::known_ceremony;
 use nanozk_proof::transcript::Absorber;
 use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -45,7 +46,7 @@ pub struct SetupReport {
     pub open_weights: bool,
 }
 
-/// Makes `dir/prover.nanozk`, `dir/verifier.nanozk` and `dir/srs.bin`.
+/// Makes `dir/prover.nanozk`, `dir/verifier.nanozk` and `dir/srs.bin`: all of them or, on an error, none.
 pub fn setup(
     model: &Path,
     srs_file: Option<&Path>,
@@ -55,12 +56,28 @@ pub fn setup(
 ) -> Result<SetupReport> {
     let bytes = storage::read(model)?;
     let artifact = Artifact::from_bytes(&bytes).map_err(Error::format(model))?;
+    let made = !dir.exists();
     storage::make_dir(dir)?;
-    let dir = KeyDir::new(dir);
+    make_keys(bytes, &artifact, srs_file, open_weights, &KeyDir::new(dir), progress).inspect_err(|_| {
+        if made {
+            // Nothing is lost when an empty directory stays.
+            let _ = std::fs::remove_dir(dir);
+        }
+    })
+}
+
+fn make_keys(
+    bytes: Vec<u8>,
+    artifact: &Artifact,
+    srs_file: Option<&Path>,
+    open_weights: bool,
+    dir: &KeyDir,
+    progress: &dyn Progress,
+) -> Result<SetupReport> {
     let k = artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
 
     let start = Instant::now();
-    let srs = srs::choose(srs_file, &dir, k, progress)?;
+    let srs = srs::choose(srs_file, dir, k, progress)?;
     let bases = keys::bases(&srs, artifact.shapes.iter().map(|s| &s.plan))?;
     let srs_seconds = start.elapsed().as_secs_f64();
 
@@ -72,18 +89,22 @@ pub fn setup(
         .map(|s| keys::shape_prover(&s.plan, &bases).inspect(|_| progress.step()))
         .collect::<Result<Vec<_>>>()?;
     let weight_seed = if open_weights { open_seed(&bytes) } else { secret_seed()? };
-    let layers = keys::layer_keys(&artifact, &bases, &weight_seed, &|| progress.step())?;
-    let verifier = keys::verifier_key(&artifact, &shapes, layers, &srs)?;
+    let layers = keys::layer_keys(artifact, &bases, &weight_seed, &|| progress.step())?;
+    let verifier = keys::verifier_key(artifact, &shapes, layers, &srs)?;
     progress.stage("proving the ranges of weights", 1);
     let proving = Instant::now();
-    let verifier = keys::proven(&artifact, verifier, &bases, &weight_seed)?;
+    let verifier = keys::proven(artifact, verifier, &bases, &weight_seed)?;
     let weights_seconds = proving.elapsed().as_secs_f64();
     let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
     let file = ProverFile { model_id: verifier.model_id(), weight_seed, model: bytes };
     // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
-    srs::write(&srs, &dir.srs())?;
-    let key_bytes = storage::save(Kind::Prover, &dir.prover(), Secrecy::Secret, &file)?;
-    storage::write_atomic(&dir.verifier(), Secrecy::Open, &verifier_bytes)?;
+    let prover_bytes = format::encode(Kind::Prover, &file).map_err(Error::format(&dir.prover()))?;
+    let key_bytes = prover_bytes.len() as u64;
+    let mut files = Batch::default();
+    files.add(&dir.srs(), Secrecy::Open, |f| srs::write_to(&srs, f))?;
+    files.add(&dir.prover(), Secrecy::Secret, |f| f.write_all(&prover_bytes))?;
+    files.add(&dir.verifier(), Secrecy::Open, |f| f.write_all(&verifier_bytes))?;
+    files.commit()?;
     let ceremony = known_ceremony(srs.id());
     Ok(SetupReport {
         keys: dir.path().into(),

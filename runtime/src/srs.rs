@@ -64,7 +64,13 @@ pub fn import(file: &Path, out: &Path, progress: &dyn Progress) -> Result<SrsRep
     storage::check_writable(out)?;
     progress.stage("checking the ceremony file", 1);
     let reader = BufReader::new(File::open(file).map_err(Error::io(file))?);
-    let srs = Srs::import(reader).map_err(at(file))?;
+    let srs = Srs::import(reader).map_err(|cause| match cause {
+        SrsError::TooLarge { .. } => Error::refused(
+            format!("{}: not a ceremony file", file.display()),
+            "an SRS file made by nanozk needs no import, give it to `nanozk setup --srs`",
+        ),
+        cause => at(file)(cause),
+    })?;
     write(&srs, out)?;
     report(&srs, out, start)
 }
@@ -111,15 +117,18 @@ fn fresh(k: u32) -> Result<Srs> {
 
 /// Writes an SRS file.
 pub fn write(srs: &Srs, path: &Path) -> Result<()> {
-    storage::write_with(path, Secrecy::Open, |file| {
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
-        match srs.write(&mut writer) {
-            Err(SrsError::Io(cause)) => return Err(cause),
-            Err(other) => return Err(std::io::Error::other(other)),
-            Ok(()) => {}
-        }
-        writer.flush()
-    })
+    storage::write_with(path, Secrecy::Open, |file| write_to(srs, file))
+}
+
+/// Writes the content of an SRS file.
+pub fn write_to(srs: &Srs, file: &mut std::fs::File) -> std::io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    match srs.write(&mut writer) {
+        Err(SrsError::Io(cause)) => return Err(cause),
+        Err(other) => return Err(std::io::Error::other(other)),
+        Ok(()) => {}
+    }
+    writer.flush()
 }
 
 fn at(path: &Path) -> impl FnOnce(SrsError) -> Error + '_ {

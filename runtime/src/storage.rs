@@ -30,11 +30,9 @@ pub fn load<T: DeserializeOwned>(kind: Kind, path: &Path) -> Result<T> {
     format::decode(kind, &read(path)?).map_err(Error::format(path))
 }
 
-/// Encodes and atomically writes a nanozk file; returns its length in bytes.
-pub fn save<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<u64> {
-    let bytes = format::encode(kind, value).map_err(Error::format(path))?;
-    write_atomic(path, secrecy, &bytes)?;
-    Ok(bytes.len() as u64)
+/// Encodes and atomically writes a nanozk file.
+pub fn save<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<()> {
+    write_atomic(path, secrecy, &format::encode(kind, value).map_err(Error::format(path))?)
 }
 
 /// Who may read a file.
@@ -53,16 +51,42 @@ pub fn write_atomic(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<()> {
 
 /// As [`write_atomic`], with the content produced by `write`.
 pub fn write_with(path: &Path, secrecy: Secrecy, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
-    let dir = parent(path);
-    let mut file = temporary(secrecy).tempfile_in(dir).map_err(Error::io(dir))?;
-    write(file.as_file_mut()).map_err(Error::io(path))?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    // The rename lasts only once the directory is on disk; not every file system can sync a directory.
-    if let Ok(dir) = File::open(dir) {
-        let _ = dir.sync_all();
+    let mut batch = Batch::default();
+    batch.add(path, secrecy, write)?;
+    batch.commit()
+}
+
+/// Files that belong together: the first takes its name only when the last is written, so that a full disk changes none.
+#[derive(Debug, Default)]
+pub struct Batch(Vec<(tempfile::NamedTempFile, PathBuf)>);
+
+impl Batch {
+    /// Writes the content of `path` under another name and syncs it.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        secrecy: Secrecy,
+        write: impl FnOnce(&mut File) -> std::io::Result<()>,
+    ) -> Result<()> {
+        let dir = parent(path);
+        let mut file = temporary(secrecy).tempfile_in(dir).map_err(Error::io(dir))?;
+        write(file.as_file_mut()).map_err(Error::io(path))?;
+        file.as_file().sync_all().map_err(Error::io(path))?;
+        self.0.push((file, path.into()));
+        Ok(())
     }
-    Ok(())
+
+    /// Gives the files their names, in the order in which they were added.
+    pub fn commit(self) -> Result<()> {
+        for (file, path) in self.0 {
+            file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
+            // The rename lasts only once the directory is on disk; not every file system can sync a directory.
+            if let Ok(dir) = File::open(parent(&path)) {
+                let _ = dir.sync_all();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Temporary files are secret unless asked otherwise.
@@ -83,6 +107,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
         return Err(Error::refused(format!("{}: is a directory", path.display()), "name a file with -o"));
     }
     let dir = parent(path);
+    std::fs::metadata(dir).map_err(Error::io(dir))?;
     tempfile::NamedTempFile::new_in(dir).map(drop).map_err(Error::io(dir))
 }
 
@@ -147,6 +172,24 @@ mod tests {
         assert!(message.contains("free some space"), "{message}");
         assert_eq!(std::fs::read(&path).expect("reads"), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn files_of_a_batch_appear_together() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let mut batch = Batch::default();
+        batch.add(&a, Secrecy::Open, |f| f.write_all(b"a")).expect("writes");
+        assert!(!a.exists());
+        batch.add(&b, Secrecy::Secret, |f| f.write_all(b"b")).expect("writes");
+        batch.commit().expect("renames");
+        assert!(a.exists() && b.exists());
+        let mut batch = Batch::default();
+        batch.add(&a, Secrecy::Open, |f| f.write_all(b"new")).expect("writes");
+        batch.add(&b, Secrecy::Open, |_| Err(std::io::ErrorKind::StorageFull.into())).expect_err("fails");
+        drop(batch);
+        assert_eq!(std::fs::read(&a).expect("reads"), b"a");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 2, "no temporary file stays");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bad input: one line with cause and way out, exit code 1, nothing half-written.
 
-use crate::common::{bundled, listing, nanozk};
-use crate::onnx::{Dim, single_node};
+use crate::common::{bundled, listing, nanozk, workspace};
+use crate::onnx::{Dim, nodes, single_node};
 use std::fs;
 use std::path::Path;
 
@@ -76,12 +76,75 @@ fn truncated_onnx() {
 }
 
 #[test]
-fn nan_weights() {
+fn weights_that_are_not_finite() {
     let mut bytes = fs::read(bundled(MODEL)).expect("bundled model");
-    let nan = f32::NAN.to_le_bytes();
     let at = weight_offset(&bytes);
-    bytes[at..at + 4].copy_from_slice(&nan);
-    refuse_model(&bytes, &["NaN"]);
+    for (value, name) in [(f32::NAN, "holds NaN"), (f32::NEG_INFINITY, "holds -inf")] {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        refuse_model(&bytes, &[name, "train or export"]);
+    }
+}
+
+#[test]
+fn missing_external_weights() {
+    let dir = dir();
+    fs::copy(workspace("compiler/tests/forms/dynamo_external_data.onnx"), dir.path().join("m.onnx")).expect("copies");
+    nanozk(dir.path(), &["compile", "m.onnx", "-o", "m.nanozk"]).fails_with(&[
+        "dynamo_external_data.onnx.data",
+        "is missing",
+        "put it next to the model",
+    ]);
+    assert_eq!(listing(dir.path()), ["m.onnx"]);
+}
+
+#[test]
+fn numpy_archives() {
+    let dir = dir();
+    compile_block(dir.path());
+    let file = |name: &str| dir.path().join(name);
+    let values: Vec<f32> = (0..256).map(|i| (i % 7) as f32 / 7.0).collect();
+    let write = |name: &str, array: ndarray::ArrayD<f32>| {
+        let mut npz = ndarray_npy::NpzWriter::new(fs::File::create(file(name)).expect("creates"));
+        npz.add_array("x", &array).expect("writes");
+        npz.finish().expect("writes");
+    };
+    let array =
+        |shape: &[usize], values: &[f32]| ndarray::ArrayD::from_shape_vec(shape, values.to_vec()).expect("fits");
+    write("good.npz", array(&[1, 16, 16], &values));
+    let report = nanozk(dir.path(), &["run", "m.nanozk", "--input", "good.npz", "--json"]).json();
+    assert!(report["max_abs_error"].as_f64().is_some_and(|e| e < 1e-2), "{}", report["max_abs_error"]);
+    let refuse = |name: &str, parts: &[&str]| {
+        nanozk(dir.path(), &["run", "m.nanozk", "--input", name]).fails_with(&[&[name], parts].concat());
+    };
+    write("shape.npz", array(&[8, 32], &values));
+    refuse("shape.npz", &["[8, 32]", "[1, 16, 16]"]);
+    write("short.npz", array(&[100], &values[..100]));
+    refuse("short.npz", &["100 value(s)", "256"]);
+    let nan: Vec<f32> = values.iter().map(|&v| if v == 0.0 { f32::NAN } else { v }).collect();
+    write("nan.npz", array(&[256], &nan));
+    refuse("nan.npz", &["value 0: NaN", "correct the value"]);
+    fs::write(file("junk.npz"), b"PK\x03\x04 and no more").expect("writes");
+    refuse("junk.npz", &["not an .npz archive"]);
+}
+
+/// A mask of -10: fine for the default table of exponentials, not for one of 20 bits.
+#[test]
+fn masks_that_hide_too_little() {
+    let dir = dir();
+    let model = workspace("compiler/tests/forms/soft_mask_fill.onnx").display().to_string();
+    let numbers: Vec<String> = (0..48).map(|i| format!("{:.2}", f64::from(i * 37 % 19 - 9) / 9.0)).collect();
+    fs::write(dir.path().join("i.json"), format!("{{\"input_data\": [[{}]]}}", numbers.join(","))).expect("writes");
+    fs::write(dir.path().join("n.yaml"), "quantise: {exp_bits: 20}").expect("writes");
+    let args = ["compile", &model, "--data", "i.json", "-o", "m.nanozk"];
+    nanozk(dir.path(), &[&args[..], &["--config", "n.yaml"]].concat()).fails_with(&[
+        "Where",
+        "the mask value -10",
+        "units of the table of exponentials (2^-20)",
+        "-1e4 or -inf",
+    ]);
+    assert_eq!(listing(dir.path()), ["i.json", "n.yaml"]);
+    let report = nanozk(dir.path(), &[&args[..], &["--json"]].concat()).json();
+    assert!(report["warnings"][0].as_str().is_some_and(|w| w.contains("the score -10")), "{report}");
 }
 
 /// Offset of the first long raw_data field (tag 0x4a, two-byte length of a multiple of 4) whose floats are all small.
@@ -209,6 +272,10 @@ fn dynamic_dimensions_must_be_set() {
 fn unsupported_ops_are_named_with_their_shapes() {
     let bytes = single_node("Sin", &[Dim::Fixed(1), Dim::Fixed(4)]);
     refuse_model_with_data(&bytes, &["Sin", "the_node", "1,4", "README.md"]);
+    // All of them at once.
+    let bytes = nodes(&["Sin", "Cos", "Floor"], &[Dim::Fixed(1), Dim::Fixed(4)]);
+    let names = ["3 unsupported", "Sin \"node0\" (1,4,F32 -> 1,4,F32)", "Cos \"node1\"", "Floor \"node2\""];
+    refuse_model_with_data(&bytes, &names);
     let bytes = single_node("NoSuchOperator", &[Dim::Fixed(1), Dim::Fixed(4)]);
     refuse_model_with_data(&bytes, &["NoSuchOperator"]);
 }

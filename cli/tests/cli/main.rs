@@ -3,6 +3,8 @@
 mod bad_input;
 mod bench;
 mod common;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod gpt;
 mod onnx;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! The least of an ONNX writer: one node from `x` to `y`.
+//! The least of an ONNX writer: nodes in a chain from `x` to `y`.
 
 /// A dimension.
 pub enum Dim {
@@ -38,8 +38,27 @@ fn value_info(name: &str, dims: &[Dim]) -> Vec<u8> {
 
 /// A model of a single node `op` named `the_node`, float input and output of shape `dims`.
 pub fn single_node(op: &str, dims: &[Dim]) -> Vec<u8> {
-    let node = [bytes(1, b"x"), bytes(2, b"y"), bytes(3, b"the_node"), bytes(4, op.as_bytes())].concat();
-    let graph = [bytes(1, &node), bytes(2, b"g"), bytes(11, &value_info("x", dims)), bytes(12, &value_info("y", dims))]
-        .concat();
+    model(&[node(op, "the_node", "x", "y")], dims)
+}
+
+/// A model of nodes `node0`, `node1`, .. in a chain, float input and output of shape `dims`.
+pub fn nodes(ops: &[&str], dims: &[Dim]) -> Vec<u8> {
+    let value = |i: usize| match i {
+        0 => "x".to_owned(),
+        i if i == ops.len() => "y".to_owned(),
+        i => format!("v{i}"),
+    };
+    let one = |(i, op): (usize, &&str)| node(op, &format!("node{i}"), &value(i), &value(i + 1));
+    model(&ops.iter().enumerate().map(one).collect::<Vec<_>>(), dims)
+}
+
+fn node(op: &str, name: &str, input: &str, output: &str) -> Vec<u8> {
+    [bytes(1, input.as_bytes()), bytes(2, output.as_bytes()), bytes(3, name.as_bytes()), bytes(4, op.as_bytes())]
+        .concat()
+}
+
+fn model(nodes: &[Vec<u8>], dims: &[Dim]) -> Vec<u8> {
+    let nodes: Vec<u8> = nodes.iter().flat_map(|n| bytes(1, n)).collect();
+    let graph = [nodes, bytes(2, b"g"), bytes(11, &value_info("x", dims)), bytes(12, &value_info("y", dims))].concat();
     [number(1, 8), bytes(7, &graph), bytes(8, &number(2, 17))].concat()
 }

@@ -66,7 +66,7 @@ pub enum QuantiseError {
         exp_bits: u32,
     },
     /// No calibration data.
-    #[error("no calibration data: give at least one sample input with --data")]
+    #[error("no calibration data; give at least one sample input with --data")]
     NoData,
     /// An input that the model cannot take.
     #[error("input `{name}`: {why}")]

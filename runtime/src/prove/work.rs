@@ -70,7 +70,7 @@ impl WorkDir {
 
     /// Stores the proof of layer `index`.
     pub fn store(&self, index: usize, proof: &LayerProof) -> Result<()> {
-        storage::save(Kind::Work, &self.layer(index), Secrecy::Secret, proof).map(drop)
+        storage::save(Kind::Work, &self.layer(index), Secrecy::Secret, proof)
     }
 
     /// Removes the directory.
