@@ -47,6 +47,11 @@ pub enum CompileError {
     /// The settings file.
     #[error("{}", line(.0, "`nanozk compile --help` and README.md list the settings"))]
     Config(#[from] ConfigError),
+    /// Settings that contradict each other.
+    #[error(
+        "the index of the greatest score cannot be private; compile with `--output public`, or with `--head logits`"
+    )]
+    PrivateArgmax,
     /// The model.
     #[error("{}", frontend_line(.0))]
     Frontend(#[from] FrontendError),
@@ -145,13 +150,16 @@ fn hides(model: &int::Model, shapes: &[Lowered]) -> Result<(), HidingError> {
 }
 
 /// The settings file with the caller's choices on top.
-fn settings(options: &CompileOptions) -> Result<Config, ConfigError> {
+fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
     let mut config = options.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
     config.set.extend(options.set.clone());
     config.head = options.head.unwrap_or(config.head);
     config.input = options.input.unwrap_or(config.input);
     config.output = options.output.unwrap_or(config.output);
     config.optimize = options.optimize.unwrap_or(config.optimize);
+    if (config.head, config.output) == (Head::Argmax, Visibility::Private) {
+        return Err(CompileError::PrivateArgmax);
+    }
     Ok(config)
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Arguments of `srs`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk srs generate --k 14 -o srs-14.bin\n  \
-    nanozk srs import ceremony.bin -o srs.bin\n  nanozk srs inspect srs.nanozk")]
+    nanozk srs import ceremony.bin -o srs.bin\n  nanozk srs inspect srs.bin")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

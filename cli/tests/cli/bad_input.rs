@@ -175,6 +175,15 @@ fn unknown_settings() {
 }
 
 #[test]
+fn settings_that_contradict_each_other() {
+    let dir = dir();
+    let model = bundled("kjvgpt-d64-l4/network.onnx");
+    nanozk(dir.path(), &["compile", &model, "--head", "argmax", "--output", "private", "-o", "m.nanozk"])
+        .fails_with(&["cannot be private", "--output public"]);
+    assert!(listing(dir.path()).is_empty());
+}
+
+#[test]
 fn empty_calibration_data() {
     let dir = dir();
     for (name, text) in [("a.json", "{\"input_data\": []}"), ("b.json", "{\"input_data\": [[]]}"), ("c.json", "")] {
