@@ -209,6 +209,22 @@ fn checker_refuses_slots_that_nothing_determines() {
 }
 
 #[test]
+fn checker_refuses_outputs_that_nothing_binds() {
+    for net in [models::language(4, 6, 11, Role::PublicInput), models::block(4, 8, 4, 2, true)] {
+        let plan = net.lower().plan;
+        let without = |relation: Option<usize>, claim: Option<usize>| {
+            let mut plan = plan.clone();
+            relation.map(|at| plan.relations.remove(at));
+            claim.map(|at| plan.claims.remove(at));
+            matches!(check::check(&plan), Err(CheckError::Unbound { .. }))
+        };
+        let relations = (0..plan.relations.len()).any(|at| without(Some(at), None));
+        assert!(relations || (0..plan.claims.len()).any(|at| without(None, Some(at))));
+        assert!(!without(None, None));
+    }
+}
+
+#[test]
 fn checker_refuses_free_cells_that_a_second_equation_reads() {
     let free = *check::check(&plan()).unwrap().free.keys().next().unwrap();
     let term = Term { coef: 1, slot: free, stride: 0 };

@@ -2,7 +2,7 @@
 
 use crate::pinned::{self, Pinned};
 use crate::slots::SlotKind;
-use crate::{LaneId, Monomial, Plan, Public, RowForm, SlotId, Tag, Term, TokenWeight};
+use crate::{Boundary, LaneId, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Greatest k of a plan.
@@ -81,6 +81,14 @@ pub enum CheckError {
         /// How often it is read.
         reads: u32,
     },
+    /// A feature of an output that no equation ties to anything.
+    #[error("feature {feature} of {port:?} enters no equation")]
+    Unbound {
+        /// The output.
+        port: Port,
+        /// Its feature.
+        feature: u32,
+    },
     /// An equation that no committed or hidden value enters fails or says nothing.
     #[error("relation {index} has no terms")]
     Empty {
@@ -114,8 +122,8 @@ impl Report {
 /// Checks the plan.
 ///
 /// # Errors
-/// The first defect: an index or size out of bounds, monomials or rows that collide, a slot that is read but not
-/// determined, or a free cell read by more than its absorbing equation.
+/// The first defect: an index or size out of bounds, monomials or rows that collide, an output that no equation reads, a
+/// slot that is read but not determined, or a free cell read by more than its absorbing equation.
 pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     sizes(plan)?;
     columns(plan)?;
@@ -400,8 +408,9 @@ fn distinct_values(plan: &Plan) -> Result<(), CheckError> {
 
 /// Every slot that something reads is determined; slots with free rows are read by one equation.
 fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
-    let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
     let reads = pinned::reads(plan);
+    outputs(plan, &reads)?;
+    let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
     let mut report = Report { argued: pinned.argued.clone(), ..Default::default() };
     for (&slot, tokens) in &pinned.free {
         match reads[slot as usize] {
@@ -419,6 +428,32 @@ fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
         return Err(CheckError::Unpinned { slot, lane: lane_name(slot), group: slot % plan.geometry.groups });
     }
     Ok(report)
+}
+
+/// Every feature of every output enters an equation, as a cell of a lane or as a public slot.
+fn outputs(plan: &Plan, reads: &[(u32, u32)]) -> Result<(), CheckError> {
+    let groups = plan.geometry.groups;
+    let bound = |slot: SlotId| reads.get(slot as usize).is_some_and(|r| r.0 > 0);
+    for Boundary { port, lanes, features } in plan.boundaries.iter().filter(|b| matches!(b.port, Port::Output(_))) {
+        let mut next = plan.lane_slots();
+        let mut runs = Vec::with_capacity(plan.publics.len());
+        for run in &plan.publics {
+            runs.push((run, next));
+            next += plan.public_len(run);
+        }
+        let public = |f: u32| {
+            runs.iter().any(|&(run, first)| match run {
+                Public::Tensor { port: p, features } => p == port && f < *features && bound(first + f),
+                Public::OneHot { port: p, count } => p == port && f == 0 && (first..first + count).all(bound),
+                _ => false,
+            })
+        };
+        let lane = |f: u32| lanes.get((f / groups) as usize).is_some_and(|lane| bound(lane * groups + f % groups));
+        if let Some(feature) = (0..*features).find(|&f| !lane(f) && !public(f)) {
+            return Err(CheckError::Unbound { port: *port, feature });
+        }
+    }
+    Ok(())
 }
 
 /// Lanes of a boundary tensor, with the first feature of each.

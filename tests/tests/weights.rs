@@ -58,7 +58,7 @@ impl Publisher {
         let mut key = self.honest().clone();
         for (layer, columns) in key.layers.iter_mut().zip(&weights) {
             let plan = &self.keys.artifact.shapes[layer.shape as usize].plan;
-            layer.weights = columns.commit(&plan.geometry, keys::base(&self.bases, plan).lagrange());
+            layer.weights = columns.commit(&plan.geometry, keys::base(&self.bases, plan));
         }
         self.prove(key, &weights)
     }
