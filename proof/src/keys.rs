@@ -187,8 +187,8 @@ impl VerifierKey {
         Ok(key)
     }
 
-    /// Everything that later indexing relies on; one geometry, so that neighbours read a tensor's commitment alike; and
-    /// that no column is opened more often than its random rows hide.
+    /// Everything that later indexing relies on; one geometry, so that neighbours read a tensor's commitment alike; that
+    /// the layers are chained; and that no column is opened more often than its random rows hide.
     fn check(&self) -> Result<(), String> {
         let tensor = |id: &u32| (*id as usize) < self.tensors.len();
         if !self.inputs.iter().chain(&self.outputs).all(tensor) {
@@ -213,8 +213,34 @@ impl VerifierKey {
         if self.shapes.windows(2).any(|pair| pair[0].plan.geometry != pair[1].plan.geometry) {
             return Err("two shapes have different geometries".into());
         }
-        hiding::check(self).map_err(|e| e.to_string())?;
-        Ok(())
+        self.chained()?;
+        hiding::check(self).map_err(|e| e.to_string()).map(drop)
+    }
+
+    /// Every tensor is a model input or has one layer that writes it, before all that read it: proofs of all layers then
+    /// lead from the inputs to the outputs.
+    fn chained(&self) -> Result<(), String> {
+        let name = |id: u32| &self.tensors[id as usize].name;
+        let mut known = vec![false; self.tensors.len()];
+        self.inputs.iter().for_each(|id| known[*id as usize] = true);
+        for layer in &self.layers {
+            if let Some(id) = layer.inputs.iter().find(|id| !known[**id as usize]) {
+                return Err(format!("layer {} reads tensor {} before any layer writes it", layer.name, name(*id)));
+            }
+            for id in &layer.outputs {
+                if std::mem::replace(&mut known[*id as usize], true) {
+                    return Err(format!(
+                        "layer {} writes tensor {}, which has its value already",
+                        layer.name,
+                        name(*id)
+                    ));
+                }
+            }
+        }
+        match self.outputs.iter().find(|id| !known[**id as usize]) {
+            Some(id) => Err(format!("no layer writes the output {}", name(*id))),
+            None => Ok(()),
+        }
     }
 
     /// Every boundary of the plan names a port whose tensor has its width and visibility.

@@ -234,3 +234,20 @@ fn add(target: &mut [Fr], values: &[Fr]) {
 fn denominator(beta: Fr, gamma: Fr, a: Fr, b: Fr, tag: usize) -> Fr {
     beta + a + gamma * b + gamma * gamma * Fr::from(tag as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The circuit has the same denominators, or honest proofs would fail. As a plain integer, a tag would make
+    /// `(v + 1, tag 0)` pass for `(v, tag 1)`.
+    #[test]
+    fn a_tag_stands_apart_from_values() {
+        let [beta, gamma] = [Fr::from(1_000_003), Fr::from(10_007)];
+        let mut seen = std::collections::HashSet::new();
+        for (a, b, tag) in (0..4u64).flat_map(|a| (0..4u64).flat_map(move |b| (0..4usize).map(move |tag| (a, b, tag))))
+        {
+            assert!(seen.insert(denominator(beta, gamma, Fr::from(a), Fr::from(b), tag)), "({a}, {b}) of table {tag}");
+        }
+    }
+}

@@ -424,6 +424,22 @@ fn verifier_files() {
 }
 
 #[test]
+fn layers_that_do_not_form_a_chain() {
+    let honest = &CHAIN.fixture.key;
+    let refused = |change: &dyn Fn(&mut VerifierKey), parts: &[&str]| {
+        let mut key = honest.clone();
+        change(&mut key);
+        let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, .. } = key;
+        let error = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, srs).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    };
+    refused(&|k| k.layers[1].inputs = k.layers[1].outputs.clone(), &["reads tensor", "before any layer writes it"]);
+    refused(&|k| k.layers.swap(1, 2), &["reads tensor", "before any layer writes it"]);
+    refused(&|k| k.layers[2].outputs = k.layers[1].outputs.clone(), &["writes tensor", "has its value already"]);
+    refused(&|k| drop(k.layers.pop()), &["no layer writes the output"]);
+}
+
+#[test]
 fn proofs_of_other_keys() {
     let (single, block) = &*SINGLE;
     let Chain { fixture, first, .. } = &*CHAIN;

@@ -28,7 +28,9 @@ fn on_a_full_disk(dir: &Path, kb: u64, args: &[&str]) -> Option<(Run, Vec<String
     }
     let left = fs::read_to_string(dir.join("left")).expect("reads");
     fs::remove_file(dir.join("left")).expect("removes");
-    Some((run, left.lines().skip(1).map(str::to_owned).collect()))
+    let mut left: Vec<String> = left.lines().skip(1).map(str::to_owned).collect();
+    left.sort();
+    Some((run, left))
 }
 
 /// The files of a whole run, made on a disk with room, as models for sizes.
@@ -47,7 +49,7 @@ fn a_full_disk_leaves_nothing() {
     let size = |name: &str| fs::metadata(dir.path().join(name)).expect("metadata").len() / 1024;
     // The SRS and the prover file fit, the verifier file does not.
     let two_of_three = size("keys/srs.bin") + size("keys/prover.nanozk") + 2;
-    let work = ["./p.nanozk.work", "./p.nanozk.work/state"];
+    let work = ["./p.nanozk.work", "./p.nanozk.work/lock", "./p.nanozk.work/state"];
     let cases: [(u64, &[&str], &[&str]); 5] = [
         (8, &["compile", &model, "--data", &input, "-o", "m.nanozk"], &[]),
         (8, &["srs", "generate", "--k", "8", "-o", "srs.bin"], &[]),
@@ -77,7 +79,7 @@ fn a_limit_on_file_sizes_leaves_nothing() {
     limited(&["setup", "m.nanozk", "-o", "other"]);
     limited(&["prove", "keys", "--input", &input, "-o", "p.nanozk"]);
     assert_eq!(listing(dir.path()), ["keys", "m.nanozk", "p.nanozk.work"]);
-    assert_eq!(listing(&dir.path().join("p.nanozk.work")), ["state"]);
+    assert_eq!(listing(&dir.path().join("p.nanozk.work")), ["lock", "state"]);
     // With room again the proof is made, and an old set of keys survives a setup that fails.
     let old = fs::read(dir.path().join("keys/verifier.nanozk")).expect("reads");
     limited(&["setup", "m.nanozk", "-o", "keys"]);
