@@ -376,11 +376,28 @@ impl Lowering<'_> {
         if coarse && self.b.limbs_after(x.id, 0) > 1 && x.offset.is_none() {
             let exact = self.exactly(r, x.clone());
             let narrow = self.requantised(exact, false)?;
-            let pending = self.diagonal(r, &narrow);
-            return self.exact(pending, scale);
+            return self.exact_rescale(r, &narrow, scale);
         }
-        let pending = self.diagonal(r, x);
-        self.exact(pending, scale)
+        self.exact_rescale(r, x, scale)
+    }
+
+    /// The same real values at another scale, by a public factor where one serves all features and layers, else by a
+    /// diagonal map.
+    fn exact_rescale(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let factors = || x.unit.iter().zip(scale).flat_map(|(u, s)| u.iter().map(move |u| (u * s).round() as i64));
+        let features = self.b.features(x.id);
+        match factors().next() {
+            Some(factor) if x.offset.is_none() && factor != 0 && factors().all(|f| f == factor) => {
+                let rows = (0..features).map(|f| vec![term(0, f, factor)]).collect();
+                let name = self.name(r);
+                let id = self.push(name, int::Op::Affine { rows }, &[x.id], features)?;
+                Ok(Val::uniform(id, features, &inverse(scale)))
+            }
+            _ => {
+                let pending = self.diagonal(r, x);
+                self.exact(pending, scale)
+            }
+        }
     }
 }
 
