@@ -6,7 +6,7 @@ pub mod compile;
 pub mod demo;
 mod error;
 mod eval;
-mod input;
+pub mod input;
 pub mod inspect;
 pub mod keys;
 pub mod memory;
