@@ -70,3 +70,19 @@ fn columns(plan: &Plan, boundary: &Boundary, seed: &Seed, tensor: u32, values: &
     };
     (0..boundary.lanes.len() as u32).map(lane).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Equal masks would show the difference of two lanes in their commitments.
+    #[test]
+    fn no_two_lanes_share_a_mask_cell() {
+        let lanes = (0..6u32).flat_map(|tensor| (0..6u32).map(move |lane| (tensor, lane)));
+        let cells: Vec<_> =
+            lanes.flat_map(|(tensor, lane)| [[1; 32], [2; 32]].map(|s| mask(&s, tensor, lane))).collect();
+        let distinct: HashSet<_> = cells.iter().flatten().map(|cell| format!("{cell:?}")).collect();
+        assert_eq!(distinct.len(), cells.iter().flatten().count());
+    }
+}
