@@ -102,6 +102,22 @@ fn challenges_depend_on_every_element_before_them() {
     println!("{} elements, {} challenges", elements.len(), challenges(&honest).len());
 }
 
+/// theta, rho and eta compress lanes, lambda what is computed from them: a column committed later could be made to fit.
+#[test]
+fn challenges_come_after_what_they_compress() {
+    let proven = proven();
+    let (events, _) = proven.events(&proven.bytes, 7, 0, 0);
+    let reads = |until: usize| events[..until].iter().filter(|e| matches!(e, Event::Read(_))).count();
+    let drawn = (0..events.len()).filter(|at| matches!(events[*at], Event::Challenge(_)));
+    let drawn: Vec<usize> = drawn.map(reads).collect();
+    let shape = &proven.fixture.shape.key;
+    let lanes = shape.plan.lanes.iter().filter(|lane| lane.boundary.is_none()).count();
+    let dense = shape.columns.v + shape.columns.a + shape.columns.b + shape.columns.w;
+    assert_eq!(drawn[..3], [lanes; 3], "theta, rho, eta: all lanes first");
+    assert!(drawn[3] > lanes + dense, "the span proof's challenge: V, A, B, W' and its commitment first");
+    assert!(drawn[4] > drawn[3], "lambda: the span proof's responses first");
+}
+
 #[test]
 fn challenges_depend_on_the_statement() {
     let proven = proven();
