@@ -93,6 +93,23 @@ fn one_token() {
     accepts_only_the_truth(&net, &net.lower(), 1);
 }
 
+/// Rests of strips with other tables and other limbs stand in the same lanes; each row keeps its own table.
+#[test]
+fn tables_share_lanes() {
+    for tokens in [1, 3] {
+        let net = models::activations(tokens);
+        let lowered = net.lower();
+        accepts_only_the_truth(&net, &lowered, 1);
+        let tags: Vec<i64> = lowered.plan.fixed.iter().flat_map(|f| &f.runs).map(|run| run.2).collect();
+        assert!([1, 2, 3].iter().all(|tag| tags.contains(tag)), "{tags:?}");
+        let mut forged = lowered.clone();
+        for run in forged.plan.fixed.iter_mut().flat_map(|f| &mut f.runs) {
+            run.2 = [0, 2, 1, 3][run.2 as usize];
+        }
+        assert!(net.check(&forged, &net.lanes(&lowered)).is_err(), "tables of two strips swapped");
+    }
+}
+
 #[test]
 fn language_model_ends() {
     let net = models::language(4, 6, 11, Role::PublicInput);

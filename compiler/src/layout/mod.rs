@@ -14,6 +14,7 @@ mod merge;
 mod ops;
 mod options;
 mod place;
+mod share;
 mod space;
 pub mod witness;
 

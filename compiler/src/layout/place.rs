@@ -1,16 +1,15 @@
 //! Lanes, groups, rows and exponents for one geometry.
 
+mod linear;
+
 use super::emit::{CellFill, Emitted};
 use super::error::LayoutError;
 use super::expr::{Atom, Expr};
 use super::fill::{Fill, Lowered};
-use super::hidden::{Group, GroupShape, Product};
-use super::merge::{self, Placed};
-use super::space::{ETA, RANGE, RAW, ROW, SpaceKind, Strip, Where};
-use nanozk_plan::{
-    FixedColumn, FixedId, Functional, FunctionalEntry, Gate, Geometry, Lane, LaneId, Lookup, Plan, RowForm, SlotId,
-    Tag, TokenWeight, WeightTile,
-};
+use super::merge::Placed;
+use super::share::{Block, BlockLookup, blocks};
+use super::space::{ETA, RANGE, RAW, ROW, SpaceKind, Where};
+use nanozk_plan::{FixedColumn, FixedId, Gate, Geometry, Lane, LaneId, Lookup, Plan, RowForm, SlotId, Tag};
 
 /// Why one geometry does not hold the layer.
 pub enum PlaceError {
@@ -47,15 +46,17 @@ struct Placer<'e> {
     segments: Vec<Segments>,
     /// First public slot of each run.
     public_first: Vec<SlotId>,
-    /// First lane and number of lane sets of each strip.
-    strip_lanes: Vec<(LaneId, u32)>,
-    /// Slots of strips' key columns that hold range cells.
+    /// Strips, and rests of strips that share lanes.
+    blocks: Vec<Block>,
+    /// First lane of each block.
+    block_lanes: Vec<LaneId>,
+    /// Blocks with range cells in unused slots of the key column.
     borrowed: Vec<bool>,
 }
 
-/// Unused slots of a strip's column.
+/// Unused slots of a block's column.
 struct Spare {
-    strip: usize,
+    block: usize,
     slot: SlotId,
     len: u32,
     /// Whether using it costs a fixed column.
@@ -64,6 +65,7 @@ struct Spare {
 
 impl<'e> Placer<'e> {
     fn new(emitted: &'e Emitted, geometry: Geometry) -> Self {
+        let blocks = blocks(&emitted.strips, geometry.groups);
         Placer {
             emitted,
             plan: Plan {
@@ -85,8 +87,9 @@ impl<'e> Placer<'e> {
             },
             segments: vec![Vec::new(); emitted.spaces.len()],
             public_first: Vec::new(),
-            strip_lanes: Vec::new(),
-            borrowed: vec![false; emitted.strips.len()],
+            block_lanes: Vec::new(),
+            borrowed: vec![false; blocks.len()],
+            blocks,
         }
     }
 
@@ -119,30 +122,44 @@ impl<'e> Placer<'e> {
     }
 
     fn strips(&mut self) {
-        for strip in &self.emitted.strips {
-            let lane = self.plan.lanes.len() as LaneId;
-            for &column in &strip.columns {
-                let first = self.lanes(&self.emitted.spaces[column as usize].name, strip.len, None);
-                self.segments[column as usize].push((first, strip.len));
+        for block in self.blocks.clone() {
+            self.block_lanes.push(self.plan.lanes.len() as LaneId);
+            let name = &self.emitted.strips[block.members[0].strip].signature.name;
+            let name = match block.members.len() {
+                1 => name.clone(),
+                n => format!("{name} and {} more:", n - 1),
+            };
+            for (column, title) in block.columns.iter().enumerate() {
+                let first = self.lanes(&format!("{name} {title}"), block.len(), None);
+                for (start, member) in block.starts() {
+                    if let Some(own) = member.columns.iter().position(|&c| c == column) {
+                        let space = self.emitted.strips[member.strip].columns[own];
+                        self.segments[space as usize].push((first + start, member.len));
+                    }
+                }
             }
-            self.strip_lanes.push((lane, strip.len.div_ceil(self.groups())));
         }
     }
 
-    /// The slots that a strip leaves unused in one column.
-    fn spare(&self, strip: usize, column: usize, costs: bool) -> Option<Spare> {
-        let (lane, sets) = self.strip_lanes[strip];
-        let len = self.emitted.strips[strip].len;
-        let slot = (lane + column as u32 * sets) * self.groups() + len;
+    /// The lane of a block's column in one of its sets.
+    fn lane_of(&self, block: usize, set: u32, column: usize) -> LaneId {
+        self.block_lanes[block] + column as u32 * self.blocks[block].sets(self.groups()) + set
+    }
+
+    /// The slots that a block leaves unused in one column.
+    fn spare(&self, block: usize, column: usize, costs: bool) -> Option<Spare> {
+        let (len, sets) = (self.blocks[block].len(), self.blocks[block].sets(self.groups()));
+        let slot = self.lane_of(block, 0, column) * self.groups() + len;
         let len = sets * self.groups() - len;
-        (len > 0).then_some(Spare { strip, slot, len, costs })
+        (len > 0).then_some(Spare { block, slot, len, costs })
     }
 
     fn pools(&mut self) {
-        let len = |space| self.emitted.spaces[space as usize].len;
-        let strips = || self.emitted.strips.iter().enumerate();
+        let spaces = &self.emitted.spaces;
+        let len = |space| spaces[space as usize].len;
 
-        let raw_spares = strips().filter_map(|(i, s)| self.spare(i, s.signature.spare_raw?, false)).collect();
+        let raw_spare = |(i, block): (usize, &Block)| self.spare(i, block.spare_raw?, false);
+        let raw_spares = self.blocks.iter().enumerate().filter_map(raw_spare).collect();
         let (borrowed, rest) = self.borrow(len(RAW), len(ETA) + len(ROW), raw_spares);
         self.segments[RAW as usize].extend(borrowed.iter().map(|spare| (spare.slot, spare.len)));
         let mut next = self.lanes("raw", len(ETA) + len(ROW) + rest, None);
@@ -151,15 +168,16 @@ impl<'e> Placer<'e> {
             next += count;
         }
 
-        let key_spare = |(i, strip): (usize, &Strip)| {
-            let key = strip.signature.lookups.iter().find(|l| l.a == 0 && !l.visible_only)?;
-            self.spare(i, 0, key.tag != 0)
+        let key_spare = |(i, block): (usize, &Block)| {
+            let key = block.lookups.iter().find(|l| l.a == 0 && !l.visible_only)?;
+            let tags = self.tags(block, key, block.sets(self.groups()) - 1);
+            self.spare(i, 0, tags.len() == 1 && tags[0].2 != 0)
         };
-        let range_spares = strips().filter_map(key_spare).collect();
+        let range_spares = self.blocks.iter().enumerate().filter_map(key_spare).collect();
         let (borrowed, rest) = self.borrow(len(RANGE), 0, range_spares);
         for spare in &borrowed {
             self.segments[RANGE as usize].push((spare.slot, spare.len));
-            self.borrowed[spare.strip] |= spare.costs;
+            self.borrowed[spare.block] |= spare.costs;
         }
         let first = self.lanes("range", rest, None);
         self.segments[RANGE as usize].push((first, rest));
@@ -185,23 +203,24 @@ impl<'e> Placer<'e> {
     }
 
     fn lookups_and_gates(&mut self) {
-        for (i, strip) in self.emitted.strips.iter().enumerate() {
-            let (lane, sets) = self.strip_lanes[i];
-            for set in 0..sets {
-                let lane_of = |column: usize| lane + column as u32 * sets + set;
-                let hidden = self.hidden_runs(strip, set);
-                for lookup in &strip.signature.lookups {
+        for (i, block) in self.blocks.clone().iter().enumerate() {
+            let slots = block.hidden(&self.emitted.strips);
+            for set in 0..block.sets(self.groups()) {
+                let hidden = self.hidden_runs(&slots, set);
+                for lookup in &block.lookups {
                     let mask = (lookup.visible_only && !hidden.is_empty()).then(|| self.visible(&hidden));
-                    let mixed = self.borrowed[i] && lookup.a == 0 && lookup.tag != 0 && set + 1 == sets;
-                    let tag = if mixed {
-                        let rows = (strip.len - set * self.groups()) * self.plan.geometry.tokens;
-                        Tag::Fixed(self.fixed("table tag", vec![(0, rows, lookup.tag as i64)]))
+                    let mut tags = self.tags(block, lookup, set);
+                    let mixed = self.borrowed[i] && lookup.a == 0 && set + 1 == block.sets(self.groups());
+                    let tag = if mixed || tags.len() > 1 {
+                        tags.retain(|run| run.2 != 0);
+                        Tag::Fixed(self.fixed("table tag", tags))
                     } else {
-                        Tag::Table(lookup.tag)
+                        Tag::Table(tags[0].2 as u32)
                     };
-                    self.plan.lookups.push(Lookup { a: lane_of(lookup.a), b: lookup.b.map(lane_of), tag, mask });
+                    let (a, b) = (self.lane_of(i, set, lookup.a), lookup.b.map(|b| self.lane_of(i, set, b)));
+                    self.plan.lookups.push(Lookup { a, b, tag, mask });
                 }
-                for gate in &strip.signature.gates {
+                for (strip, gate) in &block.gates {
                     let selector = match gate.rows {
                         Where::Everywhere => None,
                         Where::Visible if hidden.is_empty() => None,
@@ -210,10 +229,10 @@ impl<'e> Placer<'e> {
                         Where::Hidden => Some(self.fixed("hidden", hidden.clone())),
                     };
                     let form = |(terms, constant): &super::space::ColumnForm| RowForm {
-                        terms: terms.iter().map(|&(column, coef)| (lane_of(column), coef)).collect(),
+                        terms: terms.iter().map(|&(column, coef)| (self.lane_of(i, set, column), coef)).collect(),
                         constant: *constant,
                     };
-                    let name = format!("{}: {}", strip.signature.name, gate.name);
+                    let name = format!("{strip}: {}", gate.name);
                     let (a, b, c) = (form(&gate.a), form(&gate.b), form(&gate.c));
                     self.plan.gates.push(Gate { name, selector, a, b, c });
                 }
@@ -227,12 +246,28 @@ impl<'e> Placer<'e> {
         }
     }
 
-    /// Runs of rows of a lane set whose token does not see the slot.
-    fn hidden_runs(&self, strip: &Strip, set: u32) -> Vec<(u32, u32, i64)> {
+    /// Runs of rows of a block's set with the table they are looked up in; rows of neighbours with one table are one run.
+    fn tags(&self, block: &Block, lookup: &BlockLookup, set: u32) -> Vec<(u32, u32, i64)> {
         let (groups, tokens) = (self.groups(), self.plan.geometry.tokens);
-        let here = strip.hidden.iter().filter(|(slot, _)| slot / groups == set);
         let mut runs: Vec<(u32, u32, i64)> = Vec::new();
-        for &(slot, n) in here {
+        for ((start, member), &tag) in block.starts().zip(&lookup.tags) {
+            let from = start.max(set * groups);
+            let to = (start + member.len).min((set + 1) * groups);
+            let rows = to.saturating_sub(from) * tokens;
+            match runs.last_mut() {
+                Some(run) if run.2 == tag as i64 => run.1 += rows,
+                _ if rows > 0 => runs.push(((from - set * groups) * tokens, rows, tag as i64)),
+                _ => {}
+            }
+        }
+        runs
+    }
+
+    /// Runs of rows of a set whose token does not see the slot.
+    fn hidden_runs(&self, slots: &[(u32, u32)], set: u32) -> Vec<(u32, u32, i64)> {
+        let (groups, tokens) = (self.groups(), self.plan.geometry.tokens);
+        let mut runs: Vec<(u32, u32, i64)> = Vec::new();
+        for &(slot, n) in slots.iter().filter(|(slot, _)| slot / groups == set) {
             let start = slot % groups * tokens;
             match runs.last_mut() {
                 Some(run) if run.0 + run.1 == start => run.1 += n,
@@ -297,151 +332,6 @@ impl<'e> Placer<'e> {
         expr.terms().iter().map(term).collect()
     }
 
-    fn linear(&mut self, columns: Option<u32>) -> Result<(), PlaceError> {
-        let relations: Result<Vec<_>, _> = self.emitted.relations.iter().map(|e| self.placed(e)).collect();
-        self.plan.relations = merge::relations(relations?.into_iter());
-        self.plan.weight_columns = self.weight_columns(columns)?;
-
-        let (mut rho, mut row) = (0, 0);
-        let (mut claims, mut operands) = (Vec::new(), Vec::new());
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for group in self.emitted.groups.iter().filter(|g| !g.products.is_empty()) {
-            self.claims(group, rho, &mut claims)?;
-            for product in &group.products {
-                let mut rows = Rows { row, rho, operands: &mut operands, keys: &mut keys, values: &mut values };
-                row = self.product(product, &mut rows)?;
-            }
-            rho += match group.shape {
-                GroupShape::Matrix { outputs } => outputs.next_multiple_of(self.plan.weight_columns.max(1)),
-                GroupShape::Scores { heads } => heads,
-                GroupShape::Context { outputs } => outputs,
-            };
-        }
-        self.plan.claims = merge::claims(claims.into_iter());
-        self.plan.operands = merge::operands(operands.into_iter());
-        for (kind, entries) in [(TokenWeight::Eta, keys), (TokenWeight::Row, values)] {
-            let chunks = entries.chunks(self.groups() as usize);
-            self.plan.functionals.extend(chunks.map(|chunk| Functional { kind, entries: chunk.to_vec() }));
-        }
-        Ok(())
-    }
-
-    fn claims(&self, group: &Group, rho: u32, out: &mut Vec<(u32, u32, Vec<Placed>)>) -> Result<(), LayoutError> {
-        let tokens = self.plan.geometry.tokens;
-        for (index, bound) in group.bound.iter().enumerate() {
-            let index = index as u32;
-            let (rho, eta) = match group.shape {
-                GroupShape::Scores { .. } => (rho + index / tokens, tokens - 1 - index % tokens),
-                _ => (rho + index, 0),
-            };
-            let terms = bound.as_ref().map(|expr| self.placed(expr)).transpose()?.unwrap_or_default();
-            out.push((rho, eta, terms));
-        }
-        Ok(())
-    }
-
-    /// Adds one product's rows; returns the next free row.
-    fn product(&mut self, product: &Product, out: &mut Rows) -> Result<u32, LayoutError> {
-        let tokens = self.plan.geometry.tokens;
-        match product {
-            Product::Matrix { weight, inputs, outputs, scale } => {
-                let (inputs_len, per_input) = (inputs.len() as u32, outputs.div_ceil(self.plan.weight_columns));
-                self.plan.tiles.push(WeightTile {
-                    weight: *weight,
-                    row: out.row,
-                    inputs: inputs_len,
-                    outputs: *outputs,
-                });
-                for part in 0..per_input {
-                    for (i, input) in inputs.iter().enumerate() {
-                        let row = out.row + i as u32 * per_input + part;
-                        let terms = self.placed(&input.scaled(*scale))?;
-                        out.operands.push((row, out.rho + part * self.plan.weight_columns, terms));
-                    }
-                }
-                Ok(out.row + inputs_len * per_input)
-            }
-            Product::Scores { query, heads, keys } => {
-                for member in 0..heads.group() {
-                    for kv in 0..heads.kv {
-                        let head = kv * heads.group() + member;
-                        for c in 0..heads.dim {
-                            let terms = self.placed(&query[(head * heads.dim + c) as usize])?;
-                            out.operands.push((out.row + kv * heads.dim + c, out.rho + head, terms));
-                        }
-                    }
-                }
-                let rows = heads.kv * heads.dim;
-                out.keys.extend((0..rows).map(|i| FunctionalEntry {
-                    slot: self.slot(ETA, keys + i),
-                    row: out.row + i,
-                    rho: 0,
-                }));
-                Ok(out.row + rows)
-            }
-            Product::Context { weights, heads, values } => {
-                for member in 0..heads.group() {
-                    for kv in 0..heads.kv {
-                        let head = kv * heads.group() + member;
-                        for u in 0..tokens {
-                            let terms = self.placed(&weights[(head * tokens + u) as usize])?;
-                            out.operands.push((out.row + kv * tokens + u, out.rho + head * heads.dim, terms));
-                        }
-                    }
-                }
-                out.values.extend((0..heads.kv * heads.dim).map(|i| FunctionalEntry {
-                    slot: self.slot(ROW, values + i),
-                    row: out.row + i / heads.dim * tokens,
-                    rho: i % heads.dim,
-                }));
-                Ok(out.row + heads.kv * tokens)
-            }
-        }
-    }
-
-    /// The number of weight columns: as asked, or the smallest power of two from 32 whose rows fit.
-    fn weight_columns(&self, asked: Option<u32>) -> Result<u32, PlaceError> {
-        let products = || self.emitted.groups.iter().flat_map(|g| &g.products);
-        let widest = products()
-            .filter_map(|p| match p {
-                Product::Matrix { outputs, .. } => Some(*outputs),
-                _ => None,
-            })
-            .max();
-        let tokens = self.plan.geometry.tokens as u64;
-        let rows = |columns: u32| -> u64 {
-            products()
-                .map(|p| match p {
-                    Product::Matrix { inputs, outputs, .. } => {
-                        inputs.len() as u64 * outputs.div_ceil(columns.max(1)) as u64
-                    }
-                    Product::Scores { heads, .. } => heads.kv as u64 * heads.dim as u64,
-                    Product::Context { heads, .. } => heads.kv as u64 * tokens,
-                })
-                .sum()
-        };
-        let room = self.plan.geometry.rows() as u64;
-        let mut columns = match (widest, asked) {
-            (None, _) => 0,
-            (Some(_), Some(asked)) => asked.max(1),
-            (Some(_), None) => 32,
-        };
-        while let (None, Some(widest)) = (asked, widest)
-            && rows(columns) > room
-            && columns < widest
-        {
-            columns *= 2;
-        }
-        if rows(columns) > room {
-            let needed = rows(columns);
-            return Err(PlaceError::Geometry(format!(
-                "its products need {needed} rows of {columns} weight columns, 2^{} rows hold {room}",
-                self.plan.geometry.k
-            )));
-        }
-        Ok(columns)
-    }
-
     fn finish(self) -> Lowered {
         let mut fills: Vec<Fill> = Vec::new();
         for fill in &self.emitted.fills {
@@ -475,15 +365,6 @@ impl<'e> Placer<'e> {
         }
         pieces
     }
-}
-
-/// Where the next product's rows go.
-struct Rows<'r> {
-    row: u32,
-    rho: u32,
-    operands: &'r mut Vec<(u32, u32, Vec<Placed>)>,
-    keys: &'r mut Vec<FunctionalEntry>,
-    values: &'r mut Vec<FunctionalEntry>,
 }
 
 /// Whether `next` goes on where `last` ends.

@@ -76,7 +76,7 @@ pub struct StripGate {
     pub c: ColumnForm,
 }
 
-/// What distinguishes strips: equal signatures share lanes. A row of zeros (and of `table[0]` in value columns) must
+/// What distinguishes strips: cells of equal signatures stand in one strip. A row of zeros (and of `table[0]` in value columns) must
 /// satisfy all gates. Column 0 may hold range cells in slots that the strip leaves unused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {

@@ -82,6 +82,25 @@ pub fn block_on(mut net: Net, d: u32, heads: u32, kv_heads: u32, causal: bool) -
     net
 }
 
+/// A perceptron whose activations differ in their tables and in the limbs of what they clamp away.
+pub fn activations(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let data = net.random((tokens * 4) as usize, 30);
+    let mut x = net.input(data, Role::PrivateInput);
+    let entries: [fn(i64) -> i64; 3] = [|i| (i - 32).max(0), |i| 40 - i, |i| i / 2 - 7];
+    for (entry, factor) in entries.into_iter().zip([3, 300, 40]) {
+        let wide = net.linear(x, 5, true);
+        let scaled = net.affine(&[wide], (0..5).map(|j| vec![(0, j, factor)]).collect());
+        let clamped = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[scaled], 5);
+        let table = net.table(entry);
+        x = net.push(Op::Table { table }, &[clamped], 5);
+    }
+    let wide = net.linear(x, 4, true);
+    let x = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[wide], 4);
+    net.output(x, Role::PublicOutput);
+    net
+}
+
 /// Tokens in, token out: table and positions, a requantisation that saturates, a private range, constants that differ
 /// per token, an argmax.
 pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {

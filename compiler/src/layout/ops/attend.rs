@@ -41,7 +41,7 @@ impl AttendShape {
 
     /// With one token, the row's sum makes its only cell the maximum, and the gate of the maximum makes d and o 0.
     fn signature(&self, bits: u32, tokens: u32) -> Signature {
-        let mut columns: Vec<String> = ["distance", "weight", "is max"].map(String::from).into();
+        let mut columns: Vec<String> = ["key", "value", "is max"].map(String::from).into();
         columns.extend((0..self.absorbing()).map(|i| format!("over {i}")));
         let over: Vec<usize> = (FIRST_OVER..columns.len()).collect();
         let top = (1i64 << bits) - 1;
