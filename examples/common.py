@@ -82,6 +82,15 @@ def train(model, loss_of_step, steps, lr=2e-3, warmup=100, weight_decay=0.05, cl
     model.eval()
 
 
+def make_language_model(args, build, batch, length):
+    """Train `build(vocabulary size)` to predict the next token in windows of `length`; write its three files."""
+    vocab, ids, held_out = load_text(args.text)
+    model = build(len(vocab))
+    train(model, lambda: next_token_loss(model, ids, batch, length), args.steps)
+    write_language_eval(args.out, vocab, held_out, length)
+    export(model, {"tokens": held_out[:length].unsqueeze(0)}, args.out)
+
+
 def export(model, inputs, out, output="logits"):
     """Write out/network.onnx and out/input.json for `inputs` (name -> tensor); return the onnxruntime session.
 

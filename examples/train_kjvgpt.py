@@ -77,11 +77,7 @@ class Gpt(nn.Module):
 
 def main():
     args = common.arguments(__doc__, "kjvgpt-d64-l4", steps=3000)
-    vocab, train, held_out = common.load_text(args.text)
-    model = Gpt(len(vocab))
-    common.train(model, lambda: common.next_token_loss(model, train, BATCH, TOKENS), args.steps)
-    common.write_language_eval(args.out, vocab, held_out, TOKENS)
-    common.export(model, {"tokens": held_out[:TOKENS].unsqueeze(0)}, args.out)
+    common.make_language_model(args, Gpt, BATCH, TOKENS)
     check_models.report(args.out)
 
 

@@ -120,11 +120,7 @@ class Llama(nn.Module):
 
 def main():
     args = common.arguments(__doc__, "llama-d64-l2", steps=4000)
-    vocab, train, held_out = common.load_text(args.text)
-    model = Llama(len(vocab))
-    common.train(model, lambda: common.next_token_loss(model, train, BATCH, TOKENS), args.steps)
-    common.write_language_eval(args.out, vocab, held_out, TOKENS)
-    common.export(model, {"tokens": held_out[:TOKENS].unsqueeze(0)}, args.out)
+    common.make_language_model(args, Llama, BATCH, TOKENS)
     check_models.report(args.out)
 
 
