@@ -267,19 +267,15 @@ class Unsupported(nn.Module):
 folder = sys.argv[1]
 
 
-def export(name, model, args, inputs, opset=17, dynamic=None):
+def write(name, model, args, inputs, opset, **options):
     path = os.path.join(folder, name + ".onnx")
-    torch.onnx.export(
-        model.eval(),
-        args,
-        path,
-        opset_version=opset,
-        input_names=inputs,
-        output_names=["y"],
-        dynamic_axes=dynamic,
-        dynamo=False,
-    )
+    names = {"input_names": inputs, "output_names": ["y"]}
+    torch.onnx.export(model.eval(), args, path, opset_version=opset, **names, **options)
     return path
+
+
+def export(name, model, args, inputs, opset=17, dynamic=None):
+    return write(name, model, args, inputs, opset, dynamic_axes=dynamic, dynamo=False)
 
 
 x, mask = torch.randn(1, T, D), torch.tensor([[1] * (T - 2) + [0] * 2])
@@ -322,19 +318,8 @@ expected = {}
 def export_dynamo(name, model, args, inputs, opset=18, external=False, dynamic=None):
     """Exports with `torch.export`, without the stack traces that the exporter stores, and notes torch's own result."""
     name = "dynamo_" + name
-    path = os.path.join(folder, name + ".onnx")
-    torch.onnx.export(
-        model.eval(),
-        args,
-        path,
-        opset_version=opset,
-        input_names=inputs,
-        output_names=["y"],
-        dynamic_shapes=dynamic,
-        dynamo=True,
-        external_data=external,
-        verbose=False,
-    )
+    options = {"dynamo": True, "dynamic_shapes": dynamic, "external_data": external, "verbose": False}
+    path = write(name, model, args, inputs, opset, **options)
     proto = onnx.load(path, load_external_data=False)
     graph = proto.graph
     for holder in [proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
