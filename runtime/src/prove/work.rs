@@ -125,12 +125,18 @@ mod tests {
         LayerProof { index, bytes: vec![1, 2, 3] }
     }
 
-    #[test]
-    fn the_same_statement_goes_on() {
+    /// An output with the proof of one layer of the statement `[1; 32]` in its work directory.
+    fn begun(index: u32) -> (tempfile::TempDir, PathBuf, WorkDir) {
         let dir = tempfile::tempdir().expect("temporary directory");
         let out = dir.path().join("p.nanozk");
-        let first = WorkDir::open(&out, [1; 32]).expect("opens");
-        first.store(2, &proof(2)).expect("stores");
+        let work = WorkDir::open(&out, [1; 32]).expect("opens");
+        work.store(index as usize, &proof(index)).expect("stores");
+        (dir, out, work)
+    }
+
+    #[test]
+    fn the_same_statement_goes_on() {
+        let (dir, out, first) = begun(2);
         let seed = *first.seed();
         drop(first);
         let mut again = WorkDir::open(&out, [1; 32]).expect("opens");
@@ -143,10 +149,7 @@ mod tests {
 
     #[test]
     fn another_statement_has_another_seed_and_no_old_proofs() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let out = dir.path().join("p.nanozk");
-        let first = WorkDir::open(&out, [1; 32]).expect("opens");
-        first.store(0, &proof(0)).expect("stores");
+        let (_dir, out, first) = begun(0);
         let seed = *first.seed();
         drop(first);
         let second = WorkDir::open(&out, [2; 32]).expect("opens");
@@ -156,10 +159,7 @@ mod tests {
 
     #[test]
     fn a_lost_state_begins_again() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let out = dir.path().join("p.nanozk");
-        let first = WorkDir::open(&out, [1; 32]).expect("opens");
-        first.store(0, &proof(0)).expect("stores");
+        let (dir, out, first) = begun(0);
         let seed = *first.seed();
         drop(first);
         std::fs::write(dir.path().join("p.nanozk.work/state"), "damaged").expect("writes");
@@ -170,10 +170,7 @@ mod tests {
 
     #[test]
     fn one_process_at_a_time() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let out = dir.path().join("p.nanozk");
-        let first = WorkDir::open(&out, [1; 32]).expect("opens");
-        first.store(0, &proof(0)).expect("stores");
+        let (_dir, out, first) = begun(0);
         for fingerprint in [[1; 32], [2; 32]] {
             let error = WorkDir::open(&out, fingerprint).err().expect("refused").to_string();
             assert!(error.contains("another process"), "{error}");
