@@ -268,7 +268,8 @@ fn token_ids_outside_the_vocabulary() {
 #[test]
 fn dynamic_dimensions_must_be_set() {
     let dir = dir();
-    fs::write(dir.path().join("d.onnx"), single_node("Relu", &[Dim::Fixed(1), Dim::Named("width")])).expect("writes");
+    fs::write(dir.path().join("d.onnx"), single_node("Relu", &[Dim::DimValue(1), Dim::DimParam("width".into())]))
+        .expect("writes");
     fs::write(dir.path().join("i.json"), "{\"input_data\": [[1.0, -2.0, 3.0, -4.0]]}").expect("writes");
     let compile = ["compile", "d.onnx", "--data", "i.json", "-o", "m.nanozk"];
     nanozk(dir.path(), &compile).fails_with(&["d.onnx", "\"x\"", "--set width=N"]);
@@ -279,13 +280,13 @@ fn dynamic_dimensions_must_be_set() {
 
 #[test]
 fn unsupported_ops_are_named_with_their_shapes() {
-    let bytes = single_node("Sin", &[Dim::Fixed(1), Dim::Fixed(4)]);
+    let bytes = single_node("Sin", &[Dim::DimValue(1), Dim::DimValue(4)]);
     refuse_model_with_data(&bytes, &["Sin", "the_node", "1,4", "README.md"]);
     // All of them at once.
-    let bytes = nodes(&["Sin", "Cos", "Floor"], &[Dim::Fixed(1), Dim::Fixed(4)]);
+    let bytes = nodes(&["Sin", "Cos", "Floor"], &[Dim::DimValue(1), Dim::DimValue(4)]);
     let names = ["3 unsupported", "Sin \"node0\" (1,4,F32 -> 1,4,F32)", "Cos \"node1\"", "Floor \"node2\""];
     refuse_model_with_data(&bytes, &names);
-    let bytes = single_node("NoSuchOperator", &[Dim::Fixed(1), Dim::Fixed(4)]);
+    let bytes = single_node("NoSuchOperator", &[Dim::DimValue(1), Dim::DimValue(4)]);
     refuse_model_with_data(&bytes, &["NoSuchOperator"]);
 }
 

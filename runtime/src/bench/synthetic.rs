@@ -4,7 +4,7 @@ mod onnx;
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
-use onnx::{Attribute, Writer};
+use onnx::{Writer, float, int, ints};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::path::{Path, PathBuf};
@@ -123,18 +123,18 @@ impl Block {
 
         norm(&mut graph, "x", "ln1");
         linear(&mut graph, "ln1", "qkv");
-        graph.node("Split", &["qkv", "split"], &["q", "k", "v"], &[Attribute::Int("axis", 2)]);
+        graph.node("Split", &["qkv", "split"], &["q", "k", "v"], &[int("axis", 2)]);
         for (name, perm) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
             graph.node("Reshape", &[name, "by_head"], &[&format!("{name}.split")], &[]);
-            let heads = Attribute::Ints("perm", &perm);
+            let heads = ints("perm", &perm);
             graph.node("Transpose", &[&format!("{name}.split")], &[&format!("{name}.heads")], &[heads]);
         }
         graph.node("MatMul", &["q.heads", "k.heads"], &["products"], &[]);
         graph.node("Mul", &["products", "scale"], &["scores"], &[]);
         graph.node("Where", &["mask", "hidden", "scores"], &["masked"], &[]);
-        graph.node("Softmax", &["masked"], &["shares"], &[Attribute::Int("axis", -1)]);
+        graph.node("Softmax", &["masked"], &["shares"], &[int("axis", -1)]);
         graph.node("MatMul", &["shares", "v.heads"], &["context.heads"], &[]);
-        let perm = Attribute::Ints("perm", &[0, 2, 1, 3]);
+        let perm = ints("perm", &[0, 2, 1, 3]);
         graph.node("Transpose", &["context.heads"], &["context.split"], &[perm]);
         graph.node("Reshape", &["context.split", "by_token"], &["context"], &[]);
         linear(&mut graph, "context", "proj");
@@ -165,7 +165,7 @@ impl Block {
 /// LayerNorm of `input`, named like its parameters.
 fn norm(graph: &mut Writer, input: &str, name: &str) {
     let parameters = [format!("{name}.weight"), format!("{name}.bias")];
-    let attributes = [Attribute::Int("axis", -1), Attribute::Float("epsilon", 1e-5)];
+    let attributes = [int("axis", -1), float("epsilon", 1e-5)];
     graph.node("LayerNormalization", &[input, &parameters[0], &parameters[1]], &[name], &attributes);
 }
 

@@ -1,103 +1,92 @@
-//! The part of an ONNX writer that a block needs: protobuf by hand, field numbers as in `onnx.proto3`.
+//! The part of an ONNX writer that a block needs, on the messages that the reader reads.
 
-/// An attribute of a node.
-pub enum Attribute<'a> {
-    /// One number.
-    Float(&'static str, f32),
-    /// One integer.
-    Int(&'static str, i64),
-    /// Several integers.
-    Ints(&'static str, &'a [i64]),
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
+    attribute_proto::AttributeType,
+    tensor_proto::DataType,
+    tensor_shape_proto::{Dimension, dimension},
+    type_proto,
+};
+
+/// An attribute of one integer.
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, r#type: AttributeType::Int.into(), ..Default::default() }
 }
 
-/// A graph under construction, as bytes of `GraphProto`.
+/// An attribute of several integers.
+pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: ints.into(), r#type: AttributeType::Ints.into(), ..Default::default() }
+}
+
+/// An attribute of one number.
+pub fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f, r#type: AttributeType::Float.into(), ..Default::default() }
+}
+
+/// A graph under construction.
 pub struct Writer {
-    graph: Vec<u8>,
+    graph: GraphProto,
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
-}
-
-fn number(field: u64, value: u64) -> Vec<u8> {
-    [varint(field << 3), varint(value)].concat()
-}
-
-fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
-    [&varint(field << 3 | 2), &varint(value.len() as u64), value].concat()
-}
-
-/// `TensorProto`: dims, data_type, name, raw_data.
-fn tensor(name: &str, dims: &[usize], kind: u64, data: &[u8]) -> Vec<u8> {
-    let dims: Vec<u8> = dims.iter().flat_map(|&d| number(1, d as u64)).collect();
-    [dims, number(2, kind), bytes(8, name.as_bytes()), bytes(9, data)].concat()
-}
-
-/// `AttributeProto`: name, value, type.
-fn attribute(attribute: &Attribute) -> Vec<u8> {
-    let (name, value, kind) = match attribute {
-        Attribute::Float(name, value) => (name, [varint(2 << 3 | 5), value.to_le_bytes().to_vec()].concat(), 1),
-        Attribute::Int(name, value) => (name, number(3, *value as u64), 2),
-        Attribute::Ints(name, values) => (name, values.iter().flat_map(|&v| number(8, v as u64)).collect(), 7),
-    };
-    [bytes(1, name.as_bytes()), value, number(20, kind)].concat()
-}
-
-/// `ValueInfoProto` of a float tensor.
-fn value_info(name: &str, dims: &[usize]) -> Vec<u8> {
-    let dims: Vec<u8> = dims.iter().flat_map(|&d| bytes(1, &number(1, d as u64))).collect();
-    let tensor = [number(1, 1), bytes(2, &dims)].concat();
-    [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
+/// A float tensor of these dimensions.
+fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
+    let dim = |&d: &usize| Dimension { value: Some(dimension::Value::DimValue(d as i64)), ..Default::default() };
+    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
+    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(kind), ..Default::default() }
 }
 
 impl Writer {
     /// An empty graph.
     pub fn new() -> Self {
-        Writer { graph: bytes(2, b"block") }
+        Writer { graph: GraphProto { name: "block".into(), ..Default::default() } }
     }
 
-    fn initializer(&mut self, tensor: &[u8]) {
-        self.graph.extend(bytes(5, tensor));
+    fn initializer(&mut self, name: &str, dims: &[usize], kind: DataType, raw_data: Vec<u8>) {
+        let dims = dims.iter().map(|&d| d as i64).collect();
+        let tensor = TensorProto { name: name.into(), dims, data_type: kind.into(), raw_data, ..Default::default() };
+        self.graph.initializer.push(tensor);
     }
 
     /// A constant of floats.
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) {
-        let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.initializer(&tensor(name, dims, 1, &data));
+        self.initializer(name, dims, DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect());
     }
 
     /// A one-dimensional constant of 64-bit integers.
     pub fn integers(&mut self, name: &str, values: &[usize]) {
-        let data: Vec<u8> = values.iter().flat_map(|&v| (v as u64).to_le_bytes()).collect();
-        self.initializer(&tensor(name, &[values.len()], 7, &data));
+        let data = values.iter().flat_map(|&v| (v as u64).to_le_bytes()).collect();
+        self.initializer(name, &[values.len()], DataType::Int64, data);
     }
 
     /// A constant of truth values.
     pub fn bools(&mut self, name: &str, dims: &[usize], values: &[bool]) {
-        let data: Vec<u8> = values.iter().map(|&v| v.into()).collect();
-        self.initializer(&tensor(name, dims, 9, &data));
+        self.initializer(name, dims, DataType::Bool, values.iter().map(|&v| v.into()).collect());
     }
 
     /// A node, named like its first output.
-    pub fn node(&mut self, op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Attribute]) {
-        let names =
-            |field: u64, names: &[&str]| names.iter().flat_map(|n| bytes(field, n.as_bytes())).collect::<Vec<_>>();
-        let attributes: Vec<u8> = attributes.iter().flat_map(|a| bytes(5, &attribute(a))).collect();
-        let name = bytes(3, outputs.first().copied().unwrap_or(op).as_bytes());
-        let node = [names(1, inputs), names(2, outputs), name, bytes(4, op.as_bytes()), attributes].concat();
-        self.graph.extend(bytes(1, &node));
+    pub fn node(&mut self, op: &str, inputs: &[&str], outputs: &[&str], attributes: &[AttributeProto]) {
+        let names = |names: &[&str]| names.iter().map(|&n| n.into()).collect();
+        self.graph.node.push(NodeProto {
+            input: names(inputs),
+            output: names(outputs),
+            name: outputs.first().copied().unwrap_or(op).into(),
+            op_type: op.into(),
+            attribute: attributes.into(),
+            ..Default::default()
+        });
     }
 
     /// The file, with a float input and output of these dimensions: ir_version 8, opset 17.
     pub fn finish(mut self, input: &str, output: &str, dims: &[usize]) -> Vec<u8> {
-        self.graph.extend(bytes(11, &value_info(input, dims)));
-        self.graph.extend(bytes(12, &value_info(output, dims)));
-        [number(1, 8), bytes(7, &self.graph), bytes(8, &number(2, 17))].concat()
+        self.graph.input.push(value_info(input, dims));
+        self.graph.output.push(value_info(output, dims));
+        let opset = OperatorSetIdProto { version: 17, ..Default::default() };
+        let model =
+            ModelProto { ir_version: 8, graph: Some(self.graph), opset_import: vec![opset], ..Default::default() };
+        model.encode_to_vec()
     }
 }
