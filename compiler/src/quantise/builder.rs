@@ -35,16 +35,7 @@ pub(super) fn term(input: u32, feature: usize, coef: i64) -> Term {
 
 impl Builder {
     pub fn new(tokens: usize, limb_bits: u32, names: &[String], ports: Vec<Vec<Range>>) -> Self {
-        let empty = |name: &String| Layer {
-            name: name.clone(),
-            shape: 0,
-            inputs: vec![],
-            outputs: vec![],
-            weights: vec![],
-            tables: vec![],
-            params: vec![],
-        };
-        let layers: Vec<Layer> = names.iter().map(empty).collect();
+        let layers: Vec<Layer> = names.iter().map(|name| Layer { name: name.clone(), ..Default::default() }).collect();
         let ranges = vec![Vec::new(); layers.len()];
         Builder { tokens, limb_bits, graph: Graph::default(), layers, ports, ranges }
     }

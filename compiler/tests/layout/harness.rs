@@ -18,15 +18,7 @@ pub struct Net {
 
 impl Net {
     pub fn new(tokens: u32, limb_bits: u32) -> Self {
-        let layer = Layer {
-            name: "layer".into(),
-            shape: 0,
-            inputs: vec![],
-            outputs: vec![],
-            weights: vec![],
-            tables: vec![],
-            params: vec![],
-        };
+        let layer = Layer { name: "layer".into(), ..Default::default() };
         let shapes = vec![Graph::default()];
         let model = Model { tokens, limb_bits, shapes, layers: vec![layer], ..Default::default() };
         Net { model, inputs: Vec::new(), values: Vec::new(), seed: 7, magnitude: 20 }

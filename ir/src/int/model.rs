@@ -39,7 +39,7 @@ pub struct Tensor {
 }
 
 /// One layer: a shape with its data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Name for tables.
     pub name: String,

@@ -8,15 +8,7 @@ use proptest::prelude::*;
 fn model(tokens: u32, width: u32, b: u32, build: impl FnOnce(&mut Graph, &mut Layer)) -> Model {
     let tensor =
         |name: &str, features, role| Tensor { name: name.into(), features, scale: 1.0, lo: -LIMIT, hi: LIMIT, role };
-    let mut layer = Layer {
-        name: "layer".into(),
-        shape: 0,
-        inputs: vec![0],
-        outputs: vec![],
-        weights: vec![],
-        tables: vec![],
-        params: vec![],
-    };
+    let mut layer = Layer { name: "layer".into(), inputs: vec![0], ..Default::default() };
     let mut shape = Graph::default();
     shape.push(node("in", Op::Input { port: 0 }, &[], width));
     build(&mut shape, &mut layer);

@@ -37,15 +37,7 @@ fn term(input: u32, feature: usize, coef: i64) -> Term {
 
 /// Normalisation, q/k/v, two-headed attention with weighted mean.
 fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
-    let layer = Layer {
-        name: "l".into(),
-        shape: 0,
-        inputs: vec![0],
-        outputs: vec![],
-        weights: vec![],
-        tables: vec![],
-        params: vec![],
-    };
+    let layer = Layer { name: "l".into(), inputs: vec![0], ..Default::default() };
     let mut b = Build { graph: Graph::default(), layer };
     let x = b.push(Op::Input { port: 0 }, &[], D);
     let sum = b.push(Op::Affine { rows: vec![(0..D).map(|j| term(0, j, 256 / D as i64)).collect()] }, &[x], 1);
