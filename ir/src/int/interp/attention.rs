@@ -7,11 +7,11 @@ use super::{
 };
 
 /// Head geometry.
-pub(super) struct Dims {
-    tokens: usize,
-    heads: usize,
+pub(in crate::int) struct Dims {
+    pub tokens: usize,
+    pub heads: usize,
     kv_heads: usize,
-    head_dim: usize,
+    pub head_dim: usize,
 }
 
 impl Dims {
@@ -20,7 +20,7 @@ impl Dims {
     }
 
     /// Key/value head read by query head `h`.
-    fn kv(&self, h: usize) -> usize {
+    pub fn kv(&self, h: usize) -> usize {
         h / (self.heads / self.kv_heads)
     }
 }

@@ -1,25 +1,17 @@
 //! `Scores`, `Attend` and `Context`.
 
-use super::{Form, Range, SLACK, Unbounded, form, narrow};
+use super::{Dims, Form, Range, SLACK, Unbounded, form, narrow};
 
 /// Features of head `h`.
 fn head(h: usize, dim: usize) -> std::ops::Range<usize> {
     h * dim..(h + 1) * dim
 }
 
-pub(super) fn scores(
-    tokens: usize,
-    heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    q: &Range,
-    k: &Range,
-) -> Result<Range, Unbounded> {
-    let (heads, kv, dim) = (heads as usize, kv_heads as usize, head_dim as usize);
+pub(super) fn scores(dims: &Dims, q: &Range, k: &Range) -> Result<Range, Unbounded> {
     let (mut lo, mut hi) = (Vec::new(), Vec::new());
     let mut spread: f64 = 0.0;
-    for h in 0..heads {
-        let (qs, ks) = (head(h, dim), head(h / (heads / kv), dim));
+    for h in 0..dims.heads {
+        let (qs, ks) = (head(h, dims.head_dim), head(dims.kv(h), dims.head_dim));
         let product: f64 = qs.clone().zip(ks.clone()).map(|(a, b)| q.peak(a) * k.peak(b)).sum();
         let norm = |r: &Range, s: &std::ops::Range<usize>| match &r.form {
             Some(f) => f.norm(s.start, s.end).min(r.norm),
@@ -33,8 +25,8 @@ pub(super) fn scores(
             gap = gap.min(g);
         }
         let bound = narrow((bound * SLACK).ceil() as i128)?;
-        lo.extend(std::iter::repeat_n(-bound, tokens));
-        hi.extend(std::iter::repeat_n(bound, tokens));
+        lo.extend(std::iter::repeat_n(-bound, dims.tokens));
+        hi.extend(std::iter::repeat_n(bound, dims.tokens));
         spread = spread.max(gap * SLACK);
     }
     Ok(Range { spread: Some(spread), ..Range::new(lo, hi) })
@@ -107,20 +99,12 @@ pub fn spread(x: &Range, heads: usize) -> f64 {
     x.spread.map_or(widest, |s| s.min(widest))
 }
 
-pub(super) fn context(
-    tokens: usize,
-    heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    e: &Range,
-    v: &Range,
-) -> Result<Range, Unbounded> {
-    let (heads, kv, dim) = (heads as usize, kv_heads as usize, head_dim as usize);
+pub(super) fn context(dims: &Dims, e: &Range, v: &Range) -> Result<Range, Unbounded> {
     let (_, most) = e.bounds();
-    let total = i128::from(most) * tokens as i128;
+    let total = i128::from(most) * dims.tokens as i128;
     let (mut lo, mut hi) = (Vec::new(), Vec::new());
-    for h in 0..heads {
-        for c in head(h / (heads / kv), dim) {
+    for h in 0..dims.heads {
+        for c in head(dims.kv(h), dims.head_dim) {
             lo.push(narrow(total * i128::from(v.lo[c].min(0)))?);
             hi.push(narrow(total * i128::from(v.hi[c].max(0)))?);
         }

@@ -13,7 +13,8 @@ mod pointwise;
 pub use attention::spread;
 pub use form::{Form, spectral_norm};
 
-use super::{Graph, Layer, Model, Op, ValueId, interp};
+use super::interp::{self, attention::Dims};
+use super::{Graph, Layer, Model, Op, ValueId};
 
 /// Relative slack that covers the rounding of the floating-point bounds.
 const SLACK: f64 = 1.0 + 1e-6;
@@ -203,14 +204,14 @@ impl Scope<'_> {
                 pointwise::decreasing(arg(0), |v| interp::inverse::rsqrt(c, v))
             }
             Op::Scores { heads, kv_heads, head_dim } => {
-                attention::scores(self.tokens, *heads, *kv_heads, *head_dim, arg(0), arg(1))
+                attention::scores(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
             }
             Op::Attend { heads, table, limbs, over_limbs, .. } => {
                 let table = &self.layer.tables[*table as usize];
                 attention::attend(arg(0), *heads as usize, table, limbs * b, over_limbs * b)
             }
             Op::Context { heads, kv_heads, head_dim } => {
-                attention::context(self.tokens, *heads, *kv_heads, *head_dim, arg(0), arg(1))
+                attention::context(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
             }
             Op::Range { limbs } => pointwise::range(arg(0), limbs * b),
             Op::ArgMax { limbs } => pointwise::argmax(arg(0), limbs * b),

@@ -7,18 +7,28 @@ use super::{
 };
 use crate::int::{Node, Op, Term};
 
+/// The node whose feature 0 operand 1 of `node` repeats.
+fn repeated<'a>(scope: &Scope<'a>, node: &Node) -> Option<&'a Node> {
+    let broadcast = source(scope, node, 1)?;
+    copies(broadcast)?.iter().all(|&f| f == 0).then(|| source(scope, broadcast, 0))?
+}
+
+/// The terms of a linear map to one feature.
+fn only_row(node: &Node) -> Option<&[Term]> {
+    match &node.op {
+        Op::Affine { rows } if rows.len() == 1 => Some(&rows[0]),
+        _ => None,
+    }
+}
+
 /// `x * r` with `r = floor(sqrt(C / v'))` broadcast, `v' >= v / 2^s` and `v >= |x|^2`: then `|x r| <= sqrt(C 2^s)`.
 pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
-    let broadcast = source(scope, node, 1)?;
-    if copies(broadcast)?.iter().any(|&f| f != 0) {
-        return None;
-    }
-    let root = source(scope, broadcast, 0)?;
+    let root = repeated(scope, node)?;
     let Op::RSqrt { param } = root.op else { return None };
     let c = scope.layer.params[param as usize] as f64;
     let (sum, shift) = match source(scope, root, 0)? {
-        lifted @ Node { op: Op::Affine { rows }, .. } => {
-            let [terms] = rows.as_slice() else { return None };
+        lifted @ Node { op: Op::Affine { .. }, .. } => {
+            let terms = only_row(lifted)?;
             let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
             let rest: i64 = terms.iter().filter(|t| *t != own).map(|t| least_constant(scope, lifted, t)).sum();
             let requant = source(scope, lifted, 0)?;
@@ -47,8 +57,7 @@ fn least_constant(scope: &Scope, node: &Node, t: &Term) -> i64 {
 
 /// Whether `node` is the sum of the squares of all features of `x`, plus parameters that are not negative.
 fn sums_squares_of(scope: &Scope, node: &Node, x: u32) -> bool {
-    let Op::Affine { rows } = &node.op else { return false };
-    let [terms] = rows.as_slice() else { return false };
+    let Some(terms) = only_row(node) else { return false };
     let features = scope.graph.nodes[x as usize].features as usize;
     let mut seen = vec![false; features];
     for t in terms {
@@ -110,22 +119,16 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
 
 /// `e * r` with `r = floor(C / z)` broadcast and `z = sum e + ...`, nothing of it negative: at most C.
 pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
-    let broadcast = source(scope, node, 1)?;
-    if copies(broadcast)?.iter().any(|&f| f != 0) {
-        return None;
-    }
-    let recip = source(scope, broadcast, 0)?;
+    let recip = repeated(scope, node)?;
     let Op::Recip { param } = recip.op else { return None };
     let lifted = source(scope, recip, 0)?;
-    let Op::Affine { rows } = &lifted.op else { return None };
-    let [terms] = rows.as_slice() else { return None };
+    let terms = only_row(lifted)?;
     let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
     if terms.iter().any(|t| t != own && least_constant(scope, lifted, t) < 0) {
         return None;
     }
     let sum = source(scope, lifted, 0)?;
-    let Op::Affine { rows } = &sum.op else { return None };
-    let [terms] = rows.as_slice() else { return None };
+    let terms = only_row(sum)?;
     let e = &r[node.inputs[0] as usize];
     let whole = terms.len() == e.lo.len()
         && terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == 1);
@@ -207,10 +210,9 @@ pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[
     let mean = source(scope, node, 1)?;
     let Op::Requant { limbs, clamp: false, .. } = mean.op else { return None };
     let sum = source(scope, mean, 0)?;
-    let Op::Affine { rows: sums } = &sum.op else { return None };
     let x = &r[node.inputs[0] as usize];
     let n = x.lo.len();
-    let [terms] = sums.as_slice() else { return None };
+    let terms = only_row(sum)?;
     let factor = terms.first()?.coef;
     let all = terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == factor);
     if !all || terms.len() != n || sum.inputs != [node.inputs[0]] || rows.len() != n {
