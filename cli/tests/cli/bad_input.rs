@@ -266,6 +266,28 @@ fn token_ids_outside_the_vocabulary() {
 }
 
 #[test]
+fn a_short_prompt_where_tokens_see_the_padding() {
+    let dir = dir();
+    let model = workspace("compiler/tests/forms/language_two_way.onnx").display().to_string();
+    nanozk(dir.path(), &["compile", &model, "-o", "m.nanozk", "--json"]).json();
+    nanozk(dir.path(), &["setup", "m.nanozk", "-o", "keys", "--json"]).json();
+    fs::write(dir.path().join("short.json"), "{\"input_data\": [[1, 2, 3, 4, 5]]}").expect("writes");
+    fs::write(dir.path().join("full.json"), "{\"input_data\": [[1, 2, 3, 4, 5, 0]]}").expect("writes");
+    let before = listing(dir.path());
+    let cause = ["short.json", "5 tokens", "sees all 6", "give 6 tokens", "attention mask as an input"];
+    nanozk(dir.path(), &["run", "m.nanozk", "--input", "short.json"]).fails_with(&cause);
+    let prove = |input: &str| nanozk(dir.path(), &["prove", "keys", "--input", input, "-o", "p.nanozk", "--json"]);
+    let refused = prove("short.json");
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(cause.iter().all(|part| refused.stdout.contains(part)), "{}", refused.stdout);
+    assert_eq!(listing(dir.path()), before, "nothing half-written");
+    prove("full.json").json();
+    let verify = ["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--json"];
+    let verdict = nanozk(dir.path(), &verify).json();
+    assert_eq!((&verdict["verified"], &verdict["length"]), (&true.into(), &6.into()));
+}
+
+#[test]
 fn dynamic_dimensions_must_be_set() {
     let dir = dir();
     fs::write(dir.path().join("d.onnx"), single_node("Relu", &[Dim::DimValue(1), Dim::DimParam("width".into())]))

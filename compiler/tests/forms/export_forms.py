@@ -197,9 +197,10 @@ class Block(nn.Module):
 
 
 class Language(nn.Module):
-    def __init__(self, tail):
+    def __init__(self, tail, **block):
         super().__init__()
-        self.tokens, self.positions, self.block, self.tail = nn.Embedding(VOCAB, D), nn.Embedding(T, D), Block(), tail
+        self.tokens, self.positions, self.tail = nn.Embedding(VOCAB, D), nn.Embedding(T, D), tail
+        self.block = Block(**block)
 
     def forward(self, ids):
         x = self.block(self.tokens(ids) + self.positions(torch.arange(T)))
@@ -365,3 +366,4 @@ with open(os.path.join(folder, "expected.json"), "w") as file:
 
 for form in ["fill_soft", "add_soft"]:
     export("soft_mask_" + form[:-5], Block(mask=form), (x,), ["x"])
+export("language_two_way", Language("all", mask="none"), (ids,), ["ids"])
