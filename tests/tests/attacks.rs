@@ -37,10 +37,7 @@ struct Chain {
 static CHAIN: LazyLock<Chain> = LazyLock::new(|| {
     let fixture = Fixture::new("llama-d64-l2");
     let input = model_dir("llama-d64-l2").join("input.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&input).unwrap()).unwrap();
-    json["input_data"][0].as_array_mut().unwrap().reverse();
-    let reversed = fixture.dir.path().join("reversed.json");
-    std::fs::write(&reversed, json.to_string()).unwrap();
+    let reversed = fixture.reversed(&input);
     let (first, again, other) = (fixture.prove(&input), fixture.prove(&input), fixture.prove(&reversed));
     assert!(first.layers.len() > 2 && first.committed.len() > 1);
     Chain { fixture, first, again, other }

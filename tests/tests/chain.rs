@@ -88,10 +88,7 @@ impl Prover {
 fn a_tensor_of_another_run_is_rejected_at_every_port() {
     let fixture = Fixture::new("llama-d64-l2");
     let file = model_dir("llama-d64-l2").join("input.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    json["input_data"][0].as_array_mut().unwrap().reverse();
-    let reversed = fixture.dir.path().join("reversed.json");
-    std::fs::write(&reversed, json.to_string()).unwrap();
+    let reversed = fixture.reversed(&file);
 
     let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
     let bases = keys::bases(&keys.srs, keys.artifact.shapes.iter().map(|s| &s.plan)).unwrap();

@@ -112,10 +112,7 @@ fn interrupted_runs() {
     assert_eq!(shared, 0, "elements that both attempts hold");
 
     // Another nonce and another input begin anew: nothing of the unfinished proof appears in the next one.
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&run.request.input).unwrap()).unwrap();
-    json["input_data"][0].as_array_mut().unwrap().reverse();
-    let input = run.fixture.dir.path().join("reversed.json");
-    std::fs::write(&input, json.to_string()).unwrap();
+    let input = run.fixture.reversed(&run.request.input);
     let others =
         [Request { nonce: Some(b"another".to_vec()), ..run.request.clone() }, Request { input, ..run.request.clone() }];
     for other in others {

@@ -53,6 +53,15 @@ impl Fixture {
         Fixture { dir, artifact, key }
     }
 
+    /// Another input: `input` with the values of its first tensor in reverse order.
+    pub fn reversed(&self, input: &Path) -> PathBuf {
+        let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(input).unwrap()).unwrap();
+        json["input_data"][0].as_array_mut().unwrap().reverse();
+        let reversed = self.dir.path().join("reversed.json");
+        std::fs::write(&reversed, json.to_string()).unwrap();
+        reversed
+    }
+
     /// An honest proof of `input`.
     pub fn prove(&self, input: &Path) -> Bundle {
         let out = self.dir.path().join("proof.nanozk");
