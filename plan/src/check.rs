@@ -2,7 +2,7 @@
 
 use crate::pinned::{self, Pinned};
 use crate::slots::SlotKind;
-use crate::{Boundary, LaneId, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
+use crate::{Boundary, Geometry, LaneId, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Greatest k of a plan.
@@ -89,6 +89,14 @@ pub enum CheckError {
         /// Its feature.
         feature: u32,
     },
+    /// A boundary shares its port or a lane with another, or names a lane that is not its own.
+    #[error("the tensor of {port:?} {reason}")]
+    Boundary {
+        /// The port.
+        port: Port,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// An equation that no committed or hidden value enters fails or says nothing.
     #[error("relation {index} has no terms")]
     Empty {
@@ -127,6 +135,7 @@ impl Report {
 pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     sizes(plan)?;
     columns(plan)?;
+    boundaries(plan)?;
     linear(plan)?;
     monomials(plan)?;
     rows(plan)?;
@@ -142,8 +151,11 @@ fn sizes(plan: &Plan) -> Result<(), CheckError> {
     let geometry = &plan.geometry;
     size("k", geometry.k as u64, MAX_K as u64)?;
     size("the width of the range table", geometry.limb_bits as u64, geometry.k as u64)?;
-    size("the number of tokens", geometry.tokens as u64, 1 << geometry.k)?;
-    size("the number of data rows", geometry.groups as u64 * geometry.tokens.max(1) as u64, 1 << geometry.k)?;
+    let room = Geometry::room(geometry.k) as u64;
+    let rows = geometry.groups as u64 * geometry.tokens as u64;
+    size("the number of tokens", geometry.tokens as u64, room)?;
+    size("the number of data rows", rows, room)?;
+    size("the number of rows of a table", 1 << geometry.limb_bits, rows)?;
     size("the number of lanes", plan.lanes.len() as u64, 1 << 16)?;
     size("the number of tables", plan.tables as u64, 1 << 12)?;
     size("the number of parameters", plan.params as u64, 1 << 20)?;
@@ -236,6 +248,32 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
         }
     }
     Ok(())
+}
+
+/// Every port has one boundary and every boundary lanes of its own: a lane of two tensors would have the commitment of
+/// one of them, and nothing would tie the other to the layer.
+fn boundaries(plan: &Plan) -> Result<(), CheckError> {
+    let mut ports = BTreeSet::new();
+    let mut owners: Vec<Option<Port>> = vec![None; plan.lanes.len()];
+    for &Boundary { port, ref lanes, .. } in &plan.boundaries {
+        let fail = |reason| Err(CheckError::Boundary { port, reason });
+        if !ports.insert(port) {
+            return fail("stands there twice");
+        }
+        for &lane in lanes {
+            if owners[lane as usize].replace(port).is_some() {
+                return fail("shares a lane");
+            }
+        }
+    }
+    let other = plan.lanes.iter().zip(owners).find_map(|(lane, owner)| match (lane.boundary, owner) {
+        (boundary, owner) if boundary == owner => None,
+        (boundary, owner) => boundary.or(owner),
+    });
+    match other {
+        Some(port) => Err(CheckError::Boundary { port, reason: "has a lane that says otherwise" }),
+        None => Ok(()),
+    }
 }
 
 /// The bounds of all slots and exponents of strided blocks.
@@ -409,7 +447,7 @@ fn distinct_values(plan: &Plan) -> Result<(), CheckError> {
 /// Every slot that something reads is determined; slots with free rows are read by one equation.
 fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
     let reads = pinned::reads(plan);
-    outputs(plan, &reads)?;
+    outputs(plan, &reads, &pinned.determined)?;
     let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
     let mut report = Report { argued: pinned.argued.clone(), ..Default::default() };
     for (&slot, tokens) in &pinned.free {
@@ -424,14 +462,14 @@ fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
         }
     }
     let open = |slot: &usize| reads[*slot] != (0, 0) && !pinned.determined[*slot];
-    if let Some(slot) = (0..reads.len()).find(open).map(|slot| slot as SlotId) {
+    if let Some(slot) = (0..plan.lane_slots() as usize).find(open).map(|slot| slot as SlotId) {
         return Err(CheckError::Unpinned { slot, lane: lane_name(slot), group: slot % plan.geometry.groups });
     }
     Ok(report)
 }
 
-/// Every feature of every output enters an equation, as a cell of a lane or as a public slot.
-fn outputs(plan: &Plan, reads: &[(u32, u32)]) -> Result<(), CheckError> {
+/// Every feature of every output enters an equation, as a cell of a lane or as a public slot that follows from others.
+fn outputs(plan: &Plan, reads: &[(u32, u32)], determined: &[bool]) -> Result<(), CheckError> {
     let groups = plan.geometry.groups;
     let bound = |slot: SlotId| reads.get(slot as usize).is_some_and(|r| r.0 > 0);
     for Boundary { port, lanes, features } in plan.boundaries.iter().filter(|b| matches!(b.port, Port::Output(_))) {
@@ -443,7 +481,9 @@ fn outputs(plan: &Plan, reads: &[(u32, u32)]) -> Result<(), CheckError> {
         }
         let public = |f: u32| {
             runs.iter().any(|&(run, first)| match run {
-                Public::Tensor { port: p, features } => p == port && f < *features && bound(first + f),
+                Public::Tensor { port: p, features } => {
+                    p == port && f < *features && bound(first + f) && determined[(first + f) as usize]
+                }
                 Public::OneHot { port: p, count } => p == port && f == 0 && (first..first + count).all(bound),
                 _ => false,
             })

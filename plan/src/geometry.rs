@@ -25,10 +25,14 @@ pub struct Geometry {
 impl Geometry {
     /// The geometry with the most slots for `2^k` rows; `None` when a slot or the range table does not fit.
     pub fn new(k: u32, limb_bits: u32, tokens: u32) -> Option<Self> {
-        let room = (1usize << k).checked_sub(MASK_ROWS + RESERVED_ROWS)?;
-        let groups = (room / tokens.max(1) as usize) as u32;
+        let groups = (Self::room(k) / tokens.max(1) as usize) as u32;
         let geometry = Geometry { k, limb_bits, tokens: tokens.max(1), groups };
         (groups > 0 && geometry.rows() >= 1 << limb_bits).then_some(geometry)
+    }
+
+    /// Most data rows of a column of `2^k` rows: one row and the masks follow them.
+    pub fn room(k: u32) -> usize {
+        (1usize << k).saturating_sub(MASK_ROWS + RESERVED_ROWS)
     }
 
     /// Data rows: `groups * tokens`.

@@ -1,7 +1,7 @@
 //! Which cells the constraints determine.
 //!
-//! Starting points are public slots and committed inputs. Looked-up keys, and cells that a gate over one lane limits to
-//! its roots, are *bounded*. A relation or claim determines the one slot of it that is still open, or all open slots
+//! Starting points are committed inputs and public slots, except those of output tensors. Looked-up keys, and cells
+//! that a gate over one lane limits to its roots, are *bounded*. A relation or claim determines the one slot of it that is still open, or all open slots
 //! when they are digits: bounded, with factors that grow by `2^b`. A gate `a * b = c` determines c, a table its value.
 //! A claim counts only once every factor that its monomial can meet is determined, so nothing is defined by itself.
 //!
@@ -9,7 +9,7 @@
 //! root, a clamp or a maximum): the bounded slots of the stuck equations are taken as determined and listed.
 
 use crate::check::boundary_lanes;
-use crate::{Gate, Plan, Port, SlotId, Term, TokenWeight};
+use crate::{Gate, Plan, Port, Public, SlotId, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -89,6 +89,15 @@ impl<'p> Analysis<'p> {
         let lane_slots = plan.lane_slots();
         let first = |slot| if slot >= lane_slots { State::Determined } else { State::Unknown };
         let mut state: Vec<State> = (0..plan.slots()).map(first).collect();
+        let mut next = lane_slots as usize;
+        for public in &plan.publics {
+            let len = plan.public_len(public) as usize;
+            // The provider states outputs: as for any cell, an equation has to determine them.
+            if matches!(public, Public::Tensor { port: Port::Output(_), .. }) {
+                state[next..next + len].fill(State::Unknown);
+            }
+            next += len;
+        }
         for (lane, _, first, features) in boundary_lanes(plan).filter(|b| matches!(b.1, Port::Input(_))) {
             let start = (lane * plan.geometry.groups) as usize;
             let len = plan.geometry.groups.min(features.saturating_sub(first)) as usize;

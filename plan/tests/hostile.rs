@@ -1,0 +1,86 @@
+//! Plans that no compiler makes: what a stranger's file could hold.
+
+use nanozk_plan::check::{CheckError, check};
+use nanozk_plan::{Boundary, Geometry, Lane, Plan, Port, Public, Relation, Term};
+
+const GROUPS: u32 = 12;
+
+fn term(coef: i64, slot: u32) -> Term {
+    Term { coef, slot, stride: 0 }
+}
+
+fn relation(terms: Vec<Term>) -> Relation {
+    Relation { count: 1, terms }
+}
+
+fn lane(name: &str, boundary: Option<Port>) -> Lane {
+    Lane { name: name.into(), boundary }
+}
+
+/// y = x + z of two committed inputs x and z, and of one output y.
+fn sum() -> Plan {
+    let ports = [Port::Input(0), Port::Input(1), Port::Output(0)];
+    Plan {
+        geometry: Geometry::new(6, 4, 4).unwrap(),
+        lanes: ports.iter().map(|port| lane("", Some(*port))).collect(),
+        boundaries: (0..).zip(ports).map(|(lane, port)| Boundary { port, lanes: vec![lane], features: 1 }).collect(),
+        relations: vec![relation(vec![term(1, 0), term(1, GROUPS), term(-1, 2 * GROUPS)])],
+        ..Plan::default()
+    }
+}
+
+fn refused(change: impl Fn(&mut Plan)) -> CheckError {
+    let mut plan = sum();
+    assert_eq!(plan.geometry.groups, GROUPS);
+    check(&plan).unwrap();
+    change(&mut plan);
+    check(&plan).unwrap_err()
+}
+
+/// Rows that are data and mask at once would let the re-randomised weight fold differ from the committed weights.
+#[test]
+fn data_rows_end_before_the_mask_rows() {
+    refused(|plan| plan.geometry.groups += 1);
+    refused(|plan| plan.geometry.groups = 16);
+    refused(|plan| plan.geometry.groups = 0);
+    refused(|plan| plan.geometry.tokens = 0);
+    refused(|plan| plan.geometry.k = 2);
+    refused(|plan| plan.geometry.k = 0);
+    // A table that does not fit its rows.
+    refused(|plan| plan.geometry.limb_bits = 6);
+}
+
+/// Lanes that two tensors share have the commitment of one of them: the other is tied to nothing.
+#[test]
+fn every_tensor_has_its_own_lanes() {
+    refused(|plan| {
+        plan.boundaries[2].lanes = vec![0];
+        plan.relations.clear();
+        plan.relations.push(relation(vec![term(1, 0), term(-1, 0)]));
+    });
+    refused(|plan| plan.boundaries[1].lanes = vec![0]);
+    refused(|plan| plan.boundaries[1].port = Port::Input(0));
+    refused(|plan| plan.boundaries[2].port = Port::Input(0));
+    refused(|plan| plan.lanes[1].boundary = Some(Port::Input(0)));
+    refused(|plan| plan.lanes[1].boundary = None);
+    refused(|plan| plan.lanes.push(lane("", Some(Port::Input(2)))));
+}
+
+/// A public output is no reason for a cell: it has to follow from others.
+#[test]
+fn public_outputs_are_determined() {
+    let public = |terms: fn(u32) -> Vec<Term>| {
+        let mut plan = sum();
+        plan.lanes[2].boundary = None;
+        plan.boundaries[2].lanes.clear();
+        plan.publics = vec![Public::Tensor { port: Port::Output(0), features: 1 }];
+        plan.relations = vec![relation(terms(plan.lane_slots()))];
+        check(&plan)
+    };
+    public(|out| vec![term(1, 0), term(1, GROUPS), term(-1, out)]).unwrap();
+    let unbound = |result| assert!(matches!(result, Err(CheckError::Unbound { .. })), "{result:?}");
+    unbound(public(|_| vec![term(1, 0), term(1, GROUPS), term(-1, 2 * GROUPS)]));
+    unbound(public(|out| vec![term(1, 2 * GROUPS), term(-1, out)]));
+    unbound(public(|out| vec![term(0, out), term(1, 0)]));
+    unbound(public(|out| vec![term(1, out), term(-1, out)]));
+}
