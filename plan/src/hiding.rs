@@ -131,9 +131,10 @@ pub fn check(layers: &[HeldTensors], points: usize) -> Result<Counts, HidingErro
         // Helpers with a table's fraction have the random rows of its multiplicities.
         let alone = layer.plan.lookups.len() / FRACTIONS_PER_HELPER;
         for (helper, lookups) in layer.plan.lookups.chunks(FRACTIONS_PER_HELPER).take(alone).enumerate() {
-            let own = |lane: &u32| readers[&columns[*lane as usize]].len() == 1;
-            let left = |lane: u32| MASK_ROWS - 1 - openings(&columns[lane as usize]);
-            let freedom = freedom(lookups, own, left);
+            let fractions: Vec<Vec<Column>> =
+                lookups.iter().map(|l| lanes(l).map(|lane| columns[lane as usize]).collect()).collect();
+            let own = |column: &Column| readers[column].len() == 1;
+            let freedom = freedom(&fractions, own, |column| MASK_ROWS - 1 - openings(column));
             if freedom < HELPER_FREEDOM {
                 let first = helper * FRACTIONS_PER_HELPER;
                 return Err(HidingError::Helper { layer: index, lookups: first..first + lookups.len(), freedom });
@@ -149,16 +150,17 @@ fn lanes(lookup: &Lookup) -> impl Iterator<Item = u32> {
 }
 
 /// Random rows left over in own lanes of which no fraction holds two, so that the helper is a sum of independent terms.
-fn freedom(lookups: &[Lookup], own: impl Fn(&u32) -> bool, left: impl Fn(u32) -> usize) -> usize {
-    let mut candidates: Vec<u32> = lookups.iter().flat_map(lanes).filter(|lane| own(lane)).collect();
+/// A tensor at two ports of a layer is one lane.
+fn freedom(fractions: &[Vec<Column>], own: impl Fn(&Column) -> bool, left: impl Fn(&Column) -> usize) -> usize {
+    let mut candidates: Vec<&Column> = fractions.iter().flatten().filter(|column| own(column)).collect();
     candidates.sort_unstable();
     candidates.dedup();
-    candidates.sort_by_key(|lane| std::cmp::Reverse(left(*lane)));
-    let mut taken: Vec<u32> = Vec::new();
-    for lane in candidates {
-        let meets = |l: &Lookup| lanes(l).any(|x| x == lane) && lanes(l).any(|x| taken.contains(&x));
-        if !lookups.iter().any(meets) {
-            taken.push(lane);
+    candidates.sort_by_key(|column| std::cmp::Reverse(left(column)));
+    let mut taken: Vec<&Column> = Vec::new();
+    for column in candidates {
+        let meets = |f: &Vec<Column>| f.contains(column) && f.iter().any(|other| taken.contains(&other));
+        if !fractions.iter().any(meets) {
+            taken.push(column);
         }
     }
     taken.into_iter().map(left).sum()
@@ -221,6 +223,11 @@ mod tests {
         assert!(chain(&boundary, 1).is_ok(), "six rows are left");
         let error = chain(&boundary, 2).expect_err("looked up in two layers");
         assert!(matches!(error, HidingError::Helper { freedom: 0, .. }), "{error}");
+        let twin = plan(2, vec![lookup(0, None), lookup(1, None), lookup(0, None)]);
+        let twice = HeldTensors { plan: &twin, inputs: &[0], outputs: &[0] };
+        assert_eq!(check(&[twice], 1).map(|c| c.freedom), Ok(Some(6)), "one tensor at two ports");
+        let error = check(&[twice], 4).expect_err("three rows are left of one lane, not of two");
+        assert!(matches!(error, HidingError::Helper { freedom: 3, .. }), "{error}");
         let table = plan(2, vec![lookup(0, None), lookup(0, None)]);
         assert_eq!(chain(&table, 2).map(|c| c.freedom), Ok(None), "the multiplicities share the helper");
     }
