@@ -1,7 +1,7 @@
 //! Plans that no compiler makes: what a stranger's file could hold.
 
 use nanozk_plan::check::{CheckError, check};
-use nanozk_plan::{Boundary, Geometry, Lane, Plan, Port, Public, Relation, Term};
+use nanozk_plan::{Boundary, Geometry, Lane, Lookup, Plan, Port, Public, Relation, Tag, Term};
 
 const GROUPS: u32 = 12;
 
@@ -83,4 +83,21 @@ fn public_outputs_are_determined() {
     unbound(public(|out| vec![term(1, 2 * GROUPS), term(-1, out)]));
     unbound(public(|out| vec![term(0, out), term(1, 0)]));
     unbound(public(|out| vec![term(1, out), term(-1, out)]));
+}
+
+/// What the checker does not see: two digits of one weight have many solutions, and it takes them for a quotient whose
+/// uniqueness others argue. It lists them, and a plan from a stranger may mean nothing but its list.
+#[test]
+fn bounded_cells_are_listed_and_not_refused() {
+    let mut plan = sum();
+    for _ in 0..2 {
+        let lane = plan.lanes.len() as u32;
+        plan.lanes.push(Lane { name: "digit".into(), boundary: None });
+        plan.lookups.push(Lookup { a: lane, b: None, tag: Tag::Table(0), mask: None });
+    }
+    let digits = [3 * GROUPS, 4 * GROUPS];
+    plan.relations[0].terms = vec![term(1, digits[0]), term(1, digits[1]), term(-1, 0)];
+    plan.relations.push(relation(vec![term(1, digits[0]), term(-1, 2 * GROUPS)]));
+    let report = check(&plan).unwrap();
+    assert_eq!(report.argued.into_iter().collect::<Vec<_>>(), digits);
 }

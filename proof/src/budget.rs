@@ -10,7 +10,9 @@ use crate::{
     keys::VerifierKey,
     linear::Bases,
 };
-use nanozk_plan::{Plan, hiding::FRACTIONS_PER_HELPER};
+use nanozk_plan::{Plan, check::MAX_K, hiding::FRACTIONS_PER_HELPER};
+
+const _: () = assert!(MAX_K <= SRS_POWERS);
 
 /// log2 of the order of the scalar field of BLS12-381.
 const FIELD_BITS: f64 = 254.86;
@@ -19,6 +21,10 @@ const FIELD_BITS: f64 = 254.86;
 /// Barbulescu and Duquesne, 2017: 117). The lower one.
 const CURVE_BITS: f64 = 117.0;
 
+/// log2 of the number of powers of s that are public: those of the longest known ceremony (Midnight, 2^25). Whoever
+/// cheats may commit to polynomials of that degree and attack s with all of them, however small the circuit is.
+const SRS_POWERS: u32 = 25;
+
 /// Soundness of a model's proofs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
@@ -26,7 +32,8 @@ pub struct Budget {
     pub statistical_bits: f64,
     /// Work to break the curve, log2.
     pub curve_bits: f64,
-    /// Work to break the q-type assumption of the SRS by Cheon's attack, log2: half the field less `k / 2`.
+    /// Work to break the q-type assumption of the SRS by Cheon's attack, log2: half the field less half of
+    /// the logarithm of the number of powers.
     pub srs_bits: f64,
 }
 
@@ -64,9 +71,9 @@ pub struct LayerError {
     pub equations: u64,
     /// beta, gamma: the numerator of the sum of all fractions, whose denominators have degree 2, and their zeros.
     pub lookups: u64,
-    /// y and x of Halo2: constraints, and the degree of the quotient identity.
+    /// y and x of Halo2: constraints, and the degree of the quotient identity over commitments of any degree.
     pub circuit: u64,
-    /// x1 to x4 of the batched opening: columns, point sets, the degree of the SRS.
+    /// x1 to x4 of the batched opening: columns, point sets, the degree of a commitment.
     pub openings: u64,
     /// Challenges that are 0, the span proof, the batching of layers.
     pub single: u64,
@@ -79,7 +86,7 @@ impl LayerError {
     /// The degrees for a plan.
     pub fn new(plan: &Plan) -> Self {
         let g = &plan.geometry;
-        let n = 1u64 << g.k;
+        let n = 1u64 << SRS_POWERS;
         let fractions = fractions(plan) as u64;
         let last = |(start, step): (u32, i32), count: u32| {
             (start as i64).max(start as i64 + count as i64 * step as i64) as u64
@@ -118,24 +125,22 @@ pub fn budget(key: &VerifierKey) -> Budget {
 
 /// The budget of the proof over a verifier file: `plans` of the proofs of ranges, `known` columns folded and opened.
 pub fn key_budget<'a>(key: &VerifierKey, plans: impl Iterator<Item = &'a Plan>, known: usize) -> Budget {
-    let k = key.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
     let ranges: f64 = plans.map(|p| LayerError::new(p).total() as f64).sum();
-    Budget::new(ranges + known as f64 + (1u64 << k) as f64 * key.shapes.len() as f64, k)
+    Budget::new(ranges + known as f64 + (1u64 << SRS_POWERS) as f64 * key.shapes.len() as f64)
 }
 
 /// The budget of layers with these plans.
-pub fn budget_of<'a>(layers: impl Iterator<Item = &'a Plan> + Clone) -> Budget {
-    let total: f64 = layers.clone().map(|p| LayerError::new(p).total() as f64).sum();
-    Budget::new(total, layers.map(|p| p.geometry.k).max().unwrap_or(0))
+pub fn budget_of<'a>(layers: impl Iterator<Item = &'a Plan>) -> Budget {
+    Budget::new(layers.map(|p| LayerError::new(p).total() as f64).sum())
 }
 
 impl Budget {
-    /// For a sum of degrees, and circuits of up to `2^k` rows.
-    fn new(degrees: f64, k: u32) -> Self {
+    /// For a sum of degrees.
+    fn new(degrees: f64) -> Self {
         Budget {
             statistical_bits: FIELD_BITS - degrees.max(1.0).log2(),
             curve_bits: CURVE_BITS,
-            srs_bits: (FIELD_BITS - k as f64) / 2.0,
+            srs_bits: (FIELD_BITS - SRS_POWERS as f64) / 2.0,
         }
     }
 }
@@ -163,11 +168,12 @@ mod tests {
         // One equation per slot of V (geometry.groups of them) and per data row of A, and the bilinear one.
         assert_eq!(error.equations, 1 + geometry.groups as u64 + geometry.rows() as u64);
         assert_eq!(error.lookups, 4 * 2 * geometry.rows() as u64);
-        assert!(error.circuit > 4 << 10 && error.openings > 1 << 10);
+        assert!(error.circuit > 4 << SRS_POWERS && error.openings > 1 << SRS_POWERS);
         let budget = budget_of([&plan, &plan].into_iter());
         let bits = FIELD_BITS - (2.0 * error.total() as f64).log2();
         assert!((budget.statistical_bits - bits).abs() < 1e-9 && budget.statistical_bits > 123.0);
-        assert_eq!(budget.computational_bits(), CURVE_BITS);
-        assert_eq!(budget.soundness_bits(), CURVE_BITS);
+        assert_eq!(budget.srs_bits, (FIELD_BITS - 25.0) / 2.0);
+        assert_eq!(budget.computational_bits(), budget.srs_bits.min(CURVE_BITS));
+        assert_eq!(budget.soundness_bits(), budget.computational_bits());
     }
 }

@@ -3,7 +3,7 @@
 //! The fixed columns of the circuits, the row patterns of the accumulators and the span basis are functions of the
 //! plans, but a verifier without the SRS cannot recompute their commitments. So they are folded with a challenge mu, and
 //! the fold is opened once at a challenge z, where the verifier evaluates the columns itself. A commitment of another
-//! column passes with probability at most (columns + 2^k) / p.
+//! column passes with probability at most (columns + D) / p, D the number of powers in the SRS.
 
 use crate::{
     circuit::fixed_column_values,
