@@ -1,4 +1,4 @@
-//! `nanozk check`: what a verifier file says about its weights and keys holds.
+//! `nanozk check`: what a verifier file says about its weights, tables and keys holds.
 
 use crate::error::with_way_out;
 use crate::{Result, hex, keys, srs};
@@ -11,7 +11,7 @@ use std::time::Instant;
 /// The verdict over a verifier file.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// Whether the weights are integers in range and the keys those of the plans.
+    /// Whether the weights are integers in range, the tables the stated integers and the keys those of the plans.
     pub checked: bool,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,6 +24,10 @@ pub struct CheckReport {
     pub weights: u64,
     /// Widest range of a weight matrix: `-2^(bits - 1) .. 2^(bits - 1)`.
     pub weight_bits: u32,
+    /// Number of distinct pair tables.
+    pub tables: usize,
+    /// Widest table: its values are in `-2^(bits - 1) .. 2^(bits - 1)`.
+    pub table_bits: u32,
     /// Columns of the keys that were compared with the plans.
     pub known_columns: usize,
     /// Time to check, without reading the file.
@@ -47,6 +51,8 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         model_id_checked: model_id.is_some(),
         weights: 0,
         weight_bits: 0,
+        tables: 0,
+        table_bits: 0,
         known_columns: 0,
         check_seconds: 0.0,
         statistical_bits: 0.0,
@@ -65,6 +71,8 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.checked = true;
             report.weights = verdict.weights;
             report.weight_bits = verdict.bits;
+            report.tables = verdict.tables;
+            report.table_bits = verdict.table_bits;
             report.known_columns = verdict.known;
             report.statistical_bits = verdict.budget.statistical_bits;
         }
@@ -84,6 +92,7 @@ impl std::fmt::Display for CheckReport {
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
+        writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
         writeln!(f, "keys       {} columns are those of the plans", self.known_columns)?;
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
         write!(f, "soundness  statistical {:.0} bits", self.statistical_bits)

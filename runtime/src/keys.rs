@@ -180,11 +180,14 @@ pub fn verifier_key(
     .map_err(|e| Error::Refused(e.to_string()))
 }
 
-/// The key with the proof about its weights and columns, which is checked already. Deterministic for a seed, so that
+/// The key with the proof about its weights, tables and columns, which is checked already. Deterministic for a seed, so that
 /// open weights give one model id.
 pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed) -> Result<VerifierKey> {
     let refused = |e: &dyn std::fmt::Display| {
-        Error::refused(format!("the weights cannot be proven to be in range: {e}"), "compile the model again")
+        Error::refused(
+            format!("the weights and tables cannot be proven to be in range: {e}"),
+            "compile the model again",
+        )
     };
     let layers = &artifact.model.layers;
     let weights = (0..layers.len()).map(|i| weight_columns(artifact, i, seed)).collect::<Result<Vec<_>>>()?;
@@ -192,7 +195,8 @@ pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed)
     let limbs = limbs.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
     let id = key.unproven_id().map_err(|e| refused(&e))?;
     let mut rng = stream(seed, "key proof", &[], &id);
-    let proof = key_proof::prove(&key, bases, &weights, limbs, &mut rng).map_err(|e| refused(&e))?;
+    let tables: Vec<&[Vec<i64>]> = layers.iter().map(|l| l.tables.as_slice()).collect();
+    let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
     let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
     key_proof::check(&key, true).map_err(|e| refused(&e))?;
     Ok(key)

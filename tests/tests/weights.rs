@@ -1,15 +1,18 @@
-//! Cheating publishers: verifier files whose weights are out of range, stand where 0 must be, or whose keys are not those
-//! of the plans. Each forged file carries the best proof that the honest prover makes for it.
+//! Cheating publishers: verifier files whose weights are out of range or stand where 0 must be, whose tables are not the
+//! stated integers, or whose keys are not those of the plans. Each forged file carries the best proof that the honest prover makes for it.
 
 mod common;
 
 use common::Fixture;
+use ff::Field;
 use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
+use nanozk_proof::key_proof::tables::{decode, encode, tables};
 use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, check, limbs, prove};
 use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::prover::table_column;
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
@@ -65,10 +68,43 @@ impl Publisher {
 
     /// The verdict over a file with a proof of `weights`, after a round trip.
     fn prove(&self, key: VerifierKey, weights: &[WeightColumns]) -> Result<KeyVerdict, KeyError> {
+        self.prove_with(key, weights, &self.tables())
+    }
+
+    fn prove_with(
+        &self,
+        key: VerifierKey,
+        weights: &[WeightColumns],
+        tables: &[Vec<Vec<i64>>],
+    ) -> Result<KeyVerdict, KeyError> {
+        let tables: Vec<&[Vec<i64>]> = tables.iter().map(Vec::as_slice).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let proof = prove(&key, &self.bases, weights, self.limbs.clone(), &mut rng).unwrap();
+        let proof = prove(&key, &self.bases, weights, &tables, self.limbs.clone(), &mut rng).unwrap();
         let key = key.with_proof(Some(proof)).unwrap();
         check(&VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap(), true)
+    }
+
+    /// The pair tables by layer.
+    fn tables(&self) -> Vec<Vec<Vec<i64>>> {
+        self.keys.artifact.model.layers.iter().map(|l| l.tables.clone()).collect()
+    }
+
+    /// The verdict over a file that states `values` for a table and commits to their column, changed.
+    fn publish_table(
+        &self,
+        (layer, index): (usize, usize),
+        values: Vec<i64>,
+        change: impl FnOnce(&mut Vec<Fr>),
+    ) -> Result<KeyVerdict, KeyError> {
+        let mut key = self.honest().clone();
+        let plan = &self.keys.artifact.shapes[key.layers[layer].shape as usize].plan;
+        let mut column = table_column(&plan.geometry, &values);
+        column.resize(1 << plan.geometry.k, Fr::ZERO);
+        change(&mut column);
+        key.layers[layer].tables[index] = keys::base(&self.bases, plan).commit(&column);
+        let mut tables = self.tables();
+        tables[layer][index] = values;
+        self.prove_with(key, &self.weights, &tables)
     }
 
     /// The verdict over the honest file with its proof changed.
@@ -90,6 +126,16 @@ fn an_honest_file_is_accepted() {
     let layers = &publisher.keys.artifact.model.layers;
     assert_eq!(verdict.weights, layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum::<u64>());
     assert!(verdict.budget.statistical_bits > 123.0, "{:?}", verdict.budget);
+    assert_eq!(verdict.tables, layers.iter().map(|l| l.tables.len()).sum::<usize>());
+    for (table, bytes) in tables(publisher.honest()).iter().zip(&publisher.honest().proof.as_ref().unwrap().tables) {
+        let values = &layers[table.layer].tables[table.index];
+        assert_eq!(decode(bytes, values.len()).as_ref(), Some(values));
+        assert!(
+            values.iter().all(|v| (-1..1).contains(&(v >> (verdict.table_bits - 1)))),
+            "{} bits",
+            verdict.table_bits
+        );
+    }
     assert_eq!(check(publisher.honest(), false), Err(KeyError::UnsafeSrs));
     let bare = publisher.honest().clone().with_proof(None).unwrap();
     assert_eq!(check(&bare, true), Err(KeyError::Missing));
@@ -179,6 +225,61 @@ fn field_elements_and_other_weights_are_rejected() {
     assert!(check(&moved, true).is_err());
 }
 
+/// A table is a function of its key, with small integers as values: no other element of the field, and no second value
+/// for the key 0 on the rows after the table.
+#[test]
+fn tables_other_than_the_stated_integers_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let honest = publisher.tables();
+    let mut tried = 0;
+    for (layer, tables) in honest.iter().enumerate() {
+        let geometry = publisher.honest().shapes[publisher.honest().layers[layer].shape as usize].plan.geometry;
+        let size = 1usize << geometry.limb_bits;
+        let outside = [size, geometry.rows() - 1, geometry.rows(), geometry.mask_rows().start, (1 << geometry.k) - 1];
+        assert!(size < geometry.rows(), "rows after the table");
+        for (index, values) in tables.iter().enumerate() {
+            let at = (layer, index);
+            let put = |change: &dyn Fn(&mut Vec<Fr>)| publisher.publish_table(at, values.clone(), change);
+            assert!(put(&|_| ()).is_ok());
+            let half = Fr::from(2).invert().unwrap();
+            let elements = [-Fr::ONE, half, Fr::from(u64::MAX) * Fr::from(u64::MAX)].map(|wrong| (size / 2, wrong));
+            let rows = [0, size - 1].into_iter().chain(outside).map(|row| (row, Fr::ONE));
+            for (row, wrong) in rows.chain(elements) {
+                let verdict = put(&|column| column[row] += wrong);
+                assert!(matches!(verdict, Err(KeyError::Known(_))), "row {row} + {wrong:?}: {verdict:?}");
+                tried += 1;
+            }
+            let state = |row: usize, value: i64| {
+                let mut values = values.clone();
+                values[row] = value;
+                publisher.publish_table(at, values, |_| ())
+            };
+            let limit = 1i64 << 62;
+            for (row, good) in [(0, limit - 1), (size - 1, 1 - limit)] {
+                assert_eq!(state(row, good).map(|v| v.table_bits), Ok(63));
+                for wrong in [limit, -limit, i64::MIN] {
+                    assert_eq!(state(row, wrong), Err(KeyError::Table { layer, table: index }), "{wrong} in row {row}");
+                    tried += 1;
+                }
+            }
+            let mut poisoned = publisher.honest().clone();
+            poisoned.layers[layer].tables[index] += G1::generator();
+            assert!(matches!(publisher.prove(poisoned, &publisher.weights), Err(KeyError::Known(_))));
+            tried += 1;
+        }
+        if tables.len() > 1 {
+            let mut key = publisher.honest().clone();
+            key.layers[layer].tables.swap(0, 1);
+            assert!(matches!(publisher.prove(key.clone(), &publisher.weights), Err(KeyError::Known(_))));
+            key.layers[layer].tables[0] = key.layers[layer].tables[1];
+            assert_eq!(publisher.prove(key, &publisher.weights).map(|v| v.tables), Ok(tables.len() - 1), "stated once");
+            tried += 1;
+        }
+    }
+    println!("tables: {tried} tried, {tried} rejected");
+    assert!(tried > 0);
+}
+
 #[test]
 fn changed_proofs_are_rejected() {
     let publisher = &*PUBLISHER;
@@ -215,6 +316,23 @@ fn changed_proofs_are_rejected() {
         }
         rejects("no circuit", &|p| p.circuits[i].clear());
         rejects("circuit missing", &|p| drop(p.circuits.remove(i)));
+    }
+    for i in 0..proof.tables.len() {
+        let len = proof.tables[i].len();
+        for at in (0..len).step_by(STEP) {
+            rejects("a flipped bit of a table", &|p| p.tables[i][at] ^= 1);
+        }
+        let size = 1 << publisher.honest().shapes[0].plan.geometry.limb_bits;
+        rejects("another value", &|p| {
+            let mut values = decode(&p.tables[i], size).unwrap();
+            values[size / 3] += 1;
+            p.tables[i] = encode(&values);
+        });
+        rejects("a truncated table", &|p| p.tables[i].truncate(len - 1));
+        rejects("a byte more", &|p| p.tables[i].push(0));
+        rejects("no values", &|p| p.tables[i].clear());
+        rejects("a table missing", &|p| drop(p.tables.remove(i)));
+        rejects("a table twice", &|p| p.tables.insert(i, proof.tables[i].clone()));
     }
     for i in 0..proof.openings.len() {
         rejects("another opening", &|p| p.openings[i] += G1::generator());

@@ -5,6 +5,7 @@ use super::{
     chunks::{Chunk, chunks, limb_bits, sizes},
     known::Known,
     layer, prefix, shape, statement,
+    tables::{Table, decode, tables, width},
 };
 use crate::{
     budget::{Budget, key_budget},
@@ -32,8 +33,18 @@ pub enum KeyError {
     /// The proof is not one about this file.
     #[error("the proof about the weights does not fit the file: {0}")]
     Mismatch(String),
-    /// Commitments that are not those of the plans.
-    #[error("the keys of circuits with 2^{0} rows are not those of their plans")]
+    /// Values of a pair table that are not those of an integer model.
+    #[error("table {table} of layer {layer} does not hold one integer below 2^62 for each key")]
+    Table {
+        /// The layer.
+        layer: usize,
+        /// The table's index in it.
+        table: usize,
+    },
+    /// Commitments that are not those of the plans and of the tables' values.
+    #[error(
+        "the keys or tables of circuits with 2^{0} rows are not those of their plans and of the values in the file"
+    )]
     Known(u32),
     /// The ranges of some weights are not proven.
     #[error("the ranges of weights of layers {first} to {last} are not proven: {error}")]
@@ -54,14 +65,18 @@ pub struct KeyVerdict {
     pub weights: u64,
     /// Widest stated range, in bits: all weights are in `-2^(bits - 1) .. 2^(bits - 1)`.
     pub bits: u32,
+    /// Number of distinct pair tables compared with their values.
+    pub tables: usize,
+    /// Widest table, in bits: all values are in `-2^(bits - 1) .. 2^(bits - 1)`.
+    pub table_bits: u32,
     /// Number of fixed columns, patterns and mask rows compared with the plans.
     pub known: usize,
     /// Soundness.
     pub budget: Budget,
 }
 
-/// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its keys belong to its
-/// plans. The plans themselves are checked when the file is read.
+/// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its tables hold the stated
+/// integers, its keys belong to its plans. The plans themselves are checked when the file is read.
 ///
 /// # Errors
 /// The first defect. Without `allow_unsafe_srs` an SRS of no known ceremony is one.
@@ -73,22 +88,27 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     let chunks = chunks(key, &proof.limbs).map_err(KeyError::Mismatch)?;
     let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
     let all = all_sizes(key);
+    let tables = tables(key);
     if circuits.len() != sizes(key).len()
         || circuits.len() != proof.circuits.len()
         || all.len() != proof.openings.len()
         || chunks.len() != proof.ranges.len()
+        || tables.len() != proof.tables.len()
     {
         return Err(KeyError::Mismatch("it has the wrong number of parts".into()));
     }
     let shapes = chunks.iter().map(|c| shape(key, c, circuits[&c.plan.geometry.k]));
     let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
 
-    let statement = statement(key, &proof.limbs, &proof.circuits).map_err(|e| KeyError::Mismatch(e.to_string()))?;
+    let stated = || tables.iter().zip(&proof.tables);
+    let table_bits = stated().try_fold(0, |most, (t, v)| table(t, v).map(|width| most.max(width)))?;
+    let statement =
+        statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(|e| KeyError::Mismatch(e.to_string()))?;
     let mut columns = 0;
     for (k, opening) in all.into_iter().zip(&proof.openings) {
         let of_size = |s: &&ShapeKey| s.plan.geometry.k == k;
         let range = shapes.iter().find(of_size);
-        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range)).ok_or(KeyError::Known(k))?;
+        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range), stated()).ok_or(KeyError::Known(k))?;
         if !known.verify(&key.srs, &statement, *opening) {
             return Err(KeyError::Known(k));
         }
@@ -106,9 +126,17 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     Ok(KeyVerdict {
         weights: chunks.iter().map(Chunk::weights).sum(),
         bits: widest(key, proof),
-        known: columns,
+        tables: tables.len(),
+        table_bits,
+        known: columns - tables.len(),
         budget: key_budget(key, chunks.iter().map(|c| &*c.plan), columns),
     })
+}
+
+/// Width of a table's stated values.
+fn table(table: &Table, values: &[u8]) -> Result<u32, KeyError> {
+    let values = decode(values, 1 << table.geometry.limb_bits);
+    values.and_then(|v| width(&v)).ok_or(KeyError::Table { layer: table.layer, table: table.index })
 }
 
 /// Checks the ranges of one chunk.

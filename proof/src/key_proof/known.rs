@@ -1,16 +1,19 @@
 //! Proof that commitments of a verifier file are those of columns that everybody knows.
 //!
 //! The fixed columns of the circuits, the row patterns of the accumulators and the span basis are functions of the
-//! plans, but a verifier without the SRS cannot recompute their commitments. So they are folded with a challenge mu, and
-//! the fold is opened once at a challenge z, where the verifier evaluates the columns itself. A commitment of another
-//! column passes with probability at most (columns + D) / p, D the number of powers in the SRS.
+//! plans, the value columns of pair tables of the values in the file, but a verifier without the SRS cannot recompute
+//! their commitments. So they are folded with a challenge mu, and the fold is opened once at a challenge z, where the
+//! verifier evaluates the columns itself. A commitment of another column passes with probability at most
+//! (columns + D) / p, D the number of powers in the SRS.
 
+use super::tables::{Table, decode};
 use crate::{
     circuit::fixed_column_values,
     field::{Bls12, Fr, G1, G1Affine, batch_invert, int, powers},
     layer::{ShapeKey, multipliers},
     msm,
     pcs::ProverBases,
+    prover::table_column,
     srs::{SrsVerifierPart, root_of_unity},
     transcript::Absorber,
 };
@@ -20,12 +23,22 @@ use halo2curves::{
     G2Affine, G2Prepared,
     pairing::{MillerLoopResult, MultiMillerLoop},
 };
+use nanozk_plan::Geometry;
 
 /// Columns of `2^k` rows with their commitments.
-pub struct Known {
+pub struct Known<'a> {
     k: u32,
     commitments: Vec<G1>,
-    columns: Vec<Vec<(usize, i64)>>,
+    columns: Vec<Column<'a>>,
+}
+
+/// A column that everybody knows.
+enum Column<'a> {
+    /// By its cells other than 0.
+    Cells(Vec<(usize, i64)>),
+    /// The value column of a pair table. The values are read when they are needed: all at once, they could be many
+    /// times the size of their file.
+    Table(Geometry, &'a [u8]),
 }
 
 /// The challenges mu and z.
@@ -35,26 +48,35 @@ struct Points {
     z: Fr,
 }
 
-impl Known {
-    /// The known columns of circuits that all have `2^k` rows. `None` when a list has the wrong length.
-    pub fn of<'a>(k: u32, shapes: impl Iterator<Item = &'a ShapeKey>) -> Option<Self> {
+impl<'a> Known<'a> {
+    /// The known columns of circuits that all have `2^k` rows, and those of `tables` that belong to such circuits, given
+    /// with their encoded values. `None` when a list has the wrong length.
+    pub fn of<'s>(
+        k: u32,
+        shapes: impl Iterator<Item = &'s ShapeKey>,
+        tables: impl Iterator<Item = (&'s Table, &'a Vec<u8>)>,
+    ) -> Option<Self> {
         let mut known = Known { k, commitments: Vec::new(), columns: Vec::new() };
         for shape in shapes {
             let geometry = &shape.plan.geometry;
-            let cells = |column: Vec<i64>| column.into_iter().enumerate().filter(|(_, value)| *value != 0).collect();
+            let nonzero = |column: Vec<i64>| column.into_iter().enumerate().filter(|(_, value)| *value != 0);
+            let cells = |column| Column::Cells(nonzero(column).collect());
             let fixed = fixed_column_values(&shape.plan).into_iter().map(cells).collect();
             known.extend(shape.vk.fixed_commitments(), fixed)?;
             for (patterns, multiplier) in shape.patterns.iter().zip(multipliers(&shape.plan)) {
-                let rows = |rows: Vec<u32>| rows.into_iter().map(|row| (row as usize, 1)).collect();
-                known.extend(patterns, multiplier.classes.into_iter().map(|(_, r)| rows(r)).collect())?;
+                let ones = |rows: Vec<u32>| Column::Cells(rows.into_iter().map(|row| (row as usize, 1)).collect());
+                known.extend(patterns, multiplier.classes.into_iter().map(|(_, r)| ones(r)).collect())?;
             }
             let masks = geometry.mask_rows().take(shape.span_basis.len());
-            known.extend(&shape.span_basis, masks.map(|row| vec![(row, 1)]).collect())?;
+            known.extend(&shape.span_basis, masks.map(|row| Column::Cells(vec![(row, 1)])).collect())?;
+        }
+        for (table, values) in tables.filter(|(table, _)| table.geometry.k == k) {
+            known.extend(&[table.commitment], vec![Column::Table(table.geometry, values)])?;
         }
         Some(known)
     }
 
-    fn extend(&mut self, commitments: &[G1], columns: Vec<Vec<(usize, i64)>>) -> Option<()> {
+    fn extend(&mut self, commitments: &[G1], columns: Vec<Column<'a>>) -> Option<()> {
         self.commitments.extend_from_slice(commitments);
         self.columns.extend(columns);
         (self.commitments.len() == self.columns.len()).then_some(())
@@ -84,21 +106,29 @@ impl Known {
         Points { mu: draw("mu"), z: draw("z") }
     }
 
-    /// The fold of the columns.
-    fn fold(&self, mu: Fr) -> Vec<Fr> {
+    /// The fold of the columns. `None` when the values of a table cannot be read.
+    fn fold(&self, mu: Fr) -> Option<Vec<Fr>> {
         let mut out = vec![Fr::ZERO; 1 << self.k];
         for (column, factor) in self.columns.iter().zip(powers(mu, self.columns.len())) {
-            for &(row, value) in column {
-                out[row] += if value == 1 { factor } else { int(value) * factor };
+            match column {
+                Column::Cells(cells) => {
+                    for &(row, value) in cells {
+                        out[row] += if value == 1 { factor } else { int(value) * factor };
+                    }
+                }
+                Column::Table(geometry, values) => {
+                    let column = table_column(geometry, &decode(values, 1 << geometry.limb_bits)?);
+                    out.iter_mut().zip(&column).for_each(|(cell, value)| *cell += factor * value);
+                }
             }
         }
-        out
+        Some(out)
     }
 
-    /// The opening of the fold. `None` if z is a row (probability 2^k / p).
+    /// The opening of the fold. `None` if z is a row (probability 2^k / p), or the values of a table cannot be read.
     pub fn open(&self, bases: &ProverBases, statement: &[u8; 32]) -> Option<G1> {
         let Points { mu, z } = self.points(statement);
-        let fold = self.fold(mu);
+        let fold = self.fold(mu)?;
         let (value, inverses) = evaluate(self.k, &fold, z)?;
         let quotient: Vec<Fr> = fold.iter().zip(&inverses).map(|(f, inverse)| (value - f) * inverse).collect();
         Some(bases.commit(&quotient))
@@ -107,7 +137,7 @@ impl Known {
     /// Whether `opening` shows that every commitment is that of its column.
     pub fn verify(&self, srs: &SrsVerifierPart, statement: &[u8; 32], opening: G1) -> bool {
         let Points { mu, z } = self.points(statement);
-        let Some((value, _)) = evaluate(self.k, &self.fold(mu), z) else { return false };
+        let Some((value, _)) = self.fold(mu).and_then(|fold| evaluate(self.k, &fold, z)) else { return false };
         // f(X) - f(z) = (X - z) q(X): e(C - f(z) [1] + z Q, [1]_2) = e(Q, [s]_2).
         let commitment = msm::lincomb(&self.commitments, &powers(mu, self.commitments.len()));
         let left: G1 = commitment - G1::generator() * value + opening * z;

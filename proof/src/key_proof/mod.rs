@@ -3,6 +3,7 @@
 //! 1. Every committed weight is an integer in the range that the file states for its matrix, and 0 stands on every row
 //!    of a weight column that a product reads and no weight is placed at ([`chunks`]).
 //! 2. The commitments of fixed columns, row patterns and mask rows are those of the plans ([`known`]).
+//! 3. The commitments of pair tables are those of the integers that the proof states in the clear ([`tables`], [`known`]).
 //!
 //! The proof is part of the verifier file, so of the model id.
 
@@ -10,6 +11,7 @@ mod check;
 pub mod chunks;
 pub mod known;
 mod prove;
+pub mod tables;
 
 use crate::{
     columns::Columns,
@@ -32,6 +34,8 @@ pub struct KeyProof {
     pub limbs: Vec<Vec<u32>>,
     /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
     pub circuits: Vec<Vec<u8>>,
+    /// Values of the distinct pair tables in the order of [`tables::tables`], by [`tables::encode`].
+    pub tables: Vec<Vec<u8>>,
     /// Openings of the known columns, one for each size of any circuit in ascending order.
     #[serde(with = "crate::wire::points")]
     pub openings: Vec<G1>,
@@ -40,7 +44,12 @@ pub struct KeyProof {
 }
 
 /// Hash of all that the proof is about.
-fn statement(key: &VerifierKey, limbs: &[Vec<u32>], circuits: &[Vec<u8>]) -> Result<[u8; 32], FormatError> {
+fn statement(
+    key: &VerifierKey,
+    limbs: &[Vec<u32>],
+    circuits: &[Vec<u8>],
+    tables: &[Vec<u8>],
+) -> Result<[u8; 32], FormatError> {
     let mut absorber = Absorber::new("nanozk verifier file");
     absorber.bytes("file without its proof", &key.unproven_id()?);
     for limbs in limbs {
@@ -49,6 +58,9 @@ fn statement(key: &VerifierKey, limbs: &[Vec<u32>], circuits: &[Vec<u8>]) -> Res
     }
     for circuit in circuits {
         absorber.bytes("circuit", circuit);
+    }
+    for table in tables {
+        absorber.bytes("table", table);
     }
     Ok(absorber.digest())
 }

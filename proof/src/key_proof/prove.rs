@@ -5,6 +5,7 @@ use super::{
     chunks::{Chunk, chunks, limb_bits, limbs_for},
     known::Known,
     layer, prefix, statement,
+    tables::{self, encode},
 };
 use crate::{
     keygen::keygen,
@@ -29,15 +30,17 @@ pub fn limbs(plan: &Plan, matrices: &[Vec<i32>]) -> Option<Vec<u32>> {
     plan.tiles.iter().map(|t| Some(limbs_for(bits, matrices.get(t.weight as usize)?))).collect()
 }
 
-/// Proves a verifier file. `weights` are the weight columns by layer, `limbs` the ranges to state; with weights outside
-/// of them, or nonzero where none is placed, the result does not verify: check it before use.
+/// Proves a verifier file. `weights` are the weight columns and `tables` the pair tables by layer, `limbs` the ranges to
+/// state; with weights outside of them, or nonzero where none is placed, or tables other than the committed ones, the
+/// result does not verify: check it before use.
 ///
 /// # Errors
-/// When keys, weights, ranges and bases do not belong together, and those of [`prove_layer`].
+/// When keys, weights, tables, ranges and bases do not belong together, and those of [`prove_layer`].
 pub fn prove(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
     weights: &[WeightColumns],
+    tables: &[&[Vec<i64>]],
     limbs: Vec<Vec<u32>>,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
@@ -53,13 +56,18 @@ pub fn prove(
         }
     }
     let circuits: Vec<Vec<u8>> = first.values().map(|p| p.key.vk.to_bytes(SerdeFormat::Processed)).collect();
-    let statement = statement(key, &limbs, &circuits).map_err(|_| ProveError::Mismatch("the verifier file"))?;
+    let distinct = tables::tables(key);
+    let values = |t: &tables::Table| Some(encode(tables.get(t.layer)?.get(t.index)?));
+    let tables: Vec<Vec<u8>> =
+        distinct.iter().map(values).collect::<Option<_>>().ok_or(ProveError::Mismatch("a pair table"))?;
+    let statement =
+        statement(key, &limbs, &circuits, &tables).map_err(|_| ProveError::Mismatch("the verifier file"))?;
 
     let mut openings = Vec::new();
     for k in all_sizes(key) {
         let of_size = |p: &&crate::layer::ShapeKey| p.plan.geometry.k == k;
         let range = first.get(&k).map(|p| &p.key);
-        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range));
+        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range), distinct.iter().zip(&tables));
         let known = known.ok_or(ProveError::Mismatch("a key"))?;
         openings.push(known.open(base(k)?, &statement).ok_or(ProveError::ZeroChallenge)?);
     }
@@ -81,7 +89,7 @@ pub fn prove(
         let input = LayerInput { lanes, boundary: &boundary, public, prefix };
         ranges.push(prove_layer(base(k)?, &layer, input, rng)?);
     }
-    Ok(KeyProof { limbs, circuits, openings, ranges })
+    Ok(KeyProof { limbs, circuits, tables, openings, ranges })
 }
 
 /// The columns of a chunk, brought to one length.
