@@ -77,8 +77,12 @@ class Session:
             other = [key for key in ("machine", "nanozk", "ezkl", "caps", "finite_mask") if old.get(key) != head[key]]
             if other:
                 sys.exit(f"{args.json}: another session (other {', '.join(other)}); name another --json, or --fresh")
-            self.head = {**head, "date": old["date"], "load": old["load"]}
+            self.head = {**head, **{key: old[key] for key in ("date", "load", "renewed") if key in old}}
             self.results = {result["model"]: result for result in old["results"]}
+        if args.renew_nanozk:
+            self.head["renewed"] = f"on {head['date']}, with load average {head['load']:.2f} before them"
+            for result in self.results.values():
+                result["nanozk"] = []
 
     def model(self, name: str) -> dict:
         return self.results.setdefault(name, {"model": name, "ezkl": [], "nanozk": []})
@@ -141,6 +145,15 @@ def one_round(session: Session, python: Path, nanozk: Path, models: list, varian
         session.add(model.name, "nanozk", attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, args.caps)))
 
 
+def nanozk_again(session: Session, nanozk: Path, models: list, end: float) -> None:
+    """Runs of nanozk on the models of which it has fewer than EZKL."""
+    for model in models:
+        result = session.model(model.name)
+        while len(result["nanozk"]) < len(result["ezkl"]) and time.monotonic() < end:
+            run = attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, session.args.caps))
+            session.add(model.name, "nanozk", run)
+
+
 def variant_name(calibrate: str, freivalds: bool) -> str:
     scales = "default scales" if calibrate == "none" else f"calibrated for {calibrate}"
     return f"{scales}, {'with' if freivalds else 'without'} Freivalds"
@@ -187,6 +200,10 @@ def parse_args() -> argparse.Namespace:
         help="run only this variant of EZKL, resources, accuracy or none; may be repeated (default all six)",
     )
     parser.add_argument("--finite-mask", action="store_true", help="replace -inf constants by -16, for both sides")
+    parser.add_argument(
+        "--renew-nanozk", action="store_true",
+        help="drop the runs of nanozk in --json and make them again, as after a change of nanozk; the report says so",
+    )
     parser.add_argument("--venv", type=Path, default=HERE / ".venv", help="virtual environment to make or use")
     parser.add_argument("--nanozk", type=Path, help="nanozk program (default: a release build)")
     parser.add_argument("--work", type=Path, help="directory for keys and SRS files, kept (default: temporary)")
@@ -233,6 +250,7 @@ def main() -> None:
         models = [prepared(python, model.resolve(), args) for model in args.models]
         for variant in args.variants:
             one_round(session, python, nanozk, models, variant, end)
+        nanozk_again(session, nanozk, models, end)
         session.save()
     finally:
         if not kept:

@@ -35,6 +35,7 @@ def report(head: dict, results: list, pictures: list) -> str:
         "# nanozk and EZKL, head to head\n",
         f"Made on {head['date']} with `{head['command']}`: {head['nanozk']} and {head['ezkl']} on {head['machine']}, "
         f"load average {head['load']:.2f} before the session. Caps: {head['caps']}.\n",
+        *([f"The runs of nanozk were made again {head['renewed']}, after those of EZKL.\n"] if "renewed" in head else []),
         RULES,
         "## Ratios\n",
         "EZKL / nanozk: above 1, nanozk is ahead. A dash stands where one side has no finished run.\n",
