@@ -12,7 +12,7 @@ use nanozk_ir::int::{Op, Role, interp};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::mock::{self, Assignment};
-use nanozk_plan::{Claim, Monomial, Plan, Port, Relation, Term};
+use nanozk_plan::{Claim, Monomial, Plan, Port, Relation, Tag, Term};
 use std::fmt::Write;
 
 /// The honest lanes pass, and each placed cell changed by one (every `step`-th of them) is refused, unless the checker
@@ -85,6 +85,35 @@ fn causal_block_with_shared_keys() {
 fn full_attention_block() {
     let net = models::block(3, 6, 2, 2, false);
     accepts_only_the_truth(&net, &net.lower(), 5);
+}
+
+/// Lookups' masks are 1 on the random rows, where a selector would make its gate fail and a tag would be another.
+#[test]
+fn masks_of_lookups_serve_nothing_else() {
+    let mut net = Net::new(4, 6);
+    let data = net.random(4 * 8, 31);
+    let x = net.input(data, Role::Internal);
+    for over_limbs in [0, 1] {
+        let qkv = net.linear(x, 16, true);
+        let qkv = net.requant(qkv, 1);
+        let (q, k) = (net.slice(qkv, 0..8), net.slice(qkv, 8..16));
+        let scores = net.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 8);
+        let table = net.table(|i| 63 - i);
+        let attend = Op::Attend { heads: 2, table, limbs: 2 - over_limbs, over_limbs, causal: true };
+        let weights = net.push(attend, &[scores], 8);
+        net.output(weights, Role::PublicOutput);
+    }
+    let lowered = net.lower();
+    accepts_only_the_truth(&net, &lowered, 3);
+    let plan = &lowered.plan;
+    let masks: Vec<u32> = plan.lookups.iter().filter_map(|l| l.mask).collect();
+    let tags = plan.lookups.iter().filter_map(|l| match l.tag {
+        Tag::Fixed(column) => Some(column),
+        Tag::Table(_) => None,
+    });
+    let selectors = plan.gates.iter().filter_map(|g| g.selector);
+    assert!(!masks.is_empty() && plan.gates.iter().any(|g| g.name.contains("absorb")));
+    assert!(!tags.chain(selectors).any(|column| masks.contains(&column)));
 }
 
 #[test]

@@ -208,7 +208,7 @@ impl<'e> Placer<'e> {
             for set in 0..block.sets(self.groups()) {
                 let hidden = self.hidden_runs(&slots, set);
                 for lookup in &block.lookups {
-                    let mask = (lookup.visible_only && !hidden.is_empty()).then(|| self.visible(&hidden));
+                    let mask = (lookup.visible_only && !hidden.is_empty()).then(|| self.visible("looked up", &hidden));
                     let mut tags = self.tags(block, lookup, set);
                     let mixed = self.borrowed[i] && lookup.a == 0 && set + 1 == block.sets(self.groups());
                     let tag = if mixed || tags.len() > 1 {
@@ -224,7 +224,7 @@ impl<'e> Placer<'e> {
                     let selector = match gate.rows {
                         Where::Everywhere => None,
                         Where::Visible if hidden.is_empty() => None,
-                        Where::Visible => Some(self.visible(&hidden)),
+                        Where::Visible => Some(self.visible("visible", &hidden)),
                         Where::Hidden if hidden.is_empty() => continue,
                         Where::Hidden => Some(self.fixed("hidden", hidden.clone())),
                     };
@@ -277,7 +277,7 @@ impl<'e> Placer<'e> {
         runs
     }
 
-    fn visible(&mut self, hidden: &[(u32, u32, i64)]) -> FixedId {
+    fn visible(&mut self, name: &str, hidden: &[(u32, u32, i64)]) -> FixedId {
         let mut runs = Vec::new();
         let mut start = 0;
         for &(next, len, _) in hidden {
@@ -290,11 +290,12 @@ impl<'e> Placer<'e> {
         if rows > start {
             runs.push((start, rows - start, 1));
         }
-        self.fixed("visible", runs)
+        self.fixed(name, runs)
     }
 
+    /// The fixed column for one purpose: lookups' masks are 1 on the mask rows too, selectors and tags are 0 there.
     fn fixed(&mut self, name: &str, runs: Vec<(u32, u32, i64)>) -> FixedId {
-        if let Some(i) = self.plan.fixed.iter().position(|f| f.runs == runs) {
+        if let Some(i) = self.plan.fixed.iter().position(|f| f.name == name && f.runs == runs) {
             return i as FixedId;
         }
         self.plan.fixed.push(FixedColumn { name: name.into(), runs });
