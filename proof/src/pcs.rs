@@ -188,8 +188,7 @@ impl PolynomialCommitmentScheme<Fr> for ProverKzg {
     }
 
     fn commit(params: &ProverParams, polynomial: &Polynomial<Fr, Coeff>) -> G1 {
-        assert!(polynomial.len() <= params.bases.monomial.points().len());
-        params.bases.monomial.dense(polynomial)
+        params.bases.commit_coefficients(polynomial)
     }
 
     fn commit_lagrange(params: &ProverParams, column: &Polynomial<Fr, LagrangeCoeff>) -> G1 {
