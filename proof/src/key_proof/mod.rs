@@ -98,3 +98,36 @@ fn layer(key: &VerifierKey, chunk: &Chunk) -> LayerKey {
         weights: chunk.columns.iter().map(|c| key.layers[c.layer].weights[c.index]).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srs::Srs;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use std::collections::HashSet;
+
+    /// The challenges of [`known`] must come after the values of tables, or a publisher could choose these to fit.
+    #[test]
+    fn the_statement_holds_every_part() {
+        let key = |seed| {
+            let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
+            let none = || [Vec::new(), Vec::new()];
+            VerifierKey::new(1, Vec::new(), none(), Vec::new(), Vec::new(), *srs.verifier_part()).unwrap()
+        };
+        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[u8]]| {
+            let owned = |parts: &[&[u8]]| parts.iter().map(|p| p.to_vec()).collect::<Vec<_>>();
+            statement(&key(seed), &[limbs.to_vec()], &owned(circuits), &owned(tables)).unwrap()
+        };
+        let all = [
+            of(1, &[1], &[b"c"], &[b"t"]),
+            of(2, &[1], &[b"c"], &[b"t"]),
+            of(1, &[2], &[b"c"], &[b"t"]),
+            of(1, &[1], &[b"d"], &[b"t"]),
+            of(1, &[1], &[b"c"], &[b"u"]),
+            of(1, &[1], &[b"c"], &[b"t", b""]),
+            of(1, &[1], &[b"c", b"t"], &[]),
+        ];
+        assert_eq!(HashSet::from(all).len(), all.len());
+    }
+}
