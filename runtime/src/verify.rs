@@ -36,7 +36,7 @@ pub struct VerifyReport {
     pub model_id: String,
     /// Whether the caller named the model id that was expected.
     pub model_id_checked: bool,
-    /// Whether the verifier file was checked too: weights in range, keys those of the plans.
+    /// Whether the verifier file was checked too: weights in range, tables as stated, keys those of the plans.
     pub weights_checked: bool,
     /// Challenge that the proof is bound to.
     pub nonce: String,
@@ -160,7 +160,10 @@ impl std::fmt::Display for VerifyReport {
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "layers     {} of {}{partial}", self.layers_covered, self.layers_total)?;
-        let weights = if self.weights_checked { "in range" } else { "not checked now; `nanozk check` does it once" };
+        let weights = match self.weights_checked {
+            true => "in range; tables and keys as the file says",
+            false => "not checked now; `nanozk check` does it once",
+        };
         writeln!(f, "weights    {weights}")?;
         if !self.nonce.is_empty() {
             writeln!(f, "nonce      {}", self.nonce)?;
