@@ -171,9 +171,14 @@ impl<'a> Cells<'a> {
         self.evaluate(&all)
     }
 
-    /// Whether the honest cells satisfy the bilinear identity.
-    pub fn identity_holds(&self) -> bool {
-        (0..self.plan.geometry.tokens).all(|token| self.identity.broken(self, token).is_empty())
+    /// Values of the claims at a token, in their order, with their monomials.
+    pub fn claims(&self, token: u32) -> Vec<((u32, u32), Fr)> {
+        self.identity.claims.iter().map(|(monomial, sum)| (*monomial, self.weigh(sum, token))).collect()
+    }
+
+    /// Monomials whose two sides differ at a token, with the claim less the products.
+    pub fn differences(&self, token: u32) -> Vec<((u32, u32), Fr)> {
+        self.identity.differences(self, token)
     }
 
     fn at(&self, slot: SlotId, token: u32) -> usize {
@@ -207,7 +212,7 @@ impl<'a> Cells<'a> {
             .relations
             .iter()
             .filter(|(i, repetition, token)| self.sum(&self.plan.relations[*i].terms, *repetition, *token) != Fr::ZERO);
-        let monomials = reach.tokens.iter().flat_map(|&token| self.identity.broken(self, token));
+        let monomials = reach.tokens.iter().flat_map(|&token| self.differences(token)).map(|d| d.0);
         gates
             .map(|g| Constraint::Gate(g.0))
             .chain(lookups.map(|l| Constraint::Lookup(l.0)))
@@ -306,8 +311,8 @@ impl Identity {
         Identity { claims, rows, reads, size }
     }
 
-    /// Monomials whose two sides differ at a token.
-    fn broken(&self, cells: &Cells, token: u32) -> Vec<(u32, u32)> {
+    /// Monomials whose two sides differ at a token, with the difference.
+    fn differences(&self, cells: &Cells, token: u32) -> Vec<((u32, u32), Fr)> {
         let mut difference = vec![Fr::ZERO; self.size.0 * self.size.1];
         let at = |rho: u32, eta: u32| rho as usize * self.size.1 + eta as usize;
         for ((rho, eta), sum) in &self.claims {
@@ -327,8 +332,8 @@ impl Identity {
                 }
             }
         }
-        let broken = difference.iter().enumerate().filter(|(_, d)| **d != Fr::ZERO);
-        broken.map(|(i, _)| ((i / self.size.1) as u32, (i % self.size.1) as u32)).collect()
+        let broken = difference.into_iter().enumerate().filter(|(_, d)| *d != Fr::ZERO);
+        broken.map(|(i, d)| (((i / self.size.1) as u32, (i % self.size.1) as u32), d)).collect()
     }
 }
 

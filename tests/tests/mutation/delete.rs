@@ -4,7 +4,7 @@ use crate::cells::Constraint;
 use nanozk_plan::{Claim, Monomial, Operand, Plan, Relation, Term};
 
 /// What is left out of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deletion {
     /// A gate.
     Gate(usize),
@@ -44,6 +44,16 @@ impl Deletion {
         all
     }
 
+    /// The part that holds a constraint; a monomial belongs to several.
+    pub fn of(constraint: Constraint) -> Option<Deletion> {
+        match constraint {
+            Constraint::Gate(i) => Some(Deletion::Gate(i)),
+            Constraint::Lookup(i) => Some(Deletion::Lookup(i)),
+            Constraint::Relation(i, _) => Some(Deletion::Relation(i)),
+            Constraint::Monomial(..) => None,
+        }
+    }
+
     /// Its sort, for counts.
     pub fn kind(self) -> &'static str {
         match self {
@@ -62,6 +72,11 @@ impl Deletion {
     /// Whether it is one repetition, of which a plan has thousands.
     pub fn is_one_of_many(self) -> bool {
         matches!(self, Deletion::Equation(..) | Deletion::Claim(..) | Deletion::Operand(..) | Deletion::Entry(..))
+    }
+
+    /// Whether it is a part of the bilinear identity.
+    pub fn is_of_identity(self) -> bool {
+        !matches!(self, Deletion::Gate(_) | Deletion::Lookup(_) | Deletion::Relation(_) | Deletion::Equation(..))
     }
 
     /// Whether the constraint is among what is left out.

@@ -2,20 +2,17 @@
 
 use crate::cells::{Cells, Change, Constraint, Data};
 use crate::common::{compiled, model_dir};
-use crate::forge::Forgery;
+use crate::forge::{self, Forgery};
 use crate::harness::Net;
 use crate::models;
 use nanozk_compiler::data::read_input;
-use nanozk_compiler::layout::Lowered;
+use nanozk_compiler::layout::{Lowered, witness};
 use nanozk_compiler::quantise;
 use nanozk_ir::float::InputValue;
-use nanozk_ir::int::{Op, Role, interp};
+use nanozk_ir::int::{Model, Op, Role, interp};
 use nanozk_plan::mock::{self, Assignment};
 use nanozk_plan::{Plan, Port, SlotId};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Cells and boundary tensors.
-pub type Run = (Vec<Vec<i64>>, BTreeMap<Port, Vec<i64>>);
 
 /// A layer with its honest cells.
 pub struct Target {
@@ -62,7 +59,22 @@ impl Target {
         &self.lowered.plan
     }
 
-    fn data(&self) -> Data<'_> {
+    /// The same plan with other weights or inputs; `None` where its ranges do not hold what follows.
+    pub fn variant(&self, change: impl FnOnce(&mut Model, &mut Vec<Vec<i64>>)) -> Option<Target> {
+        let (mut model, mut inputs) = (self.net.model.clone(), self.net.inputs.clone());
+        change(&mut model, &mut inputs);
+        forge::unbound(&mut model);
+        let args: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
+        let values = interp::run(&model, 0, &args).ok()?;
+        let lanes = witness::fill(&self.lowered, &model, 0, &values).ok()?;
+        let net = Net { model, inputs, values, seed: self.net.seed, magnitude: self.net.magnitude };
+        let publics = net.tensors();
+        let variant = Target { name: self.name, net, lowered: self.lowered.clone(), lanes, publics };
+        variant.cells(variant.plan()).broken_by_honest().is_empty().then_some(variant)
+    }
+
+    /// What the constraints are about, beside the plan.
+    pub fn data(&self) -> Data<'_> {
         let layer = &self.net.model.layers[0];
         Data { tables: &layer.tables, params: &layer.params, weights: &layer.weights }
     }
@@ -70,12 +82,6 @@ impl Target {
     /// The constraints of `plan` on the honest cells.
     pub fn cells<'a>(&'a self, plan: &'a Plan) -> Cells<'a> {
         Cells::new(plan, self.data(), &self.lanes, &self.publics)
-    }
-
-    /// Whether the bilinear identity of `plan` holds in the honest run and in all of `runs`.
-    pub fn identity_holds(&self, plan: &Plan, runs: &[Run]) -> bool {
-        let holds = |(lanes, publics): &Run| Cells::new(plan, self.data(), lanes, publics).identity_holds();
-        self.cells(plan).identity_holds() && runs.iter().all(holds)
     }
 
     /// Whether the plan's own evaluator accepts.

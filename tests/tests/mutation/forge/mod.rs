@@ -2,16 +2,17 @@
 //! the constraints of the op itself can refuse it.
 
 mod field;
+mod operands;
 mod products;
 mod softmax;
 mod tokens;
 
 use crate::cells::Change;
 use crate::harness::Net;
-use crate::target::Run;
 use nanozk_compiler::layout::{Fill, Lowered, Part, witness};
-use nanozk_ir::int::{Model, Op, interp};
+use nanozk_ir::int::{Model, Node, Op, interp};
 use nanozk_plan::Port;
+use nanozk_proof::field::int;
 use std::collections::BTreeMap;
 
 /// A full set of cells with the boundary tensors that they claim.
@@ -56,6 +57,15 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
             forger.value(id, cell / width, cell % width, out);
             forger.field(id, cell / width, cell % width, out);
         }
+        for (i, &operand) in node.inputs.iter().enumerate() {
+            // A linear op reads expressions, no copies.
+            if !matches!(node.op, Op::Affine { .. } | Op::Output { .. }) {
+                let width = net.model.shapes[0].nodes[operand as usize].features as usize;
+                for cell in (0..net.values[operand as usize].len()).filter(|_| next()) {
+                    forger.other_operand(id, i, cell / width, cell % width, out);
+                }
+            }
+        }
         for left_out in (0..forger.factors(id)).filter(|_| next()) {
             forger.left_out(id, left_out, out);
         }
@@ -73,30 +83,22 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
     }
 }
 
-/// Cells and boundary tensors of runs on other inputs, honest but for ranges and tables: the values of a table change
-/// places, so that no feature stays 0. The bilinear identity holds. Inputs that the interpreter refuses are left out.
-pub fn other_runs(net: &Net, lowered: &Lowered, count: u64) -> Vec<Run> {
+/// Other inputs: other token ids, or values rotated and some of them negated.
+pub fn other_inputs(net: &Net, lowered: &Lowered, seed: u64) -> Vec<Vec<i64>> {
     let forger = Forger::new(net, lowered);
-    let mut runs = Vec::new();
-    for seed in 1..=count {
-        let inputs: Vec<Vec<i64>> = (0..net.inputs.len()).map(|port| forger.other_input(port, seed)).collect();
-        let inputs: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
-        let mut model = forger.boundless.clone();
-        for (id, node) in model.shapes[0].nodes.iter_mut().enumerate() {
-            if let Op::Table { .. } = node.op {
-                let mut data = net.values[id].clone();
-                let len = data.len();
-                data.rotate_left(seed as usize * 5 % len);
-                node.op = Op::Const { rows: model.tokens, data };
-                node.inputs.clear();
-            }
-        }
-        let mut first = None;
-        let take = &mut |run: Forgery| first = first.take().or(Some((run.lanes, run.publics)));
-        forger.run(&model, &inputs, "another run", "", None, &[], take);
-        runs.extend(first);
+    (0..net.inputs.len()).map(|port| forger.other_input(port, seed)).collect()
+}
+
+/// Cells for node `id` having `values`, with everything after it recomputed.
+pub fn with_values(net: &Net, lowered: &Lowered, id: usize, values: &[i64], out: Out) {
+    Forger::new(net, lowered).complete("other values", "", id, values, &[], out);
+}
+
+/// Takes the bounds of all values away.
+pub fn unbound(model: &mut Model) {
+    for node in &mut model.shapes[0].nodes {
+        (node.lo, node.hi) = (-interp::LIMIT, interp::LIMIT);
     }
-    runs
 }
 
 struct Forger<'a> {
@@ -113,9 +115,7 @@ impl<'a> Forger<'a> {
         let raw = |fill: &Fill| Fill { limb: None, ..*fill };
         let whole = Lowered { plan: lowered.plan.clone(), fills: lowered.fills.iter().map(raw).collect() };
         let mut boundless = net.model.clone();
-        for node in &mut boundless.shapes[0].nodes {
-            (node.lo, node.hi) = (-interp::LIMIT, interp::LIMIT);
-        }
+        unbound(&mut boundless);
         Forger { net, lowered, whole, boundless }
     }
 
@@ -158,12 +158,16 @@ impl<'a> Forger<'a> {
             Op::Requant { limbs, clamp: true, .. } => {
                 let (shift, mut values) = (limbs * self.net.model.limb_bits, self.net.values[id].clone());
                 values[at] = (self.net.values[node.inputs[0] as usize][at] + (1 << (shift - 1))) >> shift;
+                let whole = values[at];
                 self.complete("clamp left out", &format!("{id} at {at}"), id, &values, &[], out);
+                self.saturated(id, token, feature, whole, out);
             }
             Op::ArgMax { .. } => {
                 self.no_winner(id, token, out);
                 self.unmarked_winners(id, token, out);
+                self.miscounted(id, token, out);
             }
+            Op::RSqrt { param } => self.untied_root(id, token, feature, param, out),
             _ => {}
         }
         if let Op::Output { port } = node.op {
@@ -209,6 +213,59 @@ impl<'a> Forger<'a> {
                 Op::Table { .. } => push("table value", Vec::new()),
                 _ => push("linear value", Vec::new()),
             }
+        }
+    }
+
+    /// The greatest or least result, reached by a negative excess.
+    fn saturated(&self, id: usize, token: usize, feature: usize, whole: i64, out: Out) {
+        let at = token * self.net.model.shapes[0].nodes[id].features as usize + feature;
+        let half = 1i64 << (self.net.model.limb_bits - 1);
+        for (bound, over) in [(half - 1, true), (-half, false)] {
+            let mut values = self.net.values[id].clone();
+            values[at] = bound;
+            // The honest excess of this result on the one side, and what it must be on the other.
+            let (above, below) = ((whole - bound).max(0), (bound - whole).max(0));
+            let wanted = if over { (whole - bound, 0) } else { (0, bound - whole) };
+            let deltas =
+                [(Part::Over, token, feature, wanted.0 - above), (Part::Under, token, feature, wanted.1 - below)];
+            self.complete("saturated without overflow", &format!("{id} at {at}"), id, &values, &deltas, out);
+        }
+    }
+
+    /// Another root, with a factor of its cube that is not the root, or not the root times the operand.
+    fn untied_root(&self, id: usize, token: usize, feature: usize, param: u32, out: Out) {
+        let node = &self.net.model.shapes[0].nodes[id];
+        let at = token * node.features as usize + feature;
+        let (c, v) = (self.net.model.layers[0].params[param as usize], self.net.values[node.inputs[0] as usize][at]);
+        let second = |part| {
+            let mut slots = self.slots_of(id, part, feature as u32).filter(|s| s.2.is_none()).map(|s| s.0);
+            slots.nth(1)
+        };
+        for r in [self.net.values[id][at] + 1, self.net.values[id][at] - 1].into_iter().filter(|r| *r > 0) {
+            let mut values = self.net.values[id].clone();
+            values[at] = r;
+            let linear = r * v;
+            for (part, factor, cubic) in
+                [(Part::Value, c / linear, c / linear * linear), (Part::Linear, c / r, c / r * r)]
+            {
+                let Some(slot) = second(part) else { continue };
+                let more = cubic - r * linear;
+                let deltas = [(Part::Cubic, more), (Part::Low, -more), (Part::High, more)];
+                let deltas = deltas.map(|(part, delta)| (part, token, feature, delta));
+                let change = Change { slot, token: token as u32, value: int(factor) };
+                let changed = &mut |forgery: Forgery| out(Forgery { field: vec![change], ..forgery });
+                self.complete("root with another factor", &format!("{id} at {at}"), id, &values, &deltas, changed);
+            }
+        }
+    }
+
+    /// Indices from some on are not counted as below the winner, or the last ones are.
+    fn miscounted(&self, id: usize, token: usize, out: Out) {
+        for last in 0..self.operand(id, 0).0 {
+            let each = (0..=last).flat_map(|i| [(Part::Below, token, i, -1), (Part::Excess, token, i, 1)]);
+            let deltas: Vec<Delta> = each.collect();
+            let what = format!("{id}, token {token}, index {last}");
+            self.complete("index counted wrong", &what, id, &self.net.values[id], &deltas, out);
         }
     }
 
@@ -263,9 +320,9 @@ impl<'a> Forger<'a> {
         std::iter::once((Part::Max, token, 0, lower)).chain(each).collect()
     }
 
-    /// Cells for node `id` having `values`: what follows is recomputed, what no longer fits its limbs overflows the last
-    /// limb, so that every linear relation that can hold does, or is reduced to it. Nothing when the interpreter cannot
-    /// go on.
+    /// Cells for node `id` having `values`: what follows is recomputed, what no longer fits its limbs overflows one of
+    /// them, so that every linear relation that can hold does, or is reduced to them. Nothing when the interpreter
+    /// cannot go on.
     fn complete(&self, kind: &'static str, what: &str, id: usize, values: &[i64], deltas: &[Delta], out: Out) {
         let inputs: Vec<&[i64]> = self.net.inputs.iter().map(Vec::as_slice).collect();
         self.complete_with(&inputs, kind, what, id, values, deltas, out);
@@ -283,11 +340,26 @@ impl<'a> Forger<'a> {
         deltas: &[Delta],
         out: Out,
     ) {
+        self.run(&self.with_value(id, values), inputs, kind, what, id, deltas, out);
+    }
+
+    /// The model with a constant in the node's place. A table reads requantised values only, so there the constant
+    /// stands in front of all nodes, and the node divides it.
+    fn with_value(&self, id: usize, values: &[i64]) -> Model {
         let mut model = self.boundless.clone();
-        let node = &mut model.shapes[0].nodes[id];
-        node.op = Op::Const { rows: model.tokens, data: values.to_vec() };
-        node.inputs.clear();
-        self.run(&model, inputs, kind, what, Some(id), deltas, out);
+        let (rows, bits) = (model.tokens, model.limb_bits);
+        let nodes = &mut model.shapes[0].nodes;
+        if nodes.iter().any(|n| matches!(n.op, Op::Table { .. }) && n.inputs[0] as usize == id) {
+            let op = Op::Const { rows, data: values.iter().map(|v| v << bits).collect() };
+            nodes.iter_mut().flat_map(|n| &mut n.inputs).for_each(|input| *input += 1);
+            nodes[id].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
+            nodes[id].inputs = vec![0];
+            nodes.insert(0, Node { op, inputs: Vec::new(), ..nodes[id].clone() });
+        } else {
+            nodes[id].op = Op::Const { rows, data: values.to_vec() };
+            nodes[id].inputs.clear();
+        }
+        model
     }
 
     /// Cells for the values of `model`, with the deltas on the quantities of node `id`.
@@ -298,28 +370,46 @@ impl<'a> Forger<'a> {
         inputs: &[&[i64]],
         kind: &'static str,
         what: &str,
-        id: Option<usize>,
+        id: usize,
         deltas: &[Delta],
         out: Out,
     ) {
-        let Ok(values) = interp::run(model, 0, inputs) else { return };
+        let Ok(mut values) = interp::run(model, 0, inputs) else { return };
+        let in_front = values.len() - self.net.values.len();
+        values.drain(..in_front);
         let Ok(whole) = witness::fill(&self.whole, &self.net.model, 0, &values) else { return };
         let mut publics = self.net.tensors();
         for (port, tensor) in inputs.iter().enumerate() {
             publics.insert(Port::Input(port as u32), tensor.to_vec());
         }
         for (port, node) in interp::outputs(&model.shapes[0]) {
-            publics.insert(Port::Output(port as u32), values[node].clone());
+            publics.insert(Port::Output(port as u32), values[node - in_front].clone());
         }
-        for reduce in [false, true] {
-            let mut lanes = whole.clone();
-            self.lowered.fills.iter().for_each(|fill| self.split(fill, id, deltas, reduce, &mut lanes));
-            out(Forgery { kind, what: what.into(), lanes, publics: publics.clone(), field: Vec::new() });
+        let forgery = Forgery { kind, what: what.into(), lanes: whole, publics, field: Vec::new() };
+        self.split_all(forgery, id, deltas, out);
+    }
+
+    /// A forgery with whole quantities in its cells, cut into limbs. What does not fit overflows one of the limbs or is
+    /// reduced to them.
+    fn split_all(&self, forgery: Forgery, id: usize, deltas: &[Delta], out: Out) {
+        let limbs = self.lowered.fills.iter().filter_map(|f| f.limb).map(|l| l.1).max().unwrap_or(0);
+        for overflow in (0..limbs).rev().map(Some).chain([None]) {
+            let (mut lanes, mut fits) = (forgery.lanes.clone(), true);
+            for fill in &self.lowered.fills {
+                fits &= self.split(fill, id, deltas, overflow, &mut lanes);
+            }
+            let (what, publics, field) = (forgery.what.clone(), forgery.publics.clone(), forgery.field.clone());
+            out(Forgery { kind: forgery.kind, what, lanes, publics, field });
+            if fits {
+                break;
+            }
         }
     }
 
-    /// Adds the deltas to the whole quantities of a fill and cuts them into limbs.
-    fn split(&self, fill: &Fill, id: Option<usize>, deltas: &[Delta], reduce: bool, lanes: &mut [Vec<i64>]) {
+    /// Adds the deltas to the whole quantities of a fill and cuts them into limbs; whether all fit. What does not goes
+    /// into limb `overflow` or the last one.
+    fn split(&self, fill: &Fill, id: usize, deltas: &[Delta], overflow: Option<u32>, lanes: &mut [Vec<i64>]) -> bool {
+        let mut fits = true;
         let (geometry, bits) = (&self.lowered.plan.geometry, self.net.model.limb_bits);
         let op = &self.net.model.shapes[0].nodes[fill.node as usize].op;
         for i in 0..fill.count {
@@ -327,25 +417,26 @@ impl<'a> Forger<'a> {
             for token in 0..geometry.tokens {
                 let (lane, row) = (((fill.slot + i) / geometry.groups) as usize, geometry.row(fill.slot + i, token));
                 let cell = &mut lanes[lane][row];
-                if Some(fill.node as usize) == id {
+                if fill.node as usize == id {
                     let here = |d: &&(Part, usize, usize, i64)| {
                         d.0 == fill.part && d.1 == token as usize && d.2 == feature as usize
                     };
                     *cell += deltas.iter().filter(here).map(|d| d.3).sum::<i64>();
                 }
                 let Some((index, limbs)) = fill.limb else { continue };
-                *cell = match index {
-                    _ if is_hidden(op, fill.part, geometry.tokens, feature, token) => {
-                        if index == 0 {
-                            *cell
-                        } else {
-                            0
-                        }
-                    }
-                    _ if index + 1 == limbs && !reduce => *cell >> (index * bits),
+                if is_hidden(op, fill.part, geometry.tokens, feature, token) {
+                    *cell = if index == 0 { *cell } else { 0 };
+                    continue;
+                }
+                let wide = *cell >> (limbs * bits) != 0;
+                fits &= !wide;
+                *cell = match overflow.map(|limb| limb.min(limbs - 1)).filter(|_| wide) {
+                    Some(limb) if index == limb => *cell >> (index * bits),
+                    Some(limb) if index > limb => 0,
                     _ => (*cell >> (index * bits)) & ((1 << bits) - 1),
                 };
             }
         }
+        fits
     }
 }

@@ -16,6 +16,8 @@ impl Forger<'_> {
         let honest = &self.net.values[id];
         let feature = |u: usize| head * tokens + u;
         let Some((scores, winner)) = self.scores(id, token, head, visible) else { return };
+        let Op::Attend { limbs, .. } = *self.op(id) else { return };
+        let shift = limbs * self.net.model.limb_bits;
         let max = scores[winner];
         let distances: Vec<i64> = scores[..visible].iter().map(|s| max - s).collect();
         let what = format!("softmax {id}, token {token}, head {head}");
@@ -53,6 +55,27 @@ impl Forger<'_> {
                 let deltas = vec![(Part::Distance, token, feature(u), -moved), (Part::Over, token, feature(u), moved)];
                 self.complete("distance cut short", &what, id, &values, &deltas, out);
             }
+        }
+        for u in 0..visible {
+            let d = distances[u].min(top);
+            let mut push = |kind, moved: i64, deltas: [(Part, i64); 2]| {
+                let mut values = honest.clone();
+                values[start + u] = table[moved as usize];
+                let deltas = deltas.map(|(part, delta)| (part, token, feature(u), delta));
+                self.complete(kind, &what, id, &values, &deltas, out);
+            };
+            for moved in [d + 1, d - 1].into_iter().filter(|m| (0..=top).contains(m)) {
+                let made_up = (moved - d) << shift;
+                push("distance with its remainder", moved, [(Part::Distance, moved - d), (Part::Remainder, made_up)]);
+            }
+            for moved in [d + 1, top].into_iter().filter(|moved| (d + 1..=top).contains(moved)) {
+                let deltas = [(Part::Distance, moved - d), (Part::Over, d - moved)];
+                push("distance with a negative excess", moved, deltas);
+            }
+        }
+        for u in (0..visible).filter(|u| *u != winner && distances[*u] == 0) {
+            let deltas = [(Part::IsMax, token, feature(winner), 1), (Part::IsMax, token, feature(u), -1)];
+            self.complete("maximum marked twice", &what, id, honest, &deltas, out);
         }
         for u in visible..tokens {
             // The last one is the distance that needs nothing to absorb the score. Where the table gives 0 as the mask
