@@ -2,7 +2,7 @@
 
 use crate::{
     field::{Fr, G1},
-    keys::VerifierKey,
+    keys::{Rows, TensorKey, VerifierKey},
     transcript::Absorber,
     wire,
 };
@@ -121,9 +121,8 @@ impl Bundle {
             if let Some(v) = tensor.values.iter().find(|v| **v < spec.lo || **v > spec.hi) {
                 return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
             }
-            let padding = &tensor.values[self.length as usize * spec.features as usize..];
-            if key.inputs.contains(&tensor.tensor) && padding.iter().any(|v| *v != 0) {
-                return Err(format!("public tensor {} is not 0 beyond its length", spec.name));
+            if key.inputs.contains(&tensor.tensor) {
+                self.rows_fit(&tensor.values, spec, key.tokens)?;
             }
         }
         if !self.layers.is_sorted_by(|a, b| a.index < b.index)
@@ -132,5 +131,23 @@ impl Bundle {
             return Err("the layers are not in order, repeated, or not of the model".into());
         }
         Ok(())
+    }
+
+    /// Whether the rows of a public input are what its model asks for.
+    fn rows_fit(&self, values: &[i64], spec: &TensorKey, tokens: u32) -> Result<(), String> {
+        let (name, width) = (&spec.name, spec.features as usize);
+        if values[self.length as usize * width..].iter().any(|v| *v != 0) {
+            return Err(format!("public tensor {name} is not 0 beyond its length"));
+        }
+        let mut rows = values.chunks(width.max(1));
+        match spec.rows {
+            Rows::Full if self.length < tokens => {
+                Err(format!("{} of {tokens} tokens, but every token of this model sees all of {name}", self.length))
+            }
+            Rows::Equal if !rows.all(|row| row == &values[..width]) => {
+                Err(format!("public tensor {name} differs from token to token"))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -45,6 +45,18 @@ impl Visibility {
     }
 }
 
+/// What a verifier asks of the rows of a public input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rows {
+    /// Rows beyond the true length are padding, which no true token sees.
+    #[default]
+    Padded,
+    /// No row is padding, for tokens would see it: the true length is T.
+    Full,
+    /// All rows are equal, as those of a mask that tells every token the same keys.
+    Equal,
+}
+
 /// A boundary tensor, `[tokens, features]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TensorKey {
@@ -60,6 +72,8 @@ pub struct TensorKey {
     pub hi: i64,
     /// Who sees it.
     pub visibility: Visibility,
+    /// What holds for its rows if it is a public input.
+    pub rows: Rows,
 }
 
 /// What a verifier needs.

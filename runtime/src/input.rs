@@ -40,7 +40,7 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
 }
 
 /// Whether padding would enter the results of true tokens: attention without a causal mask.
-fn sees_padding(artifact: &Artifact) -> bool {
+pub(crate) fn sees_padding(artifact: &Artifact) -> bool {
     let nodes = artifact.model.shapes.iter().flat_map(|shape| &shape.nodes);
     nodes.into_iter().any(|node| matches!(node.op, Op::Attend { causal: false, .. }))
 }

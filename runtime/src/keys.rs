@@ -1,15 +1,18 @@
 //! Keys of a compiled model, in memory and on disk.
 
+use crate::input::sees_padding;
 use crate::storage::{self, KeyDir};
 use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::frontend::InputInfo;
+use nanozk_ir::float::InputKind;
 use nanozk_ir::int::Role;
 use nanozk_plan::Plan;
 use nanozk_plan::format::Kind;
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof;
 use nanozk_proof::keygen::keygen;
-use nanozk_proof::keys::{TensorKey, VerifierKey, Visibility};
+use nanozk_proof::keys::{Rows, TensorKey, VerifierKey, Visibility};
 use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::{ShapeProver, random_mask};
@@ -147,6 +150,13 @@ fn commit_table(plan: &Plan, bases: &ProverBases, table: &[i64]) -> G1 {
     bases.commit(&nanozk_proof::prover::table_column(&plan.geometry, table))
 }
 
+/// What the rows of each model input must be.
+fn input_rows(artifact: &Artifact) -> Vec<Rows> {
+    let visible = if sees_padding(artifact) { Rows::Full } else { Rows::Padded };
+    let of = |info: &InputInfo| if info.kind == InputKind::Mask { Rows::Equal } else { visible };
+    artifact.input_infos().iter().map(of).collect()
+}
+
 /// The verifier's side of a model.
 pub fn verifier_key(
     artifact: &Artifact,
@@ -155,7 +165,13 @@ pub fn verifier_key(
     srs: &Srs,
 ) -> Result<VerifierKey> {
     let model = &artifact.model;
-    let tensors = model.tensors.iter().map(|t| TensorKey {
+    let input_rows = input_rows(artifact);
+    let rows = |id: usize| {
+        let input = model.inputs.iter().position(|input| *input as usize == id);
+        input.and_then(|input| input_rows.get(input).copied()).unwrap_or_default()
+    };
+    let tensors = model.tensors.iter().enumerate().map(|(id, t)| TensorKey {
+        rows: rows(id),
         name: t.name.clone(),
         features: t.features,
         scale: t.scale,

@@ -8,7 +8,7 @@ use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::G1;
-use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::keys::{Rows, VerifierKey};
 use nanozk_proof::srs::Srs;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::wire::POINT_BYTES;
@@ -113,6 +113,38 @@ fn public_fields() {
     }
     attacks.forge("tensors swapped", |b| b.public.reverse());
     attacks.report();
+}
+
+/// A mask tells every token the same keys, and where every token sees all others no token is padding. Proofs of other
+/// inputs verify otherwise: the verifier has to look.
+#[test]
+fn rows_of_public_inputs() {
+    let fixture = Fixture::new("bert-d64-l2");
+    let honest = fixture.prove(&model_dir("bert-d64-l2").join("input.json"));
+    let rows: Vec<Rows> = fixture.key.inputs.iter().map(|id| fixture.key.tensors[*id as usize].rows).collect();
+    assert_eq!(rows, [Rows::Full, Rows::Equal]);
+    honest.fits(&fixture.key).unwrap();
+    let refused = |what: &str, change: &dyn Fn(&mut Bundle)| {
+        let mut forged = honest.clone();
+        change(&mut forged);
+        let error = forged.fits(&fixture.key).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    };
+    let input = |bundle: &Bundle, at: usize| {
+        bundle.public.iter().position(|tensor| tensor.tensor == fixture.key.inputs[at]).unwrap()
+    };
+    refused("differs from token to token", &|b| {
+        let mask = input(b, 1);
+        b.public[mask].values[fixture.key.tokens as usize] ^= 1;
+    });
+    refused("every token of this model sees all", &|b| {
+        b.length -= 1;
+        for at in 0..2 {
+            let tensor = input(b, at);
+            let width = b.public[tensor].values.len() / fixture.key.tokens as usize;
+            b.public[tensor].values.iter_mut().rev().take(width).for_each(|value| *value = 0);
+        }
+    });
 }
 
 /// Values beyond a public tensor's range mean nothing in the plan (an id beyond the vocabulary has no one-hot cell), so
