@@ -4,7 +4,8 @@
 //! each distinct table, they make its column one that everybody knows ([`super::known`]).
 //!
 //! Tables are smooth: second differences are a few bits each. They are written in blocks of 64, zigzag, with the bits that
-//! the widest of the block needs (after the frame-of-reference coding of columnar files).
+//! the widest of the block needs (after the frame-of-reference coding of columnar files). A general compressor would make
+//! the id of a model with open weights depend on the compressor's version.
 
 use crate::{field::G1, keys::VerifierKey, wire};
 use nanozk_plan::Geometry;
