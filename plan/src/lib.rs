@@ -12,6 +12,7 @@
 //! Products with hidden weights and of two activations are one bilinear identity ([`Claim`] = sum of [`Operand`] times
 //! folded weights plus [`Functional`]).
 
+mod boundaries;
 pub mod check;
 pub mod cost;
 pub mod format;

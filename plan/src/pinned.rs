@@ -8,7 +8,7 @@
 //! Where this stops, uniqueness rests on an argument that the analysis does not follow (inequalities of a quotient, a
 //! root, a clamp or a maximum): the bounded slots of the stuck equations are taken as determined and listed.
 
-use crate::check::boundary_lanes;
+use crate::boundaries::boundary_lanes;
 use crate::{Gate, Plan, Port, Public, SlotId, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
