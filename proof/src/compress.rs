@@ -1,8 +1,9 @@
 //! The prover's reading of lanes under challenges: compressed slots, B, folds, accumulators.
 
 use crate::{
+    cell::Cell,
     challenges::{Challenges, Lambda},
-    field::{Fr, int, powers},
+    field::{Fr, powers},
     layer::{self, Multiplier},
     witness::LaneColumn,
 };
@@ -11,17 +12,18 @@ use nanozk_plan::{Plan, TokenWeight};
 use rayon::prelude::*;
 
 /// V for all lane slots: `sum_t theta^(T-1-t) cell(s, t)`.
-pub fn compressed_slots(plan: &Plan, lanes: &[LaneColumn], ch: &Challenges) -> Vec<Fr> {
+pub fn compressed_slots<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], ch: &Challenges) -> Vec<Fr> {
     let tokens = plan.geometry.tokens as usize;
     let mut weights = powers(ch.theta, tokens);
     weights.reverse();
-    let dot =
-        |cells: &[i64]| -> Fr { cells.iter().zip(&weights).filter(|(c, _)| **c != 0).map(|(c, w)| int(*c) * w).sum() };
+    let dot = |cells: &[C]| -> Fr {
+        cells.iter().zip(&weights).filter(|(c, _)| !c.is(0)).map(|(c, w)| c.to_field() * w).sum()
+    };
     lanes.par_iter().flat_map_iter(|lane| lane.data.chunks(tokens).map(dot)).collect()
 }
 
 /// B by its definition from the cells of the functionals' slots.
-pub fn functional_values(plan: &Plan, lanes: &[LaneColumn], ch: &Challenges) -> Vec<Fr> {
+pub fn functional_values<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], ch: &Challenges) -> Vec<Fr> {
     let g = &plan.geometry;
     let mut out = vec![Fr::ZERO; plan.operand_rows() as usize];
     let mut eta = powers(ch.eta, g.tokens as usize);
@@ -32,8 +34,8 @@ pub fn functional_values(plan: &Plan, lanes: &[LaneColumn], ch: &Challenges) -> 
             let rho = ch.monomial(entry.rho as i64, 0);
             for (t, cell) in cells.iter().enumerate() {
                 match functional.kind {
-                    TokenWeight::Eta => out[entry.row as usize] += int(*cell) * eta[t],
-                    TokenWeight::Row => out[entry.row as usize + t] += int(*cell) * rho,
+                    TokenWeight::Eta => out[entry.row as usize] += cell.to_field() * eta[t],
+                    TokenWeight::Row => out[entry.row as usize + t] += cell.to_field() * rho,
                 }
             }
         }
@@ -42,7 +44,7 @@ pub fn functional_values(plan: &Plan, lanes: &[LaneColumn], ch: &Challenges) -> 
 }
 
 /// `sum_l factors[l] lanes[l]` over the usable rows.
-pub fn fold_lanes(plan: &Plan, lanes: &[LaneColumn], factors: &[Fr]) -> Vec<Fr> {
+pub fn fold_lanes<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], factors: &[Fr]) -> Vec<Fr> {
     let mut out = vec![Fr::ZERO; plan.geometry.usable()];
     let rows = plan.geometry.rows();
     out[..rows].par_chunks_mut(512).enumerate().for_each(|(chunk, cells)| {
@@ -51,8 +53,8 @@ pub fn fold_lanes(plan: &Plan, lanes: &[LaneColumn], factors: &[Fr]) -> Vec<Fr> 
             *cell = lanes
                 .iter()
                 .zip(factors)
-                .filter(|(lane, _)| lane.data[row] != 0)
-                .map(|(lane, f)| int(lane.data[row]) * f)
+                .filter(|(lane, _)| !lane.data[row].is(0))
+                .map(|(lane, f)| lane.data[row].to_field() * f)
                 .sum();
         }
     });
@@ -76,7 +78,12 @@ pub fn multipliers(plan: &Plan, ch: &Challenges, lambda: &Lambda) -> Vec<Vec<Fr>
 }
 
 /// The accumulator columns over rows `0..=rows`: `z[r+1] = M[r] (z[r] + source[r])`.
-pub fn accumulators(plan: &Plan, lanes: &[LaneColumn], fold: Option<&[Fr]>, multipliers: &[Vec<Fr>]) -> Vec<Vec<Fr>> {
+pub fn accumulators<C: Cell>(
+    plan: &Plan,
+    lanes: &[LaneColumn<C>],
+    fold: Option<&[Fr]>,
+    multipliers: &[Vec<Fr>],
+) -> Vec<Vec<Fr>> {
     let g = &plan.geometry;
     let rows = g.rows();
     let compressed = usize::from(g.compressed());
@@ -88,7 +95,7 @@ pub fn accumulators(plan: &Plan, lanes: &[LaneColumn], fold: Option<&[Fr]>, mult
                 for entry in functional.iter().flat_map(|f| &plan.functionals[*f].entries) {
                     let start = g.row(entry.slot, 0);
                     let cells = &lanes[(entry.slot / g.groups) as usize].data[start..][..g.tokens as usize];
-                    source[start..].iter_mut().zip(cells).for_each(|(s, c)| *s = int(*c));
+                    source[start..].iter_mut().zip(cells).for_each(|(s, c)| *s = c.to_field());
                 }
                 source
             }

@@ -8,6 +8,7 @@ extern crate self as nanozk_proof;
 
 pub mod budget;
 pub mod bundle;
+pub mod cell;
 pub mod challenges;
 pub mod circuit;
 pub mod columns;

@@ -1,6 +1,7 @@
 //! The prover of one layer.
 
 use crate::{
+    cell::Cell,
     challenges::{Challenges, Lambda},
     circuit::fixed_column_values,
     compress,
@@ -69,9 +70,9 @@ pub struct LayerProver<'a> {
 }
 
 /// One inference of a layer.
-pub struct LayerInput<'a> {
+pub struct LayerInput<'a, C = i64> {
     /// All lanes with their masks.
-    pub lanes: Vec<LaneColumn>,
+    pub lanes: Vec<LaneColumn<C>>,
     /// Commitments of the boundary lanes, by lane; other lanes are committed by the prover.
     pub boundary: &'a [Option<G1>],
     /// Public data.
@@ -86,8 +87,8 @@ pub fn random_mask(rng: &mut impl RngCore) -> Mask {
 }
 
 /// Commits a lane.
-pub fn commit_lane(geometry: &Geometry, bases: &ProverBases, lane: &LaneColumn) -> G1 {
-    bases.commit_masked(&lane.data, geometry.mask_rows().start, &lane.mask)
+pub fn commit_lane<C: Cell>(geometry: &Geometry, bases: &ProverBases, lane: &LaneColumn<C>) -> G1 {
+    C::commit(bases, &lane.data, geometry.mask_rows().start, &lane.mask)
 }
 
 /// A dense committed column of data rows and mask.
@@ -123,12 +124,12 @@ pub fn prove_layer(
     prove_layer_with(bases, layer, input, rng, |_, _| {})
 }
 
-/// As [`prove_layer`], with a say in the columns that the prover commits after the challenges: `choose` stands for a
-/// cheating prover, whom the equations have to stop.
-pub fn prove_layer_with(
+/// As [`prove_layer`], for lanes of any field elements, and with a say in the columns that the prover commits after the
+/// challenges: `choose` stands for a cheating prover, whom the equations have to stop.
+pub fn prove_layer_with<C: Cell>(
     bases: &ProverBases,
     layer: &LayerProver,
-    input: LayerInput,
+    input: LayerInput<C>,
     rng: &mut (impl RngCore + CryptoRng),
     choose: impl FnOnce(&Challenges, &mut Chosen),
 ) -> Result<Vec<u8>, ProveError> {
@@ -143,7 +144,7 @@ pub fn prove_layer_with(
         LayerTranscript::init().begin(&input.prefix, layer.index, layer.key.shape, &shape.vk.transcript_repr())?;
 
     let commit =
-        |(lane, known): (&LaneColumn, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, bases, lane));
+        |(lane, known): (&LaneColumn<C>, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, bases, lane));
     let known: Vec<Option<G1>> = (0..lanes.len()).map(|l| input.boundary.get(l).copied().flatten()).collect();
     let lane_coms: Vec<G1> = lanes.par_iter().zip(known.clone()).map(commit).collect();
     for (com, known) in lane_coms.iter().zip(&known) {

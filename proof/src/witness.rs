@@ -1,6 +1,7 @@
 //! The advice of a layer's circuit.
 
 use crate::{
+    cell::Cell,
     circuit::fractions,
     field::{Fr, batch_invert, int},
 };
@@ -11,19 +12,19 @@ use rayon::prelude::*;
 /// Random values of the mask rows of a committed column.
 pub type Mask = [Fr; MASK_ROWS];
 
-/// A column of small integers with its mask.
+/// A column of small integers, or what a cheating prover puts there, with its mask.
 #[derive(Clone, Debug)]
-pub struct LaneColumn {
+pub struct LaneColumn<C = i64> {
     /// Data rows.
-    pub data: Vec<i64>,
+    pub data: Vec<C>,
     /// Mask rows.
     pub mask: Mask,
 }
 
-impl LaneColumn {
+impl<C: Cell> LaneColumn<C> {
     /// The column as field elements, up to the last usable row.
     pub fn to_field(&self, geometry: &Geometry) -> Vec<Fr> {
-        column(geometry, self.data.iter().map(|v| int(*v)), &self.mask)
+        column(geometry, self.data.iter().map(|v| v.to_field()), &self.mask)
     }
 }
 
@@ -39,9 +40,9 @@ pub fn column(geometry: &Geometry, data: impl Iterator<Item = Fr>, mask: &Mask) 
 
 /// What the circuit of one layer is filled from.
 #[derive(Clone, Debug)]
-pub struct LayerWitness {
+pub struct LayerWitness<C = i64> {
     /// All lanes.
-    pub lanes: Vec<LaneColumn>,
+    pub lanes: Vec<LaneColumn<C>>,
     /// Value columns of the pair tables: `2^b` entries each.
     pub tables: Vec<Vec<i64>>,
     /// Multiplicities per table (range table first) with their mask rows.
@@ -65,7 +66,7 @@ pub fn fixed_values(spec: &FixedColumn, rows: usize) -> Vec<i64> {
 
 /// Counts how often each table row is looked up. Values outside their table are not counted: the proof of such a
 /// witness does not verify.
-pub fn multiplicities(plan: &Plan, lanes: &[LaneColumn], tables: &[Vec<i64>]) -> Vec<Vec<i64>> {
+pub fn multiplicities<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], tables: &[Vec<i64>]) -> Vec<Vec<i64>> {
     let rows = plan.geometry.rows();
     let size = 1usize << plan.geometry.limb_bits;
     let mut out = vec![vec![0i64; size]; tables.len() + 1];
@@ -77,7 +78,7 @@ pub fn multiplicities(plan: &Plan, lanes: &[LaneColumn], tables: &[Vec<i64>]) ->
             if mask.as_ref().is_some_and(|m| m[row] == 0) {
                 continue;
             }
-            let entry = usize::try_from(a[row]).ok().and_then(|key| out.get_mut(tags.at(row))?.get_mut(key));
+            let entry = a[row].key().and_then(|key| out.get_mut(tags.at(row))?.get_mut(key));
             if let Some(count) = entry {
                 *count += 1;
             }
@@ -109,18 +110,18 @@ fn row_tags(plan: &Plan, lookup: &Lookup) -> RowTags {
 }
 
 /// Computes the second-phase advice: helper columns and the running sum.
-pub struct AdviceBuilder<'a> {
+pub struct AdviceBuilder<'a, C = i64> {
     plan: &'a Plan,
-    witness: &'a LayerWitness,
+    witness: &'a LayerWitness<C>,
     beta: Fr,
     gamma: Fr,
     /// `1 / (beta + v + gamma out + gamma^2 tag)` per table and entry.
     inverses: Vec<Vec<Fr>>,
 }
 
-impl<'a> AdviceBuilder<'a> {
+impl<'a, C: Cell> AdviceBuilder<'a, C> {
     /// Prepares the table inverses.
-    pub fn new(plan: &'a Plan, witness: &'a LayerWitness, beta: Fr, gamma: Fr) -> Self {
+    pub fn new(plan: &'a Plan, witness: &'a LayerWitness<C>, beta: Fr, gamma: Fr) -> Self {
         let size = 1usize << plan.geometry.limb_bits;
         let inverses = (0..=witness.tables.len())
             .map(|table| {
@@ -183,8 +184,7 @@ impl<'a> AdviceBuilder<'a> {
                 continue;
             }
             let table = tags.at(row);
-            let value = b.map_or(0, |b| b.data[row]);
-            helper[row] += self.inverse(a.data[row], value, table);
+            helper[row] += self.inverse(a.data[row], b.map(|b| b.data[row]), table);
         }
         // Fixed tag columns are 0 on the mask rows.
         let tag = match lookup.tag {
@@ -199,13 +199,15 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     /// The inverse of a looked-up row: from the table if it is there, computed if a witness is wrong.
-    fn inverse(&self, key: i64, value: i64, table: usize) -> Fr {
-        let known = usize::try_from(key).ok().and_then(|k| self.inverses.get(table)?.get(k).map(|inv| (k, inv)));
+    fn inverse(&self, key: C, value: Option<C>, table: usize) -> Fr {
+        let is = |wanted: i64| value.map_or(wanted == 0, |v| v.is(wanted));
+        let known = key.key().and_then(|k| self.inverses.get(table)?.get(k).map(|inv| (k, inv)));
         match known {
-            Some((k, inv)) if table == 0 && value == 0 || table > 0 && self.witness.tables[table - 1][k] == value => {
-                *inv
+            Some((k, inv)) if table == 0 && is(0) || table > 0 && is(self.witness.tables[table - 1][k]) => *inv,
+            _ => {
+                let value = value.map_or(Fr::ZERO, C::to_field);
+                denominator(self.beta, self.gamma, key.to_field(), value, table).invert().unwrap_or(Fr::ZERO)
             }
-            _ => denominator(self.beta, self.gamma, int(key), int(value), table).invert().unwrap_or(Fr::ZERO),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::cells::Cells;
 use crate::delete::Deletion;
-use crate::forge;
+use crate::forge::{self, Forgery};
 use crate::target::Target;
 use nanozk_ir::int::{Model, Op};
 use nanozk_plan::Plan;
@@ -58,27 +58,28 @@ impl Runs {
         self.flat.map(|run| &self.runs[run])
     }
 
-    /// Whether some cells that are not the honest ones of the same inputs satisfy the plan without a part of the
-    /// identity, and break the whole plan.
-    pub fn forge(&self, deletion: Deletion) -> bool {
-        self.runs.iter().any(|run| {
+    /// Cells that are not the honest ones of the same inputs, satisfy the plan without a part of the identity, and break
+    /// the whole plan; with the run that they start from.
+    pub fn forge(&self, deletion: Deletion) -> Option<(&Target, Forgery)> {
+        self.runs.iter().find_map(|run| {
             let weak = deletion.apply(run.plan());
-            match deletion {
+            let forgery = match deletion {
                 Deletion::Claim(i, n) => self.unbound(run, run.plan().claims[i].monomial.at(n), &weak),
                 _ => self.other_products(run, &weak),
-            }
+            };
+            forgery.map(|forgery| (run, forgery))
         })
     }
 
     /// The output of a missing claim, where its product is 0, is any number.
-    fn unbound(&self, run: &Target, monomial: (u32, u32), weak: &Plan) -> bool {
+    fn unbound(&self, run: &Target, monomial: (u32, u32), weak: &Plan) -> Option<Forgery> {
         let (node, feature) = self.outputs[&monomial];
         let (width, tokens) = (run.net.model.shapes[0].nodes[node].features as usize, run.net.model.tokens as usize);
         if (0..tokens).any(|token| run.net.values[node][token * width + feature] != 0) {
-            return false;
+            return None;
         }
         let deltas = (0..16).rev().flat_map(|bit| [1i64 << bit, -(1i64 << bit)]);
-        deltas.flat_map(|delta| (0..tokens).map(move |token| (delta, token))).any(|(delta, token)| {
+        deltas.flat_map(|delta| (0..tokens).map(move |token| (delta, token))).find_map(|(delta, token)| {
             let mut values = run.net.values[node].clone();
             values[token * width + feature] += delta;
             accepted(run, node, &values, weak)
@@ -86,30 +87,32 @@ impl Runs {
     }
 
     /// The outputs of a product are what is left of it.
-    fn other_products(&self, run: &Target, weak: &Plan) -> bool {
+    fn other_products(&self, run: &Target, weak: &Plan) -> Option<Forgery> {
         let cells = run.cells(weak);
-        let mut values: Option<(usize, Vec<i64>)> = None;
+        let mut forged: Option<(usize, Vec<i64>)> = None;
         for token in 0..run.net.model.tokens {
             for (monomial, difference) in cells.differences(token) {
-                let Some(&(node, feature)) = self.outputs.get(&monomial) else { return false };
-                let (forged, values) = values.get_or_insert_with(|| (node, run.net.values[node].clone()));
-                let Some(difference) = to_signed(&difference).filter(|_| *forged == node) else { return false };
+                let &(node, feature) = self.outputs.get(&monomial)?;
+                let (forged, values) = forged.get_or_insert_with(|| (node, run.net.values[node].clone()));
+                let difference = to_signed(&difference).filter(|_| *forged == node)?;
                 values[token as usize * run.net.model.shapes[0].nodes[node].features as usize + feature] -= difference;
             }
         }
-        values.is_some_and(|(node, values)| accepted(run, node, &values, weak))
+        forged.and_then(|(node, values)| accepted(run, node, &values, weak))
     }
 }
 
-/// Whether the plan accepts the run with other values of a node, and the whole plan does not.
-fn accepted(run: &Target, node: usize, values: &[i64], weak: &Plan) -> bool {
-    let mut found = false;
+/// Cells of the run with other values of a node, if the plan accepts them and the whole plan does not.
+fn accepted(run: &Target, node: usize, values: &[i64], weak: &Plan) -> Option<Forgery> {
+    let mut found = None;
     forge::with_values(&run.net, &run.lowered, node, values, &mut |forgery| {
         let holds = |plan: &Plan| {
             let cells = Cells::new(plan, run.data(), &forgery.lanes, &forgery.publics);
             cells.broken_by_honest().is_empty()
         };
-        found |= holds(weak) && !holds(run.plan());
+        if found.is_none() && holds(weak) && !holds(run.plan()) {
+            found = Some(forgery);
+        }
     });
     found
 }
