@@ -120,7 +120,8 @@ impl Block {
             self.lookups.iter().map(|l| (Some(l.clone()), None)).collect();
         for lookup in &other.lookups {
             let lookup = BlockLookup { a: map[lookup.a], b: lookup.b.map(|b| map[b]), ..lookup.clone() };
-            match pairs.iter_mut().find(|(mine, _)| mine.as_ref().is_some_and(|mine| mine.a == lookup.a)) {
+            let fits = |mine: &Option<BlockLookup>| mine.as_ref().is_some_and(|mine| mine.a == lookup.a);
+            match pairs.iter_mut().find(|(mine, theirs)| fits(mine) && theirs.is_none()) {
                 Some(pair) => pair.1 = Some(lookup),
                 None => pairs.push((None, Some(lookup))),
             }
@@ -297,6 +298,8 @@ mod tests {
         apart(strip(&names, lookups(), vec![gate(Where::Visible, 2, (vec![(0, -1)], 63))], 2));
         apart(strip(&names, vec![KEY], vec![gate(Where::Everywhere, 2, (vec![(0, -1)], 63))], 2));
         apart(strip(&["key", "over", "value"], lookups(), Vec::new(), 2));
+        let twice = vec![KEY, StripLookup { tag: 2, ..KEY }, LIMB];
+        apart(strip(&names, twice, vec![gate(Where::Everywhere, 2, (vec![(0, -1)], 63))], 2));
         let mut masked = clamp(2, 2);
         masked.signature.lookups[1].visible_only = true;
         assert_eq!(blocks(&[clamp(1, 2), masked.clone()], 10).len(), 1, "nothing is hidden");
