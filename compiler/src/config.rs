@@ -48,8 +48,12 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quantise {
-    /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries.
-    pub limb_bits: u32,
+    /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries. Absent: 12, or
+    /// down to 10 where that makes the proof of a small model cheaper and keeps within the tolerance.
+    pub limb_bits: Option<u32>,
+    /// Largest difference from the float model on the sample data, as a share of the greatest output, up to which an
+    /// absent `limb_bits` becomes less than 12.
+    pub tolerance: f64,
     /// Units per 1.0 of the residual stream, inputs and outputs: at most 2^residual_bits, less where 62 bits would not
     /// hold the squares in a normalisation. Absent: as fine as normalisations of calibrated values allow.
     pub residual_bits: Option<u32>,
@@ -72,7 +76,8 @@ pub struct Quantise {
 impl Default for Quantise {
     fn default() -> Self {
         Quantise {
-            limb_bits: 12,
+            limb_bits: None,
+            tolerance: 0.002,
             residual_bits: None,
             margin: 1.5,
             coarsest: 4.0,
@@ -143,14 +148,23 @@ impl Config {
     }
 }
 
+/// Width of limbs where nothing asks for another.
+const LIMB_BITS: u32 = 12;
+
 impl Quantise {
+    /// Width of limbs: as configured, or the usual one.
+    pub fn limb_bits(&self) -> u32 {
+        self.limb_bits.unwrap_or(LIMB_BITS)
+    }
+
     /// Checks every value against its range.
     ///
     /// # Errors
     /// [`ConfigError::Value`] for the first one outside.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 8] = [
-            ("limb_bits", self.limb_bits.into(), 8.0..=16.0, "8..=16"),
+        let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 9] = [
+            ("limb_bits", self.limb_bits().into(), 8.0..=16.0, "8..=16"),
+            ("tolerance", self.tolerance, 0.0..=1.0, "0..=1"),
             ("residual_bits", self.residual_bits.unwrap_or(22).into(), 8.0..=28.0, "8..=28"),
             ("margin", self.margin, 1.0..=100.0, "1..=100"),
             ("coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
@@ -180,7 +194,10 @@ mod tests {
     #[test]
     fn keys_are_read_and_unknown_ones_refused() {
         let c = Config::parse("set: {seq: 64}\nhead: argmax\ninput: private\nquantise: {limb_bits: 10}").unwrap();
-        assert_eq!((c.set["seq"], c.head, c.input, c.quantise.limb_bits), (64, Head::Argmax, Visibility::Private, 10));
+        assert_eq!(
+            (c.set["seq"], c.head, c.input, c.quantise.limb_bits),
+            (64, Head::Argmax, Visibility::Private, Some(10))
+        );
         for bad in ["heads: argmax", "quantise: {limbs: 3}", "input: secret", "head: [1]"] {
             assert!(matches!(Config::parse(bad), Err(ConfigError::Parse { .. })), "{bad}");
         }

@@ -57,6 +57,23 @@ pub fn run_both(graph: &Graph, model: &Model, inputs: &[InputValue]) -> Result<P
     Ok(Pair { float, integer })
 }
 
+/// Largest difference of an output over the samples, as a share of the greatest output of the float model. `None` when the
+/// integer model outputs indices, or nothing but zeros is to be met.
+///
+/// # Errors
+/// As [`run_both`].
+pub fn relative_gap(graph: &Graph, model: &Model, samples: &[Vec<InputValue>]) -> Result<Option<f64>, FidelityError> {
+    let (mut meter, mut greatest) = (Meter::default(), 0f64);
+    for sample in samples {
+        let pair = run_both(graph, model, sample)?;
+        for (float, integer) in pair.float.iter().zip(&pair.integer) {
+            meter.add(float, integer, graph.tokens, graph.tokens, None);
+            greatest = float.iter().map(|v| f64::from(v.abs())).fold(greatest, f64::max);
+        }
+    }
+    Ok(meter.fidelity().max_abs_error.map(|gap| gap / greatest).filter(|gap| gap.is_finite()))
+}
+
 /// Accumulates a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {

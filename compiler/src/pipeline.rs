@@ -3,11 +3,12 @@
 use crate::artifact::{Artifact, Calibration};
 use crate::config::{Config, ConfigError, Head, Optimize, Visibility};
 use crate::data::{DataError, InputTensor, read_input};
+use crate::fidelity::relative_gap;
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
 use crate::layout::{self, LayoutError, Lowered, Options, Ports};
 use crate::partition::partition;
 use crate::quantise::{self, QuantiseError, Stats, soft_mask};
-use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_ir::float::{self, InputKind, InputValue};
 use nanozk_ir::int;
 use nanozk_plan::Geometry;
 use nanozk_plan::cost::{Objective, cost};
@@ -18,6 +19,12 @@ use std::path::{Path, PathBuf};
 
 /// Largest circuits that are tried: `2^MAX_K` rows.
 const MAX_K: u32 = 20;
+
+/// Narrowest limbs that are tried where the settings name no width.
+const LEAST_LIMB_BITS: u32 = 10;
+
+/// What narrower limbs must save at least to be worth their coarser activations: this share of the score.
+const NARROW_SAVES: f64 = 1.0 / 8.0;
 
 /// How many sizes above the least possible one are tried.
 const SPREAD: usize = 5;
@@ -130,14 +137,62 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
     soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
     let stats = Stats::collect(&loaded.graph, &samples)?;
-    let partition = partition(&loaded.graph, config.quantise.layer_lookups);
-    let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)?;
+    let source = Source { graph: &loaded.graph, stats: &stats, samples: &samples };
     tell(Notice::Stage(Stage::Layout));
-    let (model, shapes) = lay_out(model, config.optimize)?;
-    hides(&model, &shapes)?;
+    let Circuits { model, shapes, .. } = source.circuits(&config)?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
     Ok(Artifact::new(&loaded, model, shapes, config.head == Head::Argmax, calibration))
+}
+
+/// A quantised model with its circuits.
+struct Circuits {
+    model: int::Model,
+    shapes: Vec<Lowered>,
+    /// What the layout minimised.
+    score: f64,
+}
+
+/// A float model with its sample data.
+struct Source<'s> {
+    graph: &'s float::Graph,
+    stats: &'s Stats,
+    samples: &'s [Vec<InputValue>],
+}
+
+impl Source<'_> {
+    /// The circuits at the configured width of limbs. Without one: at the usual width, or at a smaller one while the table
+    /// of limbs is what asks for the rows, the circuits get cheaper and the outputs stay within the tolerance.
+    fn circuits(&self, config: &Config) -> Result<Circuits, CompileError> {
+        let mut best = self.circuits_at(config)?;
+        if config.quantise.limb_bits.is_some() {
+            return Ok(best);
+        }
+        let mut narrow = config.clone();
+        for bits in (LEAST_LIMB_BITS..best.model.limb_bits).rev() {
+            if best.shapes.iter().any(|s| s.plan.geometry.k > best.model.limb_bits + 1) {
+                break;
+            }
+            narrow.quantise.limb_bits = Some(bits);
+            // What does not fit narrow limbs needs the usual ones.
+            let Ok(next) = self.circuits_at(&narrow) else { break };
+            let gap = relative_gap(self.graph, &next.model, self.samples).ok().flatten();
+            let saves = next.score <= best.score * (1.0 - NARROW_SAVES);
+            if !saves || gap.is_none_or(|gap| gap > config.quantise.tolerance) {
+                break;
+            }
+            best = next;
+        }
+        Ok(best)
+    }
+
+    fn circuits_at(&self, config: &Config) -> Result<Circuits, CompileError> {
+        let partition = partition(self.graph, config.quantise.layer_lookups);
+        let model = quantise::quantise(self.graph, &partition, self.stats, config)?;
+        let circuits = lay_out(model, config.optimize)?;
+        hides(&circuits.model, &circuits.shapes)?;
+        Ok(circuits)
+    }
 }
 
 /// Whether the random rows hide what proofs of the model reveal; each layer opens a lane at one point.
@@ -176,7 +231,7 @@ fn samples(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, C
 }
 
 /// Lowers all shapes to circuits of one size: layers that share a committed tensor must lay it out alike.
-fn lay_out(model: int::Model, objective: Objective) -> Result<(int::Model, Vec<Lowered>), CompileError> {
+fn lay_out(model: int::Model, objective: Objective) -> Result<Circuits, CompileError> {
     let (model, ports) = split_by_ports(model);
     let counts: Vec<f64> =
         (0..model.shapes.len()).map(|s| model.layers.iter().filter(|l| l.shape as usize == s).count() as f64).collect();
@@ -206,7 +261,8 @@ fn lay_out(model: int::Model, objective: Objective) -> Result<(int::Model, Vec<L
             Err(other) => return Err(other),
         }
     }
-    best.map(|(_, shapes)| (model, shapes)).ok_or(CompileError::TooLarge(reason))
+    let circuits = best.map(|(score, shapes)| Circuits { model, shapes, score });
+    circuits.ok_or(CompileError::TooLarge(reason))
 }
 
 /// Cost of proving all layers: memory counts once, all else adds up.

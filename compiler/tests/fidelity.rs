@@ -4,9 +4,11 @@ mod common;
 
 use common::{Shared, evaluate, forms, quantised, sample};
 use nanozk_compiler::{
+    artifact::Artifact,
     config::{Config, Head, Visibility},
     fidelity::{self, Meter},
     partition::partition,
+    pipeline::{CompileOptions, compile},
     quantise::{self, QuantiseError, Stats},
 };
 use nanozk_ir::int::{Model, Op, interp, ranges};
@@ -57,13 +59,45 @@ fn kjvgpt_with_argmax_chooses_as_with_logits() {
     assert!(f.max_abs_error.is_none() && f.top1_agreement >= 0.99, "{f:?}");
 }
 
+/// A bundled model compiled on its sample with these settings.
+fn compiled(name: &str, settings: &str) -> Artifact {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx-models").join(name);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("nanozk.yaml");
+    std::fs::write(&config, settings).unwrap();
+    let data = vec![folder.join("input.json")];
+    let options = CompileOptions { data, config: Some(config), ..Default::default() };
+    compile(&folder.join("network.onnx"), &options, &|_| {}).unwrap()
+}
+
+/// Limbs are narrower than usual where a small model gets a cheaper proof and stays faithful, and nowhere else.
+#[test]
+fn narrow_limbs() {
+    for (name, settings, bits) in [
+        ("block-d16-t16", "", 10),
+        ("block-d16-t16", "quantise: {tolerance: 0.001}", 11),
+        ("block-d16-t16", "quantise: {tolerance: 0}", 12),
+        ("block-d16-t16", "quantise: {limb_bits: 12}", 12),
+        ("mlp-digits", "quantise: {tolerance: 0.0005}", 12),
+        ("kjvgpt-d64-l4", "quantise: {tolerance: 1}", 12),
+    ] {
+        let artifact = compiled(name, settings);
+        assert_eq!(artifact.model.limb_bits, bits, "{name}, {settings}");
+        if settings.is_empty() {
+            let m = Shared::bundled(name);
+            let gap = fidelity::relative_gap(&m.graph, &artifact.model, &[m.input]).unwrap().unwrap();
+            assert!(gap < 0.002, "{name}: {gap}");
+        }
+    }
+}
+
 #[test]
 fn blocks_stay_within_a_hundredth() {
     for name in ["block-d16-t16", "block-d32-t16", "block-d64-t16", "block-d128-t16", "block-d64-t64"] {
         let Some(m) = Shared::load(name) else { return };
         for limb_bits in [12, 11, 10] {
             let mut config = Config::default();
-            config.quantise.limb_bits = limb_bits;
+            config.quantise.limb_bits = Some(limb_bits);
             let model = quantised(&m, &config);
             let pair = fidelity::run_both(&m.graph, &model, &m.input).unwrap();
             let mut meter = Meter::default();

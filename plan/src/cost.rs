@@ -24,6 +24,8 @@ pub enum Objective {
 const DENSE_ROW_SECONDS: f64 = 1.8e-6;
 /// Seconds per row of a lane (small scalars).
 const LANE_ROW_SECONDS: f64 = 0.36e-6;
+/// Seconds of a layer that do not depend on the plan.
+const BASE_SECONDS: f64 = 0.05;
 /// Proof bytes of a column that is committed in the proof and opened once.
 const OPENED_BYTES: u64 = 80;
 /// Proof bytes of a lane that is only seen through folds.
@@ -104,7 +106,8 @@ pub fn cost(plan: &Plan) -> Cost {
         weight_columns: plan.weight_columns,
         equations: plan.equations(),
         proof_bytes,
-        prove_seconds: size * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS),
+        prove_seconds: size * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS)
+            + BASE_SECONDS,
         memory_mb: size * ROW_BYTES * (dense_columns + lanes + fixed_columns) as f64 / 1e6 + BASE_MB,
     }
 }

@@ -63,8 +63,8 @@ fn finest_residual(graph: &Graph, stats: &Stats, config: &Quantise) -> u32 {
         }
         _ => None,
     };
-    let limbs = PRODUCT_BITS.div_ceil(config.limb_bits);
-    let room = f64::from((1 + limbs) * config.limb_bits) - 1.0 - ROOT_BITS;
+    let limbs = PRODUCT_BITS.div_ceil(config.limb_bits());
+    let room = f64::from((1 + limbs) * config.limb_bits()) - 1.0 - ROOT_BITS;
     let finest = graph.dag.node_indices().filter_map(loudest).map(|loud| room - loud).reduce(f64::min);
     finest.map_or(DEFAULT_RESIDUAL_BITS, |f| {
         f.floor().clamp(f64::from(LEAST_RESIDUAL_BITS), GREATEST_RESIDUAL_BITS) as u32
@@ -75,7 +75,7 @@ fn finest_residual(graph: &Graph, stats: &Stats, config: &Quantise) -> u32 {
 fn attempt(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
     let mut q = Quantiser { graph, stats, config, model: Model::default(), known: HashMap::new() };
     q.model.tokens = graph.tokens as u32;
-    q.model.limb_bits = config.quantise.limb_bits;
+    q.model.limb_bits = config.quantise.limb_bits();
     for &input in &graph.inputs {
         q.input(input)?;
     }
@@ -166,7 +166,7 @@ impl Quantiser<'_> {
                 let names: Vec<String> = members.iter().map(|&at| name(at)).collect();
                 let class: Vec<Segment> = members.iter().map(|&at| segments[at].clone()).collect();
                 let ports = self.ports(&class, &inner, &built.fresh);
-                let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits);
+                let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits());
                 let builder = Builder::new(tokens, bits, &names, ports.clone());
                 let lowered = Lowering::new(self.graph, self.stats, self.config, &class, builder).run()?;
                 built.add(members, &class, ports, lowered.finish());

@@ -54,7 +54,7 @@ const INPUT_ROOM: f64 = 8.0;
 /// checks; a public one is checked by the verifier and needs no limbs. An input that only linear maps read needs no
 /// more resolution than an activation.
 fn input_form(graph: &Graph, id: NodeId, config: &Config, peak: f64) -> InputForm {
-    let (peak, limb) = (peak.max(1e-3), config.quantise.limb_bits);
+    let (peak, limb) = (peak.max(1e-3), config.quantise.limb_bits());
     let linear = graph.consumers(id).iter().all(|&c| matches!(graph.dag[c].op, Op::Linear { .. }));
     let scale =
         if linear { (f64::from(limb) - 2.0 - peak.log2()).floor().exp2() } else { residual_scale(&config.quantise) };
