@@ -3,8 +3,8 @@
 use crate::boundaries::{boundaries, outputs};
 use crate::pinned::{self, Pinned};
 use crate::slots::SlotKind;
-use crate::{Geometry, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use crate::{Geometry, Monomial, Operand, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Greatest k of a plan.
 pub const MAX_K: u32 = 20;
@@ -140,8 +140,7 @@ pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     linear(plan)?;
     monomials(plan)?;
     rows(plan)?;
-    let pinned = pinned::analyse(plan);
-    pinned_slots(plan, &pinned)
+    pinned_slots(plan, pinned::analyse(plan))
 }
 
 fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {
@@ -291,33 +290,74 @@ fn linear(plan: &Plan) -> Result<(), CheckError> {
 }
 
 fn monomials(plan: &Plan) -> Result<(), CheckError> {
-    let mut seen = HashSet::new();
-    for claim in &plan.claims {
-        for i in 0..claim.count {
-            let (rho, eta) = claim.monomial.at(i);
-            if !seen.insert((rho, eta)) {
-                return Err(CheckError::Monomial { rho, eta });
-            }
-        }
+    let mut all: Vec<(u32, u32)> =
+        plan.claims.iter().flat_map(|claim| (0..claim.count).map(|i| claim.monomial.at(i))).collect();
+    all.sort_unstable();
+    match all.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(CheckError::Monomial { rho: pair[0].0, eta: pair[0].1 }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// What A holds in one row: `((rho, eta), slot, factor)`, sorted.
-type RowTerms = Vec<((u32, u32), SlotId, i64)>;
+/// What A holds in each row: `((rho, eta), slot, factor)`, sorted within a row.
+struct RowTerms {
+    terms: Vec<RowTerm>,
+    /// Where the terms of each row end.
+    ends: Vec<u32>,
+}
+
+type RowTerm = ((u32, u32), SlotId, i64);
+
+impl RowTerms {
+    fn new(plan: &Plan) -> Self {
+        let mut ends = vec![0; plan.operand_rows() as usize];
+        for operand in &plan.operands {
+            (0..operand.count).for_each(|i| ends[product_row(operand, i)] += operand.terms.len() as u32);
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            total += *end;
+            *end = total - *end;
+        }
+        let mut terms = vec![((0, 0), 0, 0); total as usize];
+        for operand in &plan.operands {
+            for i in 0..operand.count {
+                let end = &mut ends[product_row(operand, i)];
+                for term in &operand.terms {
+                    terms[*end as usize] = (operand.monomial.at(i), term.at(i), term.coef);
+                    *end += 1;
+                }
+            }
+        }
+        let mut this = RowTerms { terms, ends };
+        for row in 0..this.ends.len() {
+            let range = this.range(row);
+            this.terms[range].sort_unstable();
+        }
+        this
+    }
+
+    fn range(&self, row: usize) -> std::ops::Range<usize> {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start as usize..self.ends[row] as usize
+    }
+
+    /// The terms of a row; none beyond the last operand.
+    fn of(&self, row: usize) -> &[RowTerm] {
+        if row < self.ends.len() { &self.terms[self.range(row)] } else { &[] }
+    }
+}
+
+/// Row of A of repetition `i`.
+fn product_row(operand: &Operand, i: u32) -> usize {
+    (operand.row + i * operand.row_stride) as usize
+}
 
 /// Rows of B belong to one matrix entry or one functional entry; A carries each input of a matrix with the exponents
 /// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
 fn rows(plan: &Plan) -> Result<(), CheckError> {
-    let mut a: Vec<RowTerms> = vec![Vec::new(); plan.operand_rows() as usize];
-    for operand in &plan.operands {
-        for i in 0..operand.count {
-            let row = &mut a[(operand.row + i * operand.row_stride) as usize];
-            row.extend(operand.terms.iter().map(|t| (operand.monomial.at(i), t.at(i), t.coef)));
-        }
-    }
-    a.iter_mut().for_each(|row| row.sort_unstable());
-    let mut used = vec![false; a.len()];
+    let a = RowTerms::new(plan);
+    let mut used = vec![false; a.ends.len()];
     let mut claim = |row: u32, reason: &'static str| match used.get_mut(row as usize) {
         Some(used) if !*used => {
             *used = true;
@@ -325,7 +365,8 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
         }
         _ => Err(CheckError::Row { row, reason }),
     };
-    let claimed = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
+    let mut claimed: Vec<u32> = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
+    claimed.sort_unstable();
     for tile in &plan.tiles {
         let columns = plan.weight_columns;
         size("the number of outputs of a matrix", tile.outputs.into(), MAX_ITEMS)?;
@@ -339,32 +380,34 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
                 let row = tile.row as u64 + i as u64 * parts as u64 + part as u64;
                 let row = u32::try_from(row).unwrap_or(u32::MAX);
                 claim(row, "a matrix overlaps another or has no operand there")?;
-                let first = &a[(row - part) as usize];
-                let shifted = first.iter().map(|&((rho, eta), slot, coef)| ((rho + part * columns, eta), slot, coef));
-                if !shifted.eq(a[row as usize].iter().copied()) {
+                let first = a.of((row - part) as usize).iter();
+                let shifted = first.map(|&((rho, eta), slot, coef)| ((rho + part * columns, eta), slot, coef));
+                if !shifted.eq(a.of(row as usize).iter().copied()) {
                     return Err(CheckError::Row { row, reason: "the operand does not continue its input" });
                 }
             }
         }
     }
     let tokens = plan.geometry.tokens;
-    let mut owner = HashSet::new();
-    for functional in &plan.functionals {
-        let mut groups = HashSet::new();
+    // Rows that a functional shares among its entries, and the functional that last used each group.
+    let mut shared = vec![false; a.ends.len()];
+    let mut users = vec![usize::MAX; plan.geometry.groups as usize];
+    for (index, functional) in plan.functionals.iter().enumerate() {
         for entry in &functional.entries {
             size("an exponent of a functional", entry.rho.into(), MAX_ITEMS)?;
             let Some(SlotKind::Lane(_, group)) = plan.slot_kind(entry.slot) else {
                 return Err(CheckError::Row { row: entry.row, reason: "a functional reads a slot of no lane" });
             };
-            if !groups.insert(group) {
+            if std::mem::replace(&mut users[group as usize], index) == index {
                 return Err(CheckError::Row { row: entry.row, reason: "two entries of a functional share rows" });
             }
             match functional.kind {
                 TokenWeight::Eta => claim(entry.row, "a functional overlaps another product")?,
                 TokenWeight::Row => {
                     for row in entry.row..entry.row.saturating_add(tokens) {
-                        if owner.insert(row) {
+                        if shared.get(row as usize) != Some(&true) {
                             claim(row, "a functional overlaps another product")?;
+                            shared[row as usize] = true;
                         }
                     }
                 }
@@ -372,7 +415,7 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
         }
     }
     distinct_values(plan)?;
-    match (0..a.len()).find(|&row| !used[row] && !a[row].is_empty()) {
+    match (0..used.len()).find(|&row| !used[row] && !a.of(row).is_empty()) {
         Some(row) => Err(CheckError::Row { row: row as u32, reason: "an operand meets neither matrix nor functional" }),
         None => Ok(()),
     }
@@ -380,15 +423,15 @@ fn rows(plan: &Plan) -> Result<(), CheckError> {
 
 /// A matrix has one exponent for its first output, and no claim has an exponent that only spare weight columns reach:
 /// what stands in them cannot add to an output.
-fn spare_columns(a: &[RowTerms], row: u32, outputs: u32, reach: u32, claimed: &HashSet<u32>) -> Result<(), CheckError> {
-    let mut exponents = a.get(row as usize).into_iter().flatten().map(|term| term.0);
+fn spare_columns(a: &RowTerms, row: u32, outputs: u32, reach: u32, claimed: &[u32]) -> Result<(), CheckError> {
+    let mut exponents = a.of(row as usize).iter().map(|term| term.0);
     let Some((first, 0)) = exponents.next() else {
         return Err(CheckError::Row { row, reason: "a matrix has no operand, or one with a power of eta" });
     };
     if exponents.any(|other| other != (first, 0)) {
         return Err(CheckError::Row { row, reason: "a matrix has several exponents" });
     }
-    if (outputs..reach).any(|j| claimed.contains(&(first + j))) {
+    if (outputs..reach).any(|j| claimed.binary_search(&(first + j)).is_ok()) {
         return Err(CheckError::Row { row, reason: "a claim has the exponent of a spare weight column" });
     }
     Ok(())
@@ -396,40 +439,32 @@ fn spare_columns(a: &[RowTerms], row: u32, outputs: u32, reach: u32, claimed: &H
 
 /// Entries of [`TokenWeight::Row`] that share rows have different exponents of rho and the same first row.
 fn distinct_values(plan: &Plan) -> Result<(), CheckError> {
-    let mut seen = HashSet::new();
-    let mut blocks: BTreeMap<u32, u32> = BTreeMap::new();
-    for functional in plan.functionals.iter().filter(|f| f.kind == TokenWeight::Row) {
-        for entry in &functional.entries {
-            if !seen.insert((entry.row, entry.rho)) {
-                return Err(CheckError::Row {
-                    row: entry.row,
-                    reason: "two features of a functional share an exponent",
-                });
-            }
-            blocks.insert(entry.row, entry.row.saturating_add(plan.geometry.tokens));
+    let functionals = plan.functionals.iter().filter(|f| f.kind == TokenWeight::Row);
+    let mut entries: Vec<(u32, u32)> = functionals.flat_map(|f| &f.entries).map(|e| (e.row, e.rho)).collect();
+    entries.sort_unstable();
+    for pair in entries.windows(2) {
+        let ((row, rho), next) = (pair[0], pair[1]);
+        if (row, rho) == next {
+            return Err(CheckError::Row { row, reason: "two features of a functional share an exponent" });
         }
-    }
-    let mut end = 0;
-    for (&start, &stop) in &blocks {
-        if start < end {
-            return Err(CheckError::Row { row: start, reason: "blocks of a functional overlap" });
+        if row != next.0 && next.0 - row < plan.geometry.tokens {
+            return Err(CheckError::Row { row: next.0, reason: "blocks of a functional overlap" });
         }
-        end = stop;
     }
     Ok(())
 }
 
 /// Every slot that something reads is determined; slots with free rows are read by one equation.
-fn pinned_slots(plan: &Plan, pinned: &Pinned) -> Result<Report, CheckError> {
+fn pinned_slots(plan: &Plan, pinned: Pinned) -> Result<Report, CheckError> {
     let reads = pinned::reads(plan);
     outputs(plan, &reads, &pinned.determined)?;
     let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
-    let mut report = Report { argued: pinned.argued.clone(), ..Default::default() };
-    for (&slot, tokens) in &pinned.free {
+    let mut report = Report { argued: pinned.argued, ..Default::default() };
+    for (slot, tokens) in pinned.free {
         match reads[slot as usize] {
             (0, 0) => {}
             (1, 0) => {
-                report.free.insert(slot, tokens.clone());
+                report.free.insert(slot, tokens);
             }
             (equations, others) => {
                 return Err(CheckError::FreeRead { slot, lane: lane_name(slot), reads: equations + others });

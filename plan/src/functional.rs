@@ -2,6 +2,7 @@
 
 use crate::{Geometry, SlotId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How the tokens of a slot enter `B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,15 +73,24 @@ pub fn compression_multipliers(geometry: &Geometry, base: i64) -> RowClasses {
 
 /// `M[r] = w[r] / w[r+1]` with `w` after the last row 1, and rows without a weight carrying on (M = 1).
 fn ratios(weights: &[Option<Exponents>]) -> RowClasses {
-    let mut classes = std::collections::BTreeMap::<Exponents, Vec<u32>>::new();
+    let mut classes: RowClasses = Vec::new();
+    let mut index = BTreeMap::<Exponents, usize>::new();
     let mut next = (0, 0, 0);
+    // The last class found: neighbours mostly share it.
+    let mut last = 0;
     for (row, weight) in weights.iter().enumerate().rev() {
         let w = weight.unwrap_or(next);
-        classes.entry((w.0 - next.0, w.1 - next.1, w.2 - next.2)).or_default().push(row as u32);
+        let ratio = (w.0 - next.0, w.1 - next.1, w.2 - next.2);
+        if classes.get(last).is_none_or(|class| class.0 != ratio) {
+            last = *index.entry(ratio).or_insert_with(|| {
+                classes.push((ratio, Vec::new()));
+                classes.len() - 1
+            });
+        }
+        classes[last].1.push(row as u32);
         next = w;
     }
-    for rows in classes.values_mut() {
-        rows.reverse();
-    }
-    classes.into_iter().collect()
+    classes.iter_mut().for_each(|class| class.1.reverse());
+    classes.sort_unstable_by_key(|class| class.0);
+    classes
 }

@@ -47,7 +47,7 @@ pub fn analyse(plan: &Plan) -> Pinned {
     analysis.lookups();
     analysis.single_lane_gates();
     let free = analysis.bound_slots();
-    let equations = Equations::new(plan);
+    let mut equations = Equations::new(plan);
     let mut argued = BTreeSet::new();
     // Where the passes run out, slots stay open and the plan is refused.
     let mut passes = equations.most_passes();
@@ -154,18 +154,20 @@ impl<'p> Analysis<'p> {
 
     /// Brings slots in line with rows; the slots of which only some tokens are held, with the others.
     fn bound_slots(&mut self) -> BTreeMap<SlotId, Vec<u32>> {
-        let geometry = &self.plan.geometry;
+        let tokens = self.plan.geometry.tokens.max(1) as usize;
         let mut free = BTreeMap::new();
-        for slot in 0..self.plan.lane_slots() {
-            let rows = &self.rows[(slot / geometry.groups) as usize];
-            let open: Vec<u32> = (0..geometry.tokens).filter(|&t| !rows[geometry.row(slot, t)]).collect();
-            if open.len() < geometry.tokens as usize && self.is_open(slot) {
-                if !self.values[(slot / geometry.groups) as usize] {
-                    self.state[slot as usize] = State::Bounded;
-                }
-                if !open.is_empty() {
-                    free.insert(slot, open);
-                }
+        let cells =
+            self.rows.iter().zip(&self.values).flat_map(|(rows, value)| rows.chunks(tokens).map(move |c| (c, *value)));
+        for ((slot, state), (cells, holds_values)) in self.state.iter_mut().enumerate().zip(cells) {
+            if *state == State::Determined || !cells.contains(&true) {
+                continue;
+            }
+            if !holds_values {
+                *state = State::Bounded;
+            }
+            if cells.contains(&false) {
+                let open = cells.iter().enumerate().filter(|(_, held)| !**held).map(|(t, _)| t as u32);
+                free.insert(slot as SlotId, open.collect());
             }
         }
         free
@@ -236,149 +238,224 @@ const MAX_PASSES: u64 = 1 << 12;
 /// Terms that an analysis may visit in all: a hostile plan could be long and need a pass for each slot.
 const MAX_VISITS: u64 = 1 << 32;
 
-/// One equation: the index of its exponent of rho when it is a claim; its slots with their factors.
-type Equation = (Option<usize>, Vec<(SlotId, i64)>);
-
-/// All single equations, and what claims depend on.
+/// All single equations, relations before claims, and what claims depend on.
 struct Equations {
-    items: Vec<Equation>,
+    /// The slots with their factors of all equations, one equation after the other.
+    terms: Vec<(SlotId, i64)>,
+    /// Where the terms of each equation end.
+    ends: Vec<u32>,
+    /// Number of relations.
+    relations: usize,
+    /// For each claim the index of its exponent of rho.
+    rho: Vec<u32>,
     /// Number of different exponents of rho.
     exponents: usize,
-    /// The exponents of these indices need these slots.
-    factors: Vec<(Range<usize>, Vec<SlotId>)>,
+    factors: Vec<Factor>,
+    /// The equations that may still have open slots, ascending.
+    live: Vec<u32>,
     /// Width of the range table.
     limb_bits: u32,
 }
 
+/// Claims with exponents of these indices need these slots.
+struct Factor {
+    exponents: Range<usize>,
+    slots: Vec<SlotId>,
+    /// How many of the slots, from the first on, are known to be determined.
+    determined: usize,
+}
+
 impl Equations {
     fn new(plan: &Plan) -> Self {
-        let mut items = Vec::new();
-        let slots = |terms: &[Term], i: u32| {
-            let mut sums: BTreeMap<SlotId, i64> = BTreeMap::new();
-            for term in terms {
-                let sum = sums.entry(term.at(i)).or_default();
-                *sum = sum.saturating_add(term.coef);
-            }
-            sums.into_iter().filter(|(_, coef)| *coef != 0).collect::<Vec<_>>()
-        };
-        for relation in &plan.relations {
-            items.extend((0..relation.count).map(|i| (None, slots(&relation.terms, i))));
-        }
-        let claims = || plan.claims.iter().flat_map(|c| (0..c.count).map(move |i| (c, i)));
-        let mut exponents: Vec<u32> = claims().map(|(claim, i)| claim.monomial.at(i).0).collect();
+        let claims = || plan.claims.iter().flat_map(|c| (0..c.count).map(move |i| c.monomial.at(i).0));
+        let mut exponents: Vec<u32> = claims().collect();
         exponents.sort_unstable();
         exponents.dedup();
         let index = |rho: u32| exponents.partition_point(|&e| e < rho);
-        items.extend(claims().map(|(claim, i)| (Some(index(claim.monomial.at(i).0)), slots(&claim.terms, i))));
-        let factors = factors(plan).into_iter().map(|(first, end, slots)| (index(first)..index(end), slots)).collect();
-        Equations { items, exponents: exponents.len(), factors, limb_bits: plan.geometry.limb_bits }
+        let factor = |(first, end, slots): (u32, u32, Vec<SlotId>)| Factor {
+            exponents: index(first)..index(end),
+            slots,
+            determined: 0,
+        };
+        let mut this = Equations {
+            terms: Vec::new(),
+            ends: Vec::new(),
+            relations: plan.equations() as usize,
+            rho: claims().map(|rho| index(rho) as u32).collect(),
+            exponents: exponents.len(),
+            factors: factors(plan).into_iter().map(factor).collect(),
+            live: Vec::new(),
+            limb_bits: plan.geometry.limb_bits,
+        };
+        plan.relations.iter().for_each(|r| this.extend(&r.terms, r.count));
+        plan.claims.iter().for_each(|c| this.extend(&c.terms, c.count));
+        this.live = (0..this.ends.len() as u32).collect();
+        this
+    }
+
+    /// Adds an equation for each repetition: factors of one slot added up, slots that cancel left out.
+    fn extend(&mut self, terms: &[Term], count: u32) {
+        let mut sums: Vec<(SlotId, i64)> = Vec::with_capacity(terms.len());
+        for i in 0..count {
+            sums.clear();
+            sums.extend(terms.iter().map(|term| (term.at(i), term.coef)));
+            sums.sort_by_key(|sum| sum.0);
+            sums.dedup_by(|next, sum| {
+                let same = next.0 == sum.0;
+                if same {
+                    sum.1 = sum.1.saturating_add(next.1);
+                }
+                same
+            });
+            self.terms.extend(sums.iter().filter(|sum| sum.1 != 0));
+            self.ends.push(self.terms.len() as u32);
+        }
+    }
+
+    /// The slots of an equation with their factors.
+    fn slots(&self, equation: u32) -> &[(SlotId, i64)] {
+        let start = equation.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        &self.terms[start as usize..self.ends[equation as usize] as usize]
     }
 
     fn most_passes(&self) -> u64 {
-        let terms: u64 = self.items.iter().map(|item| 1 + item.1.len() as u64).sum();
+        let terms = (self.ends.len() + self.terms.len()) as u64;
         MAX_PASSES.min(MAX_VISITS / terms.max(1))
     }
 
     /// Exponents of claims that wait for a factor.
-    fn blocked(&self, analysis: &Analysis) -> Vec<bool> {
+    fn blocked(&mut self, analysis: &Analysis) -> Vec<bool> {
         let mut blocked = vec![false; self.exponents];
-        for (exponents, slots) in &self.factors {
-            if slots.iter().any(|&slot| analysis.is_open(slot)) {
-                blocked[exponents.clone()].fill(true);
+        for factor in &mut self.factors {
+            let rest = &factor.slots[factor.determined..];
+            factor.determined += rest.iter().take_while(|slot| !analysis.is_open(**slot)).count();
+            if factor.determined < factor.slots.len() {
+                blocked[factor.exponents.clone()].fill(true);
             }
         }
         blocked
     }
 
-    /// Open slots of the equations that do not wait for a factor.
-    fn open<'a>(
-        items: impl Iterator<Item = &'a Equation>,
-        blocked: &[bool],
-    ) -> impl Iterator<Item = &'a [(SlotId, i64)]> {
-        items.filter(|(rho, _)| !rho.is_some_and(|rho| blocked[rho])).map(|(_, slots)| slots.as_slice())
+    /// Whether an equation is a claim that waits for a factor.
+    fn waits(&self, equation: u32, blocked: &[bool]) -> bool {
+        (equation as usize).checked_sub(self.relations).is_some_and(|claim| blocked[self.rho[claim] as usize])
     }
 
     /// One pass forward and one backward; whether anything was new.
-    fn round(&self, analysis: &mut Analysis) -> bool {
+    fn round(&mut self, analysis: &mut Analysis) -> bool {
         let mut new = false;
         let blocked = self.blocked(analysis);
-        for slots in Self::open(self.items.iter().chain(self.items.iter().rev()), &blocked) {
-            let open: Vec<(SlotId, i64)> = slots.iter().copied().filter(|s| analysis.is_open(s.0)).collect();
-            if open.len() == 1 || (!open.is_empty() && self.are_digits(&open, analysis)) {
+        let mut open: Vec<(SlotId, i64)> = Vec::new();
+        'equations: for &equation in self.live.iter().chain(self.live.iter().rev()) {
+            if self.waits(equation, &blocked) {
+                continue;
+            }
+            open.clear();
+            let mut unknown = false;
+            for &(slot, coef) in self.slots(equation) {
+                match analysis.state[slot as usize] {
+                    State::Determined => continue,
+                    State::Bounded => {}
+                    State::Unknown => unknown = true,
+                }
+                open.push((slot, coef));
+                if unknown && open.len() > 1 {
+                    continue 'equations;
+                }
+            }
+            if open.len() == 1 || (!open.is_empty() && self.are_digits(&open)) {
                 open.iter().for_each(|s| analysis.state[s.0 as usize] = State::Determined);
                 new = true;
             }
         }
+        let mut live = std::mem::take(&mut self.live);
+        live.retain(|&equation| self.slots(equation).iter().any(|s| analysis.is_open(s.0)));
+        self.live = live;
         new
     }
 
-    /// Whether a sum of the bounded slots has one solution: each factor exceeds what the smaller ones can add up to.
-    fn are_digits(&self, open: &[(SlotId, i64)], analysis: &Analysis) -> bool {
+    /// Whether a sum of bounded slots has one solution: each factor exceeds what the smaller ones can add up to.
+    fn are_digits(&self, open: &[(SlotId, i64)]) -> bool {
         let mut coefs: Vec<u64> = open.iter().map(|s| s.1.unsigned_abs()).collect();
         coefs.sort_unstable();
-        open.iter().all(|s| analysis.state[s.0 as usize] == State::Bounded)
-            && coefs.windows(2).all(|pair| pair[1] >> self.limb_bits >= pair[0])
+        coefs.windows(2).all(|pair| pair[1] >> self.limb_bits >= pair[0])
     }
 
     /// The bounded open slots of all equations that have no other open slots, or else of the first equation that has
     /// bounded ones.
-    fn stuck(&self, analysis: &Analysis) -> BTreeSet<SlotId> {
+    fn stuck(&mut self, analysis: &Analysis) -> BTreeSet<SlotId> {
         let blocked = self.blocked(analysis);
-        let bounded = |slot: SlotId| analysis.state[slot as usize] == State::Bounded;
-        let open = |slots: &[(SlotId, i64)]| -> Vec<SlotId> {
-            slots.iter().map(|s| s.0).filter(|&slot| analysis.is_open(slot)).collect()
-        };
-        let all: BTreeSet<SlotId> = Self::open(self.items.iter(), &blocked)
-            .map(open)
-            .filter(|open| open.iter().all(|&slot| bounded(slot)))
-            .flatten()
-            .collect();
-        if !all.is_empty() {
-            return all;
+        let bounded = |slot: &SlotId| analysis.state[*slot as usize] == State::Bounded;
+        let open = |equation: &u32| self.slots(*equation).iter().map(|s| s.0).filter(|&slot| analysis.is_open(slot));
+        let equations = || self.live.iter().filter(|equation| !self.waits(**equation, &blocked));
+        let mut all: Vec<SlotId> = equations().filter(|e| open(e).all(|slot| bounded(&slot))).flat_map(open).collect();
+        if all.is_empty() {
+            let first = equations().find(|e| open(e).any(|slot| bounded(&slot)));
+            all.extend(first.into_iter().flat_map(open).filter(bounded));
         }
-        let first =
-            Self::open(self.items.iter(), &blocked).map(open).find(|open| open.iter().any(|&slot| bounded(slot)));
-        first.into_iter().flatten().filter(|&slot| bounded(slot)).collect()
+        all.into_iter().collect()
     }
+}
+
+/// Rows of B that belong together, and what stands in them.
+struct Block {
+    /// Exponents of rho that its terms reach.
+    span: u32,
+    slots: Vec<SlotId>,
 }
 
 /// For each range of exponents of rho that rows of A can reach with their row of B, the slots of both.
 fn factors(plan: &Plan) -> Vec<(u32, u32, Vec<SlotId>)> {
-    let mut spans: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut slots_of_row: BTreeMap<u32, Vec<SlotId>> = BTreeMap::new();
+    // Block 0 stands for rows of B that are 0.
+    let mut blocks = vec![Block { span: 1, slots: Vec::new() }];
+    let mut block_of = vec![0; plan.operand_rows() as usize];
     for tile in &plan.tiles {
         let parts = tile.outputs.div_ceil(plan.weight_columns.max(1));
-        for row in tile.row..tile.row + tile.inputs * parts {
-            spans.insert(row, plan.weight_columns);
-        }
+        block_of[tile.row as usize..][..(tile.inputs * parts) as usize].fill(blocks.len());
+        blocks.push(Block { span: plan.weight_columns, slots: Vec::new() });
     }
     for functional in &plan.functionals {
+        let rows = match functional.kind {
+            TokenWeight::Eta => 1,
+            TokenWeight::Row => plan.geometry.tokens as usize,
+        };
         for entry in &functional.entries {
-            let rows = match functional.kind {
-                TokenWeight::Eta => entry.row..entry.row + 1,
-                TokenWeight::Row => entry.row..entry.row + plan.geometry.tokens,
-            };
-            for row in rows {
-                let span = spans.entry(row).or_insert(1);
-                *span = (*span).max(entry.rho + 1);
-                slots_of_row.entry(row).or_default().push(entry.slot);
+            let rows = &mut block_of[entry.row as usize..][..rows];
+            if rows[0] == 0 {
+                rows.fill(blocks.len());
+                blocks.push(Block { span: 1, slots: Vec::new() });
             }
+            let block = &mut blocks[rows[0]];
+            block.span = block.span.max(entry.rho + 1);
+            block.slots.push(entry.slot);
         }
     }
-    let mut factors: BTreeMap<(u32, u32), Vec<SlotId>> = BTreeMap::new();
+    let mut index: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+    let mut factors: Vec<(u32, u32, Vec<SlotId>)> = Vec::new();
     for operand in &plan.operands {
+        let mut last = None;
         for i in 0..operand.count {
-            let row = operand.row + i * operand.row_stride;
+            let block = block_of[(operand.row + i * operand.row_stride) as usize];
             let first = operand.monomial.at(i).0;
-            let slots = factors.entry((first, first + spans.get(&row).copied().unwrap_or(1))).or_default();
-            slots.extend(operand.terms.iter().map(|t| t.at(i)));
-            slots.extend(slots_of_row.get(&row).into_iter().flatten());
+            let factor = match last {
+                Some((at, factor)) if at == (first, block) => factor,
+                _ => {
+                    let Block { span, slots } = &blocks[block];
+                    let factor = *index.entry((first, first + span)).or_insert_with(|| {
+                        factors.push((first, first + span, Vec::new()));
+                        factors.len() - 1
+                    });
+                    factors[factor].2.extend(slots);
+                    last = Some(((first, block), factor));
+                    factor
+                }
+            };
+            factors[factor].2.extend(operand.terms.iter().map(|t| t.at(i)));
         }
     }
-    let sorted = |mut slots: Vec<SlotId>| {
+    for (_, _, slots) in &mut factors {
         slots.sort_unstable();
         slots.dedup();
-        slots
-    };
-    factors.into_iter().map(|((first, end), slots)| (first, end, sorted(slots))).collect()
+    }
+    factors
 }
