@@ -107,7 +107,7 @@ impl LayerError {
             lookups: 4 * fractions * g.rows() as u64,
             circuit: constraints + degree * n,
             openings: columns.committed() as u64 + advice + fixed_columns(plan) as u64 + 2 + 2 * POINT_SETS + n,
-            single: 6,
+            single: 7,
         }
     }
 

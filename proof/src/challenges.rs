@@ -1,6 +1,6 @@
 //! The challenges of a layer that are drawn before its Halo2 proof.
 
-use crate::field::{Fr, power};
+use crate::field::{Fr, power, series};
 use ff::Field;
 use nanozk_plan::{Monomial, functional::Exponents};
 
@@ -32,7 +32,7 @@ impl Challenges {
     pub fn monomials(&self, m: &Monomial, count: u32) -> Vec<Fr> {
         let step = self.monomial(m.rho.1 as i64, m.eta.1 as i64);
         let first = self.monomial(m.rho.0 as i64, m.eta.0 as i64);
-        std::iter::successors(Some(first), |w| Some(*w * step)).take(count as usize).collect()
+        series(first, step, count as usize)
     }
 }
 

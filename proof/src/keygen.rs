@@ -4,7 +4,7 @@ use crate::{
     circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg},
-    layer::{ShapeKey, multipliers},
+    layer::{Multiplier, ShapeKey, multipliers},
     pcs::{ProverBases, ProverKzg, ProverParams},
     prover::ShapeProver,
     span::SPAN_ROWS,
@@ -41,9 +41,10 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
         rows.iter().for_each(|r| column[*r as usize] = 1);
         bases.commit_small(&column)
     };
-    let patterns =
-        multipliers(&plan).iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();
+    let columns = multipliers(&plan);
+    let patterns = columns.iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();
+    let multipliers = columns.iter().map(Multiplier::without_rows).collect();
     let span_basis = lagrange[plan.geometry.mask_rows()][..SPAN_ROWS].iter().map(|p| G1::from(*p)).collect();
-    let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, span_basis };
+    let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, multipliers, span_basis };
     Ok(ShapeProver::new(key, bases))
 }

@@ -6,7 +6,7 @@ use crate::{
     field::{Fr, G1, Kzg},
     hiding,
     key_proof::KeyProof,
-    layer::{LayerKey, ShapeKey, multipliers},
+    layer::{LayerKey, Multiplier, ShapeKey, multipliers},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
     transcript::Absorber,
@@ -279,13 +279,20 @@ fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
     nanozk_plan::check::check(&wire.plan).map_err(|e| e.to_string())?;
     let plan = Arc::new(wire.plan);
     let vk = read_vk(&wire.vk, &plan)?;
-    let columns = multipliers(&plan);
-    let patterns_fit = columns.len() == wire.patterns.len()
-        && columns.iter().zip(&wire.patterns).all(|(m, patterns)| m.classes.len() == patterns.len());
+    let multipliers: Vec<_> = multipliers(&plan).iter().map(Multiplier::without_rows).collect();
+    let patterns_fit = multipliers.len() == wire.patterns.len()
+        && multipliers.iter().zip(&wire.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
     if !patterns_fit || wire.span_basis.len() != SPAN_ROWS {
         return Err("a shape has the wrong number of pattern commitments".into());
     }
-    Ok(ShapeKey { columns: Columns::new(&plan), plan, vk, patterns: wire.patterns, span_basis: wire.span_basis })
+    Ok(ShapeKey {
+        columns: Columns::new(&plan),
+        plan,
+        vk,
+        patterns: wire.patterns,
+        multipliers,
+        span_basis: wire.span_basis,
+    })
 }
 
 /// Reads Halo2's key of the circuit of a checked plan.

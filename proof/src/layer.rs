@@ -11,7 +11,7 @@ use crate::{
 use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript};
 use nanozk_plan::{
     Plan, Port,
-    functional::{RowClasses, compression_multipliers},
+    functional::{Exponents, RowClasses, compression_multipliers},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct ShapeKey {
     pub vk: VerifyingKey<Fr, Kzg>,
     /// Commitments of the row patterns of each multiplier column, by class.
     pub patterns: Vec<Vec<G1>>,
+    /// The classes of each multiplier column.
+    pub multipliers: Vec<MultiplierClasses>,
     /// Lagrange commitments of the first [`crate::span::SPAN_ROWS`] mask rows.
     pub span_basis: Vec<G1>,
 }
@@ -61,6 +63,25 @@ pub struct Multiplier {
     pub classes: RowClasses,
 }
 
+/// The classes of a multiplier column, without their rows.
+#[derive(Clone, Debug)]
+pub struct MultiplierClasses {
+    /// As in [`Multiplier`].
+    pub compression: bool,
+    /// The exponents of each class.
+    pub exponents: Vec<Exponents>,
+}
+
+impl Multiplier {
+    /// Its classes.
+    pub fn without_rows(&self) -> MultiplierClasses {
+        MultiplierClasses {
+            compression: self.compression,
+            exponents: self.classes.iter().map(|(exponents, _)| *exponents).collect(),
+        }
+    }
+}
+
 /// The multiplier columns: the compression first, then the functionals.
 pub fn multipliers(plan: &Plan) -> Vec<Multiplier> {
     let bases = Bases::new(plan);
@@ -90,12 +111,11 @@ pub fn fold_factors(plan: &Plan, lambda: &Lambda) -> Vec<Fr> {
 
 /// Commitments of the multiplier columns.
 pub fn multiplier_commitments(shape: &ShapeKey, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
-    let columns = multipliers(&shape.plan);
-    let column = |m: &Multiplier, patterns: &Vec<G1>| {
-        let factors: Vec<Fr> = m.classes.iter().map(|(e, _)| lambda.multiplier(ch, *e, m.compression)).collect();
+    let column = |(m, patterns): (&MultiplierClasses, &Vec<G1>)| {
+        let factors: Vec<Fr> = m.exponents.iter().map(|e| lambda.multiplier(ch, *e, m.compression)).collect();
         msm::lincomb(patterns, &factors)
     };
-    columns.iter().zip(&shape.patterns).map(|(m, p)| column(m, p)).collect()
+    shape.multipliers.iter().zip(&shape.patterns).map(column).collect()
 }
 
 /// All committed instance columns in circuit order; `fold` is the fold of all lanes.

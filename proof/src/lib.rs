@@ -14,6 +14,7 @@ pub mod circuit;
 pub mod columns;
 mod compress;
 pub mod field;
+pub mod guard;
 pub mod hiding;
 pub mod key_proof;
 pub mod keygen;

@@ -14,10 +14,11 @@
 
 use crate::{
     challenges::{Challenges, Lambda},
-    field::{Fr, int, powers},
+    field::{Fr, int, series},
 };
 use ff::Field;
-use nanozk_plan::{Plan, Term};
+use nanozk_plan::{Operand, Plan, Term};
+use std::collections::{HashMap, hash_map::Entry};
 
 /// Exponents of lambda at which the kinds of equations start.
 #[derive(Clone, Copy, Debug)]
@@ -52,24 +53,49 @@ pub struct Omega {
     /// Per lane slot.
     pub v: Vec<Fr>,
     /// Per data row of A.
-    pub a: Vec<Fr>,
+    pub a: Series,
     /// Per row of B.
-    pub b: Vec<Fr>,
+    pub b: Series,
     /// What the public slots contribute.
     pub constant: Fr,
 }
 
-/// Adds `weights[i] * coef` at the slots of each term's repetitions. `None` if a slot is out of range.
-fn scatter(terms: &[Term], weights: &[Fr], out: &mut [Fr]) -> Option<()> {
+/// A column that holds `first, first ratio, first ratio^2, ...` on its leading rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    /// Value of row 0.
+    pub first: Fr,
+    /// Quotient of neighbours.
+    pub ratio: Fr,
+    /// Rows that are not 0.
+    pub rows: usize,
+}
+
+impl Series {
+    /// The leading rows.
+    pub fn values(&self) -> Vec<Fr> {
+        series(self.first, self.ratio, self.rows)
+    }
+}
+
+/// Adds `weights[i] * coef` at the slots of each term's repetitions, where the weights are a series. `None` if a slot is
+/// out of range.
+fn scatter(terms: &[Term], weights: &[Fr], ratio: Fr, out: &mut [Fr]) -> Option<()> {
+    let mut scaled: Vec<(u64, Vec<Fr>)> = Vec::new();
     for term in terms {
-        let coef = int(term.coef);
+        let factor = term.coef.unsigned_abs();
+        if factor != 1 && scaled.iter().all(|known| known.0 != factor) {
+            let first = weights.first().map_or(Fr::ZERO, |w| *w * Fr::from(factor));
+            scaled.push((factor, series(first, ratio, weights.len())));
+        }
+        let weights = scaled.iter().find(|known| known.0 == factor).map_or(weights, |known| known.1.as_slice());
         let mut slot = term.slot as i64;
         for w in weights {
             let cell = out.get_mut(usize::try_from(slot).ok()?)?;
-            match term.coef {
-                1 => *cell += w,
-                -1 => *cell -= w,
-                _ => *cell += coef * w,
+            if term.coef < 0 {
+                *cell -= w
+            } else {
+                *cell += w
             }
             slot += term.stride as i64;
         }
@@ -77,41 +103,67 @@ fn scatter(terms: &[Term], weights: &[Fr], out: &mut [Fr]) -> Option<()> {
     Some(())
 }
 
+/// Operands that differ in their first rows and exponents only, as the parts of a matrix do: their weights are series of
+/// one ratio, so that the series of the sums serves all.
+struct MergedOperand<'p> {
+    operand: &'p Operand,
+    first: Fr,
+}
+
+/// All operands, with `lambda^(base_a + row) * monomial` of their first repetition.
+fn merged<'p>(plan: &'p Plan, ch: &Challenges, rows: &[Fr]) -> Option<Vec<MergedOperand<'p>>> {
+    let key = |o: &'p Operand| (o.count, o.row_stride, o.monomial.rho.1, o.monomial.eta.1, &o.terms);
+    let mut index: HashMap<_, usize> = HashMap::new();
+    let mut out: Vec<MergedOperand> = Vec::new();
+    for operand in &plan.operands {
+        let (rho, eta) = operand.monomial.at(0);
+        let first = *rows.get(operand.row as usize)? * ch.monomial(rho.into(), eta.into());
+        match index.entry(key(operand)) {
+            Entry::Occupied(at) => out[*at.get()].first += first,
+            Entry::Vacant(at) => {
+                at.insert(out.len());
+                out.push(MergedOperand { operand, first });
+            }
+        }
+    }
+    Some(out)
+}
+
 /// The coefficients for given challenges; `publics` are the public slots' values. `None` for a plan whose indices do
 /// not fit (never for a checked plan).
 pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> Option<Omega> {
     let bases = Bases::new(plan);
     let lane_slots = plan.lane_slots() as usize;
-    let rows = plan.operand_rows() as usize;
-    let lambdas = powers(lambda.value, bases.end as usize);
     let mut all = vec![Fr::ZERO; lane_slots + publics.len()];
     if plan.geometry.compressed() {
-        for (cell, l) in all[..lane_slots].iter_mut().zip(&lambdas[bases.v as usize..]) {
-            *cell -= l;
+        for (cell, l) in all.iter_mut().zip(series(-lambda.pow(bases.v), lambda.value, lane_slots)) {
+            *cell = l;
         }
     }
     for claim in &plan.claims {
-        let weights: Vec<Fr> = ch.monomials(&claim.monomial, claim.count).iter().map(|w| -*w).collect();
-        scatter(&claim.terms, &weights, &mut all)?;
+        let ratio = ch.monomial(claim.monomial.rho.1.into(), claim.monomial.eta.1.into());
+        let (rho, eta) = claim.monomial.at(0);
+        let weights = series(-ch.monomial(rho.into(), eta.into()), ratio, claim.count as usize);
+        scatter(&claim.terms, &weights, ratio, &mut all)?;
     }
-    for operand in &plan.operands {
-        let mut weights = ch.monomials(&operand.monomial, operand.count);
-        for (i, w) in weights.iter_mut().enumerate() {
-            let row = operand.row as usize + i * operand.row_stride as usize;
-            *w *= -*lambdas.get(bases.a as usize + row)?;
-        }
-        scatter(&operand.terms, &weights, &mut all)?;
+    let rows = series(lambda.pow(bases.a), lambda.value, plan.operand_rows() as usize);
+    for MergedOperand { operand, first } in merged(plan, ch, &rows)? {
+        let step = ch.monomial(operand.monomial.rho.1.into(), operand.monomial.eta.1.into());
+        let ratio = step * lambda.pow(operand.row_stride.into());
+        scatter(&operand.terms, &series(-first, ratio, operand.count as usize), ratio, &mut all)?;
     }
-    let mut next = bases.relations as usize;
+    let relations = series(lambda.pow(bases.relations), lambda.value, plan.equations() as usize);
+    let mut rest = relations.as_slice();
     for relation in &plan.relations {
-        let end = next.checked_add(relation.count as usize)?;
-        scatter(&relation.terms, lambdas.get(next..end)?, &mut all)?;
-        next = end;
+        let (weights, others) = rest.split_at_checked(relation.count as usize)?;
+        scatter(&relation.terms, weights, lambda.value, &mut all)?;
+        rest = others;
     }
     let constant = all[lane_slots..].iter().zip(publics).map(|(w, p)| *w * p).sum();
     all.truncate(lane_slots);
-    let a = lambdas[bases.a as usize..][..plan.geometry.rows()].to_vec();
-    let b = lambdas[bases.b as usize..][..rows].iter().map(|l| -*l).collect();
+    let column = |first: Fr, rows: usize| Series { first, ratio: lambda.value, rows };
+    let a = column(lambda.pow(bases.a), plan.geometry.rows());
+    let b = column(-lambda.pow(bases.b), plan.operand_rows() as usize);
     Some(Omega { v: all, a, b, constant })
 }
 

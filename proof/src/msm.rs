@@ -24,6 +24,8 @@ use digits::{Digits, Scalars, longest, window};
 
 /// Below this many points the shared inversions of the bucket method cost more than they save.
 const FEW_POINTS: usize = 256;
+/// As [`FEW_POINTS`] where additions run on vectors.
+const FEW_POINTS_ON_VECTORS: usize = 128;
 
 /// `sum_i scalars[i] * bases[i]` over the shorter of the two lengths.
 pub fn dense(bases: &[G1Affine], scalars: &[Fr]) -> G1 {
@@ -72,7 +74,8 @@ fn product(bases: &[G1Affine], scalars: Scalars, prepared: Option<&Points>) -> G
     let histogram = scalars.histogram();
     let used: usize = histogram[1..].iter().sum();
     let bits = longest(&histogram);
-    if used < FEW_POINTS {
+    let few_points = if buckets::on_vectors() { FEW_POINTS_ON_VECTORS } else { FEW_POINTS };
+    if used < few_points {
         return few(bases, scalars, bits, used);
     }
     let Digits { window, digits } = scalars.digits(window(&histogram), bits);

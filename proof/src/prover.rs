@@ -233,10 +233,11 @@ fn row_sums(rows: usize, omega: &linear::Omega, slots: &[Fr], [a, b, w]: [&[Fr];
             *sum += *weight * value;
         }
     }
+    let (omega_a, omega_b) = (omega.a.values(), omega.b.values());
     let at = |column: &[Fr], row: usize| column.get(row).copied().unwrap_or(Fr::ZERO);
     for (row, sum) in out.iter_mut().enumerate() {
         let (a, b) = (at(a, row), at(b, row));
-        *sum += at(&omega.a, row) * a + at(&omega.b, row) * b + a * (b + at(w, row));
+        *sum += at(&omega_a, row) * a + at(&omega_b, row) * b + a * (b + at(w, row));
     }
     if let Some(first) = out.first_mut() {
         *first += omega.constant;
@@ -263,15 +264,15 @@ pub fn table_column(geometry: &Geometry, table: &[i64]) -> Vec<Fr> {
     (0..geometry.rows()).map(|r| crate::field::int(table.get(r).copied().unwrap_or(first))).collect()
 }
 
-/// The plain instance columns: Omega_V by column, Omega_A, Omega_B, the constant.
-pub fn plain_columns(shape: &ShapeKey, omega: &linear::Omega) -> Vec<Vec<Fr>> {
+/// The plain instance columns: Omega_V by column, Omega_A, Omega_B, the constant. The verifier has them at x only.
+fn plain_columns(shape: &ShapeKey, omega: &linear::Omega) -> Vec<Vec<Fr>> {
     let rows = shape.plan.geometry.rows();
     let mut out: Vec<Vec<Fr>> = omega.v.chunks(rows).map(<[Fr]>::to_vec).collect();
     if shape.columns.a == 1 {
-        out.push(omega.a.clone());
+        out.push(omega.a.values());
     }
     if shape.columns.b == 1 {
-        out.push(omega.b.clone());
+        out.push(omega.b.values());
     }
     out.push(vec![omega.constant]);
     out

@@ -2,7 +2,7 @@
 
 use crate::{
     challenges::Challenges,
-    field::{Fr, int, powers},
+    field::{Fr, IntegerDot, int, powers},
 };
 use ff::Field;
 use nanozk_plan::{Plan, Port, Public};
@@ -66,11 +66,6 @@ fn compress(data: &[i64], features: usize, weights: &[Fr]) -> Option<Vec<Fr>> {
     if data.len() != features * weights.len() {
         return None;
     }
-    let mut out = vec![Fr::ZERO; features];
-    for (row, w) in data.chunks(features.max(1)).zip(weights) {
-        for (o, x) in out.iter_mut().zip(row) {
-            *o += int(*x) * w;
-        }
-    }
-    Some(out)
+    let weights = IntegerDot::new(weights);
+    Some((0..features).map(|f| weights.sum(data[f..].iter().step_by(features).copied())).collect())
 }

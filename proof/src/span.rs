@@ -49,10 +49,27 @@ impl Span {
     }
 }
 
-/// Reads a span proof for `difference = W' - fold`; `Ok(false)` when it does not hold.
-pub fn verify(basis: &[G1], difference: G1, transcript: &mut LayerTranscript) -> io::Result<bool> {
-    let t: G1 = transcript.read()?;
-    let c: Fr = transcript.squeeze_challenge();
-    let z: Vec<Fr> = (0..SPAN_ROWS).map(|_| transcript.read()).collect::<io::Result<_>>()?;
-    Ok(msm::lincomb(basis, &z) == t + difference * c)
+/// A span proof as read, with its challenge.
+#[derive(Clone, Debug)]
+pub struct SpanProof {
+    t: G1,
+    c: Fr,
+    z: Vec<Fr>,
+}
+
+impl SpanProof {
+    /// Reads T, draws c, reads the responses.
+    pub fn read(transcript: &mut LayerTranscript) -> io::Result<Self> {
+        let t = transcript.read()?;
+        let c = transcript.squeeze_challenge();
+        let z = (0..SPAN_ROWS).map(|_| transcript.read()).collect::<io::Result<_>>()?;
+        Ok(SpanProof { t, c, z })
+    }
+
+    /// Terms that add up to 0 if it holds for `W' - sum_c factors[c] columns[c]`, where W' is `opened`.
+    pub fn terms(&self, basis: &[G1], opened: G1, columns: &[G1], factors: &[Fr]) -> Vec<(Fr, G1)> {
+        let responses = self.z.iter().copied().zip(basis.iter().copied());
+        let fold = factors.iter().map(|f| self.c * f).zip(columns.iter().copied());
+        responses.chain([(-Fr::ONE, self.t), (-self.c, opened)]).chain(fold).collect()
+    }
 }

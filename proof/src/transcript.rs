@@ -1,6 +1,7 @@
 //! Fiat-Shamir: the prefix that binds a bundle, and the transcript of one layer.
 
 use crate::field::{Fr, G1};
+use crate::wire::{self, POINT_BYTES};
 use blake2b_simd::State;
 use ff::FromUniformBytes;
 use halo2_proofs::transcript::{CircuitTranscript, Hashable, Sampleable, Transcript};
@@ -89,6 +90,21 @@ impl LayerTranscript {
             self.common(value)?;
         }
         Ok(self)
+    }
+
+    /// As many times [`Transcript::read`] of a point, decoded and checked in parallel.
+    pub fn read_points(&mut self, count: usize) -> io::Result<Vec<G1>> {
+        let start = self.inner.buffer().position();
+        let bytes = self.inner.buffer().get_ref().get(start as usize..).unwrap_or_default();
+        let bytes =
+            count.checked_mul(POINT_BYTES).and_then(|len| bytes.get(..len)).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let end = start + bytes.len() as u64;
+        let points = wire::decode(bytes).ok_or_else(|| io::Error::other("an invalid curve point"))?;
+        self.inner.buffer().set_position(end);
+        #[cfg(test)]
+        (start as usize..end as usize).step_by(POINT_BYTES).for_each(|at| record(Event::Read(at..at + POINT_BYTES)));
+        points.iter().try_for_each(|point| self.inner.common(point))?;
+        Ok(points)
     }
 
     /// Stops absorbing common inputs.

@@ -1,19 +1,21 @@
 //! The verifier of one layer.
 
 use crate::{
-    challenges::Lambda,
-    field::{Bls12, Fr, G1, Kzg, batch_invert, powers},
+    challenges::{Challenges, Lambda},
+    columns::Columns,
+    field::{Fr, G1, Kzg, powers},
+    guard::LayerGuard,
     layer::{self, LayerCommitments, LayerKey, ShapeKey},
-    linear, msm,
-    prover::plain_columns,
+    linear::{self, Omega},
+    msm,
+    plonk::LagrangeRatios,
     publics::{PublicData, public_values},
-    span,
+    span::SpanProof,
     transcript::LayerTranscript,
 };
-use ff::{Field, PrimeField};
+use ff::Field;
 use halo2_proofs::{
     plonk::{parse_trace, verify_algebraic_constraints},
-    poly::kzg::msm::DualMSM,
     transcript::Transcript,
 };
 
@@ -53,8 +55,8 @@ pub struct LayerClaim<'a> {
     pub prefix: Fr,
 }
 
-/// Checks everything but the pairing, which the caller batches over layers.
-pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>, LayerError> {
+/// Checks everything but the group equations, which the caller batches over layers.
+pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, LayerError> {
     let malformed = |e: std::io::Error| LayerError::Malformed(e.to_string());
     let zero = || LayerError::Malformed("a challenge is zero".into());
     let shape = claim.shape;
@@ -63,53 +65,53 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>,
         .begin(&claim.prefix, claim.index, claim.key.shape, &shape.vk.transcript_repr())
         .map_err(malformed)?;
 
-    let mut lanes = Vec::with_capacity(plan.lanes.len());
-    for (lane, spec) in plan.lanes.iter().enumerate() {
-        let known = claim.boundary.get(lane).copied().flatten();
-        if known.is_some() != spec.boundary.is_some() {
-            return Err(LayerError::Mismatch("a boundary tensor"));
-        }
-        lanes.push(match known {
-            Some(com) => com,
-            None => transcript.read().map_err(malformed)?,
-        });
+    let known: Vec<Option<G1>> = (0..plan.lanes.len()).map(|l| claim.boundary.get(l).copied().flatten()).collect();
+    if known.iter().zip(&plan.lanes).any(|(known, lane)| known.is_some() != lane.boundary.is_some()) {
+        return Err(LayerError::Mismatch("a boundary tensor"));
     }
+    let private = known.iter().filter(|lane| lane.is_none()).count();
+    let mut private = transcript.read_points(private).map_err(malformed)?.into_iter();
+    let lanes = known.into_iter().filter_map(|lane| lane.or_else(|| private.next())).collect();
     let ch = layer::draw_challenges(&mut transcript).ok_or_else(zero)?;
-    let mut read =
-        |n: usize| -> Result<Vec<G1>, LayerError> { (0..n).map(|_| transcript.read().map_err(malformed)).collect() };
-    let coms = LayerCommitments {
-        lanes,
-        v: read(shape.columns.v)?,
-        ab: read(shape.columns.a + shape.columns.b)?,
-        weights: read(shape.columns.w)?.pop(),
-    };
-    let mut committed_weights = true;
-    if let Some(opened) = coms.weights {
-        let committed = msm::lincomb(&claim.key.weights, &powers(ch.rho, claim.key.weights.len()));
-        committed_weights = span::verify(&shape.span_basis, opened - committed, &mut transcript).map_err(malformed)?;
-    }
+    let Columns { v, a, b, w, .. } = shape.columns;
+    let mut dense = transcript.read_points(v + a + b + w).map_err(malformed)?;
+    let weights = dense.split_off(v + a + b).pop();
+    let ab = dense.split_off(v);
+    let coms = LayerCommitments { lanes, v: dense, ab, weights };
+    let span = coms.weights.map(|_| SpanProof::read(&mut transcript)).transpose().map_err(malformed)?;
     let lambda = Lambda::new(transcript.squeeze_challenge()).ok_or_else(zero)?;
-    if !committed_weights {
-        return Err(LayerError::Weights);
-    }
 
-    let publics = public_values(plan, &claim.public, &ch).ok_or(LayerError::Mismatch("the public data"))?;
-    let omega = linear::omega(plan, &ch, &lambda, &publics).ok_or(LayerError::Mismatch("the plan"))?;
-    let fold = (shape.columns.fold == 1).then(|| msm::lincomb(&coms.lanes, &layer::fold_factors(plan, &lambda)));
-    let multipliers = layer::multiplier_commitments(shape, &ch, &lambda);
-    let committed = layer::committed_columns(shape, &claim.key.tables, &coms, fold, multipliers);
-    let plain = plain_columns(shape, &omega);
+    let (committed, omega) = rayon::join(
+        || committed_columns(claim, &coms, &ch, &lambda),
+        || {
+            let publics = public_values(plan, &claim.public, &ch).ok_or(LayerError::Mismatch("the public data"))?;
+            linear::omega(plan, &ch, &lambda, &publics).ok_or(LayerError::Mismatch("the plan"))
+        },
+    );
+    let omega = omega?;
     transcript.bind();
     let rejected = |e: halo2_proofs::plonk::Error| LayerError::Rejected(format!("{e:?}"));
-    let empty = vec![&[] as &[Fr]; plain.len()];
+    let empty = vec![&[] as &[Fr]; shape.columns.plain()];
     let trace = parse_trace::<Fr, Kzg, _>(&shape.vk, &[&committed], &[&empty], &mut transcript).map_err(rejected)?;
-    let evaluations = plain_evaluations(shape, &plain, transcript.clone()).map_err(malformed)?.ok_or_else(zero)?;
+    let evaluations = plain_evaluations(shape, &omega, transcript.clone()).map_err(malformed)?.ok_or_else(zero)?;
     let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
-    let guard =
+    let opening =
         verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[&committed], &[&evaluations], &mut transcript)
             .map_err(rejected)?;
     transcript.assert_empty().map_err(|_| LayerError::TrailingBytes)?;
-    Ok(guard)
+    let weights = coms.weights.zip(span).map(|(opened, span)| {
+        let columns = &claim.key.weights;
+        span.terms(&shape.span_basis, opened, columns, &powers(ch.rho, columns.len()))
+    });
+    Ok(LayerGuard { opening, weights: weights.unwrap_or_default() })
+}
+
+/// The committed instance columns, from what the proof carries and what is known.
+fn committed_columns(claim: &LayerClaim, coms: &LayerCommitments, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
+    let shape = claim.shape;
+    let fold = (shape.columns.fold == 1).then(|| msm::lincomb(&coms.lanes, &layer::fold_factors(&shape.plan, lambda)));
+    let multipliers = layer::multiplier_commitments(shape, ch, lambda);
+    layer::committed_columns(shape, &claim.key.tables, coms, fold, multipliers)
 }
 
 /// For each plain column the one-row column that has the same value at Halo2's evaluation point x, which `transcript`
@@ -117,27 +119,27 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<DualMSM<Bls12>,
 /// two exponentiations per row. `None` when x is a row.
 fn plain_evaluations(
     shape: &ShapeKey,
-    plain: &[Vec<Fr>],
+    omega: &Omega,
     mut transcript: LayerTranscript,
 ) -> std::io::Result<Option<Vec<Fr>>> {
     for _ in 1..shape.vk.cs().degree() {
         transcript.read::<G1>()?;
     }
     let x: Fr = transcript.squeeze_challenge();
-    let rows = plain.iter().map(Vec::len).max().unwrap_or(0);
-    Ok(lagrange_ratios(shape.plan.geometry.k, x, rows)
-        .map(|ratios| plain.iter().map(|c| c.iter().zip(&ratios).map(|(v, l)| *v * l).sum()).collect()))
-}
-
-/// `l_i(x) / l_0(x) = omega^i (x - 1) / (x - omega^i)` for the first `rows` rows. `None` when x is a row.
-fn lagrange_ratios(k: u32, x: Fr, rows: usize) -> Option<Vec<Fr>> {
-    let omega = Fr::ROOT_OF_UNITY.pow_vartime([1u64 << (Fr::S - k)]);
-    let roots = powers(omega, rows);
-    let mut ratios: Vec<Fr> = roots.iter().map(|w| x - w).collect();
-    if ratios.iter().any(Fr::is_zero_vartime) {
-        return None;
+    let geometry = &shape.plan.geometry;
+    let Some(ratios) = LagrangeRatios::new(geometry.k, x) else { return Ok(None) };
+    let mut out: Vec<Fr> = omega.v.chunks(geometry.rows()).map(|column| ratios.column(column)).collect();
+    // Omega_B is a multiple of the leading rows of Omega_A.
+    let (a, b) = (&omega.a, &omega.b);
+    let common = b.rows.min(a.rows);
+    let head = ratios.series(Fr::ONE, a.ratio, 0..common);
+    if shape.columns.a == 1 {
+        let tail = ratios.series(a.ratio.pow_vartime([common as u64]), a.ratio, common..a.rows);
+        out.push(a.first * (head + tail));
     }
-    batch_invert(&mut ratios);
-    ratios.iter_mut().zip(&roots).for_each(|(r, w)| *r *= *w * (x - Fr::ONE));
-    Some(ratios)
+    if shape.columns.b == 1 {
+        out.push(b.first * head);
+    }
+    out.push(omega.constant);
+    Ok(Some(out))
 }

@@ -3,7 +3,8 @@
 use crate::{
     budget::{Budget, budget},
     bundle::{Bundle, LayerProof},
-    field::{Bls12, Fr},
+    field::Fr,
+    guard::{self, LayerGuard},
     key_proof::{self, KeyError},
     keys::VerifierKey,
     publics::PublicData,
@@ -11,8 +12,7 @@ use crate::{
     transcript::Absorber,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
-use ff::{Field, PrimeField};
-use halo2_proofs::poly::{commitment::Guard, kzg::msm::DualMSM};
+use ff::PrimeField;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
@@ -129,7 +129,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
         key_proof::check(key, options.allow_unsafe_srs)?;
     }
     let prefix = bundle.prefix();
-    let guards: Vec<DualMSM<Bls12>> =
+    let guards: Vec<LayerGuard> =
         bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
     check_pairings(key, bundle, prefix, guards)?;
     Ok(Verdict {
@@ -143,7 +143,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
 }
 
 /// All checks of one layer but the pairing.
-fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -> Result<DualMSM<Bls12>, VerifyError> {
+fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -> Result<LayerGuard, VerifyError> {
     let layer = &key.layers[proof.index as usize];
     let shape = &key.shapes[layer.shape as usize];
     let public = |ids: &[u32]| ids.iter().map(|id| bundle.public(*id)).collect::<Vec<_>>();
@@ -163,15 +163,9 @@ fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -
     prepare_layer(&claim, &proof.bytes).map_err(rejected)
 }
 
-/// One pairing for all layers, with coefficients derived from all that the guards depend on: the bundle's prefix, which
+/// One pairing for all equations of all layers, with coefficients derived from all that the guards depend on: the bundle's prefix, which
 /// holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
-fn check_pairings(
-    key: &VerifierKey,
-    bundle: &Bundle,
-    prefix: Fr,
-    guards: Vec<DualMSM<Bls12>>,
-) -> Result<(), VerifyError> {
-    let params = key.srs.params();
+fn check_pairings(key: &VerifierKey, bundle: &Bundle, prefix: Fr, guards: Vec<LayerGuard>) -> Result<(), VerifyError> {
     let mut absorber = Absorber::new("nanozk batch");
     absorber.bytes("prefix", prefix.to_repr().as_ref());
     for layer in &bundle.layers {
@@ -179,16 +173,15 @@ fn check_pairings(
         absorber.bytes("layer", &layer.bytes);
     }
     let mut rng = ChaCha20Rng::from_seed(absorber.digest());
-    let mut batch = DualMSM::init();
-    for guard in &guards {
-        let mut guard = guard.clone();
-        guard.scale(Fr::random(&mut rng));
-        batch.add_msm(guard);
-    }
-    if batch.check(&params) {
+    if guard::check_all(&guards, &key.srs, &mut rng) {
         return Ok(());
     }
-    let culprit = bundle.layers.iter().zip(guards).find(|(_, g)| g.clone().verify(&params).is_err());
-    let index = culprit.map_or(0, |(layer, _)| layer.index);
-    Err(VerifyError::Layer { index, error: LayerError::Rejected("the opening does not hold".into()) })
+    let culprit = |(layer, guard): (&LayerProof, &LayerGuard)| Some((layer.index, guard.check(&key.srs).err()?));
+    let (index, error) = bundle
+        .layers
+        .iter()
+        .zip(&guards)
+        .find_map(culprit)
+        .unwrap_or_else(|| (0, LayerError::Rejected("the equations of all layers together do not hold".into())));
+    Err(VerifyError::Layer { index, error })
 }

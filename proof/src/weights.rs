@@ -1,11 +1,10 @@
 //! Hidden weights as committed columns, and their folds.
 
 use crate::{
-    field::{Fr, G1, int},
+    field::{Fr, G1, IntegerDot},
     pcs::ProverBases,
     witness::Mask,
 };
-use ff::{Field, PrimeField};
 use nanozk_plan::{Geometry, MASK_ROWS, Plan};
 use rayon::prelude::*;
 
@@ -49,39 +48,11 @@ impl WeightColumns {
     /// `sum_c factors[c] column_c` over the data rows in use, and the same of the masks.
     pub fn fold(&self, factors: &[Fr]) -> (Vec<Fr>, Mask) {
         let rows = self.columns.first().map_or(0, Vec::len);
-        let limbs: Vec<[i128; 8]> = factors.iter().map(limbs).collect();
-        let shifts: [Fr; 8] = std::array::from_fn(|i| Fr::from(2).pow_vartime([32 * i as u64]));
-        let fold_row = |row: usize| {
-            let mut sums = [0i128; 8];
-            for (column, limbs) in self.columns.iter().zip(&limbs) {
-                let value = column[row] as i128;
-                if value != 0 {
-                    sums.iter_mut().zip(limbs).for_each(|(s, l)| *s += value * l);
-                }
-            }
-            sums.iter().zip(&shifts).map(|(s, shift)| wide(*s) * shift).sum()
-        };
+        let factors_of = IntegerDot::new(factors);
+        let fold_row = |row: usize| factors_of.sum(self.columns.iter().map(|column| column[row] as i64));
         let data = (0..rows).into_par_iter().with_min_len(64).map(fold_row).collect();
         let mask: [Fr; MASK_ROWS] =
             std::array::from_fn(|i| self.masks.iter().zip(factors).map(|(m, f)| m[i] * f).sum());
         (data, mask)
     }
-}
-
-/// 32-bit limbs of the canonical representative.
-fn limbs(x: &Fr) -> [i128; 8] {
-    let bytes = x.to_repr();
-    let bytes = bytes.as_ref();
-    std::array::from_fn(|i| {
-        let limb: [u8; 4] = std::array::from_fn(|j| bytes[4 * i + j]);
-        u32::from_le_bytes(limb) as i128
-    })
-}
-
-/// A signed integer of up to 127 bits as a field element.
-fn wide(value: i128) -> Fr {
-    let magnitude = value.unsigned_abs();
-    let high = int((magnitude >> 64) as u32 as i64) * Fr::from(1 << 32).square();
-    let x = high + Fr::from(magnitude as u64);
-    if value < 0 { -x } else { x }
 }

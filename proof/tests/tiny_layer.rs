@@ -3,7 +3,15 @@
 mod tiny;
 
 use ff::Field;
-use nanozk_proof::field::{Fr, G1};
+use nanozk_proof::{
+    field::{Fr, G1},
+    guard::{LayerGuard, check_all},
+    layer::LayerKey,
+    publics::PublicData,
+    verifier::{LayerClaim, LayerError, prepare_layer},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_with};
 
 #[test]
@@ -43,6 +51,29 @@ fn other_weights_are_rejected() {
     }
     let (proof, boundary) = prove(&f, forged, &weights);
     assert!(!accepts(&f, &boundary, &proof, 7, &[3]));
+}
+
+/// The opening holds for whatever weights the prover folds; that they are the committed ones is an equation of its own,
+/// which counts alone and in a batch.
+#[test]
+fn a_fold_of_other_commitments_is_rejected() {
+    let f = fixture();
+    let (proof, boundary) = prove(&f, lanes(&f), &f.weights);
+    let guard = |key: &LayerKey| {
+        let public = PublicData { params: &[3], inputs: &[], outputs: &[None] };
+        let (shape, prefix) = (&f.shape.key, Fr::from(7));
+        prepare_layer(&LayerClaim { shape, key, index: 0, boundary: &boundary, public, prefix }, &proof).unwrap()
+    };
+    let batch = |guards: &[LayerGuard]| check_all(guards, f.srs.verifier_part(), &mut ChaCha20Rng::seed_from_u64(4));
+    let honest = guard(&f.key);
+    assert!(batch(&[]) && batch(&[honest.clone()]) && batch(&[honest.clone(), honest.clone()]));
+    for column in 0..f.key.weights.len() {
+        let mut key = f.key.clone();
+        key.weights[column] += G1::from(f.bases.lagrange()[0]);
+        let other = guard(&key);
+        assert_eq!(other.check(f.srs.verifier_part()), Err(LayerError::Weights), "column {column}");
+        assert!(!batch(&[honest.clone(), other.clone()]) && !batch(&[other.clone(), other]), "column {column}");
+    }
 }
 
 /// A wrong product y = x W made up for by a product in a row that no matrix and no activation uses.

@@ -151,11 +151,7 @@ fn range(
     let boundary = vec![None; chunk.plan.lanes.len()];
     let public = PublicData { params: &[], inputs: &[], outputs: &[] };
     let claim = LayerClaim { shape, key: &layer(key, chunk), index, boundary: &boundary, public, prefix };
-    let guard = prepare_layer(&claim, proof)?;
-    match guard.check(&key.srs.params()) {
-        true => Ok(()),
-        false => Err(LayerError::Rejected("the opening does not hold".into())),
-    }
+    prepare_layer(&claim, proof)?.check(&key.srs)
 }
 
 /// Width of the widest stated range.

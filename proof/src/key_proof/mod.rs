@@ -83,7 +83,7 @@ fn shape(key: &VerifierKey, chunk: &Chunk, vk: &[u8]) -> Result<ShapeKey, String
     let same = |s: &&ShapeKey| s.plan.geometry.k == plan.geometry.k;
     let span_basis = key.shapes.iter().find(same).ok_or("no circuit of this size")?.span_basis.clone();
     let (columns, vk) = (Columns::new(plan), read_vk(vk, plan)?);
-    Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), span_basis })
+    Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), multipliers: Vec::new(), span_basis })
 }
 
 /// The chunk as a layer: its weights are columns of several layers.

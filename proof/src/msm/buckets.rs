@@ -24,6 +24,14 @@ const MIN_SQUARE: usize = 32;
 /// Marks a negated point in the sorted order.
 const NEGATIVE: u32 = 1 << 31;
 
+/// Whether this machine adds points in vectors.
+pub(super) fn on_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return ifma::available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Points in the form that this machine adds fastest.
 #[derive(Debug)]
 pub(super) enum Points<'a> {

@@ -172,8 +172,28 @@ kernels! {
     pub(super) fn scale(target: &mut [Block], factor: &Constant) = scale_blocks;
     /// `sum_i factors[i] columns[i]` over equally long columns.
     pub(super) fn combine(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> = combine_blocks;
+    /// `(even + odd) halves` in the first half, `(even - odd) halves` in the second, for the progressions `odd` and
+    /// `even`; the result is tight and below `2 p`, as `halves` must be.
+    pub(super) fn split(halves: &[Block], odd: &[Fr; LANES], odd_step: &Fr, even: &[Fr; LANES], even_step: &Fr)
+        -> Vec<Block> = split_blocks;
     /// The inner product of two columns.
     pub(super) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
+}
+
+/// `first, first ratio, first ratio^2, ...` in `blocks` blocks.
+pub(super) fn series_blocks(first: Fr, ratio: Fr, blocks: usize) -> Vec<Block> {
+    let mut lanes = [first; LANES];
+    for i in 1..LANES {
+        lanes[i] = lanes[i - 1] * ratio;
+    }
+    progression(&lanes, &ratio.pow_vartime([LANES as u64]), blocks)
+}
+
+/// `first, first ratio, first ratio^2, ...`, `len` of them.
+pub(crate) fn series(first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
+    let mut out = leave(&series_blocks(first, ratio, len.div_ceil(LANES)));
+    out.truncate(len);
+    out
 }
 
 #[inline(always)]
@@ -255,6 +275,28 @@ fn combine_blocks<O: Ops>(columns: &[&[Block]], factors: &[Constant]) -> Vec<Blo
             }
         }
         out[start..end].iter_mut().for_each(|sum| *sum = O::store(O::tight(O::mul(O::tight(O::load(sum)), one))));
+    }
+    out
+}
+
+#[inline(always)]
+fn split_blocks<O: Ops>(
+    halves: &[Block],
+    odd: &[Fr; LANES],
+    odd_step: &Fr,
+    even: &[Fr; LANES],
+    even_step: &Fr,
+) -> Vec<Block> {
+    let mut out = vec![Block::BLANK; 2 * halves.len()];
+    let (first, second) = out.split_at_mut(halves.len());
+    let (mut odd, mut even) = (O::enter(odd), O::enter(even));
+    let (odd_step, even_step) = (O::broadcast(&O::constant(odd_step)), O::broadcast(&O::constant(even_step)));
+    for (half, (first, second)) in halves.iter().zip(first.iter_mut().zip(second)) {
+        let half = O::load(half);
+        *first = O::store(O::tight(O::mul(O::tight(O::add(even, odd)), half)));
+        *second = O::store(O::tight(O::mul(O::tight(O::sub(even, odd, 2)), half)));
+        odd = O::tight(O::mul(odd, odd_step));
+        even = O::tight(O::mul(even, even_step));
     }
     out
 }

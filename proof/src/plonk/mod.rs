@@ -5,10 +5,11 @@
 //! cosets of n rows as its degree needs, one after the other, and every commitment goes through [`crate::msm`].
 #![allow(unsafe_code)]
 
-mod block;
+pub(crate) mod block;
 mod domain;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+mod lagrange;
 mod opening;
 mod program;
 mod quotient;
@@ -28,6 +29,7 @@ use crate::prover::ProveError;
 use crate::transcript::LayerTranscript;
 use block::{Block, LANES};
 pub(crate) use domain::Domain;
+pub(crate) use lagrange::LagrangeRatios;
 use opening::{Opening, Poly};
 use program::{Layout, Program};
 

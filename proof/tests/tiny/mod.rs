@@ -1,7 +1,6 @@
 //! A hand-made plan with every kind of constraint, and a layer of it.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use halo2_proofs::poly::commitment::Guard;
 use nanozk_plan::*;
 use nanozk_proof::{
     challenges::Challenges,
@@ -168,5 +167,5 @@ pub fn prove_with(
 pub fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
     let public = PublicData { params, inputs: &[], outputs: &[None] };
     let claim = LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary, public, prefix: Fr::from(prefix) };
-    prepare_layer(&claim, proof).is_ok_and(|g| g.verify(&f.srs.verifier_params()).is_ok())
+    prepare_layer(&claim, proof).is_ok_and(|g| g.check(f.srs.verifier_part()).is_ok())
 }

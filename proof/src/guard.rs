@@ -1,0 +1,109 @@
+//! What remains of a layer's verification when all is read: two equations in the group. Those of many layers are
+//! checked with one multi-scalar product on each side of one pairing.
+
+use crate::{
+    field::{Bls12, Fr, G1, G1Affine},
+    msm,
+    srs::SrsVerifierPart,
+    verifier::LayerError,
+};
+use ff::Field;
+use group::{Curve, Group, prime::PrimeCurveAffine};
+use halo2_proofs::poly::kzg::msm::DualMSM;
+use halo2curves::{
+    G2Affine, G2Prepared,
+    pairing::{MillerLoopResult, MultiMillerLoop},
+};
+use rand_core::RngCore;
+use std::collections::HashMap;
+
+/// The group equations of one layer.
+#[derive(Clone, Debug)]
+pub struct LayerGuard {
+    /// Halo2's batched opening: `s` times the left sum is the right one.
+    pub(crate) opening: DualMSM<Bls12>,
+    /// Terms that add up to 0 if the weight fold is that of the committed weights.
+    pub(crate) weights: Vec<(Fr, G1)>,
+}
+
+impl LayerGuard {
+    /// Checks both equations of this layer alone.
+    ///
+    /// # Errors
+    /// The one that does not hold.
+    pub fn check(&self, srs: &SrsVerifierPart) -> Result<(), LayerError> {
+        let weights = Terms::default().with(Fr::ONE, self.weights.iter().map(|(scalar, point)| (scalar, point)));
+        if !bool::from(weights.sum().is_identity()) {
+            return Err(LayerError::Weights);
+        }
+        let (left, right) = self.sides();
+        if pairing_holds(srs, left.sum(), right.sum()) {
+            return Ok(());
+        }
+        Err(LayerError::Rejected("the opening does not hold".into()))
+    }
+
+    fn sides(&self) -> (Terms, Terms) {
+        let (left, right) = self.opening.split();
+        let terms =
+            |side: Vec<_>| Terms::default().with(Fr::ONE, side.into_iter().map(|(_, scalar, point)| (scalar, point)));
+        (terms(left), terms(right))
+    }
+}
+
+/// Whether all equations of all layers hold; every one gets its own coefficient from `rng`, whose seed depends on all of
+/// them. A defect of any passes with probability 1/p.
+pub fn check_all(guards: &[LayerGuard], srs: &SrsVerifierPart, rng: &mut impl RngCore) -> bool {
+    let (mut left, mut right) = (Terms::default(), Terms::default());
+    for guard in guards {
+        let (opening, weights) = (Fr::random(&mut *rng), Fr::random(&mut *rng));
+        let (l, r) = guard.opening.split();
+        left = left.with(opening, l.into_iter().map(|(_, scalar, point)| (scalar, point)));
+        right = right.with(opening, r.into_iter().map(|(_, scalar, point)| (scalar, point)));
+        right = right.with(weights, guard.weights.iter().map(|(scalar, point)| (scalar, point)));
+    }
+    let (left, right) = rayon::join(|| left.sum(), || right.sum());
+    pairing_holds(srs, left, right)
+}
+
+/// A sum of multiples of points.
+#[derive(Default)]
+struct Terms {
+    scalars: Vec<Fr>,
+    points: Vec<G1>,
+}
+
+impl Terms {
+    /// With `factor` times these terms.
+    fn with<'a>(mut self, factor: Fr, terms: impl Iterator<Item = (&'a Fr, &'a G1)>) -> Self {
+        for (scalar, point) in terms {
+            self.scalars.push(factor * scalar);
+            self.points.push(*point);
+        }
+        self
+    }
+
+    /// The sum. Keys that several layers share and tensors between two layers are multiplied once.
+    fn sum(&self) -> G1 {
+        let mut index: HashMap<[[u64; 6]; 2], usize> = HashMap::with_capacity(self.points.len());
+        let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = Default::default();
+        for (point, scalar) in msm::to_affine(&self.points).into_iter().zip(&self.scalars) {
+            let raw = point.as_ref();
+            let at = *index.entry([raw.x.l, raw.y.l]).or_insert(points.len());
+            if at == points.len() {
+                points.push(point);
+                scalars.push(*scalar);
+            } else {
+                scalars[at] += scalar;
+            }
+        }
+        msm::dense(&points, &scalars)
+    }
+}
+
+/// `e(left, [s]_2) = e(right, [1]_2)`.
+fn pairing_holds(srs: &SrsVerifierPart, left: G1, right: G1) -> bool {
+    let (left, right) = (left.to_affine(), right.to_affine());
+    let terms = [(&left, &G2Prepared::from(srs.s_g2())), (&right, &G2Prepared::from(-G2Affine::generator()))];
+    bool::from(Bls12::multi_miller_loop(&terms).final_exponentiation().is_identity())
+}
