@@ -2,8 +2,8 @@
 
 use crate::boundaries::{boundaries, outputs};
 use crate::pinned::{self, Pinned};
-use crate::slots::SlotKind;
-use crate::{Geometry, Monomial, Operand, Plan, Port, Public, RowForm, SlotId, Tag, Term, TokenWeight};
+use crate::products;
+use crate::{Geometry, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Greatest k of a plan.
@@ -138,12 +138,12 @@ pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     columns(plan)?;
     boundaries(plan)?;
     linear(plan)?;
-    monomials(plan)?;
-    rows(plan)?;
+    products::monomials(plan)?;
+    products::rows(plan)?;
     pinned_slots(plan, pinned::analyse(plan))
 }
 
-fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {
+pub(crate) fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {
     if found <= limit { Ok(()) } else { Err(CheckError::Size { what, found, limit }) }
 }
 
@@ -285,171 +285,6 @@ fn linear(plan: &Plan) -> Result<(), CheckError> {
         exponents(&place, operand.count, &operand.monomial)?;
         let last = operand.row as i64 + (operand.count.max(1) as i64 - 1) * operand.row_stride as i64;
         index(place, "product row", last, plan.geometry.rows() as i64)?;
-    }
-    Ok(())
-}
-
-fn monomials(plan: &Plan) -> Result<(), CheckError> {
-    let mut all: Vec<(u32, u32)> =
-        plan.claims.iter().flat_map(|claim| (0..claim.count).map(|i| claim.monomial.at(i))).collect();
-    all.sort_unstable();
-    match all.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(CheckError::Monomial { rho: pair[0].0, eta: pair[0].1 }),
-        None => Ok(()),
-    }
-}
-
-/// What A holds in each row: `((rho, eta), slot, factor)`, sorted within a row.
-struct RowTerms {
-    terms: Vec<RowTerm>,
-    /// Where the terms of each row end.
-    ends: Vec<u32>,
-}
-
-type RowTerm = ((u32, u32), SlotId, i64);
-
-impl RowTerms {
-    fn new(plan: &Plan) -> Self {
-        let mut ends = vec![0; plan.operand_rows() as usize];
-        for operand in &plan.operands {
-            (0..operand.count).for_each(|i| ends[product_row(operand, i)] += operand.terms.len() as u32);
-        }
-        let mut total = 0;
-        for end in &mut ends {
-            total += *end;
-            *end = total - *end;
-        }
-        let mut terms = vec![((0, 0), 0, 0); total as usize];
-        for operand in &plan.operands {
-            for i in 0..operand.count {
-                let end = &mut ends[product_row(operand, i)];
-                for term in &operand.terms {
-                    terms[*end as usize] = (operand.monomial.at(i), term.at(i), term.coef);
-                    *end += 1;
-                }
-            }
-        }
-        let mut this = RowTerms { terms, ends };
-        for row in 0..this.ends.len() {
-            let range = this.range(row);
-            this.terms[range].sort_unstable();
-        }
-        this
-    }
-
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start as usize..self.ends[row] as usize
-    }
-
-    /// The terms of a row; none beyond the last operand.
-    fn of(&self, row: usize) -> &[RowTerm] {
-        if row < self.ends.len() { &self.terms[self.range(row)] } else { &[] }
-    }
-}
-
-/// Row of A of repetition `i`.
-fn product_row(operand: &Operand, i: u32) -> usize {
-    (operand.row + i * operand.row_stride) as usize
-}
-
-/// Rows of B belong to one matrix entry or one functional entry; A carries each input of a matrix with the exponents
-/// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
-fn rows(plan: &Plan) -> Result<(), CheckError> {
-    let a = RowTerms::new(plan);
-    let mut used = vec![false; a.ends.len()];
-    let mut claim = |row: u32, reason: &'static str| match used.get_mut(row as usize) {
-        Some(used) if !*used => {
-            *used = true;
-            Ok(())
-        }
-        _ => Err(CheckError::Row { row, reason }),
-    };
-    let mut claimed: Vec<u32> = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
-    claimed.sort_unstable();
-    for tile in &plan.tiles {
-        let columns = plan.weight_columns;
-        size("the number of outputs of a matrix", tile.outputs.into(), MAX_ITEMS)?;
-        if columns == 0 || tile.inputs == 0 || tile.outputs == 0 {
-            return Err(CheckError::Row { row: tile.row, reason: "a matrix without columns or entries" });
-        }
-        let parts = tile.outputs.div_ceil(columns);
-        spare_columns(&a, tile.row, tile.outputs, parts * columns, &claimed)?;
-        for i in 0..tile.inputs {
-            for part in 0..parts {
-                let row = tile.row as u64 + i as u64 * parts as u64 + part as u64;
-                let row = u32::try_from(row).unwrap_or(u32::MAX);
-                claim(row, "a matrix overlaps another or has no operand there")?;
-                let first = a.of((row - part) as usize).iter();
-                let shifted = first.map(|&((rho, eta), slot, coef)| ((rho + part * columns, eta), slot, coef));
-                if !shifted.eq(a.of(row as usize).iter().copied()) {
-                    return Err(CheckError::Row { row, reason: "the operand does not continue its input" });
-                }
-            }
-        }
-    }
-    let tokens = plan.geometry.tokens;
-    // Rows that a functional shares among its entries, and the functional that last used each group.
-    let mut shared = vec![false; a.ends.len()];
-    let mut users = vec![usize::MAX; plan.geometry.groups as usize];
-    for (index, functional) in plan.functionals.iter().enumerate() {
-        for entry in &functional.entries {
-            size("an exponent of a functional", entry.rho.into(), MAX_ITEMS)?;
-            let Some(SlotKind::Lane(_, group)) = plan.slot_kind(entry.slot) else {
-                return Err(CheckError::Row { row: entry.row, reason: "a functional reads a slot of no lane" });
-            };
-            if std::mem::replace(&mut users[group as usize], index) == index {
-                return Err(CheckError::Row { row: entry.row, reason: "two entries of a functional share rows" });
-            }
-            match functional.kind {
-                TokenWeight::Eta => claim(entry.row, "a functional overlaps another product")?,
-                TokenWeight::Row => {
-                    for row in entry.row..entry.row.saturating_add(tokens) {
-                        if shared.get(row as usize) != Some(&true) {
-                            claim(row, "a functional overlaps another product")?;
-                            shared[row as usize] = true;
-                        }
-                    }
-                }
-            }
-        }
-    }
-    distinct_values(plan)?;
-    match (0..used.len()).find(|&row| !used[row] && !a.of(row).is_empty()) {
-        Some(row) => Err(CheckError::Row { row: row as u32, reason: "an operand meets neither matrix nor functional" }),
-        None => Ok(()),
-    }
-}
-
-/// A matrix has one exponent for its first output, and no claim has an exponent that only spare weight columns reach:
-/// what stands in them cannot add to an output.
-fn spare_columns(a: &RowTerms, row: u32, outputs: u32, reach: u32, claimed: &[u32]) -> Result<(), CheckError> {
-    let mut exponents = a.of(row as usize).iter().map(|term| term.0);
-    let Some((first, 0)) = exponents.next() else {
-        return Err(CheckError::Row { row, reason: "a matrix has no operand, or one with a power of eta" });
-    };
-    if exponents.any(|other| other != (first, 0)) {
-        return Err(CheckError::Row { row, reason: "a matrix has several exponents" });
-    }
-    if (outputs..reach).any(|j| claimed.binary_search(&(first + j)).is_ok()) {
-        return Err(CheckError::Row { row, reason: "a claim has the exponent of a spare weight column" });
-    }
-    Ok(())
-}
-
-/// Entries of [`TokenWeight::Row`] that share rows have different exponents of rho and the same first row.
-fn distinct_values(plan: &Plan) -> Result<(), CheckError> {
-    let functionals = plan.functionals.iter().filter(|f| f.kind == TokenWeight::Row);
-    let mut entries: Vec<(u32, u32)> = functionals.flat_map(|f| &f.entries).map(|e| (e.row, e.rho)).collect();
-    entries.sort_unstable();
-    for pair in entries.windows(2) {
-        let ((row, rho), next) = (pair[0], pair[1]);
-        if (row, rho) == next {
-            return Err(CheckError::Row { row, reason: "two features of a functional share an exponent" });
-        }
-        if row != next.0 && next.0 - row < plan.geometry.tokens {
-            return Err(CheckError::Row { row: next.0, reason: "blocks of a functional overlap" });
-        }
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ pub mod geometry;
 pub mod hiding;
 pub mod mock;
 mod pinned;
+mod products;
 pub mod slots;
 pub mod types;
 

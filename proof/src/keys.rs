@@ -17,6 +17,7 @@ use nanozk_plan::{
     Plan,
     format::{self, FormatError, Kind},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -185,7 +186,7 @@ impl VerifierKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let malformed = |what: String| FormatError::Malformed { expected: Kind::Verifier, what };
         let wire: KeyWire = format::decode(Kind::Verifier, bytes)?;
-        let shapes = wire.shapes.into_iter().map(read_shape).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let shapes = wire.shapes.into_par_iter().map(read_shape).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
         let key = VerifierKey {
             tokens: wire.tokens,
             tensors: wire.tensors,
@@ -278,8 +279,11 @@ fn model_id(file: &[u8]) -> [u8; 32] {
 fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
     nanozk_plan::check::check(&wire.plan).map_err(|e| e.to_string())?;
     let plan = Arc::new(wire.plan);
-    let vk = read_vk(&wire.vk, &plan)?;
-    let multipliers: Vec<_> = multipliers(&plan).iter().map(Multiplier::without_rows).collect();
+    let (vk, multipliers) = rayon::join(
+        || read_vk(&wire.vk, &plan),
+        || multipliers(&plan).iter().map(Multiplier::without_rows).collect::<Vec<_>>(),
+    );
+    let vk = vk?;
     let patterns_fit = multipliers.len() == wire.patterns.len()
         && multipliers.iter().zip(&wire.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
     if !patterns_fit || wire.span_basis.len() != SPAN_ROWS {

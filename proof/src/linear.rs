@@ -111,13 +111,14 @@ struct MergedOperand<'p> {
 }
 
 /// All operands, with `lambda^(base_a + row) * monomial` of their first repetition.
-fn merged<'p>(plan: &'p Plan, ch: &Challenges, rows: &[Fr]) -> Option<Vec<MergedOperand<'p>>> {
+fn merged<'p>(plan: &'p Plan, ch: &Challenges, lambda: &Lambda) -> Vec<MergedOperand<'p>> {
+    let base = Bases::new(plan).a;
     let key = |o: &'p Operand| (o.count, o.row_stride, o.monomial.rho.1, o.monomial.eta.1, &o.terms);
     let mut index: HashMap<_, usize> = HashMap::new();
     let mut out: Vec<MergedOperand> = Vec::new();
     for operand in &plan.operands {
         let (rho, eta) = operand.monomial.at(0);
-        let first = *rows.get(operand.row as usize)? * ch.monomial(rho.into(), eta.into());
+        let first = lambda.pow(base + operand.row as i64) * ch.monomial(rho.into(), eta.into());
         match index.entry(key(operand)) {
             Entry::Occupied(at) => out[*at.get()].first += first,
             Entry::Vacant(at) => {
@@ -126,7 +127,7 @@ fn merged<'p>(plan: &'p Plan, ch: &Challenges, rows: &[Fr]) -> Option<Vec<Merged
             }
         }
     }
-    Some(out)
+    out
 }
 
 /// The coefficients for given challenges; `publics` are the public slots' values. `None` for a plan whose indices do
@@ -146,8 +147,7 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
         let weights = series(-ch.monomial(rho.into(), eta.into()), ratio, claim.count as usize);
         scatter(&claim.terms, &weights, ratio, &mut all)?;
     }
-    let rows = series(lambda.pow(bases.a), lambda.value, plan.operand_rows() as usize);
-    for MergedOperand { operand, first } in merged(plan, ch, &rows)? {
+    for MergedOperand { operand, first } in merged(plan, ch, lambda) {
         let step = ch.monomial(operand.monomial.rho.1.into(), operand.monomial.eta.1.into());
         let ratio = step * lambda.pow(operand.row_stride.into());
         scatter(&operand.terms, &series(-first, ratio, operand.count as usize), ratio, &mut all)?;
@@ -182,4 +182,96 @@ pub fn operand_values(plan: &Plan, ch: &Challenges, v: &[Fr]) -> Vec<Fr> {
 /// Slot of repetition `i`.
 fn at(term: &Term, i: usize) -> usize {
     (term.slot as i64 + i as i64 * term.stride as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nanozk_plan::{Claim, Geometry, Lane, Monomial, Public, Relation};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    fn term(coef: i64, slot: u32, stride: i32) -> Term {
+        Term { coef, slot, stride }
+    }
+
+    fn monomial(rho: (u32, i32), eta: (u32, i32)) -> Monomial {
+        Monomial { rho, eta }
+    }
+
+    /// Two lanes of slots of four tokens and one public slot; the first two operands are parts of one matrix.
+    fn plan() -> Plan {
+        let geometry = Geometry::new(9, 4, 4).expect("fits");
+        let operand = |row, row_stride, count, rho, terms| {
+            let monomial = monomial((rho, 0), (3, 1));
+            nanozk_plan::Operand { row, row_stride, count, monomial, terms }
+        };
+        let one = 2 * geometry.groups;
+        Plan {
+            geometry,
+            lanes: (0..2).map(|i| Lane { name: i.to_string(), boundary: None }).collect(),
+            publics: vec![Public::One],
+            relations: vec![
+                Relation { count: 50, terms: vec![term(1, 0, 1), term(-1 << 15, 199, -2), term(9, one, 0)] },
+                Relation { count: 2, terms: vec![term(-1, 7, 0), term(3, 8, 1)] },
+            ],
+            claims: vec![
+                Claim { count: 40, monomial: monomial((2, 3), (50, -1)), terms: vec![term(-5, 60, 1), term(1, 3, 0)] },
+                Claim { count: 1, monomial: monomial((0, 0), (0, 0)), terms: vec![term(7, 5, 0)] },
+            ],
+            operands: vec![
+                operand(0, 2, 45, 1, vec![term(1, 100, 1), term(2, one, 0)]),
+                operand(1, 2, 45, 5, vec![term(1, 100, 1), term(2, one, 0)]),
+                operand(1, 2, 45, 9, vec![term(1, 101, 1), term(2, one, 0)]),
+                operand(200, 1, 3, 0, vec![term(-4, 20, 2)]),
+            ],
+            ..Plan::default()
+        }
+    }
+
+    /// Each equation by itself, with its own power of lambda.
+    #[test]
+    fn omega_is_the_sum_of_the_weighted_equations() {
+        let mut rng = ChaCha20Rng::seed_from_u64(6);
+        let mut draw = || Fr::random(&mut rng);
+        let plan = plan();
+        let ch = Challenges::new(draw(), draw(), draw()).expect("not 0");
+        let lambda = Lambda::new(draw()).expect("not 0");
+        let public = draw();
+        let omega = omega(&plan, &ch, &lambda, &[public]).expect("indices fit");
+
+        let power = |exponent: u32| lambda.value.pow_vartime([u64::from(exponent)]);
+        let factor = |m: &Monomial, i: u32| {
+            let (rho, eta) = m.at(i);
+            ch.rho.pow_vartime([u64::from(rho)]) * ch.eta.pow_vartime([u64::from(eta)])
+        };
+        let (slots, operand_rows, rows) = (plan.lane_slots(), plan.operand_rows(), plan.geometry.rows() as u32);
+        let mut expected: Vec<Fr> = (0..slots).map(|s| -power(1 + s)).collect();
+        expected.push(Fr::ZERO);
+        let mut add = |terms: &[Term], i: u32, weight: Fr| {
+            terms.iter().for_each(|t| expected[t.at(i) as usize] += int(t.coef) * weight);
+        };
+        for claim in &plan.claims {
+            (0..claim.count).for_each(|i| add(&claim.terms, i, -factor(&claim.monomial, i)));
+        }
+        let (base_b, base_a) = (1 + slots, 1 + slots + operand_rows);
+        for operand in &plan.operands {
+            for i in 0..operand.count {
+                let weight = power(base_a + operand.row + i * operand.row_stride);
+                add(&operand.terms, i, -weight * factor(&operand.monomial, i));
+            }
+        }
+        let mut exponent = base_a + rows;
+        for relation in &plan.relations {
+            for i in 0..relation.count {
+                add(&relation.terms, i, power(exponent));
+                exponent += 1;
+            }
+        }
+        assert_eq!(omega.constant, expected.pop().expect("the public slot") * public);
+        assert_eq!(omega.v, expected);
+        assert_eq!(omega.a.values(), (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>());
+        assert_eq!(omega.b.values(), (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>());
+        assert_eq!(Bases::new(&plan).end, exponent.into());
+    }
 }

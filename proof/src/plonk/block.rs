@@ -166,6 +166,10 @@ kernels! {
     pub(super) fn constant(element: &Fr) -> Constant = make_constant;
     /// `first[lane] step^j` in lane and block j.
     pub(super) fn progression(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> = make_progression;
+    /// Fills `out` with the elements of a [`progression`].
+    fn write_progression(first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) = fill_progression;
+    /// The inner product of a [`progression`] with a column.
+    pub(super) fn dot_progression(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr = dot_progression_blocks;
     /// Multiplies elementwise; the result is tight and below `2 p` for factors below `p`.
     pub(super) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
     /// Multiplies by one element.
@@ -180,19 +184,20 @@ kernels! {
     pub(super) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
 }
 
-/// `first, first ratio, first ratio^2, ...` in `blocks` blocks.
-pub(super) fn series_blocks(first: Fr, ratio: Fr, blocks: usize) -> Vec<Block> {
+/// The first block of `first, first ratio, first ratio^2, ...`, and the ratio of neighbouring blocks.
+pub(super) fn lanes(first: Fr, ratio: Fr) -> ([Fr; LANES], Fr) {
     let mut lanes = [first; LANES];
     for i in 1..LANES {
         lanes[i] = lanes[i - 1] * ratio;
     }
-    progression(&lanes, &ratio.pow_vartime([LANES as u64]), blocks)
+    (lanes, ratio.square().square().square())
 }
 
 /// `first, first ratio, first ratio^2, ...`, `len` of them.
 pub(crate) fn series(first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
-    let mut out = leave(&series_blocks(first, ratio, len.div_ceil(LANES)));
-    out.truncate(len);
+    let (lanes, step) = lanes(first, ratio);
+    let mut out = vec![Fr::ZERO; len];
+    write_progression(&lanes, &step, &mut out);
     out
 }
 
@@ -238,6 +243,30 @@ fn make_progression<O: Ops>(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Ve
         value = O::tight(O::mul(value, step));
     }
     out
+}
+
+#[inline(always)]
+fn fill_progression<O: Ops>(first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) {
+    let step = O::broadcast(&O::constant(step));
+    let mut value = O::enter(first);
+    for chunk in out.chunks_mut(LANES) {
+        chunk.copy_from_slice(&O::leave(value)[..chunk.len()]);
+        value = O::tight(O::mul(value, step));
+    }
+}
+
+#[inline(always)]
+fn dot_progression_blocks<O: Ops>(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr {
+    let (step, one) = (O::broadcast(&O::constant(step)), O::broadcast(&O::constant(&Fr::ONE)));
+    let (mut value, mut sum) = (O::enter(first), O::enter(&[Fr::ZERO; LANES]));
+    for (i, block) in column.iter().enumerate() {
+        if i % LANES == 0 {
+            sum = O::mul(O::tight(sum), one);
+        }
+        sum = O::add(sum, O::mul(value, O::tight(O::load(block))));
+        value = O::tight(O::mul(value, step));
+    }
+    O::leave(sum).iter().sum()
 }
 
 #[inline(always)]

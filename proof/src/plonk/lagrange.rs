@@ -63,7 +63,8 @@ impl LagrangeRatios {
         };
         let task = |(i, weights): (usize, &[Block])| {
             let first = at(from + i * TASK_BLOCKS * LANES);
-            block::dot(&block::series_blocks(first, ratio, weights.len()), weights)
+            let (lanes, step) = block::lanes(first, ratio);
+            block::dot_progression(&lanes, &step, weights)
         };
         let inner: Fr = self.blocks[from / LANES..to / LANES].par_chunks(TASK_BLOCKS).enumerate().map(task).sum();
         edge(rows.start..from) + inner + edge(to..rows.end)
@@ -72,11 +73,7 @@ impl LagrangeRatios {
 
 /// [`block::split`] of two series, each given by its first element and its ratio.
 fn split(halves: &[Block], parts: [(Fr, Fr); 2]) -> Vec<Block> {
-    let [odd, even] = parts.map(|(first, ratio)| {
-        let mut lanes = [Fr::ZERO; LANES];
-        lanes.copy_from_slice(&series(first, ratio, LANES));
-        (lanes, ratio.pow_vartime([LANES as u64]))
-    });
+    let [odd, even] = parts.map(|(first, ratio)| block::lanes(first, ratio));
     block::split(halves, &odd.0, &odd.1, &even.0, &even.1)
 }
 
