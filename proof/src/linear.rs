@@ -269,9 +269,9 @@ mod tests {
             }
         }
         assert_eq!(omega.constant, expected.pop().expect("the public slot") * public);
-        assert_eq!(omega.v, expected);
-        assert_eq!(omega.a.values(), (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>());
-        assert_eq!(omega.b.values(), (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>());
+        assert!(omega.v == expected, "Omega_V");
+        assert!(omega.a.values() == (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>(), "Omega_A");
+        assert!(omega.b.values() == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(), "Omega_B");
         assert_eq!(Bases::new(&plan).end, exponent.into());
     }
 }

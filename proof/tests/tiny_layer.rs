@@ -66,7 +66,7 @@ fn a_fold_of_other_commitments_is_rejected() {
     };
     let batch = |guards: &[LayerGuard]| check_all(guards, f.srs.verifier_part(), &mut ChaCha20Rng::seed_from_u64(4));
     let honest = guard(&f.key);
-    assert!(batch(&[]) && batch(&[honest.clone()]) && batch(&[honest.clone(), honest.clone()]));
+    assert!(batch(&[]) && batch(std::slice::from_ref(&honest)) && batch(&[honest.clone(), honest.clone()]));
     for column in 0..f.key.weights.len() {
         let mut key = f.key.clone();
         key.weights[column] += G1::from(f.bases.lagrange()[0]);
