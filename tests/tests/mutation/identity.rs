@@ -5,70 +5,105 @@ use crate::cells::Cells;
 use crate::delete::Deletion;
 use crate::forge::{self, Forgery};
 use crate::target::Target;
-use nanozk_ir::int::{Model, Op};
+use nanozk_ir::int::Op;
 use nanozk_plan::Plan;
 use nanozk_proof::msm::to_signed;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Runs on other inputs.
 const OTHERS: u64 = 12;
 
-/// Runs of a layer to forge from, all of them honest.
-pub struct Runs {
-    /// Node and feature whose value the claim of a monomial is.
-    outputs: BTreeMap<(u32, u32), (usize, usize)>,
-    runs: Vec<Target>,
-    flat: Option<usize>,
+/// What a run has that the target's has not.
+#[derive(Clone, Copy)]
+enum Change {
+    Nothing,
+    /// Other inputs, by seed.
+    Inputs(u64),
+    /// Weights, inputs, or both are 0.
+    Zero {
+        weights: bool,
+        inputs: bool,
+    },
+    /// One matrix is 0.
+    NoMatrix(usize),
+    /// One matrix is negated.
+    Negated(usize),
+    /// The entries of one matrix are moved.
+    Moved(usize, usize),
 }
 
-impl Runs {
-    /// The target's run, runs on other inputs, and runs of models of the same shape with weights or inputs of 0.
-    pub fn new(target: &Target) -> Self {
-        let mut runs = vec![target.variant(|_, _| ()).unwrap()];
-        let inputs = |seed| forge::other_inputs(&target.net, &target.lowered, seed);
-        runs.extend((1..=OTHERS).filter_map(|seed| target.variant(|_, own| *own = inputs(seed))));
-        let no_weights = |model: &mut Model| model.layers[0].weights.iter_mut().for_each(|w| w.fill(0));
-        let no_inputs = |inputs: &mut Vec<Vec<i64>>| inputs.iter_mut().for_each(|tensor| tensor.fill(0));
-        let first_flat = runs.len();
-        if !target.net.model.layers[0].weights.is_empty() {
-            runs.extend(target.variant(|model, _| no_weights(model)));
-        }
-        runs.extend(target.variant(|_, inputs| no_inputs(inputs)));
-        runs.extend(target.variant(|model, inputs| {
-            no_weights(model);
-            no_inputs(inputs);
-        }));
-        let flat = (first_flat < runs.len()).then_some(first_flat);
-        for weight in 0..target.net.model.layers[0].weights.len() {
-            runs.extend(target.variant(|model, _| model.layers[0].weights[weight].fill(0)));
-            runs.extend(target.variant(|model, _| model.layers[0].weights[weight].iter_mut().for_each(|w| *w = -*w)));
-            runs.extend((1..4).filter_map(|by| {
-                let rotate = |weights: &mut Vec<i32>| {
-                    let len = weights.len();
-                    weights.rotate_left(by % len);
-                };
-                target.variant(|model, _| rotate(&mut model.layers[0].weights[weight]))
-            }));
-        }
-        Runs { outputs: outputs(target), runs, flat }
+impl Change {
+    fn apply(self, target: &Target) -> Option<Target> {
+        target.variant(|model, inputs| {
+            let weights = &mut model.layers[0].weights;
+            match self {
+                Change::Nothing => {}
+                Change::Inputs(seed) => *inputs = forge::other_inputs(&target.net, &target.lowered, seed),
+                Change::Zero { weights: no_weights, inputs: no_inputs } => {
+                    weights.iter_mut().filter(|_| no_weights).for_each(|w| w.fill(0));
+                    inputs.iter_mut().filter(|_| no_inputs).for_each(|tensor| tensor.fill(0));
+                }
+                Change::NoMatrix(i) => weights[i].fill(0),
+                Change::Negated(i) => weights[i].iter_mut().for_each(|w| *w = -*w),
+                Change::Moved(i, by) => {
+                    let len = weights[i].len();
+                    weights[i].rotate_left(by % len);
+                }
+            }
+        })
+    }
+}
+
+/// Runs of a layer to forge from, all of them honest, made when they are asked for.
+pub struct Runs<'t> {
+    target: &'t Target,
+    /// Node and feature whose value the claim of a monomial is.
+    outputs: BTreeMap<(u32, u32), (usize, usize)>,
+    /// Runs in which products are 0 first.
+    runs: Vec<(Change, OnceCell<Option<Target>>)>,
+}
+
+impl<'t> Runs<'t> {
+    /// The target's run, runs on other inputs, and runs of models of the same shape with other weights.
+    pub fn new(target: &'t Target) -> Self {
+        let matrices = 0..target.net.model.layers[0].weights.len();
+        let zero = |weights, inputs| Change::Zero { weights, inputs };
+        let mut changes = vec![zero(true, false), zero(false, true), zero(true, true)];
+        changes.drain(..usize::from(matrices.is_empty()));
+        changes.extend(matrices.clone().map(Change::NoMatrix));
+        changes.push(Change::Nothing);
+        changes.extend((1..=OTHERS).map(Change::Inputs));
+        let moved = |i| [Change::Negated(i), Change::Moved(i, 1), Change::Moved(i, 2), Change::Moved(i, 3)];
+        changes.extend(matrices.flat_map(moved));
+        let runs = changes.into_iter().map(|change| (change, OnceCell::new())).collect();
+        Runs { target, outputs: outputs(target), runs }
+    }
+
+    fn runs(&self) -> impl DoubleEndedIterator<Item = &Target> {
+        self.runs.iter().filter_map(|(change, run)| run.get_or_init(|| change.apply(self.target)).as_ref())
     }
 
     /// A run in which many values are equal.
     pub fn flat(&self) -> Option<&Target> {
-        self.flat.map(|run| &self.runs[run])
+        self.runs().next()
     }
 
     /// Cells that are not the honest ones of the same inputs, satisfy the plan without a part of the identity, and break
     /// the whole plan; with the run that they start from.
     pub fn forge(&self, deletion: Deletion) -> Option<(&Target, Forgery)> {
-        self.runs.iter().find_map(|run| {
-            let weak = deletion.apply(run.plan());
+        let weak = deletion.apply(self.target.plan());
+        let forge = |run| {
             let forgery = match deletion {
-                Deletion::Claim(i, n) => self.unbound(run, run.plan().claims[i].monomial.at(n), &weak),
+                Deletion::Claim(i, n) => self.unbound(run, self.target.plan().claims[i].monomial.at(n), &weak),
                 _ => self.other_products(run, &weak),
             };
             forgery.map(|forgery| (run, forgery))
-        })
+        };
+        match deletion {
+            Deletion::Claim(..) => self.runs().find_map(forge),
+            _ => self.runs().rev().find_map(forge),
+        }
     }
 
     /// The output of a missing claim, where its product is 0, is any number.
