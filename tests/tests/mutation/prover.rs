@@ -1,6 +1,7 @@
 //! Forgeries put through the prover and the verifier themselves: the prover commits to forged lanes and computes all
 //! else as well as it can be.
 
+use crate::REAL;
 use crate::cells::{Change, Constraint};
 use crate::delete::Deletion;
 use crate::forge::{Forgery, forgeries};
@@ -267,12 +268,12 @@ fn identity(target: &Target, each: usize, counts: &mut Counts) {
 }
 
 /// Forgeries of every `step`-th value, `each` of a kind over all targets, and `weak_plans` of a sort.
-fn through_the_prover(step: usize, each: usize, weak_plans: usize) -> Counts {
+fn through_the_prover(targets: &[Target], step: usize, each: usize, weak_plans: usize) -> Counts {
     let mut counts = Counts::default();
-    for target in target::small() {
+    for target in targets {
         let wanted = |kind: &str| each.saturating_sub(counts.rejected.get(kind).copied().unwrap_or(0));
-        constraints(&target, &choose(&target, step, wanted), weak_plans, &mut counts);
-        identity(&target, weak_plans, &mut counts);
+        constraints(target, &choose(target, step, wanted), weak_plans, &mut counts);
+        identity(target, weak_plans, &mut counts);
     }
     let Counts { rejected, honest_columns, accepted, accepted_fields, unread } = &counts;
     println!("forgeries through the prover: {} rejected: {rejected:?}", rejected.values().sum::<usize>());
@@ -286,7 +287,7 @@ fn through_the_prover(step: usize, each: usize, weak_plans: usize) -> Counts {
 
 #[test]
 fn some_forgeries_through_the_prover() {
-    let counts = through_the_prover(13, 2, 1);
+    let counts = through_the_prover(&target::small(), 13, 2, 1);
     // Gates, lookups, relations; claims, operands, matrices, functionals, rows of functionals.
     assert_eq!(counts.accepted.len(), 8, "{:?}", counts.accepted);
     assert!(counts.accepted_fields > 0);
@@ -295,5 +296,11 @@ fn some_forgeries_through_the_prover() {
 #[test]
 #[ignore = "thousands of proofs: minutes"]
 fn all_forgeries_through_the_prover() {
-    through_the_prover(1, 200, usize::MAX);
+    through_the_prover(&target::small(), 1, 60, usize::MAX);
+}
+
+#[test]
+#[ignore = "hundreds of proofs: minutes"]
+fn forgeries_of_a_model_through_the_prover() {
+    through_the_prover(&[Target::compiled(REAL)], 3, 5, 5);
 }
