@@ -120,7 +120,7 @@ impl<'t> Keyed<'t> {
         let proof = prove_layer_with(&self.ground.bases, &layer, input, &mut rng, choose).unwrap_or_default();
         let claim =
             LayerClaim { shape: &self.shape.key, key: &self.key, index: 0, boundary: &boundary, public, prefix };
-        prepare_layer(&claim, &proof).is_ok_and(|guard| guard.check(&self.ground.srs.verifier_params()))
+        prepare_layer(&claim, &proof).is_ok_and(|guard| guard.check(self.ground.srs.verifier_part()).is_ok())
     }
 }
 
