@@ -176,6 +176,7 @@ pub fn small() -> Vec<Target> {
         Target::new("causal block", block(4, 8, 4, 2, true)),
         Target::new("full block", block(3, 6, 2, 2, false)),
         Target::new("one token", models::block(1, 4, 2, 1, true)),
+        Target::new("activations", models::activations(4)),
         Target::new("language model", models::language(4, 6, 11, Role::PublicInput)),
         Target::new("hidden tokens", models::language(4, 6, 11, Role::PrivateInput)),
     ]

@@ -217,7 +217,7 @@ impl<'a> Forger<'a> {
         }
     }
 
-    /// The greatest or least result, reached by a negative excess.
+    /// The greatest or least result, reached by a negative excess; the last limb of what exceeds them.
     fn saturated(&self, id: usize, token: usize, feature: usize, whole: i64, out: Out) {
         let at = token * self.net.model.shapes[0].nodes[id].features as usize + feature;
         let half = 1i64 << (self.net.model.limb_bits - 1);
@@ -230,6 +230,12 @@ impl<'a> Forger<'a> {
             let deltas =
                 [(Part::Over, token, feature, wanted.0 - above), (Part::Under, token, feature, wanted.1 - below)];
             self.complete("saturated without overflow", &format!("{id} at {at}"), id, &values, &deltas, out);
+        }
+        // Where the excess is a multiple of 2^b, its first limb is 0.
+        let mut values = self.net.values[id].clone();
+        values[at] = (whole + half).rem_euclid(2 * half) - half;
+        if values[at] != self.net.values[id][at] {
+            self.complete("reduced to its limb", &format!("{id} at {at}"), id, &values, &[], out);
         }
     }
 
