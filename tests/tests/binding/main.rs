@@ -118,8 +118,13 @@ fn every_constant_of_the_graph_is_bound() {
     let honest = &*HONEST;
     let mut ids = HashSet::from([honest.keys.verifier.unproven_id().unwrap()]);
     let name = "block-d16-t16";
+    // The width that the honest model has: a changed one may choose another, which the SRS here is too short for.
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("width.yaml");
+    std::fs::write(&config, format!("quantise: {{limb_bits: {}}}", honest.keys.artifact.model.limb_bits)).unwrap();
     graph::Source::new(name).change_all(1, &mut |constant, path| {
-        let options = CompileOptions { data: vec![model_dir(name).join("input.json")], ..Default::default() };
+        let data = vec![model_dir(name).join("input.json")];
+        let options = CompileOptions { data, config: Some(config.clone()), ..Default::default() };
         let Ok(artifact) = compile(path, &options, &|_| {}) else { return };
         let key = other_key(&artifact, honest);
         assert!(ids.insert(key.model_id()), "{constant:?}: the model id stays");
