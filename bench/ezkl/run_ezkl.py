@@ -5,7 +5,7 @@ One step per process, so that peak memory belongs to that step. Wall time is tha
 Python and the import of EZKL do not count.
 
 Usage: run_ezkl.py STEP MODEL_DIR WORK_DIR [--calibrate resources|accuracy|none] [--no-freivalds]
-Steps in order: settings, srs, witness, setup, prove, verify. MODEL_DIR holds network.onnx and input.json.
+Steps in order: settings, srs, witness, gap, setup, prove, verify. MODEL_DIR holds network.onnx and input.json.
 """
 
 import argparse
@@ -64,6 +64,29 @@ async def witness(files: Files, args: argparse.Namespace) -> dict:
     return {}
 
 
+async def gap(files: Files, args: argparse.Namespace) -> dict:
+    """Largest difference between the outputs that are proven and those of the float model; none where that is unknown."""
+    # Not above: other steps' peak memory is EZKL's alone.
+    import numpy as np
+    from onnx.helper import tensor_dtype_to_np_dtype
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        model = ReferenceEvaluator(files.onnx)
+        values = json.loads(Path(files.data).read_text())["input_data"]
+        inputs = {}
+        for spec, data in zip(model.proto_.graph.input, values):
+            kind = spec.type.tensor_type
+            shape = [d.dim_value or 1 for d in kind.shape.dim]
+            inputs[spec.name] = np.array(data, dtype=tensor_dtype_to_np_dtype(kind.elem_type)).reshape(shape)
+        outputs = model.run(None, inputs)
+        proven = json.loads(Path(files.witness).read_text())["pretty_elements"]["rescaled_outputs"]
+        pairs = [(np.ravel(a), np.array(b, dtype=np.float64)) for a, b in zip(outputs, proven, strict=True)]
+        return {"max_abs_error": max(float(np.abs(a - b).max()) for a, b in pairs)}
+    except Exception as error:  # the comparison goes on without this figure
+        return {"max_abs_error": None, "unknown": str(error)[:200]}
+
+
 async def setup(files: Files, args: argparse.Namespace) -> dict:
     await done(ezkl.setup(files.circuit, files.vk, files.pk, files.srs()))
     return {"pk_bytes": Path(files.pk).stat().st_size, "vk_bytes": Path(files.vk).stat().st_size}
@@ -87,7 +110,7 @@ async def done(result):
     return await result if inspect.isawaitable(result) else result
 
 
-STEPS = {step.__name__: step for step in (settings, srs, witness, setup, prove, verify)}
+STEPS = {step.__name__: step for step in (settings, srs, witness, gap, setup, prove, verify)}
 
 
 async def main() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-STEPS = ["settings", "srs", "witness", "setup", "prove", "verify"]
+STEPS = ["settings", "srs", "witness", "gap", "setup", "prove", "verify"]
 
 
 class Failed(Exception):
@@ -139,6 +139,7 @@ def run_ezkl(
         "prove_mb": steps["prove"]["peak_memory_mb"],
         "setup_mb": steps["setup"]["peak_memory_mb"],
         "logrows": steps["settings"]["logrows"],
+        "max_abs_error": steps["gap"]["max_abs_error"],
         "scales": [steps["settings"]["input_scale"], steps["settings"]["param_scale"]],
     }
 

@@ -24,6 +24,8 @@ RULES = """Rules of the comparison:
 - Setup is key generation. The SRS is generated locally on both sides and reported apart. nanozk's prover file holds
   model and seeds; the proving keys are derived from it while proving, and that time is in prove.
 - Proof bytes are those of the proof itself, not of the file that holds it, and without public values.
+- EZKL's default scales are coarse: what a variant costs in fidelity stands under "worst gap" in the list of all runs
+  (a dash where it was not recorded). nanozk runs with its default settings.
 - Peak memory is the peak resident memory of the process that proves.
 - A run that fails, or reaches a cap, is shown with its message. A variant that was not run at all is not listed.
 """
@@ -90,6 +92,7 @@ def figures(results: list) -> str:
 
 def runs(results: list) -> str:
     header = ["model", "run", "rows", "compile s", "SRS s", "witness s", *(title for _, title in METRICS)]
+    header.append("worst gap")
     rows, failures = [], []
     for result in results:
         named = [(f"EZKL, {r['variant']}", r) for r in result["ezkl"]]
@@ -100,10 +103,11 @@ def runs(results: list) -> str:
                 continue
             before = [figure(m, run[m]) for m in ("compile_s", "srs_s", "witness_s")]
             cells = [result["model"], name, f"2^{run['logrows']}", *before, *(figure(m, run[m]) for m, _ in METRICS)]
-            rows.append(cells)
+            gap = run.get("max_abs_error")
+            rows.append([*cells, "-" if gap is None else f"{gap:.5f}"])
     text = markdown(header, rows) if rows else "No run finished.\n"
     text += "\nA dash under SRS stands for one that an earlier run of the same size had made; nanozk computes the witness "
-    text += "within prove.\n"
+    text += "within prove. The worst gap is the largest difference between an output and that of the float model on this input.\n"
     if failures:
         text += "\nRuns that did not finish:\n\n" + "".join(failures)
     return text
