@@ -11,7 +11,7 @@ use crate::quantise::{self, QuantiseError, Stats, soft_mask};
 use nanozk_ir::float::{self, InputKind, InputValue};
 use nanozk_ir::int;
 use nanozk_plan::Geometry;
-use nanozk_plan::cost::{Objective, cost};
+use nanozk_plan::cost::{Objective, balanced, cost};
 use nanozk_plan::hiding::{self, HeldTensors, HidingError};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -272,7 +272,7 @@ fn score(shapes: &[Lowered], counts: &[f64], objective: Objective) -> f64 {
         Objective::Memory => costs().map(|(c, _)| c.memory_mb).fold(0.0, f64::max),
         Objective::Balanced => {
             let sum = |f: &dyn Fn(&nanozk_plan::cost::Cost) -> f64| costs().map(|(c, n)| f(&c) * n).sum::<f64>();
-            sum(&|c| c.proof_bytes as f64) * sum(&|c| c.prove_seconds)
+            balanced(sum(&|c| c.prove_seconds), sum(&|c| c.proof_bytes as f64))
         }
         _ => costs().map(|(c, n)| c.score(objective) * n).sum(),
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// Proof bytes times seconds.
+    /// Seconds, and proof bytes a little more: one prover spends the seconds, all who check an answer fetch its bytes.
     #[default]
     Balanced,
     /// Proof bytes.
@@ -20,6 +20,8 @@ pub enum Objective {
     Memory,
 }
 
+/// Exponent of the proof bytes where they are weighed against the seconds.
+const BYTES_EXPONENT: f64 = 1.25;
 /// Seconds per row of a dense committed column (large scalars).
 const DENSE_ROW_SECONDS: f64 = 1.8e-6;
 /// Seconds per row of a lane (small scalars).
@@ -72,12 +74,17 @@ impl Cost {
     /// The number to minimise.
     pub fn score(&self, objective: Objective) -> f64 {
         match objective {
-            Objective::Balanced => self.prove_seconds * self.proof_bytes as f64,
+            Objective::Balanced => balanced(self.prove_seconds, self.proof_bytes as f64),
             Objective::ProofSize => self.proof_bytes as f64 + self.prove_seconds,
             Objective::ProveTime => self.prove_seconds,
             Objective::Memory => self.memory_mb,
         }
     }
+}
+
+/// What [`Objective::Balanced`] minimises, for one layer or the sums over several.
+pub fn balanced(seconds: f64, bytes: f64) -> f64 {
+    seconds * bytes.powf(BYTES_EXPONENT)
 }
 
 /// Predicts the cost of a plan.
