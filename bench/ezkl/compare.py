@@ -78,6 +78,8 @@ class Session:
             if other:
                 sys.exit(f"{args.json}: another session (other {', '.join(other)}); name another --json, or --fresh")
             self.head = {**head, **{key: old[key] for key in ("date", "load", "renewed") if key in old}}
+            earlier = [command for command in old["commands"] if command not in head["commands"]]
+            self.head["commands"] = earlier + head["commands"]
             self.results = {result["model"]: result for result in old["results"]}
         if args.renew_nanozk:
             self.head["renewed"] = f"on {head['date']}, with load average {head['load']:.2f} before them"
@@ -236,7 +238,7 @@ def main() -> None:
     lookup = "import importlib.metadata as m; print('EZKL', m.version('ezkl'))"
     ezkl = subprocess.run([python, "-c", lookup], capture_output=True, text=True, check=True).stdout.strip()
     head = {
-        "command": command,
+        "commands": [command],
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "load": os.getloadavg()[0],

@@ -35,8 +35,10 @@ def report(head: dict, results: list, pictures: list) -> str:
     """The whole page; `pictures` are titles and files beside it."""
     parts = [
         "# nanozk and EZKL, head to head\n",
-        f"Made on {head['date']} with `{head['command']}`: {head['nanozk']} and {head['ezkl']} on {head['machine']}, "
-        f"load average {head['load']:.2f} before the session. Caps: {head['caps']}.\n",
+        f"Made on {head['date']}: {head['nanozk']} and {head['ezkl']} on {head['machine']}, load average {head['load']:.2f} "
+        f"before the session. Caps: {head['caps']}.\n",
+        *(["Made by these commands, each of which went on with the record of those before:\n"] if len(head["commands"]) > 1 else []),
+        "```sh\n" + "\n".join(head["commands"]) + "\n```\n",
         *([f"The runs of nanozk were made again {head['renewed']}, after those of EZKL.\n"] if "renewed" in head else []),
         RULES,
         "## Ratios\n",

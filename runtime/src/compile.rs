@@ -31,6 +31,8 @@ pub struct CompileReport {
     pub weights: u64,
     /// Rows of the largest circuit: `2^k`.
     pub k: u32,
+    /// Bits of activations; as configured or chosen.
+    pub limb_bits: u32,
     /// Size of the file.
     pub bytes: u64,
     /// Time spent.
@@ -67,6 +69,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         shapes: artifact.shapes.len(),
         weights: artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum(),
         k: artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0),
+        limb_bits: artifact.model.limb_bits,
         bytes: bytes.len() as u64,
         compile_seconds: start.elapsed().as_secs_f64(),
         warnings: warnings.into_inner(),
@@ -78,7 +81,7 @@ impl std::fmt::Display for CompileReport {
         writeln!(f, "compiled   {}", self.model.display())?;
         writeln!(f, "layers     {} of {} shapes, {} tokens", self.layers, self.shapes, self.tokens)?;
         writeln!(f, "weights    {}", self.weights)?;
-        writeln!(f, "circuits   2^{} rows", self.k)?;
+        writeln!(f, "circuits   2^{} rows, activations of {} bits", self.k, self.limb_bits)?;
         write!(f, "size       {:.2} MB ({:.2} s)", megabytes(self.bytes), self.compile_seconds)?;
         self.warnings.iter().try_for_each(|line| write!(f, "\nwarning    {line}"))
     }
