@@ -6,7 +6,7 @@ use crate::data::{DataError, InputTensor, read_input};
 use crate::fidelity::relative_gap;
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
 use crate::layout::{self, LayoutError, Lowered, Options, Ports};
-use crate::partition::partition;
+use crate::partition::{Partition, partition};
 use crate::quantise::{self, QuantiseError, Stats, soft_mask};
 use nanozk_ir::float::{self, InputKind, InputValue};
 use nanozk_ir::int;
@@ -137,7 +137,8 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
     soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
     let stats = Stats::collect(&loaded.graph, &samples)?;
-    let source = Source { graph: &loaded.graph, stats: &stats, samples: &samples };
+    let partition = partition(&loaded.graph, config.quantise.layer_lookups);
+    let source = Source { graph: &loaded.graph, partition, stats: &stats, samples: &samples };
     tell(Notice::Stage(Stage::Layout));
     let Circuits { model, shapes, .. } = source.circuits(&config)?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -153,9 +154,10 @@ struct Circuits {
     score: f64,
 }
 
-/// A float model with its sample data.
+/// A float model, cut into layers, with its sample data.
 struct Source<'s> {
     graph: &'s float::Graph,
+    partition: Partition,
     stats: &'s Stats,
     samples: &'s [Vec<InputValue>],
 }
@@ -187,8 +189,7 @@ impl Source<'_> {
     }
 
     fn circuits_at(&self, config: &Config) -> Result<Circuits, CompileError> {
-        let partition = partition(self.graph, config.quantise.layer_lookups);
-        let model = quantise::quantise(self.graph, &partition, self.stats, config)?;
+        let model = quantise::quantise(self.graph, &self.partition, self.stats, config)?;
         let circuits = lay_out(model, config.optimize)?;
         hides(&circuits.model, &circuits.shapes)?;
         Ok(circuits)

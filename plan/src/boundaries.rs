@@ -33,16 +33,11 @@ pub(crate) fn boundaries(plan: &Plan) -> Result<(), CheckError> {
 /// Every feature of every output enters an equation, as a cell of a lane or as a public slot that follows from others.
 pub(crate) fn outputs(plan: &Plan, reads: &[(u32, u32)], determined: &[bool]) -> Result<(), CheckError> {
     let groups = plan.geometry.groups;
+    let runs: Vec<(SlotId, &Public)> = plan.public_runs().collect();
     let bound = |slot: SlotId| reads.get(slot as usize).is_some_and(|r| r.0 > 0);
     for Boundary { port, lanes, features } in plan.boundaries.iter().filter(|b| matches!(b.port, Port::Output(_))) {
-        let mut next = plan.lane_slots();
-        let mut runs = Vec::with_capacity(plan.publics.len());
-        for run in &plan.publics {
-            runs.push((run, next));
-            next += plan.public_len(run);
-        }
         let public = |f: u32| {
-            runs.iter().any(|&(run, first)| match run {
+            runs.iter().any(|&(first, run)| match run {
                 Public::Tensor { port: p, features } => {
                     p == port && f < *features && bound(first + f) && determined[(first + f) as usize]
                 }

@@ -1,9 +1,10 @@
 //! Which cells the constraints determine.
 //!
 //! Starting points are committed inputs and public slots, except those of output tensors. Looked-up keys, and cells
-//! that a gate over one lane limits to its roots, are *bounded*. A relation or claim determines the one slot of it that is still open, or all open slots
-//! when they are digits: bounded, with factors that grow by `2^b`. A gate `a * b = c` determines c, a table its value.
-//! A claim counts only once every factor that its monomial can meet is determined, so nothing is defined by itself.
+//! that a gate over one lane limits to its roots, are *bounded*. A relation or claim determines the one slot of it that
+//! is still open, or all open slots when they are digits: bounded, with factors that grow by `2^b`. A gate `a * b = c`
+//! determines c, a table its value. A claim counts only once every factor that its monomial can meet is determined, so
+//! nothing is defined by itself.
 //!
 //! Where this stops, uniqueness rests on an argument that the analysis does not follow (inequalities of a quotient, a
 //! root, a clamp or a maximum): the bounded slots of the stuck equations are taken as determined and listed.
@@ -89,14 +90,10 @@ impl<'p> Analysis<'p> {
         let lane_slots = plan.lane_slots();
         let first = |slot| if slot >= lane_slots { State::Determined } else { State::Unknown };
         let mut state: Vec<State> = (0..plan.slots()).map(first).collect();
-        let mut next = lane_slots as usize;
-        for public in &plan.publics {
-            let len = plan.public_len(public) as usize;
-            // The provider states outputs: as for any cell, an equation has to determine them.
-            if matches!(public, Public::Tensor { port: Port::Output(_), .. }) {
-                state[next..next + len].fill(State::Unknown);
-            }
-            next += len;
+        // The provider states outputs: as for any cell, an equation has to determine them.
+        let output = |public: &Public| matches!(public, Public::Tensor { port: Port::Output(_), .. });
+        for (first, public) in plan.public_runs().filter(|(_, public)| output(public)) {
+            state[first as usize..][..plan.public_len(public) as usize].fill(State::Unknown);
         }
         for (lane, _, first, features) in boundary_lanes(plan).filter(|b| matches!(b.1, Port::Input(_))) {
             let start = (lane * plan.geometry.groups) as usize;

@@ -256,6 +256,15 @@ impl Plan {
         }
     }
 
+    /// The runs of public slots, each with its first slot.
+    pub fn public_runs(&self) -> impl Iterator<Item = (SlotId, &Public)> {
+        self.publics.iter().scan(self.lane_slots(), |next, public| {
+            let first = *next;
+            *next += self.public_len(public);
+            Some((first, public))
+        })
+    }
+
     /// Lane slots plus public slots.
     pub fn slots(&self) -> u32 {
         self.lane_slots() + self.publics.iter().map(|p| self.public_len(p)).sum::<u32>()

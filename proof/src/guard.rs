@@ -32,22 +32,28 @@ impl LayerGuard {
     /// # Errors
     /// The one that does not hold.
     pub fn check(&self, srs: &SrsVerifierPart) -> Result<(), LayerError> {
-        let weights = Terms::default().with(Fr::ONE, self.weights.iter().map(|(scalar, point)| (scalar, point)));
+        let [mut left, mut right, mut weights] = <[Terms; 3]>::default();
+        weights.add(Fr::ONE, self.weight_terms());
         if !bool::from(weights.sum().is_identity()) {
             return Err(LayerError::Weights);
         }
-        let (left, right) = self.sides();
+        self.add_opening(Fr::ONE, [&mut left, &mut right]);
         if pairing_holds(srs, left.sum(), right.sum()) {
             return Ok(());
         }
         Err(LayerError::Rejected("the opening does not hold".into()))
     }
 
-    fn sides(&self) -> (Terms, Terms) {
+    /// Adds `factor` times the sides of the opening to two sums.
+    fn add_opening(&self, factor: Fr, sums: [&mut Terms; 2]) {
         let (left, right) = self.opening.split();
-        let terms =
-            |side: Vec<_>| Terms::default().with(Fr::ONE, side.into_iter().map(|(_, scalar, point)| (scalar, point)));
-        (terms(left), terms(right))
+        for (sum, side) in sums.into_iter().zip([left, right]) {
+            sum.add(factor, side.into_iter().map(|(_, scalar, point)| (scalar, point)));
+        }
+    }
+
+    fn weight_terms(&self) -> impl Iterator<Item = (&Fr, &G1)> {
+        self.weights.iter().map(|(scalar, point)| (scalar, point))
     }
 }
 
@@ -57,10 +63,8 @@ pub fn check_all(guards: &[LayerGuard], srs: &SrsVerifierPart, rng: &mut impl Rn
     let (mut left, mut right) = (Terms::default(), Terms::default());
     for guard in guards {
         let (opening, weights) = (Fr::random(&mut *rng), Fr::random(&mut *rng));
-        let (l, r) = guard.opening.split();
-        left = left.with(opening, l.into_iter().map(|(_, scalar, point)| (scalar, point)));
-        right = right.with(opening, r.into_iter().map(|(_, scalar, point)| (scalar, point)));
-        right = right.with(weights, guard.weights.iter().map(|(scalar, point)| (scalar, point)));
+        guard.add_opening(opening, [&mut left, &mut right]);
+        right.add(weights, guard.weight_terms());
     }
     let (left, right) = rayon::join(|| left.sum(), || right.sum());
     pairing_holds(srs, left, right)
@@ -74,13 +78,12 @@ struct Terms {
 }
 
 impl Terms {
-    /// With `factor` times these terms.
-    fn with<'a>(mut self, factor: Fr, terms: impl Iterator<Item = (&'a Fr, &'a G1)>) -> Self {
+    /// Adds `factor` times these terms.
+    fn add<'a>(&mut self, factor: Fr, terms: impl Iterator<Item = (&'a Fr, &'a G1)>) {
         for (scalar, point) in terms {
             self.scalars.push(factor * scalar);
             self.points.push(*point);
         }
-        self
     }
 
     /// The sum. Keys that several layers share and tensors between two layers are multiplied once.
@@ -102,7 +105,7 @@ impl Terms {
 }
 
 /// `e(left, [s]_2) = e(right, [1]_2)`.
-fn pairing_holds(srs: &SrsVerifierPart, left: G1, right: G1) -> bool {
+pub(crate) fn pairing_holds(srs: &SrsVerifierPart, left: G1, right: G1) -> bool {
     let (left, right) = (left.to_affine(), right.to_affine());
     let terms = [(&left, &G2Prepared::from(srs.s_g2())), (&right, &G2Prepared::from(-G2Affine::generator()))];
     bool::from(Bls12::multi_miller_loop(&terms).final_exponentiation().is_identity())

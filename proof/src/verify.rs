@@ -163,8 +163,8 @@ fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -
     prepare_layer(&claim, &proof.bytes).map_err(rejected)
 }
 
-/// One pairing for all equations of all layers, with coefficients derived from all that the guards depend on: the bundle's prefix, which
-/// holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
+/// One pairing for all equations of all layers, with coefficients derived from all that the guards depend on: the
+/// bundle's prefix, which holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
 fn check_pairings(key: &VerifierKey, bundle: &Bundle, prefix: Fr, guards: Vec<LayerGuard>) -> Result<(), VerifyError> {
     let mut absorber = Absorber::new("nanozk batch");
     absorber.bytes("prefix", prefix.to_repr().as_ref());

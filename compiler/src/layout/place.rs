@@ -303,11 +303,7 @@ impl<'e> Placer<'e> {
     }
 
     fn publics(&mut self) {
-        let mut next = self.plan.lane_slots();
-        for public in &self.plan.publics {
-            self.public_first.push(next);
-            next += self.plan.public_len(public);
-        }
+        self.public_first = self.plan.public_runs().map(|(first, _)| first).collect();
     }
 
     fn slot(&self, space: u32, index: u32) -> SlotId {

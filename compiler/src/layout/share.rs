@@ -83,15 +83,14 @@ impl Block {
     fn of(index: usize, strip: &Strip, first: u32, len: u32) -> Block {
         let signature = &strip.signature;
         let lookups = signature.lookups.iter();
-        let mut gates: Vec<_> = signature.gates.iter().map(|gate| (signature.name.clone(), gate.clone())).collect();
-        gates.iter_mut().for_each(|(_, gate)| *gate = renumbered(gate, |column| column));
+        let gates = signature.gates.iter().map(|gate| (signature.name.clone(), renumbered(gate, |column| column)));
         Block {
             members: vec![Member { strip: index, first, len, columns: (0..signature.columns.len()).collect() }],
             columns: signature.columns.clone(),
             lookups: lookups
                 .map(|l| BlockLookup { a: l.a, b: l.b, visible_only: l.visible_only, tags: vec![l.tag] })
                 .collect(),
-            gates,
+            gates: gates.collect(),
             spare_raw: signature.spare_raw,
             hidden: strip.hidden.iter().any(|&(slot, n)| slot >= first && slot < first + len && n > 0),
         }

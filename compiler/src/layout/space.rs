@@ -76,8 +76,8 @@ pub struct StripGate {
     pub c: ColumnForm,
 }
 
-/// What distinguishes strips: cells of equal signatures stand in one strip. A row of zeros (and of `table[0]` in value columns) must
-/// satisfy all gates. Column 0 may hold range cells in slots that the strip leaves unused.
+/// What distinguishes strips: cells of equal signatures stand in one strip. A row of zeros (and of `table[0]` in value
+/// columns) must satisfy all gates. Column 0 may hold range cells in slots that the strip leaves unused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// Name of the strip.

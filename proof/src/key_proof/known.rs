@@ -9,7 +9,8 @@
 use super::tables::{Table, decode};
 use crate::{
     circuit::fixed_column_values,
-    field::{Bls12, Fr, G1, G1Affine, batch_invert, int, powers},
+    field::{Fr, G1, batch_invert, int, powers},
+    guard::pairing_holds,
     layer::{ShapeKey, multipliers},
     msm,
     pcs::ProverBases,
@@ -18,11 +19,7 @@ use crate::{
     transcript::Absorber,
 };
 use ff::Field;
-use group::{Curve, Group, prime::PrimeCurveAffine};
-use halo2curves::{
-    G2Affine, G2Prepared,
-    pairing::{MillerLoopResult, MultiMillerLoop},
-};
+use group::Group;
 use nanozk_plan::Geometry;
 
 /// Columns of `2^k` rows with their commitments.
@@ -141,9 +138,7 @@ impl<'a> Known<'a> {
         // f(X) - f(z) = (X - z) q(X): e(C - f(z) [1] + z Q, [1]_2) = e(Q, [s]_2).
         let commitment = msm::lincomb(&self.commitments, &powers(mu, self.commitments.len()));
         let left: G1 = commitment - G1::generator() * value + opening * z;
-        let (left, right): (G1Affine, G1Affine) = (left.to_affine(), opening.to_affine());
-        let terms = [(&left, &G2Prepared::from(-G2Affine::generator())), (&right, &G2Prepared::from(srs.s_g2()))];
-        bool::from(Bls12::multi_miller_loop(&terms).final_exponentiation().is_identity())
+        pairing_holds(srs, opening, left)
     }
 }
 

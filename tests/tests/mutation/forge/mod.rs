@@ -95,6 +95,12 @@ pub fn with_values(net: &Net, lowered: &Lowered, id: usize, values: &[i64], out:
     Forger::new(net, lowered).complete("other values", "", id, values, &[], out);
 }
 
+/// Puts a node in front of all others, which then have the next indices.
+fn put_in_front(nodes: &mut Vec<Node>, front: Node) {
+    nodes.iter_mut().flat_map(|n| &mut n.inputs).for_each(|input| *input += 1);
+    nodes.insert(0, front);
+}
+
 /// Takes the bounds of all values away.
 pub fn unbound(model: &mut Model) {
     for node in &mut model.shapes[0].nodes {
@@ -309,10 +315,10 @@ impl<'a> Forger<'a> {
         let nodes = &mut model.shapes[0].nodes;
         if nodes.iter().any(|n| matches!(n.op, Op::Table { .. }) && n.inputs[0] as usize == id) {
             let op = Op::Const { rows, data: values.iter().map(|v| v << bits).collect() };
-            nodes.iter_mut().flat_map(|n| &mut n.inputs).for_each(|input| *input += 1);
-            nodes[id].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
-            nodes[id].inputs = vec![0];
-            nodes.insert(0, Node { op, inputs: Vec::new(), ..nodes[id].clone() });
+            let front = Node { op, inputs: Vec::new(), ..nodes[id].clone() };
+            put_in_front(nodes, front);
+            nodes[id + 1].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
+            nodes[id + 1].inputs = vec![0];
         } else {
             nodes[id].op = Op::Const { rows, data: values.to_vec() };
             nodes[id].inputs.clear();

@@ -1,6 +1,6 @@
 //! Ops evaluated on another value than that of their operand: what a cell that should repeat the operand may hold.
 
-use super::{Forger, Forgery, Out};
+use super::{Forger, Forgery, Out, put_in_front};
 use nanozk_compiler::layout::{Fill, Lowered, Part, witness};
 use nanozk_ir::int::{Model, Node, Op, interp};
 use nanozk_plan::Port;
@@ -69,10 +69,10 @@ impl Forger<'_> {
     fn with_reading(&self, readers: &[(usize, usize)], data: Vec<i64>, features: u32) -> Model {
         let mut model = self.boundless.clone();
         let nodes = &mut model.shapes[0].nodes;
-        nodes.iter_mut().flat_map(|n| &mut n.inputs).for_each(|input| *input += 1);
-        readers.iter().for_each(|&(id, i)| nodes[id].inputs[i] = 0);
         let op = Op::Const { rows: self.net.model.tokens, data };
-        nodes.insert(0, Node { op, inputs: Vec::new(), features, ..nodes[0].clone() });
+        let front = Node { op, inputs: Vec::new(), features, ..nodes[0].clone() };
+        put_in_front(nodes, front);
+        readers.iter().for_each(|&(id, i)| nodes[id + 1].inputs[i] = 0);
         model
     }
 }
