@@ -3,10 +3,10 @@
 mod flat;
 
 use crate::frontend::{InputInfo, Loaded, OutputInfo};
-use crate::layout::{Fill, Lowered};
 use flat::FlatGraph;
 use nanozk_ir::float::{self, InputKind};
 use nanozk_ir::int;
+use nanozk_layout::{Fill, Lowered};
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,14 @@
 //! From an ONNX file to a quantised model with one constraint plan per layer shape.
 //!
 //! [`frontend`] reads the model into a canonical float graph, [`partition`] cuts it into layers, [`quantise`] gives each
-//! layer exact integers, [`layout`] gives each layer shape its circuit; [`pipeline`] does it all, and [`artifact`] is
-//! the result. [`fidelity`] measures what the integers lose.
+//! layer exact integers, the layout crate gives each layer shape its circuit; [`pipeline`] does it all, and [`artifact`]
+//! is the result. [`fidelity`] measures what the integers lose.
 
 pub mod artifact;
 pub mod config;
 pub mod data;
 pub mod fidelity;
 pub mod frontend;
-pub mod layout;
 pub mod partition;
 pub mod pipeline;
 pub mod quantise;

@@ -6,8 +6,8 @@ mod common;
 
 use common::{Fixture, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_compiler::layout::witness;
 use nanozk_ir::int::interp;
+use nanozk_layout::witness;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::field::G1;
 use nanozk_proof::prover::{LayerInput, LayerProver, commit_lane, prove_layer, random_mask};

@@ -29,3 +29,17 @@ fn the_transcript_uses_full_size_challenges() {
         assert!(!text.contains("truncated-challenges"), "{manifest}");
     }
 }
+
+/// Whoever derives the plan of an integer graph again needs no ONNX reader and no float graph.
+#[test]
+fn the_layout_needs_neither_tract_nor_petgraph() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "-p", "nanozk-layout", "-e", "normal", "--prefix", "none"])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(cargo.stdout).expect("text");
+    assert!(tree.contains("nanozk-plan"), "{}", String::from_utf8_lossy(&cargo.stderr));
+    assert!(!tree.contains("tract") && !tree.contains("petgraph"), "{tree}");
+}

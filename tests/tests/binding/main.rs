@@ -8,9 +8,9 @@ mod onnx;
 
 use common::{Fixture, compiled, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_compiler::layout::{Options, Ports, lower};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Graph, Model, Op};
+use nanozk_layout::{Options, Ports, lower};
 use nanozk_plan::{Plan, Public};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;

@@ -6,10 +6,10 @@ mod cells;
 mod common;
 mod delete;
 mod forge;
-#[path = "../../../compiler/tests/layout/harness.rs"]
+#[path = "../../../layout/tests/layout/harness.rs"]
 mod harness;
 mod identity;
-#[path = "../../../compiler/tests/layout/models.rs"]
+#[path = "../../../layout/tests/layout/models.rs"]
 mod models;
 mod prover;
 mod target;

@@ -1,7 +1,7 @@
 //! Forged winners of an argmax: beyond the features, unmarked, of equal features not the first.
 
 use super::{Delta, Forger, Out};
-use nanozk_compiler::layout::Part;
+use nanozk_layout::Part;
 
 impl Forger<'_> {
     /// An index beyond the features is named the winner, with a maximum above all scores.

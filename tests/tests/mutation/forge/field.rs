@@ -3,8 +3,8 @@
 use super::{Forger, Forgery, Out};
 use crate::cells::Change;
 use group::ff::Field;
-use nanozk_compiler::layout::Part;
 use nanozk_ir::int::Op;
+use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
 
@@ -68,7 +68,7 @@ impl Forger<'_> {
         part: Part,
         feature: u32,
     ) -> impl Iterator<Item = (SlotId, i64, Option<(u32, u32)>)> + '_ {
-        let here = move |f: &&nanozk_compiler::layout::Fill| {
+        let here = move |f: &&nanozk_layout::Fill| {
             f.node as usize == id && f.part == part && (f.first..f.first + f.count).contains(&feature)
         };
         self.lowered.fills.iter().filter(here).map(move |f| (f.slot + feature - f.first, f.add, f.limb))

@@ -10,8 +10,8 @@ mod tokens;
 
 use crate::cells::Change;
 use crate::harness::Net;
-use nanozk_compiler::layout::{Fill, Lowered, Part, witness};
 use nanozk_ir::int::{Model, Node, Op, interp};
+use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
 use nanozk_proof::field::int;
 use std::collections::BTreeMap;

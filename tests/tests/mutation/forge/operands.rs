@@ -1,8 +1,8 @@
 //! Ops evaluated on another value than that of their operand: what a cell that should repeat the operand may hold.
 
 use super::{Forger, Forgery, Out, put_in_front};
-use nanozk_compiler::layout::{Fill, Lowered, Part, witness};
 use nanozk_ir::int::{Model, Node, Op, interp};
+use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
 
 impl Forger<'_> {

@@ -1,8 +1,8 @@
 //! Forged softmax rows: shifts, maxima that no visible score attains, distances cut short, masks switched off.
 
 use super::{Forger, Out};
-use nanozk_compiler::layout::Part;
 use nanozk_ir::int::Op;
+use nanozk_layout::Part;
 
 impl Forger<'_> {
     /// Forged maxima of one softmax row, and a mask switched off.

@@ -3,8 +3,8 @@
 use super::{Forger, Out};
 use crate::cells::Change;
 use group::ff::Field;
-use nanozk_compiler::layout::Part;
 use nanozk_ir::int::Op;
+use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
 

@@ -1,11 +1,11 @@
 //! Affine: sums stay virtual, and long sums that many facts read get a cell.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
-use crate::layout::hidden::{GroupShape, Product};
-use crate::layout::space::RAW;
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
+use crate::hidden::{GroupShape, Product};
+use crate::space::RAW;
 use nanozk_ir::int::{Term, ValueId};
 
 impl Emitter<'_> {

@@ -6,11 +6,11 @@
 //! cells have `e = 0` and `is_max = 0`; their o (or `absorb`) is free and makes the raw score's equation vacuous.
 
 use super::table::pair_lookup;
-use crate::layout::emit::{Emitter, ONE, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::Expr;
-use crate::layout::fill::Part;
-use crate::layout::space::{ColumnForm, Signature, StripGate, StripLookup, Where, column, constant};
+use crate::emit::{Emitter, ONE, operand_error};
+use crate::error::LayoutError;
+use crate::expr::Expr;
+use crate::fill::Part;
+use crate::space::{ColumnForm, Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
 
 /// The parameters of [`nanozk_ir::int::Op::Attend`].

@@ -3,10 +3,10 @@
 //! Uniqueness: `C - r^2 v >= 0` and `r^2 v + 2 r v + v - 1 - C >= 0` with `r >= 0` hold for one integer r only when
 //! `v >= 1`; all quantities are made of limbs, so nothing wraps around the field.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
 use nanozk_ir::int::ValueId;
 
 impl Emitter<'_> {

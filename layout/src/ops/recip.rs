@@ -3,10 +3,10 @@
 //! Uniqueness: the two limits force `z >= 1` and are the definition of `r = floor(C / z)` over the integers; r is
 //! made of limbs, so the product cannot wrap around the field.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::Expr;
-use crate::layout::fill::Part;
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::Expr;
+use crate::fill::Part;
 use nanozk_ir::int::ValueId;
 
 impl Emitter<'_> {

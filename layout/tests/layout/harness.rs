@@ -1,7 +1,7 @@
 //! Small integer models, built value by value so that every shift fits what it shifts.
 
-use nanozk_compiler::layout::{Lowered, Options, Ports, lower};
 use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Tensor, Term, ValueId, interp};
+use nanozk_layout::{Lowered, Options, Ports, lower};
 use nanozk_plan::Port;
 use nanozk_plan::mock::{self, Assignment, MockError};
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ impl Net {
     }
 
     pub fn lanes(&self, lowered: &Lowered) -> Vec<Vec<i64>> {
-        nanozk_compiler::layout::witness::fill(lowered, &self.model, 0, &self.values).unwrap()
+        nanozk_layout::witness::fill(lowered, &self.model, 0, &self.values).unwrap()
     }
 
     /// Boundary tensors by port.

@@ -5,11 +5,11 @@
 //! `under > 0` only at the least.
 
 use super::table::pair_lookup;
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
-use crate::layout::space::{Signature, StripGate, StripLookup, Where, column, constant};
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
+use crate::space::{Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::{Op, ValueId};
 
 impl Emitter<'_> {

@@ -238,7 +238,7 @@ pub fn blocks(strips: &[Strip], groups: u32) -> Vec<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::space::{Signature, StripLookup, column, constant};
+    use crate::space::{Signature, StripLookup, column, constant};
 
     const KEY: StripLookup = StripLookup { a: 0, b: Some(1), tag: 1, visible_only: false };
     const LIMB: StripLookup = StripLookup { a: 2, b: None, tag: 0, visible_only: false };

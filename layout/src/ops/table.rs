@@ -1,10 +1,10 @@
 //! Table: a pair lookup `(x + 2^(b-1), y)`; its key is at the same time the range check of x.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::Expr;
-use crate::layout::fill::Part;
-use crate::layout::space::{Signature, StripLookup};
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::Expr;
+use crate::fill::Part;
+use crate::space::{Signature, StripLookup};
 use nanozk_ir::int::ValueId;
 
 /// The lookup of columns 0 and 1 in pair table `table`.

@@ -1,12 +1,12 @@
 //! Scores and Context: products of two activations. The right operand is read a second time as rows of B, from signed
 //! copies of its cells.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr, SpaceId};
-use crate::layout::fill::Part;
-use crate::layout::hidden::{GroupShape, Heads, Product};
-use crate::layout::space::{ETA, ROW};
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr, SpaceId};
+use crate::fill::Part;
+use crate::hidden::{GroupShape, Heads, Product};
+use crate::space::{ETA, ROW};
 use nanozk_ir::int::ValueId;
 
 impl Emitter<'_> {

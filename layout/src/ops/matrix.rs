@@ -1,11 +1,11 @@
 //! Products with hidden matrices: Linear, Embed, TokenBias. Their outputs have no cell until something reads them.
 
-use crate::layout::emit::{Emitter, operand_error, weight_shape};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
-use crate::layout::hidden::{GroupShape, Product};
-use crate::layout::space::{Signature, StripGate, Where, column, constant};
+use crate::emit::{Emitter, operand_error, weight_shape};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
+use crate::hidden::{GroupShape, Product};
+use crate::space::{Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::{Op, ValueId};
 use nanozk_plan::{Port, Public};
 

@@ -1,10 +1,10 @@
 //! Relations, and rows and exponents of products.
 
 use super::{PlaceError, Placer};
-use crate::layout::error::LayoutError;
-use crate::layout::hidden::{Group, GroupShape, Product};
-use crate::layout::merge::{self, Placed};
-use crate::layout::space::{ETA, ROW};
+use crate::error::LayoutError;
+use crate::hidden::{Group, GroupShape, Product};
+use crate::merge::{self, Placed};
+use crate::space::{ETA, ROW};
 use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
 
 impl Placer<'_> {

@@ -1,9 +1,9 @@
 //! Ports and public values: Input, Output, Const, Param.
 
-use crate::layout::emit::{Emitter, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
+use crate::emit::{Emitter, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
 use nanozk_ir::int::{Op, ValueId};
 use nanozk_plan::{Port, Public};
 

@@ -1,10 +1,10 @@
 //! Mul: rows `a * b = c`, with a fourth column `a * a` where that saves lanes.
 
-use crate::layout::emit::{Emitter, ONE, Squares};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
-use crate::layout::space::{Signature, StripGate, Where, column};
+use crate::emit::{Emitter, ONE, Squares};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
+use crate::space::{Signature, StripGate, Where, column};
 use nanozk_ir::int::{Op, ValueId};
 
 /// The cells of product rows.

@@ -3,11 +3,11 @@
 //! Uniqueness: the public one-hot has one 1 per token, there `max - x = 0`, so max is the winner's value; every
 //! `max - x_i - [i below the winner]` is made of limbs, so no feature is larger and none before the winner is equal.
 
-use crate::layout::emit::{Emitter, ONE, operand_error};
-use crate::layout::error::LayoutError;
-use crate::layout::expr::{Atom, Expr};
-use crate::layout::fill::Part;
-use crate::layout::space::{RAW, Signature, StripGate, Where, column, constant};
+use crate::emit::{Emitter, ONE, operand_error};
+use crate::error::LayoutError;
+use crate::expr::{Atom, Expr};
+use crate::fill::Part;
+use crate::space::{RAW, Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::{Op, ValueId};
 use nanozk_plan::{Port, Public};
 
