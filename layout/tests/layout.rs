@@ -97,7 +97,7 @@ fn masks_of_lookups_serve_nothing_else() {
         let (q, k) = (net.slice(qkv, 0..8), net.slice(qkv, 8..16));
         let scores = net.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 8);
         let table = net.table(|i| 63 - i);
-        let attend = Op::Attend { heads: 2, table, limbs: 2 - over_limbs, over_limbs, causal: true };
+        let attend = Op::Attend { keys: vec![4; 2], table, limbs: 2 - over_limbs, over_limbs, causal: true };
         let weights = net.push(attend, &[scores], 8);
         net.output(weights, Role::PublicOutput);
     }

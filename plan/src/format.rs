@@ -14,7 +14,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Version of all file formats. A file of another version is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 52;

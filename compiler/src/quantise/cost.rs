@@ -1,5 +1,6 @@
 //! Lookups per layer: the main driver of proving cost.
 
+use nanozk_ir::int::gadgets::Site;
 use nanozk_ir::int::{Graph, Model, Node, Op};
 use serde::Serialize;
 
@@ -47,17 +48,32 @@ fn cells(shape: &Graph, node: &Node, tokens: u64, bits: u32) -> u64 {
             };
             n * (u64::from(limbs + out_limbs) + excess)
         }
-        Op::Attend { heads, limbs, over_limbs, causal, .. } => {
-            let each = u64::from(limbs + 1 + over_limbs) * u64::from(*heads);
-            let pairs = if *causal { tokens * (tokens + 1) / 2 } else { tokens * tokens };
-            return pairs * each;
+        Op::Attend { keys, limbs, over_limbs, causal, .. } => {
+            let pairs = if *causal { tokens * (tokens + 1) / 2 * keys.len() as u64 } else { tokens * n };
+            return pairs * u64::from(limbs + 1 + over_limbs);
         }
         // The result, and both remainders of the two inequalities, which are below the operand (or twice its root).
         Op::Recip { .. } => n * (width(node.hi) + 2 * operand.map_or(0, |z| width(z.hi))),
         Op::RSqrt { .. } => n * (width(node.hi) + 2 * operand.map_or(0, |v| width(v.hi.saturating_mul(2)))),
         Op::Range { limbs } => n * u64::from(*limbs),
-        Op::ArgMax { limbs } => operand.map_or(0, |x| u64::from(x.features)) * u64::from(*limbs),
-        _ => 0,
+        Op::ArgMax { limbs, .. } => operand.map_or(0, |x| u64::from(x.features)) * u64::from(*limbs),
+        Op::Gadget(gadget) => {
+            let widths: Vec<usize> = node.inputs.iter().map(|&v| shape.nodes[v as usize].features as usize).collect();
+            let site = Site { tokens: tokens as usize, limb_bits: bits, widths: &widths, features: n as usize };
+            gadget.meaning().lookups(&site)
+        }
+        Op::Input { .. }
+        | Op::Embed { .. }
+        | Op::TokenBias { .. }
+        | Op::Linear { .. }
+        | Op::Const { .. }
+        | Op::Param { .. }
+        | Op::Affine { .. }
+        | Op::Table { .. }
+        | Op::Mul
+        | Op::Scores { .. }
+        | Op::Context { .. }
+        | Op::Output { .. } => 0,
     };
     tokens * per_token
 }

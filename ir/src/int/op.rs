@@ -3,6 +3,7 @@
 //! Every value is a matrix of integers `[tokens, features]`. `b` below is the model's `limb_bits`: the width of the
 //! range table that proofs look limbs up in.
 
+use super::gadgets::Gadget;
 use serde::{Deserialize, Serialize};
 
 /// One summand of an [`Op::Affine`] row: `coef * inputs[input][t, feature]`.
@@ -24,7 +25,8 @@ pub enum Op {
         /// Index into the layer's `inputs`.
         port: u32,
     },
-    /// `raw[t, j] = table[token[t], j]`; `weight` is `[vocab, features]`. The operand is a token input (1 feature).
+    /// `raw[t, p n + j] = table[id[t, p], j]`; `weight` is `[vocab, n]`. The operand's features are ids in
+    /// `[0, vocab)`, one for each of its positions p.
     Embed {
         /// Index into the layer's weights.
         weight: u32,
@@ -36,12 +38,15 @@ pub enum Op {
         /// Index into the layer's weights.
         weight: u32,
     },
-    /// `raw[t, j] = sum_i x[t, i] w[i, j] + bias[j]`; `weight` is `[in, features]`, `bias` is `[1, features]`.
+    /// `raw[t, p n + j] = sum_i x[t, p k + i] w[i, j] + bias[j]` for p in `0..positions`; `weight` is `[k, n]`, `bias`
+    /// is `[1, n]`. One matrix serves all positions, as in a convolution over patches.
     Linear {
         /// Index into the layer's weights.
         weight: u32,
         /// Index into the layer's weights.
         bias: Option<u32>,
+        /// Rows of the matrix product within one token, at least 1.
+        positions: u32,
     },
     /// Public structural constants, `rows` = 1 (every token alike) or `tokens`; row-major `[rows, features]`.
     Const {
@@ -70,8 +75,7 @@ pub enum Op {
         /// Saturate instead of requiring the range.
         clamp: bool,
     },
-    /// `y = table[x + 2^(b-1)]` for x in `[-2^(b-1), 2^(b-1))`. The operand is an [`Op::Requant`] with one output
-    /// limb.
+    /// `y = table[x + 2^(b-1)]` for x in `[-2^(b-1), 2^(b-1))`.
     Table {
         /// Index into the layer's tables, each of `2^b` entries.
         table: u32,
@@ -97,19 +101,20 @@ pub enum Op {
         /// Features per head.
         head_dim: u32,
     },
-    /// Unnormalised softmax over the T keys of each head. With `s = floor((x + 2^(S-1)) / 2^S)`, `S = limbs * b`,
-    /// `m[t, h] = max over visible u of s[t, h T + u]`, the result is `table[min(m - s, 2^b - 1)]` where u is visible
-    /// and 0 elsewhere. `table[2^b - 1]` must be 0.
+    /// Unnormalised softmax over each of several groups of consecutive features: `keys[g]` of them belong to group g.
+    /// With `s = floor((x + 2^(S-1)) / 2^S)`, `S = limbs * b`, and `m[t, g]` the greatest s among the visible keys of
+    /// the group, the result is `table[min(m - s, 2^b - 1)]` at visible keys and 0 elsewhere. `table[2^b - 1]` must
+    /// be 0.
     Attend {
-        /// Heads; the operand has `heads * tokens` features.
-        heads: u32,
+        /// Features of each group, at least 1; the operand has as many features as they add up to.
+        keys: Vec<u32>,
         /// Index into the layer's tables: `2^b` entries over the distance from the maximum.
         table: u32,
         /// Limbs dropped from the raw score.
         limbs: u32,
         /// Limbs that hold `m - s - min(m - s, 2^b - 1)`; 0 when that is impossible.
         over_limbs: u32,
-        /// Whether u is visible only for `u <= t`.
+        /// Whether key u of a group is visible only for `u <= t`; every group then has T keys. Otherwise all are.
         causal: bool,
     },
     /// `raw[t, h hd + c] = sum_u e[t, h T + u] v[u, kv(h) hd + c]`.
@@ -126,8 +131,11 @@ pub enum Op {
         /// Limbs.
         limbs: u32,
     },
-    /// `out[t, 0] =` the lowest index of the largest feature; differences proven over `limbs` limbs.
+    /// `out[t, g] =` the lowest index, within the group, of the greatest feature of group g: the operand's features are
+    /// `groups` equal groups. The greatest less any other of its group is in `[0, 2^(limbs b))`.
     ArgMax {
+        /// Groups.
+        groups: u32,
         /// Limbs of the differences.
         limbs: u32,
     },
@@ -136,6 +144,8 @@ pub enum Op {
         /// Index into the layer's `outputs`.
         port: u32,
     },
+    /// An op of the registry: its struct says what it means.
+    Gadget(Gadget),
 }
 
 impl Op {
@@ -160,6 +170,7 @@ impl Op {
             Op::Range { .. } => "Range",
             Op::ArgMax { .. } => "ArgMax",
             Op::Output { .. } => "Output",
+            Op::Gadget(gadget) => gadget.meaning().name(),
         }
     }
 }

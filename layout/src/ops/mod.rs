@@ -12,7 +12,7 @@ mod requant;
 mod rsqrt;
 mod table;
 
-use super::emit::Emitter;
+use super::emit::{Emitter, operand_error};
 use super::error::LayoutError;
 use super::expr::Expr;
 use nanozk_ir::int::{Op, ValueId};
@@ -26,7 +26,8 @@ impl Emitter<'_> {
             Op::Output { port } => self.lower_output(id, *port),
             Op::Embed { weight, vocab } => self.lower_embed(id, *weight, *vocab),
             Op::TokenBias { weight } => self.lower_token_bias(id, *weight),
-            Op::Linear { weight, bias } => self.lower_linear(id, *weight, *bias),
+            Op::Linear { weight, bias, positions: 1 } => self.lower_linear(id, *weight, *bias),
+            Op::Linear { .. } => Err(operand_error(node, "no circuit for several positions yet".into())),
             Op::Const { rows, data } => self.lower_const(id, *rows, data),
             Op::Param { first } => self.lower_param(id, *first),
             Op::Affine { rows } => self.lower_affine(id, rows),
@@ -37,9 +38,12 @@ impl Emitter<'_> {
             Op::Recip { param } => self.lower_recip(id, *param),
             Op::RSqrt { param } => self.lower_rsqrt(id, *param),
             Op::Scores { heads, kv_heads, head_dim } => self.lower_scores(id, *heads, *kv_heads, *head_dim),
-            Op::Attend { heads, table, limbs, over_limbs, causal } => {
+            Op::Attend { keys, .. } if keys.iter().any(|&keys| keys != self.tokens) => {
+                Err(operand_error(node, "no circuit for groups of other sizes than T yet".into()))
+            }
+            Op::Attend { keys, table, limbs, over_limbs, causal } => {
                 let shape = attend::AttendShape {
-                    heads: *heads,
+                    heads: keys.len() as u32,
                     table: *table,
                     limbs: *limbs,
                     over_limbs: *over_limbs,
@@ -48,7 +52,9 @@ impl Emitter<'_> {
                 self.lower_attend(id, shape)
             }
             Op::Context { heads, kv_heads, head_dim } => self.lower_context(id, *heads, *kv_heads, *head_dim),
-            Op::ArgMax { limbs } => self.lower_argmax(id, *limbs),
+            Op::ArgMax { groups: 1, limbs } => self.lower_argmax(id, *limbs),
+            Op::ArgMax { .. } => Err(operand_error(node, "no circuit for several groups yet".into())),
+            Op::Gadget(_) => Err(operand_error(node, "no circuit yet".into())),
         }
     }
 }

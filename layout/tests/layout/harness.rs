@@ -101,7 +101,7 @@ impl Net {
         let inputs = self.features(x);
         let weight = self.weight(inputs, outputs, self.magnitude);
         let bias = bias.then(|| self.weight(1, outputs, 100));
-        self.push(Op::Linear { weight, bias }, &[x], outputs)
+        self.push(Op::Linear { weight, bias, positions: 1 }, &[x], outputs)
     }
 
     pub fn affine(&mut self, inputs: &[ValueId], rows: Vec<Vec<(u32, u32, i64)>>) -> ValueId {

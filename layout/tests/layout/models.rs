@@ -32,7 +32,8 @@ fn attention(net: &mut Net, x: ValueId, heads: u32, kv_heads: u32, causal: bool)
     let scores = net.push(Op::Scores { heads, kv_heads, head_dim }, &[q, k], heads * tokens);
     let top = (1i64 << b) - 1;
     let table = net.table(|i| if i == top { 0 } else { top / (i + 1) });
-    let attend = Op::Attend { heads, table, limbs: 1, over_limbs: 1, causal };
+    let keys = vec![tokens; heads as usize];
+    let attend = Op::Attend { keys, table, limbs: 1, over_limbs: 1, causal };
     let weights = net.push(attend, &[scores], heads * tokens);
     let context = net.push(Op::Context { heads, kv_heads, head_dim }, &[weights, v], d);
     let sums = (0..heads).map(|h| (0..tokens).map(|u| (0, h * tokens + u, 1)).collect()).collect();
@@ -133,7 +134,7 @@ pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     let turned = net.requant(turned, 1);
     net.output(turned, Role::PublicOutput);
     let logits = net.linear(turned, vocab, true);
-    let winner = net.push(Op::ArgMax { limbs: 3 }, &[logits], 1);
+    let winner = net.push(Op::ArgMax { groups: 1, limbs: 3 }, &[logits], 1);
     net.output(winner, Role::PublicOutput);
     net
 }

@@ -145,7 +145,8 @@ fn steep_softmax() -> Net {
     let k = net.input(data, Role::Internal);
     let scores = net.push(Op::Scores { heads, kv_heads: heads, head_dim }, &[q, k], heads * tokens);
     let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
-    let attend = Op::Attend { heads, table, limbs: 1, over_limbs: 1, causal: true };
+    let keys = vec![tokens; heads as usize];
+    let attend = Op::Attend { keys, table, limbs: 1, over_limbs: 1, causal: true };
     let weights = net.push(attend, &[scores], heads * tokens);
     net.output(weights, Role::Internal);
     net

@@ -141,7 +141,7 @@ impl Lowering<'_> {
     /// Largest possible distance between two shifted scores of a row in layer `g`.
     fn distance(&self, g: usize, scores: int::ValueId, shape: Shape) -> f64 {
         let range = self.b.range(g, scores);
-        int::ranges::spread(range, shape.heads) / f64::from(self.b.limb_bits).exp2() + 1.0
+        int::ranges::spread(range, &vec![self.b.tokens as u32; shape.heads]) / f64::from(self.b.limb_bits).exp2() + 1.0
     }
 
     /// `exp(score - max)` by table, from raw scores of `product` units per nat.
@@ -168,7 +168,8 @@ impl Lowering<'_> {
         let beyond =
             (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max) - (entries - 1) as f64;
         let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
-        let op = int::Op::Attend { heads: shape.heads as u32, table, limbs: 1, over_limbs, causal: shape.causal };
+        let keys = vec![self.b.tokens as u32; shape.heads];
+        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal: shape.causal };
         self.push(format!("{name}.exp"), op, &[scores], shape.heads * self.b.tokens)
     }
 

@@ -333,7 +333,7 @@ impl Lowering<'_> {
         let biased = bs.iter().flatten().any(|&v| v != 0);
         let w = self.b.weight(inner, n, ws);
         let bias = biased.then(|| self.b.weight(1, n, bs));
-        self.push(name.into(), int::Op::Linear { weight: w, bias }, &[x.id], n)
+        self.push(name.into(), int::Op::Linear { weight: w, bias, positions: 1 }, &[x.id], n)
     }
 
     /// A linear map at a fixed scale, exact. Where that would leave its weights too few bits, the map is brought to one

@@ -64,7 +64,7 @@ impl Lowering<'_> {
                 let (lo, hi) = self.b.bounds(id);
                 let bits = 128 - (i128::from(hi) - i128::from(lo)).leading_zeros();
                 let limbs = bits.div_ceil(self.b.limb_bits).max(1);
-                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { limbs }, &[id], 1)?;
+                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { groups: 1, limbs }, &[id], 1)?;
             }
             let features = self.b.features(id);
             self.push(name, int::Op::Output { port: port as u32 }, &[id], features)?;

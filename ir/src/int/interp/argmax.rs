@@ -14,15 +14,18 @@ pub fn row(x: &[i64]) -> (usize, Vec<i64>) {
     (best, x.iter().map(|v| max - v).collect())
 }
 
-/// The index of the maximum of each token; differences must fit `bits`.
-pub(super) fn argmax(tokens: usize, features: usize, x: &[i64], bits: u32) -> Result<Vec<i64>, Fault> {
-    par_rows(tokens, 1, |t, out| {
-        let (best, gaps) = row(&x[t * features..(t + 1) * features]);
-        let limit = (1i128 << bits.min(62)) as i64 - 1;
-        if let Some(j) = gaps.iter().position(|&g| g > limit) {
-            return Err(Fault { token: t, feature: j, value: gaps[j].into(), lo: 0, hi: limit });
+/// The index of the maximum within each of `groups` equal groups of each token; differences must fit `bits`.
+pub(super) fn argmax(tokens: usize, features: usize, groups: usize, x: &[i64], bits: u32) -> Result<Vec<i64>, Fault> {
+    let width = features / groups;
+    let limit = (1i128 << bits.min(62)) as i64 - 1;
+    par_rows(tokens, groups, |t, out| {
+        for (g, (winner, group)) in out.iter_mut().zip(x[t * features..].chunks_exact(width)).enumerate() {
+            let (best, gaps) = row(group);
+            if let Some(j) = gaps.iter().position(|&gap| gap > limit) {
+                return Err(Fault { token: t, feature: g * width + j, value: gaps[j].into(), lo: 0, hi: limit });
+            }
+            *winner = best as i64;
         }
-        out[0] = best as i64;
         Ok(())
     })
 }

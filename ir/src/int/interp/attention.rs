@@ -102,27 +102,38 @@ pub fn attend_row(x: &[i64], visible: usize, table: &[i64], shift: u32) -> Atten
     row
 }
 
-/// Unnormalised softmax of all heads.
+/// Unnormalised softmax of all groups, which have `keys` features each.
 pub(super) fn attend(
     tokens: usize,
-    heads: usize,
+    keys: &[u32],
     x: &[i64],
     table: &[i64],
     shift: u32,
     over_bits: u32,
     causal: bool,
 ) -> Result<Vec<i64>, Fault> {
-    par_rows(tokens, heads * tokens, |t, row| {
-        for (h, out) in row.chunks_exact_mut(tokens).enumerate() {
-            let visible = if causal { t + 1 } else { tokens };
-            let cells = attend_row(&x[(t * heads + h) * tokens..][..tokens], visible, table, shift);
-            let limit = (1i128 << over_bits.min(62)) as i64 - 1;
+    let features = keys.iter().map(|&n| n as usize).sum();
+    let limit = (1i128 << over_bits.min(62)) as i64 - 1;
+    par_rows(tokens, features, |t, out| {
+        for group in groups(keys) {
+            let visible = if causal { t + 1 } else { group.len() };
+            let first = group.start;
+            let cells = attend_row(&x[t * features..][group.clone()], visible, table, shift);
             if let Some(u) = cells.over.iter().position(|&o| o > limit) {
                 let value = cells.over[u].into();
-                return Err(Fault { token: t, feature: h * tokens + u, value, lo: 0, hi: limit });
+                return Err(Fault { token: t, feature: first + u, value, lo: 0, hi: limit });
             }
-            out.copy_from_slice(&cells.weight);
+            out[group].copy_from_slice(&cells.weight);
         }
         Ok(())
+    })
+}
+
+/// The features of each group when group g has `keys[g]` of them.
+pub fn groups(keys: &[u32]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+    keys.iter().scan(0, |end, &n| {
+        let start = *end;
+        *end += n as usize;
+        Some(start..*end)
     })
 }

@@ -1,6 +1,7 @@
 //! Structural checks of a layer, so that evaluation can index without care.
 
 use super::Error;
+use crate::int::gadgets::Site;
 use crate::int::{Graph, Layer, Model, Node, Op};
 
 /// Checks that layer `layer` and its shape agree with each other (operands, widths, weights, tables, parameters,
@@ -44,7 +45,7 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
     let need = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_string()) };
     let arity = match node.op {
         Op::Input { .. } | Op::TokenBias { .. } | Op::Const { .. } | Op::Param { .. } => Some(0),
-        Op::Affine { .. } => None,
+        Op::Affine { .. } | Op::Gadget(_) => None,
         Op::Mul | Op::Scores { .. } | Op::Context { .. } => Some(2),
         _ => Some(1),
     };
@@ -68,13 +69,15 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
             need(same && u64::from(model.tensors[*id as usize].features) == n, "another width than its tensor")
         }
         Op::Embed { weight: w, vocab } => {
-            need(widths[0] == 1, "the operand must be token ids")?;
-            weight(*w, (*vocab).into(), n)
+            need(widths[0] > 0 && n.is_multiple_of(widths[0]), "not as many rows as the operand has ids")?;
+            weight(*w, (*vocab).into(), n / widths[0])
         }
         Op::TokenBias { weight: w } => weight(*w, t, n),
-        Op::Linear { weight: w, bias } => {
-            weight(*w, widths[0], n)?;
-            bias.map_or(Ok(()), |b| weight(b, 1, n))
+        Op::Linear { weight: w, bias, positions } => {
+            let p = u64::from(*positions);
+            need(p > 0 && widths[0].is_multiple_of(p) && n.is_multiple_of(p), "not one row for each position")?;
+            weight(*w, widths[0] / p, n / p)?;
+            bias.map_or(Ok(()), |b| weight(b, 1, n / p))
         }
         Op::Const { rows, data } => {
             let rows = u64::from(*rows);
@@ -92,8 +95,7 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
             need(!clamp || *out_limbs == 1, "a clamped result has one limb")
         }
         Op::Table { table: k } => {
-            let source = &shape.nodes[node.inputs[0] as usize].op;
-            need(same && matches!(source, Op::Requant { out_limbs: 1, .. }), "the operand is not one limb")?;
+            need(same, "another width than its operand")?;
             table(*k)
         }
         Op::Mul => need(same, "operands of different widths"),
@@ -106,12 +108,14 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
             let (h, kv, hd) = (u64::from(*h), u64::from(*kv_heads), u64::from(*head_dim));
             need(widths == [h * hd, kv * hd] && n == h * t, "widths do not match the heads")
         }
-        Op::Attend { heads: h, table: k, limbs, over_limbs, .. } => {
+        Op::Attend { keys, table: k, limbs, over_limbs, causal } => {
             table(*k)?;
             let bits = |m: u32| m.checked_mul(model.limb_bits).is_some_and(|v| v <= 62);
             need(bits(*limbs) && bits(*over_limbs), "bad limb counts")?;
             need(l.tables[*k as usize].last() == Some(&0), "the exp table does not end in 0")?;
-            need(*h > 0 && same && n == u64::from(*h) * t, "widths do not match the heads")
+            let total: u64 = keys.iter().map(|&keys| u64::from(keys)).sum();
+            need(!keys.contains(&0) && same && n == total, "widths do not match the groups")?;
+            need(!causal || keys.iter().all(|&keys| u64::from(keys) == t), "a causal group has a key for each token")
         }
         Op::Context { heads: h, kv_heads, head_dim } => {
             heads(*h, *kv_heads, *head_dim)?;
@@ -122,9 +126,16 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
             let fits = limbs.checked_mul(model.limb_bits).is_some_and(|v| v <= 62);
             need(same && *limbs > 0 && fits, "bad limb count")
         }
-        Op::ArgMax { limbs } => {
+        Op::ArgMax { groups, limbs } => {
             let fits = limbs.checked_mul(model.limb_bits).is_some_and(|v| v <= 62);
-            need(n == 1 && *limbs > 0 && fits, "bad limb count or width")
+            let equal = n == u64::from(*groups) && widths[0] > 0 && widths[0].is_multiple_of(n);
+            need(equal && *limbs > 0 && fits, "bad limb count or groups")
+        }
+        Op::Gadget(gadget) => {
+            let widths: Vec<usize> = widths.iter().map(|&w| w as usize).collect();
+            let (tokens, limb_bits) = (model.tokens as usize, model.limb_bits);
+            let site = Site { tokens, limb_bits, widths: &widths, features: node.features as usize };
+            gadget.meaning().check(&site)
         }
     }
 }

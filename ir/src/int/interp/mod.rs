@@ -19,7 +19,9 @@ mod rows;
 pub use check::check;
 pub use error::{Error, Fault};
 
+use super::gadgets::Site;
 use super::{Graph, Layer, Model, Node, Op};
+pub(in crate::int) use rows::narrow;
 use rows::par_rows;
 
 /// Magnitude that every value stays below.
@@ -111,9 +113,16 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
     let weight = |w: u32| l.weights[w as usize].as_slice();
     match &node.op {
         Op::Input { .. } | Op::Output { .. } => Ok(args[0].to_vec()),
-        Op::Embed { weight: w, vocab } => linear::embed(args[0], weight(*w), *vocab as usize, n),
+        Op::Embed { weight: w, vocab } => {
+            let out = linear::embed(args[0], weight(*w), *vocab as usize, n / widths[0]);
+            out.map_err(|f| f.of_position(widths[0], 1))
+        }
         Op::TokenBias { weight: w } => Ok(weight(*w).iter().map(|&v| v.into()).collect()),
-        Op::Linear { weight: w, bias } => linear::linear(t, args[0], widths[0], weight(*w), bias.map(weight), n),
+        Op::Linear { weight: w, bias, positions } => {
+            let p = *positions as usize;
+            let out = linear::linear(t * p, args[0], widths[0] / p, weight(*w), bias.map(weight), n / p);
+            out.map_err(|f| f.of_position(p, n / p))
+        }
         Op::Const { rows, data } => Ok(if *rows == 1 { data.repeat(t) } else { data.clone() }),
         Op::Param { first } => Ok(l.params[*first as usize..*first as usize + n].repeat(t)),
         Op::Affine { rows } => affine::affine(t, args, widths, rows),
@@ -137,16 +146,23 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
             let dims = attention::Dims::new(t, *heads, *kv_heads, *head_dim);
             attention::scores(&dims, args[0], args[1])
         }
-        Op::Attend { heads, table, limbs, over_limbs, causal } => {
+        Op::Attend { keys, table, limbs, over_limbs, causal } => {
             let table = &l.tables[*table as usize];
-            attention::attend(t, *heads as usize, args[0], table, limbs * b, over_limbs * b, *causal)
+            attention::attend(t, keys, args[0], table, limbs * b, over_limbs * b, *causal)
         }
         Op::Context { heads, kv_heads, head_dim } => {
             let dims = attention::Dims::new(t, *heads, *kv_heads, *head_dim);
             attention::context(&dims, args[0], args[1])
         }
         Op::Range { limbs } => pointwise::map(t, n, args[0], |x| requant::in_limbs(x, limbs * b).then_some(x).ok_or(x)),
-        Op::ArgMax { limbs } => argmax::argmax(t, widths[0], args[0], limbs * b),
+        Op::ArgMax { groups, limbs } => argmax::argmax(t, widths[0], *groups as usize, args[0], limbs * b),
+        Op::Gadget(gadget) => {
+            let site = Site { tokens: t, limb_bits: b, widths, features: n };
+            par_rows(t, n, |token, row| {
+                let args: Vec<&[i64]> = args.iter().zip(widths).map(|(x, n)| &x[token * n..(token + 1) * n]).collect();
+                gadget.meaning().eval(&site, &args, row).map_err(|f| Fault { token, ..f })
+            })
+        }
     }
 }
 

@@ -51,7 +51,7 @@ fn requant_rounds_half_up_and_saturates() {
 fn linear_leaves_i64_with_an_error() {
     let m = model(1, 2, 8, |g, l| {
         g.weights.push((2, 1));
-        g.push(node("w", Op::Linear { weight: 0, bias: None }, &[0], 1));
+        g.push(node("w", Op::Linear { weight: 0, bias: None, positions: 1 }, &[0], 1));
         l.weights.push(vec![1 << 20, 1 << 20]);
     });
     assert_eq!(last(&m, &[1 << 40, -(1 << 40)]).unwrap(), [0]);
@@ -62,7 +62,7 @@ fn linear_leaves_i64_with_an_error() {
 fn linear_and_bias() {
     let m = model(2, 2, 8, |g, l| {
         g.weights.extend([(2, 3), (1, 3)]);
-        g.push(node("w", Op::Linear { weight: 0, bias: Some(1) }, &[0], 3));
+        g.push(node("w", Op::Linear { weight: 0, bias: Some(1), positions: 1 }, &[0], 3));
         l.weights.extend([vec![1, 2, 3, 4, 5, 6], vec![10, 0, -10]]);
     });
     assert_eq!(last(&m, &[1, 1, -1, 2]).unwrap(), [15, 7, -1, 17, 8, -1]);
@@ -78,6 +78,49 @@ fn embed_refuses_ids_outside_the_vocabulary() {
     assert_eq!(last(&m, &[2, 0]).unwrap(), [5, 6, 1, 2]);
     assert!(last(&m, &[0, 3]).unwrap_err().to_string().contains("token 1, feature 0: value 3 outside [0, 2]"));
     assert!(last(&m, &[-1, 0]).is_err());
+}
+
+#[test]
+fn one_matrix_serves_all_positions() {
+    let m = model(2, 4, 8, |g, l| {
+        g.weights.extend([(2, 3), (1, 3)]);
+        g.push(node("w", Op::Linear { weight: 0, bias: Some(1), positions: 2 }, &[0], 6));
+        l.weights.extend([vec![1, 2, 3, 4, 5, 6], vec![10, 0, -10]]);
+    });
+    assert_eq!(last(&m, &[1, 1, -1, 2, 0, 0, 1, 0]).unwrap(), [15, 7, -1, 17, 8, -1, 10, 0, -10, 11, 2, -7]);
+    let wide = last(&m, &[0, 0, 1 << 61, 1 << 61, 0, 0, 0, 0]).unwrap_err().to_string();
+    assert!(wide.contains("token 0, feature 3"), "{wide}");
+}
+
+#[test]
+fn embed_reads_an_id_for_each_position() {
+    let m = model(1, 3, 8, |g, l| {
+        g.weights.push((3, 2));
+        g.push(node("e", Op::Embed { weight: 0, vocab: 3 }, &[0], 6));
+        l.weights.push(vec![1, 2, 3, 4, 5, 6]);
+    });
+    assert_eq!(last(&m, &[2, 0, 1]).unwrap(), [5, 6, 1, 2, 3, 4]);
+    assert!(last(&m, &[2, 0, 3]).unwrap_err().to_string().contains("token 0, feature 2: value 3 outside [0, 2]"));
+}
+
+#[test]
+fn attend_over_groups_of_several_sizes() {
+    let m = model(1, 6, 2, |g, l| {
+        g.tables = 1;
+        l.tables.push(vec![4, 2, 1, 0]);
+        let keys = vec![1, 3, 2];
+        g.push(node("a", Op::Attend { keys, table: 0, limbs: 1, over_limbs: 1, causal: false }, &[0], 6));
+    });
+    assert_eq!(last(&m, &[-9, 0, 4, -4, -16, 0]).unwrap(), [4, 2, 4, 1, 0, 4]);
+}
+
+#[test]
+fn argmax_within_groups() {
+    let m = model(2, 4, 2, |g, _| {
+        g.push(node("m", Op::ArgMax { groups: 2, limbs: 2 }, &[0], 2));
+    });
+    assert_eq!(last(&m, &[1, 3, 3, -5, -5, -5, 0, 1]).unwrap(), [1, 0, 0, 1]);
+    assert!(last(&m, &[0, 0, 0, 16, 0, 0, 0, 0]).unwrap_err().to_string().contains("token 0, feature 2"));
 }
 
 #[test]
@@ -121,7 +164,7 @@ fn attend_needs_enough_over_limbs() {
         model(2, 2, 2, |g, l| {
             g.tables = 1;
             l.tables.push(vec![4, 2, 1, 0]);
-            let op = Op::Attend { heads: 1, table: 0, limbs: 1, over_limbs, causal: false };
+            let op = Op::Attend { keys: vec![2], table: 0, limbs: 1, over_limbs, causal: false };
             g.push(node("a", op, &[0], 2));
         })
     };
@@ -141,7 +184,7 @@ fn grouped_heads_share_keys() {
 #[test]
 fn argmax_takes_the_lowest_index() {
     let m = model(2, 3, 2, |g, _| {
-        g.push(node("m", Op::ArgMax { limbs: 2 }, &[0], 1));
+        g.push(node("m", Op::ArgMax { groups: 1, limbs: 2 }, &[0], 1));
     });
     assert_eq!(last(&m, &[1, 3, 3, -5, -5, -5]).unwrap(), [1, 0]);
     assert!(last(&m, &[0, 16, 0, 0, 0, 0]).is_err());
@@ -162,7 +205,7 @@ fn malformed_shapes_are_refused() {
     let ops: Vec<(Op, Vec<u32>)> = vec![
         (Op::Mul, vec![0]),
         (Op::Mul, vec![0, 5]),
-        (Op::Linear { weight: 0, bias: None }, vec![0]),
+        (Op::Linear { weight: 0, bias: None, positions: 1 }, vec![0]),
         (Op::Param { first: 0 }, vec![]),
         (Op::Table { table: 0 }, vec![0]),
         (Op::Requant { limbs: 99, out_limbs: 1, clamp: false }, vec![0]),
@@ -171,6 +214,10 @@ fn malformed_shapes_are_refused() {
         (Op::Output { port: 0 }, vec![0]),
         (Op::Affine { rows: vec![vec![Term { input: 0, feature: 9, coef: 1 }]] }, vec![0]),
         (Op::Const { rows: 3, data: vec![1; 3] }, vec![]),
+        (Op::Attend { keys: vec![0], table: 0, limbs: 1, over_limbs: 1, causal: false }, vec![0]),
+        (Op::ArgMax { groups: 0, limbs: 1 }, vec![0]),
+        (crate::int::gadgets::MatMul { batch: 1, rows: 1, inner: 1, cols: 1 }.into(), vec![0, 0]),
+        (crate::int::gadgets::Max { groups: 0, limbs: 1 }.into(), vec![0]),
     ];
     for (op, inputs) in ops {
         let text = format!("{op:?}");

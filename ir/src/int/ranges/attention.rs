@@ -1,6 +1,7 @@
 //! `Scores`, `Attend` and `Context`.
 
 use super::{Dims, Form, Range, SLACK, Unbounded, form, narrow};
+use crate::int::interp::attention::groups;
 
 /// Features of head `h`.
 fn head(h: usize, dim: usize) -> std::ops::Range<usize> {
@@ -74,9 +75,9 @@ fn bilinear(
     (bound, 2.0 * (q_centre + both + k_noise + q_noise_gap))
 }
 
-pub(super) fn attend(x: &Range, heads: usize, table: &[i64], shift: u32, over_bits: u32) -> Result<Range, Unbounded> {
+pub(super) fn attend(x: &Range, keys: &[u32], table: &[i64], shift: u32, over_bits: u32) -> Result<Range, Unbounded> {
     let (lo, hi) = x.bounds();
-    let gap = spread(x, heads) / f64::from(shift).exp2() + 1.0;
+    let gap = spread(x, keys) / f64::from(shift).exp2() + 1.0;
     let most = table.len() as f64 - 1.0 + f64::from(over_bits).exp2() - 1.0;
     if gap > most {
         let what = format!("distances up to {gap:.0} are possible, table and over limbs hold {most:.0}");
@@ -87,15 +88,14 @@ pub(super) fn attend(x: &Range, heads: usize, table: &[i64], shift: u32, over_bi
     Ok(Range::uniform(x.lo.len(), least, greatest))
 }
 
-/// Largest difference between two raw scores of one token and head.
-pub fn spread(x: &Range, heads: usize) -> f64 {
-    let per_head = x.lo.len() / heads.max(1);
-    let gap = |s: usize| {
-        let lo = x.lo[s..s + per_head].iter().min().copied().unwrap_or(0);
-        let hi = x.hi[s..s + per_head].iter().max().copied().unwrap_or(0);
+/// Largest difference between two raw scores of one token and group; group g has `keys[g]` features.
+pub fn spread(x: &Range, keys: &[u32]) -> f64 {
+    let gap = |group: std::ops::Range<usize>| {
+        let lo = x.lo[group.clone()].iter().min().copied().unwrap_or(0);
+        let hi = x.hi[group].iter().max().copied().unwrap_or(0);
         hi as f64 - lo as f64
     };
-    let widest = (0..heads).map(|h| gap(h * per_head)).fold(0.0, f64::max);
+    let widest = groups(keys).map(gap).fold(0.0, f64::max);
     x.spread.map_or(widest, |s| s.min(widest))
 }
 

@@ -18,32 +18,42 @@ pub(super) fn rows_of<T: Copy + Into<i64>>(data: &[T], features: usize) -> Range
     Range::new(lo, hi).with_norm(norm)
 }
 
-pub(super) fn linear(x: &Range, w: &[i32], bias: Option<&[i32]>, n: usize) -> Result<Range, Unbounded> {
-    let inner = x.lo.len();
-    let (mut lo, mut hi) = (vec![0i128; n], vec![0i128; n]);
-    for i in 0..inner {
-        let (a, b) = (i128::from(x.lo[i]), i128::from(x.hi[i]));
-        for (j, &v) in w[i * n..(i + 1) * n].iter().enumerate() {
-            let (p, q) = (a * i128::from(v), b * i128::from(v));
-            lo[j] += p.min(q);
-            hi[j] += p.max(q);
-        }
-    }
+/// `x W + bias` for each of `positions` rows of the operand.
+pub(super) fn linear(
+    x: &Range,
+    w: &[i32],
+    bias: Option<&[i32]>,
+    n: usize,
+    positions: usize,
+) -> Result<Range, Unbounded> {
+    let inner = x.lo.len() / positions;
     let bias_of = |j: usize| bias.map_or(0, |b| i64::from(b[j]));
     let transposed: Vec<f32> = (0..n).flat_map(|j| (0..inner).map(move |i| w[i * n + j] as f32)).collect();
-    let mut out_lo = Vec::with_capacity(n);
-    let mut out_hi = Vec::with_capacity(n);
-    for j in 0..n {
-        let norm = super::form::norm2(&transposed[j * inner..(j + 1) * inner]);
-        let (mut l, mut h) = (clip(lo[j]), clip(hi[j]));
-        tighten(&mut l, &mut h, 0.0, norm * x.norm);
-        out_lo.push(narrow(i128::from(l) + i128::from(bias_of(j)))?);
-        out_hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
+    let norms: Vec<f64> = transposed.chunks_exact(inner.max(1)).map(super::form::norm2).collect();
+    let (mut out_lo, mut out_hi) = (Vec::with_capacity(n * positions), Vec::with_capacity(n * positions));
+    for p in 0..positions {
+        let part = p * inner..(p + 1) * inner;
+        let x_norm = super::norm_of(&x.lo[part.clone()], &x.hi[part.clone()]).min(x.norm);
+        let (mut lo, mut hi) = (vec![0i128; n], vec![0i128; n]);
+        for (i, f) in part.enumerate() {
+            let (a, b) = (i128::from(x.lo[f]), i128::from(x.hi[f]));
+            for (j, &v) in w[i * n..(i + 1) * n].iter().enumerate() {
+                let (p, q) = (a * i128::from(v), b * i128::from(v));
+                lo[j] += p.min(q);
+                hi[j] += p.max(q);
+            }
+        }
+        for j in 0..n {
+            let (mut l, mut h) = (clip(lo[j]), clip(hi[j]));
+            tighten(&mut l, &mut h, 0.0, norms.get(j).copied().unwrap_or(0.0) * x_norm);
+            out_lo.push(narrow(i128::from(l) + i128::from(bias_of(j)))?);
+            out_hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
+        }
     }
     let range = Range::new(out_lo, out_hi);
     let bias: Vec<f64> = (0..n).map(|j| bias_of(j) as f64).collect();
     match &x.form {
-        Some(form) if form.matrix.is_none() => {
+        Some(form) if form.matrix.is_none() && positions == 1 => {
             let dot = |row: &[f32], v: &[f64]| row.iter().zip(v).map(|(&a, b)| f64::from(a) * b).sum::<f64>();
             let abs: Vec<f32> = transposed.iter().map(|v| v.abs()).collect();
             let row = |m: &[f32], j: usize| m[j * inner..(j + 1) * inner].to_vec();
@@ -53,7 +63,7 @@ pub(super) fn linear(x: &Range, w: &[i32], bias: Option<&[i32]>, n: usize) -> Re
             Ok(image.apply(range))
         }
         _ => {
-            let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt();
+            let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt() * (positions as f64).sqrt();
             let norm = super::spectral_norm(&transposed, inner) * x.norm + bias_norm;
             Ok(range.with_norm(norm))
         }

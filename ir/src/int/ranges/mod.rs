@@ -13,6 +13,7 @@ mod pointwise;
 pub use attention::spread;
 pub use form::{Form, spectral_norm};
 
+use super::gadgets::Site;
 use super::interp::{self, attention::Dims};
 use super::{Graph, Layer, Model, Op, ValueId};
 
@@ -60,6 +61,12 @@ impl Range {
     /// Largest magnitude of feature `j`.
     pub fn peak(&self, j: usize) -> f64 {
         self.lo[j].unsigned_abs().max(self.hi[j].unsigned_abs()) as f64
+    }
+
+    /// The range of `count` such rows, one after the other.
+    fn repeated(&self, count: usize) -> Self {
+        let norm = self.norm * (count as f64).sqrt();
+        Range::new(self.lo.repeat(count), self.hi.repeat(count)).with_norm(norm)
     }
 
     /// The smallest range that contains both.
@@ -114,9 +121,19 @@ pub enum RangeError {
 }
 
 /// Why one value cannot be bounded, before the node is named.
-enum Unbounded {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unbounded {
+    /// This magnitude is possible, 2^62 or more.
     Wide(f64),
-    Domain { lo: i64, hi: i64, what: String },
+    /// The operand may leave the domain of the op.
+    Domain {
+        /// Least possible value.
+        lo: i64,
+        /// Greatest possible value.
+        hi: i64,
+        /// What the op needs.
+        what: String,
+    },
 }
 
 impl Unbounded {
@@ -173,12 +190,15 @@ impl Scope<'_> {
         match &node.op {
             Op::Input { port } => Ok(self.ports[*port as usize].clone()),
             Op::Output { .. } => Ok(arg(0).clone()),
-            Op::Embed { weight, .. } | Op::TokenBias { weight } => {
-                Ok(linear::rows_of(&self.layer.weights[*weight as usize], n))
+            Op::Embed { weight, .. } => {
+                let positions = arg(0).lo.len();
+                Ok(linear::rows_of(&self.layer.weights[*weight as usize], n / positions).repeated(positions))
             }
-            Op::Linear { weight, bias } => {
+            Op::TokenBias { weight } => Ok(linear::rows_of(&self.layer.weights[*weight as usize], n)),
+            Op::Linear { weight, bias, positions } => {
                 let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
-                linear::linear(arg(0), &self.layer.weights[*weight as usize], bias, n)
+                let weight = &self.layer.weights[*weight as usize];
+                linear::linear(arg(0), weight, bias, n / *positions as usize, *positions as usize)
             }
             Op::Const { data, .. } => Ok(linear::rows_of(data, n)),
             Op::Param { first } => {
@@ -206,15 +226,21 @@ impl Scope<'_> {
             Op::Scores { heads, kv_heads, head_dim } => {
                 attention::scores(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
             }
-            Op::Attend { heads, table, limbs, over_limbs, .. } => {
+            Op::Attend { keys, table, limbs, over_limbs, .. } => {
                 let table = &self.layer.tables[*table as usize];
-                attention::attend(arg(0), *heads as usize, table, limbs * b, over_limbs * b)
+                attention::attend(arg(0), keys, table, limbs * b, over_limbs * b)
             }
             Op::Context { heads, kv_heads, head_dim } => {
                 attention::context(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
             }
             Op::Range { limbs } => pointwise::range(arg(0), limbs * b),
-            Op::ArgMax { limbs } => pointwise::argmax(arg(0), limbs * b),
+            Op::ArgMax { groups, limbs } => pointwise::argmax(arg(0), *groups as usize, limbs * b),
+            Op::Gadget(gadget) => {
+                let args: Vec<&Range> = node.inputs.iter().map(|&v| &r[v as usize]).collect();
+                let widths: Vec<usize> = args.iter().map(|a| a.lo.len()).collect();
+                let site = Site { tokens: self.tokens, limb_bits: b, widths: &widths, features: n };
+                gadget.meaning().range(&site, &args)
+            }
         }
     }
 }
@@ -242,7 +268,7 @@ pub fn analyse(model: &Model) -> Result<Vec<Vec<Range>>, (String, RangeError)> {
 }
 
 /// An exact bound as i64.
-fn narrow(value: i128) -> Result<i64, Unbounded> {
+pub(in crate::int) fn narrow(value: i128) -> Result<i64, Unbounded> {
     if value.unsigned_abs() < 1 << 62 { Ok(value as i64) } else { Err(Unbounded::Wide(value as f64)) }
 }
 

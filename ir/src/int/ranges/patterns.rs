@@ -5,6 +5,7 @@ use super::{
     linear::{copies, source},
     narrow,
 };
+use crate::int::interp::attention::groups;
 use crate::int::{Node, Op, Term};
 
 /// The node whose feature 0 operand 1 of `node` repeats.
@@ -90,8 +91,8 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
     if sums.inputs.first() != context.inputs.first() || sums.inputs.len() != 1 {
         return None;
     }
-    let covers = |h: usize, terms: &[Term]| head_of(scope, terms) == Some(h);
-    if rows.iter().enumerate().any(|(h, terms)| !covers(h, terms)) {
+    let t = scope.tokens;
+    if rows.iter().enumerate().any(|(h, terms)| !sums_whole(terms, h * t..(h + 1) * t)) {
         return None;
     }
     let c = scope.layer.params[param as usize];
@@ -138,24 +139,18 @@ pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<R
     Some(narrow(scope.layer.params[param as usize].into()).map(|c| Range::uniform(e.lo.len(), 0, c)))
 }
 
-/// The head whose T features the terms sum with factor 1.
-fn head_of(scope: &Scope, terms: &[Term]) -> Option<usize> {
-    let t = scope.tokens;
-    let first = terms.first()?.feature as usize;
-    let whole = terms.len() == t && first.is_multiple_of(t);
-    let run = terms
-        .iter()
-        .enumerate()
-        .all(|(i, term)| term.coef == 1 && term.input == 0 && term.feature as usize == first + i);
-    (whole && run).then_some(first / t)
+/// A sum of softmax weights over all keys of a group contains the maximum's weight, the table's first entry.
+pub(super) fn least_weight_sum(scope: &Scope, node: &Node, terms: &[Term]) -> Option<i64> {
+    let Op::Attend { keys, table, .. } = &source(scope, node, 0)?.op else { return None };
+    let table = &scope.layer.tables[*table as usize];
+    let whole = groups(keys).any(|group| sums_whole(terms, group));
+    (whole && table.iter().all(|&v| v >= 0)).then(|| table.first().copied())?
 }
 
-/// A sum of softmax weights over all keys of a head contains the maximum's weight, the table's first entry.
-pub(super) fn least_weight_sum(scope: &Scope, node: &Node, terms: &[Term]) -> Option<i64> {
-    let Op::Attend { table, .. } = source(scope, node, 0)?.op else { return None };
-    let table = &scope.layer.tables[table as usize];
-    head_of(scope, terms)?;
-    table.iter().all(|&v| v >= 0).then(|| table.first().copied())?
+/// Whether the terms add up all features of the range of the first operand, each once.
+fn sums_whole(terms: &[Term], mut features: std::ops::Range<usize>) -> bool {
+    let each = |t: &Term| t.coef == 1 && t.input == 0 && Some(t.feature as usize) == features.next();
+    terms.iter().all(each) && features.is_empty()
 }
 
 /// Sums over products with per-token constants (rotary embedding): the worst token, not the worst of each factor.

@@ -80,10 +80,13 @@ pub(super) fn range(x: &Range, bits: u32) -> Result<Range, Unbounded> {
     Ok(Range { form: x.form.clone(), ..Range::new(lo, hi).with_norm(x.norm) })
 }
 
-pub(super) fn argmax(x: &Range, bits: u32) -> Result<Range, Unbounded> {
-    let (lo, hi) = x.bounds();
-    if i128::from(hi) - i128::from(lo) >= 1 << bits {
-        return Err(Unbounded::Domain { lo, hi, what: format!("differences have {bits} bits") });
+pub(super) fn argmax(x: &Range, groups: usize, bits: u32) -> Result<Range, Unbounded> {
+    let width = x.lo.len() / groups;
+    for (lo, hi) in x.lo.chunks_exact(width).zip(x.hi.chunks_exact(width)) {
+        let (lo, hi) = (lo.iter().copied().fold(i64::MAX, i64::min), hi.iter().copied().fold(i64::MIN, i64::max));
+        if i128::from(hi) - i128::from(lo) >= 1 << bits {
+            return Err(Unbounded::Domain { lo, hi, what: format!("differences have {bits} bits") });
+        }
     }
-    Ok(Range::uniform(1, 0, x.lo.len() as i64 - 1))
+    Ok(Range::uniform(groups, 0, width as i64 - 1))
 }

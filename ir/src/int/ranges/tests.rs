@@ -61,14 +61,14 @@ fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
     let y = b.push(Op::Requant { limbs: 2, out_limbs: 1, clamp: false }, &[y], D);
     let w = b.weight(D, 3 * D, w.to_vec());
     let bias = b.weight(1, 3 * D, bias.to_vec());
-    let qkv = b.push(Op::Linear { weight: w, bias: Some(bias) }, &[y], 3 * D);
+    let qkv = b.push(Op::Linear { weight: w, bias: Some(bias), positions: 1 }, &[y], 3 * D);
     let qkv = b.push(Op::Requant { limbs: 1, out_limbs: 2, clamp: false }, &[qkv], 3 * D);
     let part = |s: usize| Op::Affine { rows: (s * D..(s + 1) * D).map(|f| vec![term(0, f, 1)]).collect() };
     let [q, k, v] = [0, 1, 2].map(|s| b.push(part(s), &[qkv], D));
     let s = b.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 2 * T);
     b.graph.tables = 1;
     b.layer.tables.push((0..256).map(|i| if i == 255 { 0 } else { 1024 >> (i / 16) }).collect());
-    let op = Op::Attend { heads: 2, table: 0, limbs: 1, over_limbs: 3, causal: true };
+    let op = Op::Attend { keys: vec![T as u32; 2], table: 0, limbs: 1, over_limbs: 3, causal: true };
     let e = b.push(op, &[s], 2 * T);
     let rows = (0..2).map(|h| (0..T).map(|u| term(0, h * T + u, 1)).collect()).collect();
     let z = b.push(Op::Affine { rows }, &[e], 2);

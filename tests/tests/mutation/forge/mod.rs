@@ -72,8 +72,8 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
         }
         for token in 0..net.model.tokens as usize {
             match node.op {
-                Op::Attend { heads, table, causal, .. } => {
-                    for head in (0..heads as usize).filter(|_| step == 1 || next()) {
+                Op::Attend { ref keys, table, causal, .. } => {
+                    for head in (0..keys.len()).filter(|_| step == 1 || next()) {
                         forger.softmax(id, token, head, table as usize, causal, out);
                     }
                 }

@@ -25,7 +25,7 @@ impl Forger<'_> {
         for (at, value) in values.iter_mut().enumerate() {
             let (t, j) = (at / width, at % width);
             *value -= match *self.op(id) {
-                Op::Linear { weight, bias } => {
+                Op::Linear { weight, bias, .. } => {
                     let (inputs, x) = self.operand(id, 0);
                     match bias {
                         Some(bias) if n == inputs => entry(bias, 0, j),

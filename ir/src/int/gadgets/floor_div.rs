@@ -1,0 +1,58 @@
+//! Division by a public constant.
+
+use super::{Meaning, Site, elementwise, fault, limbs_fit};
+use crate::int::interp::Fault;
+use crate::int::ranges::{Range, Unbounded};
+use serde::{Deserialize, Serialize};
+
+/// `y = floor(x / divisor)` for `divisor >= 1`; y is in `[-2^(limbs b - 1), 2^(limbs b - 1))`.
+///
+/// The rest of the division is `x - divisor y`, in `[0, divisor)`; rounding up, to the nearest or to 0 are this with
+/// something added to x before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FloorDiv {
+    /// The divisor.
+    pub divisor: i64,
+    /// Limbs of the result.
+    pub limbs: u32,
+}
+
+impl Meaning for FloorDiv {
+    fn name(&self) -> &'static str {
+        "FloorDiv"
+    }
+
+    fn check(&self, site: &Site) -> Result<(), String> {
+        elementwise(site)?;
+        limbs_fit(site, self.limbs)?;
+        let divisor = 1..1i64 << 62;
+        if divisor.contains(&self.divisor) { Ok(()) } else { Err(format!("{} is no divisor", self.divisor)) }
+    }
+
+    fn eval(&self, site: &Site, args: &[&[i64]], out: &mut [i64]) -> Result<(), Fault> {
+        let half = site.reach(self.limbs).unwrap_or(i64::MAX) / 2;
+        for (j, (y, &x)) in out.iter_mut().zip(args[0]).enumerate() {
+            *y = x.div_euclid(self.divisor);
+            if !(-half..half).contains(y) {
+                return Err(fault(j, (*y).into(), -half, half - 1));
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {
+        let half = site.reach(self.limbs).unwrap_or(i64::MAX) / 2;
+        let floor = |v: &[i64]| v.iter().map(|x| x.div_euclid(self.divisor)).collect();
+        let range = Range::new(floor(&args[0].lo), floor(&args[0].hi));
+        match range.bounds() {
+            (lo, hi) if lo < -half || hi >= half => {
+                Err(Unbounded::Domain { lo, hi, what: format!("quotients lie in [{}, {}]", -half, half - 1) })
+            }
+            _ => Ok(range),
+        }
+    }
+
+    fn lookups(&self, site: &Site) -> u64 {
+        site.features as u64 * u64::from(self.limbs + 2 * site.limbs(self.divisor - 1))
+    }
+}

@@ -1,0 +1,52 @@
+//! Comparison with 0.
+
+use super::{Meaning, Site, elementwise, fault, limbs_fit};
+use crate::int::interp::Fault;
+use crate::int::ranges::{Range, Unbounded};
+use serde::{Deserialize, Serialize};
+
+/// `y = 1` where `x >= 0`, else 0, for x in `[-2^(limbs b), 2^(limbs b))`.
+///
+/// `a <= b` is the step of `b - a`, `a < b` that of `b - a - 1`, and `a == b` of integers is
+/// `step(a - b) + step(b - a) - 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Step {
+    /// Limbs of the magnitude.
+    pub limbs: u32,
+}
+
+impl Meaning for Step {
+    fn name(&self) -> &'static str {
+        "Step"
+    }
+
+    fn check(&self, site: &Site) -> Result<(), String> {
+        elementwise(site)?;
+        limbs_fit(site, self.limbs).map(drop)
+    }
+
+    fn eval(&self, site: &Site, args: &[&[i64]], out: &mut [i64]) -> Result<(), Fault> {
+        let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+        for (j, (y, &x)) in out.iter_mut().zip(args[0]).enumerate() {
+            if !(-reach..reach).contains(&x) {
+                return Err(fault(j, x.into(), -reach, reach - 1));
+            }
+            *y = i64::from(x >= 0);
+        }
+        Ok(())
+    }
+
+    fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {
+        let (lo, hi) = args[0].bounds();
+        let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+        if lo < -reach || hi >= reach {
+            return Err(Unbounded::Domain { lo, hi, what: format!("magnitudes stay below {reach}") });
+        }
+        let step = |v: &[i64]| v.iter().map(|&x| i64::from(x >= 0)).collect();
+        Ok(Range::new(step(&args[0].lo), step(&args[0].hi)))
+    }
+
+    fn lookups(&self, site: &Site) -> u64 {
+        site.features as u64 * u64::from(self.limbs)
+    }
+}

@@ -1,0 +1,93 @@
+//! The greatest features of a group, in order.
+
+use super::{Meaning, Site, equal_groups, fault, limbs_fit};
+use crate::int::interp::Fault;
+use crate::int::ranges::{Range, Unbounded};
+use serde::{Deserialize, Serialize};
+
+/// The k greatest features of each of `groups` equal groups of w, descending, and of equal ones the lowest index first;
+/// with one token. The result has `2 groups k` features: all values `y[g k + r]`, then all indices within the group.
+/// `w (greatest - least + 1)` of every group is at most `2^(limbs b)`. With `k = w` this sorts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TopK {
+    /// Groups.
+    pub groups: u32,
+    /// Features taken from each group.
+    pub k: u32,
+    /// Limbs of the differences of keys `w x - index`.
+    pub limbs: u32,
+}
+
+impl Meaning for TopK {
+    fn name(&self) -> &'static str {
+        "TopK"
+    }
+
+    fn check(&self, site: &Site) -> Result<(), String> {
+        let width = equal_groups(site, self.groups)?;
+        limbs_fit(site, self.limbs)?;
+        if site.tokens != 1 {
+            return Err("sorting is for one token".into());
+        }
+        if self.k == 0 || self.k as usize > width {
+            return Err(format!("{} of {width} features", self.k));
+        }
+        let wanted = 2 * self.groups as usize * self.k as usize;
+        if site.features == wanted { Ok(()) } else { Err(format!("the result does not have {wanted} features")) }
+    }
+
+    fn eval(&self, site: &Site, args: &[&[i64]], out: &mut [i64]) -> Result<(), Fault> {
+        let width = site.widths[0] / self.groups as usize;
+        let (values, indices) = out.split_at_mut(self.groups as usize * self.k as usize);
+        for (g, group) in args[0].chunks_exact(width).enumerate() {
+            let order = order(group);
+            let (least, most) = (group[order[width - 1]], group[order[0]]);
+            let span = (i128::from(most) - i128::from(least) + 1) * width as i128;
+            let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+            if span > reach.into() {
+                return Err(fault(g * width, span, 1, reach));
+            }
+            for (r, &j) in order.iter().take(self.k as usize).enumerate() {
+                (values[g * self.k as usize + r], indices[g * self.k as usize + r]) = (group[j], j as i64);
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {
+        let width = site.widths[0] / self.groups as usize;
+        let (mut lo, mut hi) = (Vec::new(), Vec::new());
+        for (least, most) in args[0].lo.chunks_exact(width).zip(args[0].hi.chunks_exact(width)) {
+            // The r-th greatest grows with every feature.
+            let sorted = |v: &[i64]| {
+                let mut v = v.to_vec();
+                v.sort_unstable_by_key(|x| std::cmp::Reverse(*x));
+                v
+            };
+            let (least, most) = (sorted(least), sorted(most));
+            let span = (i128::from(most[0]) - i128::from(least[width - 1]) + 1) * width as i128;
+            let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+            if span > reach.into() {
+                let what = format!("{width} times the number of values is at most {reach}");
+                return Err(Unbounded::Domain { lo: least[width - 1], hi: most[0], what });
+            }
+            lo.extend_from_slice(&least[..self.k as usize]);
+            hi.extend_from_slice(&most[..self.k as usize]);
+        }
+        let indices = self.groups as usize * self.k as usize;
+        lo.extend(vec![0; indices]);
+        hi.extend(vec![width as i64 - 1; indices]);
+        Ok(Range::new(lo, hi))
+    }
+
+    fn lookups(&self, site: &Site) -> u64 {
+        (site.widths[0] as u64 + u64::from(self.groups * (self.k - 1))) * u64::from(self.limbs)
+    }
+}
+
+/// Indices from the greatest feature to the least, of equal ones the lowest first.
+fn order(group: &[i64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..group.len()).collect();
+    order.sort_by_key(|&j| (std::cmp::Reverse(group[j]), j));
+    order
+}
