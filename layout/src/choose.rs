@@ -1,16 +1,14 @@
-//! The cheapest geometry.
+//! The cheapest choices.
 
-use super::emit::{Squares, emit};
+use super::emit::emit;
 use super::error::LayoutError;
 use super::fill::Lowered;
-use super::options::{Options, Ports};
+use super::options::{Options, Ports, Squares};
 use super::place::{PlaceError, place};
 use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
+use nanozk_plan::check::MAX_K;
 use nanozk_plan::cost::{Cost, cost};
-
-/// Greatest k that is tried.
-const MAX_K: u32 = 20;
 
 /// How many k above the least one are tried.
 const SPREAD: u32 = 6;
@@ -26,8 +24,8 @@ pub fn lower(graph: &Graph, ports: &Ports, options: &Options) -> Result<Lowered,
     };
     let mut best: Option<(f64, Lowered)> = None;
     let mut reason = format!("the range table of 2^{} entries or one slot does not fit", options.limb_bits);
-    for squares in [Squares::Plain, Squares::Apart, Squares::Together] {
-        let emitted = emit(graph, ports, options, squares)?;
+    for squares in Squares::ALL {
+        let emitted = emit(graph, ports, options.tokens, options.limb_bits, squares)?;
         let mut tried = 0;
         for &geometry in &candidates {
             match place(&emitted, geometry, options.weight_columns) {

@@ -4,22 +4,11 @@ use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
 use super::fill::Part;
 use super::hidden::{Group, GroupShape, Product};
-use super::options::{Options, Ports};
+use super::options::{Ports, Squares};
 use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
 use nanozk_ir::int::{Graph, Node, Op, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
-use std::collections::HashMap;
-
-/// How squares stand in the strip of products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Squares {
-    /// A square is a product like any other: three columns.
-    Plain,
-    /// Squares share a row with another product of the same factor, in strips of four columns of their own.
-    Apart,
-    /// All products stand in strips of four columns.
-    Together,
-}
+use std::collections::BTreeMap;
 
 /// Cells of consecutive slots of a space; see [`super::Fill`].
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +34,7 @@ pub struct Emitted {
     pub fills: Vec<CellFill>,
     pub tables: u32,
     pub params: u32,
+    pub squares: Squares,
 }
 
 /// State of the walk over the graph.
@@ -53,7 +43,6 @@ pub struct Emitter<'g> {
     pub ports: &'g Ports,
     pub tokens: u32,
     pub bits: u32,
-    pub squares: Squares,
     /// Expression of each feature of each node met so far.
     pub values: Vec<Vec<Expr>>,
     /// Consumers of each node.
@@ -61,15 +50,21 @@ pub struct Emitter<'g> {
     /// How often each feature of each node is read.
     pub uses: Vec<Vec<u32>>,
     /// Cells of a product row that waits for its second factor, by square node: `(b, c)`.
-    pub waiting: HashMap<ValueId, (Vec<Atom>, Vec<Atom>)>,
+    pub waiting: BTreeMap<ValueId, (Vec<Atom>, Vec<Atom>)>,
     /// Key cells that a Requant has placed for a Table node, with the value cells.
-    pub table_values: HashMap<ValueId, Vec<Atom>>,
+    pub table_values: BTreeMap<ValueId, Vec<Atom>>,
     pub out: Emitted,
 }
 
 /// Emits the whole graph.
-pub fn emit(graph: &Graph, ports: &Ports, options: &Options, squares: Squares) -> Result<Emitted, LayoutError> {
-    let mut emitter = Emitter::new(graph, ports, options, squares)?;
+pub fn emit(
+    graph: &Graph,
+    ports: &Ports,
+    tokens: u32,
+    limb_bits: u32,
+    squares: Squares,
+) -> Result<Emitted, LayoutError> {
+    let mut emitter = Emitter::new(graph, ports, tokens, limb_bits, squares)?;
     for id in 0..graph.nodes.len() as ValueId {
         let value = emitter.lower_node(id)?;
         emitter.values.push(value);
@@ -83,7 +78,7 @@ pub fn emit(graph: &Graph, ports: &Ports, options: &Options, squares: Squares) -
 }
 
 impl<'g> Emitter<'g> {
-    fn new(graph: &'g Graph, ports: &'g Ports, options: &Options, squares: Squares) -> Result<Self, LayoutError> {
+    fn new(graph: &'g Graph, ports: &'g Ports, tokens: u32, bits: u32, squares: Squares) -> Result<Self, LayoutError> {
         let mut consumers = vec![Vec::new(); graph.nodes.len()];
         let mut uses: Vec<Vec<u32>> = graph.nodes.iter().map(|n| vec![0; n.features as usize]).collect();
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -99,14 +94,13 @@ impl<'g> Emitter<'g> {
         let mut emitter = Emitter {
             graph,
             ports,
-            tokens: options.tokens,
-            bits: options.limb_bits,
-            squares,
+            tokens,
+            bits,
             values: Vec::with_capacity(graph.nodes.len()),
             consumers,
             uses,
-            waiting: HashMap::new(),
-            table_values: HashMap::new(),
+            waiting: BTreeMap::new(),
+            table_values: BTreeMap::new(),
             out: Emitted {
                 spaces: ["range", "raw", "keys", "values"].map(|name| space(name, SpaceKind::Pool)).into(),
                 strips: Vec::new(),
@@ -117,6 +111,7 @@ impl<'g> Emitter<'g> {
                 fills: Vec::new(),
                 tables: graph.tables,
                 params: graph.params,
+                squares,
             },
         };
         debug_assert_eq!([RANGE, RAW, ETA, ROW], [0, 1, 2, 3]);

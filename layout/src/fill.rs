@@ -1,5 +1,6 @@
 //! A lowered layer: the plan, and how a prover computes its cells from the values of the graph's nodes.
 
+use super::options::Choices;
 use nanozk_ir::int::ValueId;
 use nanozk_plan::{Plan, SlotId};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,8 @@ pub struct Fill {
 /// A lowered layer shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lowered {
+    /// What the plan depends on beside the graph.
+    pub choices: Choices,
     /// What is proven.
     pub plan: Plan,
     /// How the prover fills the lanes.

@@ -2,9 +2,13 @@
 //!
 //! Three steps: [`emit`] walks the graph and says, op by op, which cells exist and which linear facts, row products
 //! and lookups bind them (no lane numbers yet); [`place`] gives every cell a lane and a group for one geometry;
-//! [`choose`] repeats that over the geometries worth trying and keeps the cheapest by the cost model.
+//! [`lower`] repeats that over the choices worth trying and keeps the cheapest by the cost model, [`lower_with`] does it
+//! once for given choices.
+
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod choose;
+mod derive;
 mod emit;
 mod error;
 mod expr;
@@ -19,6 +23,7 @@ mod space;
 pub mod witness;
 
 pub use choose::lower;
+pub use derive::lower_with;
 pub use error::LayoutError;
 pub use fill::{Fill, Lowered, Part};
-pub use options::{Options, PortSpec, Ports};
+pub use options::{Choices, Options, PortSpec, Ports, Squares};

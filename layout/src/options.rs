@@ -1,6 +1,7 @@
 //! What lowering must know besides the graph.
 
 use nanozk_ir::int::{Model, Role};
+use serde::{Deserialize, Serialize};
 
 /// How a port's tensor is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +38,34 @@ impl Ports {
     }
 }
 
-/// Sizes and choices of the lowering.
+/// How squares stand among the products of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Squares {
+    /// A square is a product like any other: three columns.
+    Plain,
+    /// Squares share a row with another product of the same factor, in strips of four columns of their own.
+    Apart,
+    /// All products stand in strips of four columns.
+    Together,
+}
+
+impl Squares {
+    /// All ways, in the order in which they are tried.
+    pub const ALL: [Squares; 3] = [Squares::Plain, Squares::Apart, Squares::Together];
+}
+
+/// What the search for the cheapest plan picks: with the graph, all that a plan depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Choices {
+    /// Rows are `2^k`.
+    pub k: u32,
+    /// How squares stand.
+    pub squares: Squares,
+    /// Weight columns C; 0 without weights.
+    pub weight_columns: u32,
+}
+
+/// Sizes and wishes of the search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Tokens T.

@@ -7,6 +7,7 @@ use super::error::LayoutError;
 use super::expr::{Atom, Expr};
 use super::fill::{Fill, Lowered};
 use super::merge::Placed;
+use super::options::Choices;
 use super::share::{Block, BlockLookup, blocks};
 use super::space::{ETA, RANGE, RAW, ROW, SpaceKind, Where};
 use nanozk_plan::{FixedColumn, FixedId, Gate, Geometry, Lane, LaneId, Lookup, Plan, RowForm, SlotId, Tag};
@@ -339,7 +340,12 @@ impl<'e> Placer<'e> {
                 }
             }
         }
-        Lowered { plan: self.plan, fills }
+        let choices = Choices {
+            k: self.plan.geometry.k,
+            squares: self.emitted.squares,
+            weight_columns: self.plan.weight_columns,
+        };
+        Lowered { choices, plan: self.plan, fills }
     }
 
     /// The fill cut at the ends of segments.

@@ -7,7 +7,7 @@ mod models;
 
 use harness::Net;
 use nanozk_ir::int::{Op, Role};
-use nanozk_layout::{Lowered, Options, lower};
+use nanozk_layout::{Lowered, Options, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::{Claim, Monomial, Plan, Relation, Tag, Term};
@@ -165,6 +165,23 @@ fn every_size_holds_the_same_layer() {
         }
     }
     assert!(sizes.len() > 4, "{sizes:?}");
+}
+
+/// A plan follows from the graph and the choices that the search reports, whatever it was that the search minimised.
+#[test]
+fn plans_are_derived_from_the_graph_and_the_choices() {
+    let nets = [models::block(4, 8, 4, 2, true), models::activations(3), models::language(4, 6, 11, Role::PublicInput)];
+    for net in nets {
+        let (graph, ports) = (&net.model.shapes[0], net.ports());
+        for objective in [Objective::ProofSize, Objective::Balanced, Objective::ProveTime, Objective::Memory] {
+            for weight_columns in [None, Some(48)] {
+                let options = Options { objective, weight_columns, ..net.options() };
+                let found = lower(graph, &ports, &options).unwrap();
+                let again = lower_with(graph, &ports, options.tokens, options.limb_bits, &found.choices).unwrap();
+                assert_eq!(found, again);
+            }
+        }
+    }
 }
 
 /// Cost golden file: what a transformer block takes, by size.

@@ -1,9 +1,10 @@
 //! Mul: rows `a * b = c`, with a fourth column `a * a` where that saves lanes.
 
-use crate::emit::{Emitter, ONE, Squares};
+use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
+use crate::options::Squares;
 use crate::space::{Signature, StripGate, Where, column};
 use nanozk_ir::int::{Op, ValueId};
 
@@ -23,7 +24,7 @@ impl Emitter<'_> {
     /// New rows of products; `square`: the squares are wanted; `bits`: width of the left factors, whose squares must
     /// fit a cell where the strip has them.
     pub fn product_rows(&mut self, rows: u32, square: bool, bits: u32) -> ProductRows {
-        let four = match self.squares {
+        let four = match self.out.squares {
             Squares::Plain => false,
             Squares::Apart => square,
             Squares::Together => 2 * bits <= 62,

@@ -120,7 +120,7 @@ struct Forger<'a> {
 impl<'a> Forger<'a> {
     fn new(net: &'a Net, lowered: &'a Lowered) -> Self {
         let raw = |fill: &Fill| Fill { limb: None, ..*fill };
-        let whole = Lowered { plan: lowered.plan.clone(), fills: lowered.fills.iter().map(raw).collect() };
+        let whole = Lowered { fills: lowered.fills.iter().map(raw).collect(), ..lowered.clone() };
         let mut boundless = net.model.clone();
         unbound(&mut boundless);
         Forger { net, lowered, whole, boundless }

@@ -39,7 +39,7 @@ impl Forger<'_> {
                 let mut fills = self.whole.fills.clone();
                 fills.iter_mut().for_each(|fill| fill.node += 1);
                 std::iter::once(copy).chain(square).for_each(|fill| fills[fill].node = 0);
-                let whole = Lowered { plan: self.whole.plan.clone(), fills };
+                let whole = Lowered { fills, ..self.whole.clone() };
                 let Ok(lanes) = witness::fill(&whole, &model, 0, &values) else { continue };
                 let forgery = Forgery {
                     kind: "another operand",
