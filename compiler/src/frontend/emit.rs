@@ -2,9 +2,9 @@
 
 use super::{
     error::Problem,
-    mid::{BinOp, Fun, Mid, MidId, MidNode, MidOp, Pick, Red},
+    mid::{Mid, MidId, MidNode, MidOp, Pick, Red},
 };
-use nanozk_ir::float::{Graph, NodeId, NormKind, Op, UnaryFn};
+use nanozk_ir::float::{Binary, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
 /// Builds the canonical graph from what `outputs` need; every model input stays.
@@ -44,8 +44,8 @@ pub(super) fn emit(mid: &Mid, inputs: &[MidId], outputs: &[(MidId, String)]) -> 
 
 fn describe(op: &MidOp) -> String {
     match op {
-        MidOp::Fun(f) => format!("{f:?}"),
-        MidOp::Bin(b) => format!("{b:?}"),
+        MidOp::Unary(f) => f.name().to_owned(),
+        MidOp::Binary(b) => format!("{b:?}"),
         MidOp::Reduce(r) => format!("Reduce{r:?}"),
         MidOp::Embed { .. } => "Gather".to_owned(),
         _ => "node".to_owned(),
@@ -100,14 +100,8 @@ impl Emit<'_> {
             },
             MidOp::Canonical(op) => op.clone(),
             MidOp::Softmax => Op::Softmax,
-            MidOp::Fun(fun) => match fun {
-                Fun::Known(f) => Op::Unary(*f),
-                Fun::Pow(e) if *e == 2.0 => Op::Unary(UnaryFn::Square),
-                Fun::Pow(e) if *e == 0.5 => Op::Unary(UnaryFn::Sqrt),
-                Fun::Neg => Op::Scale(-1.0),
-                _ => return Err(Some("this elementwise function is not supported".to_owned())),
-            },
-            MidOp::Bin(op) => return self.binary(*op, node),
+            MidOp::Unary(f) => Op::Unary(f.clone()),
+            MidOp::Binary(op) => return self.binary(*op, node),
             MidOp::Reduce(red) => return self.reduce(*red, node),
             MidOp::Select(picks) => return Ok(self.select(picks, node)),
         };
@@ -115,10 +109,10 @@ impl Emit<'_> {
         Ok(self.graph.add(name, op, features, &operands))
     }
 
-    fn binary(&mut self, op: BinOp, node: &MidNode) -> Result<NodeId, Missing> {
+    fn binary(&mut self, op: Binary, node: &MidNode) -> Result<NodeId, Missing> {
         let (name, features) = (node.name.as_str(), node.features);
         let &[a, b] = &node.operands[..] else { return Err(None) };
-        if op == BinOp::Mul {
+        if op == Binary::Mul {
             for (x, c) in [(a, b), (b, a)] {
                 if let Some(c) = self.mid.scalar(c) {
                     let x = self.operand(x, features, name)?;
@@ -126,31 +120,28 @@ impl Emit<'_> {
                 }
             }
         }
-        match op {
-            BinOp::Div => return Err(Some("the division of two activations is not supported".to_owned())),
-            BinOp::Greater | BinOp::GreaterEqual => {
-                return Err(Some("a comparison is supported only inside a known elementwise function".to_owned()));
-            }
-            _ => (),
-        }
         let a = self.operand(a, features, name)?;
         let b = self.operand(b, features, name)?;
         let g = &mut self.graph;
-        Ok(match op {
-            BinOp::Add => g.add(name, Op::Add, features, &[a, b]),
-            BinOp::Sub => g.add(name, Op::Sub, features, &[a, b]),
-            BinOp::Mul => g.add(name, Op::Mul, features, &[a, b]),
-            BinOp::Max => {
+        let mut above = |a, b| {
+            let gap = g.add(name, Op::Sub, features, &[a, b]);
+            g.add(name, Op::Unary(UnaryFn::Relu), features, &[gap])
+        };
+        let (op, operands) = match op {
+            Binary::Add => (Op::Add, [a, b]),
+            Binary::Sub => (Op::Sub, [a, b]),
+            Binary::Mul | Binary::Gate => (Op::Mul, [a, b]),
+            Binary::Div => (Op::Mul, [a, g.add(name, Op::Unary(UnaryFn::Recip), features, &[b])]),
+            Binary::Max => (Op::Add, [b, above(a, b)]),
+            Binary::Min => (Op::Sub, [a, above(a, b)]),
+            Binary::Greater | Binary::GreaterEqual => {
                 let gap = g.add(name, Op::Sub, features, &[a, b]);
-                let above = g.add(name, Op::Unary(UnaryFn::Relu), features, &[gap]);
-                g.add(name, Op::Add, features, &[b, above])
+                let steps = vec![Step::Argument, Step::Constant(0.0), Step::Binary(op, 0, 1)];
+                let compare = Op::Unary(UnaryFn::Formula(Formula::new(steps)));
+                return Ok(g.add(name, compare, features, &[gap]));
             }
-            _ => {
-                let gap = g.add(name, Op::Sub, features, &[a, b]);
-                let above = g.add(name, Op::Unary(UnaryFn::Relu), features, &[gap]);
-                g.add(name, Op::Sub, features, &[a, above])
-            }
-        })
+        };
+        Ok(g.add(name, op, features, &operands))
     }
 
     fn reduce(&mut self, red: Red, node: &MidNode) -> Result<NodeId, Missing> {
@@ -209,13 +200,33 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
             Op::Embed { table } => find(table),
             Op::Const { data, .. } => find(data),
             Op::Linear { weight, bias } => find(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
-            Op::Norm { gamma, beta, kind: NormKind::Layer | NormKind::Rms, .. } => {
+            Op::Norm { gamma, beta, .. } => {
                 find(gamma.as_deref().unwrap_or_default()).or_else(|| find(beta.as_deref().unwrap_or_default()))
             }
             Op::Rope { cos, sin, .. } => find(cos).or_else(|| find(sin)),
             Op::Scale(c) => find(&[*c]),
-            _ => None,
+            Op::Unary(f) => find(&undefined(f)),
+            Op::Attention { scale, .. } => find(&[*scale]),
+            Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Softmax | Op::Output => {
+                None
+            }
         };
         found.map(|(i, v)| (node.name.clone(), i, v))
     })
+}
+
+/// Constants of an elementwise function that make no sense; the bounds of a clip may be infinite.
+fn undefined(f: &UnaryFn) -> Vec<f32> {
+    match f {
+        UnaryFn::LeakyRelu(c) | UnaryFn::Pow(c) if !c.is_finite() => vec![*c],
+        UnaryFn::Formula(formula) => {
+            let of = |step: &Step| match step {
+                Step::Constant(c) if c.is_nan() => vec![*c],
+                Step::Unary(f, _) => undefined(f),
+                Step::Argument | Step::Constant(_) | Step::Binary(..) => Vec::new(),
+            };
+            formula.steps().iter().flat_map(of).collect()
+        }
+        _ => Vec::new(),
+    }
 }

@@ -1,71 +1,11 @@
 //! The intermediate graph between tract and the canonical float graph: matrices `[tokens, features]` and the
 //! elementary operations on them, before patterns are recognised.
 
-use nanozk_ir::float::{InputKind, NormKind, Op, UnaryFn};
+use nanozk_ir::float::{Binary, InputKind, NormKind, Op, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
 
 /// Index of a node of a [`Mid`].
 pub(super) type MidId = usize;
-
-/// Elementwise functions as exporters write them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fun {
-    Known(UnaryFn),
-    Ln,
-    Recip,
-    Rsqrt,
-    Neg,
-    Sign,
-    HardSwish,
-    Pow(f64),
-}
-
-impl Fun {
-    pub(super) fn apply(self, x: f64) -> f64 {
-        match self {
-            Fun::Known(UnaryFn::Sqrt) => x.sqrt(),
-            Fun::Known(f) => f.apply(x),
-            Fun::Ln => x.ln(),
-            Fun::Recip => x.recip(),
-            Fun::Rsqrt => x.sqrt().recip(),
-            Fun::Neg => -x,
-            Fun::Sign if x == 0.0 => 0.0,
-            Fun::Sign => x.signum(),
-            Fun::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-            Fun::Pow(e) => x.powf(e),
-        }
-    }
-}
-
-/// Elementwise operations of two matrices; an operand with one feature is spread over all features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BinOp {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Max,
-    Min,
-    /// 1 where the first operand is greater, else 0.
-    Greater,
-    /// 1 where the first operand is greater or equal, else 0.
-    GreaterEqual,
-}
-
-impl BinOp {
-    pub(super) fn apply(self, a: f64, b: f64) -> f64 {
-        match self {
-            BinOp::Add => a + b,
-            BinOp::Sub => a - b,
-            BinOp::Mul => a * b,
-            BinOp::Div => a / b,
-            BinOp::Max => a.max(b),
-            BinOp::Min => a.min(b),
-            BinOp::Greater => f64::from(u8::from(a > b)),
-            BinOp::GreaterEqual => f64::from(u8::from(a >= b)),
-        }
-    }
-}
 
 /// Reductions over all features of a token; the result has one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +46,9 @@ pub(super) enum MidOp {
         gamma: Option<Vec<f32>>,
         beta: Option<Vec<f32>>,
     },
-    Fun(Fun),
-    Bin(BinOp),
+    Unary(UnaryFn),
+    /// An operand with one feature is spread over all features.
+    Binary(Binary),
     Reduce(Red),
     Softmax,
     Select(Vec<Pick>),

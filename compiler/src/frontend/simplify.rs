@@ -1,8 +1,8 @@
 //! Merges on the intermediate graph: biases and gains into the layers they belong to, feature selections into weights,
 //! scales into attention.
 
-use super::mid::{BinOp, Mid, MidId, MidOp, Pick};
-use nanozk_ir::float::Op;
+use super::mid::{Mid, MidId, MidOp, Pick};
+use nanozk_ir::float::{Binary, Op};
 use std::{collections::HashMap, sync::Arc};
 
 /// Runs all merges on what `roots` need.
@@ -71,8 +71,8 @@ fn attention_order(mid: &mut Mid) {
 fn constant_sum(mid: &Mid, id: MidId) -> Option<(MidId, MidId)> {
     let constant = |o: MidId| matches!(mid.nodes[o].op, MidOp::Const { .. });
     match (&mid.nodes[id].op, &mid.nodes[id].operands[..]) {
-        (MidOp::Bin(BinOp::Add), &[a, b]) if !constant(a) && constant(b) => Some((a, b)),
-        (MidOp::Bin(BinOp::Add), &[a, b]) if constant(a) && !constant(b) => Some((b, a)),
+        (MidOp::Binary(Binary::Add), &[a, b]) if !constant(a) && constant(b) => Some((a, b)),
+        (MidOp::Binary(Binary::Add), &[a, b]) if constant(a) && !constant(b) => Some((b, a)),
         _ => None,
     }
 }
@@ -107,7 +107,7 @@ fn sum_constants(mid: &mut Mid, roots: &[MidId]) {
 fn affine(mid: &mut Mid, roots: &[MidId]) {
     let uses = mid.uses(roots);
     for id in 0..mid.nodes.len() {
-        let MidOp::Bin(op) = mid.nodes[id].op else { continue };
+        let MidOp::Binary(op) = mid.nodes[id].op else { continue };
         if uses[id] == 0 {
             continue;
         }
@@ -122,9 +122,9 @@ fn affine(mid: &mut Mid, roots: &[MidId]) {
             continue;
         }
         let (gain, shift) = match (op, const_first) {
-            (BinOp::Mul, _) => (Some(row), None),
-            (BinOp::Add, _) => (None, Some(row)),
-            (BinOp::Sub, true) => (Some(vec![-1.0; features]), Some(row)),
+            (Binary::Mul, _) => (Some(row), None),
+            (Binary::Add, _) => (None, Some(row)),
+            (Binary::Sub, true) => (Some(vec![-1.0; features]), Some(row)),
             _ => continue,
         };
         let merged = match mid.nodes[x].op.clone() {
@@ -222,7 +222,7 @@ fn attention_scale(mid: &mut Mid, roots: &[MidId]) {
 fn unscaled(mid: &mut Mid, id: MidId, uses: &[usize]) -> (MidId, f32) {
     let node = mid.nodes[id].clone();
     match (&node.op, &node.operands[..]) {
-        (MidOp::Bin(BinOp::Mul), &[a, b]) => match (mid.scalar(a), mid.scalar(b)) {
+        (MidOp::Binary(Binary::Mul), &[a, b]) => match (mid.scalar(a), mid.scalar(b)) {
             (None, Some(c)) if mid.nodes[a].features == node.features => {
                 let (source, factor) = unscaled(mid, a, uses);
                 (source, factor * c)

@@ -260,11 +260,6 @@ class Rms(nn.Module):
         return x + self.out(self.norm(x))
 
 
-class Unsupported(nn.Module):
-    def forward(self, x):
-        return torch.sin(x) + torch.floor(torch.cos(x))
-
-
 folder = sys.argv[1]
 
 
@@ -308,7 +303,6 @@ export("batch_mlp", Image(), (torch.randn(4, 36),), ["x"])
 export("dynamic", Dynamic(), (ids,), ["ids"], 17, {"ids": {0: "batch", 1: "seq"}, "y": {0: "batch", 1: "seq"}})
 export("refused_last_token", Language("last"), (ids,), ["ids"])
 export("refused_mean_of_tokens", Language("mean"), (ids,), ["ids"])
-export("refused_operators", Unsupported(), (x,), ["x"])
 path = export("refused_external_data", nn.Linear(D, D), (x,), ["x"])
 onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
 os.remove(os.path.join(folder, "weights.bin"))

@@ -4,10 +4,12 @@
 //! (`feature = head * head_dim + c`). A model without a token axis has `tokens = 1`.
 
 mod eval;
+mod formula;
 mod graph;
 mod op;
 mod unary;
 
 pub use eval::{EvalError, InputValue, Observer, eval};
+pub use formula::{Binary, Formula, Step};
 pub use graph::{Graph, Node, NodeId};
 pub use op::{InputKind, NormKind, Op, UnaryFn};

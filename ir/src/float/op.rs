@@ -1,5 +1,6 @@
 //! Float ops: a closed set, one variant per meaning, whatever form the exporter wrote it in.
 
+use super::Formula;
 use serde::{Deserialize, Serialize};
 
 /// What a model input carries.
@@ -26,7 +27,7 @@ pub enum NormKind {
 }
 
 /// Elementwise functions that are computed by table.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum UnaryFn {
     /// `x * Phi(x)` with the exact normal CDF.
     GeluErf,
@@ -52,6 +53,30 @@ pub enum UnaryFn {
     Sqrt,
     /// Absolute value.
     Abs,
+    /// Natural logarithm.
+    Ln,
+    /// `1 / x`.
+    Recip,
+    /// `1 / sqrt(x)`.
+    Rsqrt,
+    /// -1, 0 or 1.
+    Sign,
+    /// `x * clamp(x / 6 + 1 / 2, 0, 1)`.
+    HardSwish,
+    /// `x` to a constant power.
+    Pow(f32),
+    /// Greatest integer that is not above.
+    Floor,
+    /// Least integer that is not below.
+    Ceil,
+    /// Nearest integer, the even one of two.
+    Round,
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// What has no name of its own.
+    Formula(Formula),
 }
 
 /// One op of the float graph. Inputs are the incoming edges of the node, in order.

@@ -5,7 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 impl UnaryFn {
     /// The function at `x`, in double precision.
-    pub fn apply(self, x: f64) -> f64 {
+    pub fn apply(&self, x: f64) -> f64 {
         match self {
             UnaryFn::GeluErf => 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2)),
             UnaryFn::GeluTanh => 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
@@ -15,7 +15,7 @@ impl UnaryFn {
                 if x > 0.0 {
                     x
                 } else {
-                    f64::from(slope) * x
+                    f64::from(*slope) * x
                 }
             }
             UnaryFn::Sigmoid => 1.0 / (1.0 + (-x).exp()),
@@ -25,11 +25,24 @@ impl UnaryFn {
             UnaryFn::Square => x * x,
             UnaryFn::Sqrt => x.max(0.0).sqrt(),
             UnaryFn::Abs => x.abs(),
+            UnaryFn::Ln => x.ln(),
+            UnaryFn::Recip => x.recip(),
+            UnaryFn::Rsqrt => x.sqrt().recip(),
+            UnaryFn::Sign if x == 0.0 => 0.0,
+            UnaryFn::Sign => x.signum(),
+            UnaryFn::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            UnaryFn::Pow(e) => x.powf(f64::from(*e)),
+            UnaryFn::Floor => x.floor(),
+            UnaryFn::Ceil => x.ceil(),
+            UnaryFn::Round => x.round_ties_even(),
+            UnaryFn::Sin => x.sin(),
+            UnaryFn::Cos => x.cos(),
+            UnaryFn::Formula(formula) => formula.apply(x),
         }
     }
 
     /// Name for tables and errors.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             UnaryFn::GeluErf => "GeluErf",
             UnaryFn::GeluTanh => "GeluTanh",
@@ -43,6 +56,18 @@ impl UnaryFn {
             UnaryFn::Square => "Square",
             UnaryFn::Sqrt => "Sqrt",
             UnaryFn::Abs => "Abs",
+            UnaryFn::Ln => "Ln",
+            UnaryFn::Recip => "Recip",
+            UnaryFn::Rsqrt => "Rsqrt",
+            UnaryFn::Sign => "Sign",
+            UnaryFn::HardSwish => "HardSwish",
+            UnaryFn::Pow(_) => "Pow",
+            UnaryFn::Floor => "Floor",
+            UnaryFn::Ceil => "Ceil",
+            UnaryFn::Round => "Round",
+            UnaryFn::Sin => "Sin",
+            UnaryFn::Cos => "Cos",
+            UnaryFn::Formula(_) => "Formula",
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Base, Lower, Lowered, Value, text};
 use crate::frontend::{
-    mid::{BinOp, MidOp},
+    mid::MidOp,
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
+use nanozk_ir::float::Binary;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::AxesMapping;
@@ -154,7 +155,7 @@ impl Lower<'_> {
                 View::new(shape, (0..shape.iter().product()).map(|i| view.codes[at(i)]).collect())
             };
             let (a, b) = (spread(a, |l| l.a), spread(b, |l| l.b));
-            return self.binary_views(BinOp::Mul, &a, &b, shape, name).map(Value::View);
+            return self.binary_views(Binary::Mul, &a, &b, shape, name).map(Value::View);
         }
         self.query_key(&letters, a, b, shape, name)
     }

@@ -2,65 +2,82 @@
 
 use super::{Base, Lower, Lowered, Value, text};
 use crate::frontend::{
-    mid::{BinOp, Fun, MidId, MidOp},
+    mid::{MidId, MidOp},
     view::{Code, View},
 };
-use nanozk_ir::float::UnaryFn;
+use nanozk_ir::float::{Binary, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{element_wise::ElementWiseOp, math::PowConst, nn::LeakyRelu};
 
-/// The function of a unary operator.
-pub(super) fn function(op: &ElementWiseOp) -> Option<Fun> {
+/// The function of a unary operator; negation is a matter of views.
+pub(super) fn function(op: &ElementWiseOp) -> Option<UnaryFn> {
     if let Some(leaky) = op.0.downcast_ref::<LeakyRelu>() {
-        return Some(Fun::Known(UnaryFn::LeakyRelu(leaky.alpha)));
+        return Some(UnaryFn::LeakyRelu(leaky.alpha));
     }
     if let Some(pow) = op.0.downcast_ref::<PowConst>() {
-        return Some(Fun::Pow(f64::from(pow.exponent)));
+        return Some(power(pow.exponent));
     }
     Some(match op.0.name().as_str() {
-        "GeluExact" => Fun::Known(UnaryFn::GeluErf),
-        "GeluApproximate" => Fun::Known(UnaryFn::GeluTanh),
-        "Silu" => Fun::Known(UnaryFn::Silu),
-        "Sigmoid" => Fun::Known(UnaryFn::Sigmoid),
-        "Tanh" => Fun::Known(UnaryFn::Tanh),
-        "Erf" => Fun::Known(UnaryFn::Erf),
-        "Exp" => Fun::Known(UnaryFn::Exp),
-        "Square" => Fun::Known(UnaryFn::Square),
-        "Sqrt" => Fun::Known(UnaryFn::Sqrt),
-        "Abs" => Fun::Known(UnaryFn::Abs),
-        "Ln" => Fun::Ln,
-        "Recip" => Fun::Recip,
-        "Rsqrt" => Fun::Rsqrt,
-        "Neg" => Fun::Neg,
-        "Sign" => Fun::Sign,
-        "HardSwish" => Fun::HardSwish,
+        "GeluExact" => UnaryFn::GeluErf,
+        "GeluApproximate" => UnaryFn::GeluTanh,
+        "Silu" => UnaryFn::Silu,
+        "Sigmoid" => UnaryFn::Sigmoid,
+        "Tanh" => UnaryFn::Tanh,
+        "Erf" => UnaryFn::Erf,
+        "Exp" => UnaryFn::Exp,
+        "Square" => UnaryFn::Square,
+        "Sqrt" => UnaryFn::Sqrt,
+        "Abs" => UnaryFn::Abs,
+        "Ln" => UnaryFn::Ln,
+        "Recip" => UnaryFn::Recip,
+        "Rsqrt" => UnaryFn::Rsqrt,
+        "Sign" => UnaryFn::Sign,
+        "HardSwish" => UnaryFn::HardSwish,
+        "Floor" => UnaryFn::Floor,
+        "Ceil" => UnaryFn::Ceil,
+        "RoundHalfToEven" => UnaryFn::Round,
+        "Sin" => UnaryFn::Sin,
+        "Cos" => UnaryFn::Cos,
         _ => return None,
     })
 }
 
-fn binary_op(name: &str) -> Option<BinOp> {
+fn power(exponent: f32) -> UnaryFn {
+    match exponent {
+        2.0 => UnaryFn::Square,
+        0.5 => UnaryFn::Sqrt,
+        _ => UnaryFn::Pow(exponent),
+    }
+}
+
+fn binary_op(name: &str) -> Option<Binary> {
     Some(match name {
-        "Add" => BinOp::Add,
-        "Sub" => BinOp::Sub,
-        "Mul" => BinOp::Mul,
-        "Div" => BinOp::Div,
-        "Max" => BinOp::Max,
-        "Min" => BinOp::Min,
+        "Add" => Binary::Add,
+        "Sub" => Binary::Sub,
+        "Mul" => Binary::Mul,
+        "Div" => Binary::Div,
+        "Max" => Binary::Max,
+        "Min" => Binary::Min,
         _ => return None,
     })
 }
 
 /// The operator of this name, and whether its operands are swapped.
-fn ordered(name: &str) -> Option<(BinOp, bool)> {
+fn ordered(name: &str) -> Option<(Binary, bool)> {
     match name {
-        "SubF" => Some((BinOp::Sub, true)),
-        "GT" => Some((BinOp::Greater, false)),
-        "GTE" => Some((BinOp::GreaterEqual, false)),
-        "LT" => Some((BinOp::Greater, true)),
-        "LTE" => Some((BinOp::GreaterEqual, true)),
+        "SubF" => Some((Binary::Sub, true)),
+        "GT" => Some((Binary::Greater, false)),
+        "GTE" => Some((Binary::GreaterEqual, false)),
+        "LT" => Some((Binary::Greater, true)),
+        "LTE" => Some((Binary::GreaterEqual, true)),
         _ => binary_op(name).map(|op| (op, false)),
     }
+}
+
+/// Whether a unary operator is known.
+pub(super) fn known_unary(op: &ElementWiseOp) -> bool {
+    function(op).is_some() || matches!(op.0.name().as_str(), "Neg" | "IsNan")
 }
 
 /// Whether a binary operator of this name is known.
@@ -74,16 +91,16 @@ impl Lower<'_> {
         if op.0.name() == "IsNan" && self.is_scores(input) {
             return Ok(Value::NanOf(view.clone()));
         }
-        let fun = function(op).ok_or("this elementwise function is not supported")?;
-        self.fun(fun, view, name).map(Value::View)
+        if op.0.name() == "Neg" {
+            return Ok(Value::View(view.negate()));
+        }
+        let function = function(op).ok_or("this elementwise function is not supported")?;
+        self.apply(function, view, name).map(Value::View)
     }
 
-    pub(super) fn fun(&mut self, fun: Fun, view: &View, name: &str) -> Lowered<View> {
-        if fun == Fun::Neg {
-            return Ok(view.negate());
-        }
+    pub(super) fn apply(&mut self, function: UnaryFn, view: &View, name: &str) -> Lowered<View> {
         let (id, view) = self.compact(view, name)?;
-        let out = self.mid.add(name, MidOp::Fun(fun), self.mid.nodes[id].features, &[id]);
+        let out = self.mid.add(name, MidOp::Unary(function), self.mid.nodes[id].features, &[id]);
         Ok(self.rebase(&view, out))
     }
 
@@ -96,8 +113,8 @@ impl Lower<'_> {
         if op == "Pow"
             && let (Value::View(x), Value::Const(e)) = (&inputs[0], &inputs[1])
         {
-            let exponent = f64::from(e.as_uniform().ok_or("exponents differ")?.cast_to_scalar::<f32>().map_err(text)?);
-            return self.fun(Fun::Pow(exponent), x, name).map(Value::View);
+            let exponent = e.as_uniform().ok_or("exponents differ")?.cast_to_scalar::<f32>().map_err(text)?;
+            return self.apply(power(exponent), x, name).map(Value::View);
         }
         let (kind, swapped) = ordered(op).ok_or("this operator is not supported")?;
         let (a, b) = if swapped { (&inputs[1], &inputs[0]) } else { (&inputs[0], &inputs[1]) };
@@ -110,7 +127,7 @@ impl Lower<'_> {
         .map(Value::View)
     }
 
-    /// `condition * yes + (1 - condition) * no` for a 0/1 activation.
+    /// `yes` where a 0/1 activation is 1, else `no`: the sum of both, each 0 where it is not chosen.
     pub(super) fn choose(
         &mut self,
         condition: &View,
@@ -119,24 +136,31 @@ impl Lower<'_> {
         name: &str,
     ) -> Lowered<View> {
         let one = tensor0(1f32).broadcast_into_rank(shape.len()).map_err(text)?;
-        let not = self.binary_const(BinOp::Sub, condition, &one, true, shape, name)?;
+        let not = self.binary_const(Binary::Sub, condition, &one, true, shape, name)?;
         let mut parts = Vec::new();
-        for (weight, branch) in [(condition, branches[0]), (&not, branches[1])] {
+        for (gate, branch) in [(condition, branches[0]), (&not, branches[1])] {
             match branch {
-                Value::View(v) => parts.push(self.binary_views(BinOp::Mul, weight, v, shape, name)?),
+                Value::View(v) => parts.push(self.binary_views(Binary::Gate, v, gate, shape, name)?),
                 Value::Const(c) if c.is_all_zero().map_err(text)? => (),
-                Value::Const(c) => parts.push(self.binary_const(BinOp::Mul, weight, c, false, shape, name)?),
+                Value::Const(c) => parts.push(self.binary_const(Binary::Gate, gate, c, true, shape, name)?),
                 _ => return Err("selects a value computed from token ids or a mask".to_owned()),
             }
         }
         match &parts[..] {
-            [a, b] => self.binary_views(BinOp::Add, a, b, shape, name),
+            [a, b] => self.binary_views(Binary::Add, a, b, shape, name),
             [only] => Ok(only.clone()),
             _ => Err("selects between two zeros".to_owned()),
         }
     }
 
-    pub(super) fn binary_views(&mut self, op: BinOp, a: &View, b: &View, shape: &[usize], name: &str) -> Lowered<View> {
+    pub(super) fn binary_views(
+        &mut self,
+        op: Binary,
+        a: &View,
+        b: &View,
+        shape: &[usize],
+        name: &str,
+    ) -> Lowered<View> {
         let (ia, va) = self.compact(a, name)?;
         let (ib, vb) = self.compact(b, name)?;
         let (va, vb) = (va.broadcast(shape).map_err(text)?, vb.broadcast(shape).map_err(text)?);
@@ -166,7 +190,7 @@ impl Lower<'_> {
         };
         let ia = operand(self, ia, rank.iter().map(|&i| pairs[i].0).collect());
         let ib = operand(self, ib, rank.iter().map(|&i| pairs[i].1).collect());
-        let out = self.mid.add(name, MidOp::Bin(op), features, &[ia, ib]);
+        let out = self.mid.add(name, MidOp::Binary(op), features, &[ia, ib]);
         let base = self.new_base(Base::Mat(out));
         let code = |&(t, p): &(usize, usize)| Code { base, flat: t * features + position[p], negated: false }.encode();
         Ok(View::new(shape, places.iter().map(code).collect()))
@@ -174,7 +198,7 @@ impl Lower<'_> {
 
     fn binary_const(
         &mut self,
-        op: BinOp,
+        op: Binary,
         x: &View,
         constant: &Tensor,
         const_first: bool,
@@ -196,19 +220,19 @@ impl Lower<'_> {
         let mut data: Vec<f32> = data.into_iter().map(Option::unwrap_or_default).collect();
         let mut op = op;
         match (op, const_first) {
-            (BinOp::Div, false) => {
-                op = BinOp::Mul;
+            (Binary::Div, false) => {
+                op = Binary::Mul;
                 data.iter_mut().for_each(|v| *v = v.recip());
             }
-            (BinOp::Sub, false) => {
-                op = BinOp::Add;
+            (Binary::Sub, false) => {
+                op = Binary::Add;
                 data.iter_mut().for_each(|v| *v = -*v);
             }
             _ => (),
         }
         let neutral = match op {
-            BinOp::Mul => Some(1.0),
-            BinOp::Add => Some(0.0),
+            Binary::Mul => Some(1.0),
+            Binary::Add => Some(0.0),
             _ => None,
         };
         if neutral.is_some_and(|n| data.iter().all(|&v| v == n)) {
@@ -216,7 +240,7 @@ impl Lower<'_> {
         }
         let constant = self.constant(data, features, name);
         let operands = if const_first { [constant, id] } else { [id, constant] };
-        let out = self.mid.add(name, MidOp::Bin(op), features, &operands);
+        let out = self.mid.add(name, MidOp::Binary(op), features, &operands);
         Ok(self.rebase(&view, out))
     }
 

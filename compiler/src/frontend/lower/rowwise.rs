@@ -2,10 +2,10 @@
 
 use super::{Base, Lower, Lowered, Value};
 use crate::frontend::{
-    mid::{Fun, MidId, MidOp, Red},
+    mid::{MidId, MidOp, Red},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
-use nanozk_ir::float::NormKind;
+use nanozk_ir::float::{NormKind, UnaryFn};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
 
 /// The reduction of a tract reducer.
@@ -115,9 +115,7 @@ impl Lower<'_> {
         for features in &groups.features {
             let part = self.reorder(groups.source, features, name);
             let id = match features.len() {
-                1 if red == Red::MeanOfSquares => {
-                    self.mid.add(name, MidOp::Fun(Fun::Known(nanozk_ir::float::UnaryFn::Square)), 1, &[part])
-                }
+                1 if red == Red::MeanOfSquares => self.mid.add(name, MidOp::Unary(UnaryFn::Square), 1, &[part]),
                 1 => part,
                 _ => self.mid.add(name, MidOp::Reduce(red), 1, &[part]),
             };

@@ -1,8 +1,11 @@
 //! Rotary embedding, in the half-split form and in the form that rotates neighbouring features.
 
-use super::{Mat, close, noise, run};
+use super::probe::{Mat, algebraic, noise, run};
 use crate::frontend::mid::{Mid, MidId, MidOp, Pick};
 use nanozk_ir::float::Op;
+
+/// Largest accepted difference between a region and a rotation, relative to `1 + |value|`; the region is linear.
+const TOLERANCE: f64 = 2e-5;
 
 /// Order of the two features of a rotated pair within a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +32,12 @@ fn places(order: Order, features: usize, half: usize) -> Vec<usize> {
 /// come in halves.
 pub(super) fn rope(mid: &Mid, id: MidId, pivot: MidId) -> Option<Vec<MidOp>> {
     let features = mid.nodes[pivot].features;
-    let interesting = matches!(mid.nodes[id].op, MidOp::Bin(_) | MidOp::Select(_)) && pivot + 1 < id;
-    if !interesting || features < 2 {
+    let interesting = matches!(mid.nodes[id].op, MidOp::Binary(_) | MidOp::Select(_)) && pivot + 1 < id;
+    if !interesting || features < 2 || !algebraic(mid, id, pivot) {
         return None;
     }
     let random = noise(mid.tokens * features, 17);
-    let apply = |x: Vec<f64>| run(mid, id, pivot, mid.tokens, false, Mat { features, data: x }).map(|m| m.data);
+    let apply = |x: Vec<f64>| run(mid, id, pivot, mid.tokens, Mat { features, data: x }).map(|m| m.data);
     let expected = apply(random.clone())?;
     if !mid.nodes[pivot..=id].iter().any(|n| matches!(n.op, MidOp::Select(_))) {
         return None;
@@ -106,4 +109,8 @@ fn fit(
     }
     let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
     Some((narrow(cos), narrow(sin)))
+}
+
+fn close(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= TOLERANCE * (1.0 + b.abs()))
 }

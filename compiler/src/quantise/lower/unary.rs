@@ -51,7 +51,7 @@ impl Lowering<'_> {
         let (n, half) = (self.features(r), 1i64 << (self.b.limb_bits - 1));
         let mut tables = Vec::with_capacity(self.layers());
         for (g, s) in scale.iter().enumerate() {
-            let float::Op::Unary(f) = *self.op(g, r) else { continue };
+            let float::Op::Unary(f) = self.op(g, r) else { continue };
             let unit = x.unit[g][0];
             let entry = |i: i64| {
                 let y = (f.apply(i as f64 * unit) * s).round();

@@ -1,0 +1,58 @@
+//! LayerNorm and RMSNorm.
+
+use super::probe::{Mat, algebraic, noise, normalise, run};
+use crate::frontend::mid::{Mid, MidId, MidOp};
+use nanozk_ir::float::NormKind;
+
+/// Largest accepted difference between a region and a normalisation, relative to the greatest value of the row.
+const TOLERANCE: f64 = 2e-5;
+
+/// Magnitude and shift of the probed rows: the region is an algebraic function, so a few rows tell it from others.
+const ROWS: [(f64, f64); 6] = [(1.0, 0.0), (2.0, 3.0), (1e-3, 1e-3), (1e-2, -0.5), (1e-6, 0.0), (1e6, 1e5)];
+
+/// The normalisation that the region from `pivot` to `id` is.
+pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
+    let features = mid.nodes[pivot].features;
+    let ends = matches!(mid.nodes[id].op, MidOp::Binary(_) | MidOp::Norm { .. });
+    if features < 2 || !ends || !algebraic(mid, id, pivot) {
+        return None;
+    }
+    let row = |(i, &(scale, shift)): (usize, &(f64, f64))| {
+        noise(features, i as u64 + 1).into_iter().map(move |v| v * scale + shift)
+    };
+    let x: Vec<f64> = ROWS.iter().enumerate().flat_map(row).collect();
+    let y = run(mid, id, pivot, ROWS.len(), Mat { features, data: x.clone() })?.data;
+    let mut candidates = Vec::new();
+    for node in &mid.nodes[pivot..=id] {
+        if let MidOp::Norm { eps, .. } = node.op {
+            candidates.push(eps);
+        }
+        candidates.extend(node.operands.iter().filter_map(|&o| mid.scalar(o)).filter(|c| (0.0..0.1).contains(c)));
+    }
+    candidates.push(0.0);
+    candidates.dedup();
+    let mut best: Option<(f64, MidOp)> = None;
+    for eps in candidates {
+        for kind in [NormKind::Layer, NormKind::Rms] {
+            let error = x
+                .chunks_exact(features)
+                .zip(y.chunks(features))
+                .map(|(x, y)| distance(y, &normalise(x, kind, f64::from(eps))))
+                .fold(0.0, f64::max);
+            if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error < *e) {
+                best = Some((error, MidOp::Norm { kind, eps, gamma: None, beta: None }));
+            }
+        }
+    }
+    best.map(|(_, op)| op)
+}
+
+/// Largest difference between two rows relative to the greatest value of the second, infinite where there is none.
+fn distance(y: &[f64], expected: &[f64]) -> f64 {
+    let size = expected.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let gap = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    if y.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    y.iter().zip(expected).map(gap).fold(0.0, f64::max) / size
+}

@@ -1,0 +1,142 @@
+//! Evaluation of a region on a matrix of probe values.
+
+use super::inside;
+use crate::frontend::mid::{Mid, MidId, MidOp, Red};
+use nanozk_ir::float::{Binary, NormKind, UnaryFn};
+use std::collections::HashMap;
+
+/// A matrix of probe values.
+#[derive(Clone)]
+pub(super) struct Mat {
+    pub features: usize,
+    pub data: Vec<f64>,
+}
+
+/// The region from `pivot` to `id` on a matrix of `rows` rows; `None` where it reads something else than the pivot.
+pub(super) fn run(mid: &Mid, id: MidId, pivot: MidId, rows: usize, x: Mat) -> Option<Mat> {
+    let mut probe = Probe { pivot, rows, memo: HashMap::from([(pivot, Some(x))]) };
+    probe.eval(mid, id)
+}
+
+/// Whether only sums, products, quotients, powers, roots and moves of features lie between `pivot` and `id`: no bound
+/// or comparison that a probe could miss.
+pub(super) fn algebraic(mid: &Mid, id: MidId, pivot: MidId) -> bool {
+    let mut stack = vec![id];
+    let mut seen = vec![false; mid.nodes.len()];
+    while let Some(at) = stack.pop() {
+        if at <= pivot || std::mem::replace(&mut seen[at], true) {
+            continue;
+        }
+        let plain = match &mid.nodes[at].op {
+            MidOp::Binary(op) => matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div),
+            MidOp::Unary(f) => {
+                matches!(f, UnaryFn::Square | UnaryFn::Sqrt | UnaryFn::Rsqrt | UnaryFn::Recip | UnaryFn::Pow(_))
+            }
+            MidOp::Reduce(red) => matches!(red, Red::Sum | Red::MeanOfSquares),
+            MidOp::Select(_) | MidOp::Norm { .. } | MidOp::Const { .. } => true,
+            _ => false,
+        };
+        if !plain {
+            return false;
+        }
+        stack.extend(&mid.nodes[at].operands);
+    }
+    true
+}
+
+struct Probe {
+    pivot: MidId,
+    rows: usize,
+    memo: HashMap<MidId, Option<Mat>>,
+}
+
+impl Probe {
+    fn eval(&mut self, mid: &Mid, id: MidId) -> Option<Mat> {
+        if let Some(known) = self.memo.get(&id) {
+            return known.clone();
+        }
+        let value = if id < self.pivot && !matches!(mid.nodes[id].op, MidOp::Const { .. }) {
+            None
+        } else {
+            self.compute(mid, id)
+        };
+        self.memo.insert(id, value.clone());
+        value
+    }
+
+    fn compute(&mut self, mid: &Mid, id: MidId) -> Option<Mat> {
+        let node = &mid.nodes[id];
+        let rows = self.rows;
+        if let MidOp::Const { rows: own, data } = &node.op {
+            if *own != 1 && *own != rows {
+                return None;
+            }
+            let data: Vec<f64> = data.iter().map(|&v| f64::from(v)).collect();
+            let data = if *own == 1 { data.repeat(rows) } else { data };
+            return Some(Mat { features: node.features, data });
+        }
+        if !inside(&node.op) {
+            return None;
+        }
+        let args: Vec<Mat> = node.operands.iter().map(|&o| self.eval(mid, o)).collect::<Option<_>>()?;
+        let by_row = |f: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
+            args[0].data.chunks_exact(args[0].features).flat_map(f).collect()
+        };
+        Some(match &node.op {
+            MidOp::Unary(f) => {
+                Mat { features: args[0].features, data: args[0].data.iter().map(|&x| f.apply(x)).collect() }
+            }
+            MidOp::Binary(op) => {
+                let features = args[0].features.max(args[1].features);
+                let at = |m: &Mat, r: usize, c: usize| m.data[r * m.features + if m.features == 1 { 0 } else { c }];
+                let cell = |i: usize| {
+                    op.apply(at(&args[0], i / features, i % features), at(&args[1], i / features, i % features))
+                };
+                Mat { features, data: (0..rows * features).map(cell).collect() }
+            }
+            MidOp::Reduce(red) => Mat { features: 1, data: by_row(&|row| vec![reduce(*red, row)]) },
+            MidOp::Norm { eps, .. } => {
+                let data = by_row(&|row| normalise(row, NormKind::Rms, f64::from(*eps)));
+                Mat { features: args[0].features, data }
+            }
+            MidOp::Select(picks) => {
+                let cell = |r: usize| {
+                    let args = &args;
+                    picks.iter().map(move |p| {
+                        let v = args[p.operand].data[r * args[p.operand].features + p.feature];
+                        if p.negated { -v } else { v }
+                    })
+                };
+                Mat { features: picks.len(), data: (0..rows).flat_map(cell).collect() }
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn reduce(red: Red, row: &[f64]) -> f64 {
+    match red {
+        Red::Sum => row.iter().sum(),
+        Red::MeanOfSquares => row.iter().map(|v| v * v).sum::<f64>() / row.len() as f64,
+        Red::Max => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        Red::Min => row.iter().copied().fold(f64::INFINITY, f64::min),
+    }
+}
+
+/// A normalised row, without gain.
+pub(super) fn normalise(row: &[f64], kind: NormKind, eps: f64) -> Vec<f64> {
+    let n = row.len() as f64;
+    let mean = if kind == NormKind::Layer { row.iter().sum::<f64>() / n } else { 0.0 };
+    let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    row.iter().map(|v| (v - mean) / (variance + eps).sqrt()).collect()
+}
+
+/// Fixed pseudo-random numbers in -1..1.
+pub(super) fn noise(len: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1u32 << 30) - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}

@@ -1,0 +1,4 @@
+//! The compiler on small models that are written by code.
+
+mod functions;
+mod onnx;

@@ -1,0 +1,82 @@
+//! Small ONNX models, written by code.
+
+use prost::Message;
+use std::path::{Path, PathBuf};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
+    attribute_proto::AttributeType,
+    tensor_proto::DataType,
+    tensor_shape_proto::{Dimension, dimension},
+    type_proto,
+};
+
+/// An attribute of one number.
+pub fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f, r#type: AttributeType::Float.into(), ..Default::default() }
+}
+
+/// A model of floats under construction, opset 17.
+#[derive(Default)]
+pub struct Onnx {
+    graph: GraphProto,
+}
+
+fn value(name: &str, dims: &[usize]) -> ValueInfoProto {
+    let dim = |&d: &usize| Dimension { value: Some(dimension::Value::DimValue(d as i64)), ..Default::default() };
+    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
+    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(kind), ..Default::default() }
+}
+
+impl Onnx {
+    /// An input.
+    pub fn input(mut self, name: &str, dims: &[usize]) -> Self {
+        self.graph.input.push(value(name, dims));
+        self
+    }
+
+    /// An output, which a node computes.
+    pub fn output(mut self, name: &str, dims: &[usize]) -> Self {
+        self.graph.output.push(value(name, dims));
+        self
+    }
+
+    /// A constant.
+    pub fn constant(mut self, name: &str, dims: &[usize], data: &[f32]) -> Self {
+        let (float_data, dims) = (data.to_vec(), dims.iter().map(|&d| d as i64).collect());
+        let data_type = DataType::Float.into();
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims,
+            data_type,
+            float_data,
+            ..Default::default()
+        });
+        self
+    }
+
+    /// A node with one output, which it is named after.
+    pub fn node(mut self, op: &str, inputs: &[&str], output: &str, attributes: &[AttributeProto]) -> Self {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&i| i.into()).collect(),
+            output: vec![output.into()],
+            name: output.into(),
+            op_type: op.into(),
+            attribute: attributes.into(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// Writes the model into `folder`.
+    pub fn write(self, folder: &Path) -> PathBuf {
+        let opset_import = vec![OperatorSetIdProto { version: 17, ..Default::default() }];
+        let graph = Some(GraphProto { name: "graph".into(), ..self.graph });
+        let model = ModelProto { ir_version: 8, graph, opset_import, ..Default::default() };
+        let path = folder.join("model.onnx");
+        std::fs::write(&path, model.encode_to_vec()).unwrap();
+        path
+    }
+}

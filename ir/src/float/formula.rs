@@ -1,0 +1,126 @@
+//! Elementwise functions without a name: the operations that a model applies to one number, in order.
+
+use super::UnaryFn;
+use serde::{Deserialize, Serialize};
+
+/// Operations on two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Binary {
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Quotient.
+    Div,
+    /// The greater one.
+    Max,
+    /// The lesser one.
+    Min,
+    /// 1 where the first is greater, else 0.
+    Greater,
+    /// 1 where the first is greater or equal, else 0.
+    GreaterEqual,
+    /// The first where the second is not 0, else 0.
+    Gate,
+}
+
+impl Binary {
+    /// The operation on `a` and `b`.
+    pub fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Max => a.max(b),
+            Binary::Min => a.min(b),
+            Binary::Greater => f64::from(u8::from(a > b)),
+            Binary::GreaterEqual => f64::from(u8::from(a >= b)),
+            Binary::Gate if b == 0.0 => 0.0,
+            Binary::Gate => a,
+        }
+    }
+}
+
+/// One step of a [`Formula`]; operands are indices of earlier steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Step {
+    /// The argument.
+    Argument,
+    /// A constant.
+    Constant(f32),
+    /// A function of one step.
+    Unary(UnaryFn, usize),
+    /// An operation on two steps.
+    Binary(Binary, usize, usize),
+}
+
+/// A function of one number as a list of steps, of which the last is the result. Operands that are no earlier steps
+/// count as 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Formula {
+    steps: Vec<Step>,
+}
+
+impl Formula {
+    /// The function whose result is the last of `steps`.
+    pub fn new(steps: Vec<Step>) -> Self {
+        Formula { steps }
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The function at `x`, in double precision.
+    pub fn apply(&self, x: f64) -> f64 {
+        self.trace(x).last().copied().unwrap_or(x)
+    }
+
+    /// The result of every step at `x`.
+    pub fn trace(&self, x: f64) -> Vec<f64> {
+        let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let at = |i: usize| values.get(i).copied().unwrap_or(0.0);
+            let value = match step {
+                Step::Argument => x,
+                Step::Constant(c) => f64::from(*c),
+                Step::Unary(f, a) => f.apply(at(*a)),
+                Step::Binary(op, a, b) => op.apply(at(*a), at(*b)),
+            };
+            values.push(value);
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_read_earlier_ones() {
+        // min(exp(x), 2) where x > 0, else 0
+        let steps = vec![
+            Step::Argument,
+            Step::Constant(0.0),
+            Step::Constant(2.0),
+            Step::Unary(UnaryFn::Exp, 0),
+            Step::Binary(Binary::Min, 3, 2),
+            Step::Binary(Binary::Greater, 0, 1),
+            Step::Binary(Binary::Gate, 4, 5),
+        ];
+        let f = Formula::new(steps);
+        assert_eq!([f.apply(1.0), f.apply(-3.0), f.apply(0.0)], [2.0, 0.0, 0.0]);
+        assert!((f.apply(0.5) - 0.5f64.exp()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_step_that_does_not_exist_is_zero() {
+        assert_eq!(Formula::new(vec![Step::Argument, Step::Binary(Binary::Add, 0, 7)]).apply(3.0), 3.0);
+        assert_eq!(Formula::new(Vec::new()).apply(3.0), 3.0);
+    }
+}
