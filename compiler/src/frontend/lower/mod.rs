@@ -423,6 +423,6 @@ fn supported(node: &TypedNode) -> bool {
         || node.op_is::<nn::RmsNorm>()
         || node.op_is::<ops::cast::Cast>()
         || node.op_as::<nn::Reduce>().is_some_and(|r| rowwise::reduction(&r.reducer).is_some())
-        || node.op_as::<ElementWiseOp>().is_some_and(|op| elementwise::known_unary(op))
+        || node.op_as::<ElementWiseOp>().is_some_and(elementwise::known_unary)
         || node.op_as::<ops::binary::TypedBinOp>().is_some_and(|op| elementwise::known_binary(op.0.name()))
 }
