@@ -258,29 +258,29 @@ impl<'g> Emitter<'g> {
     /// The expression of a feature over cells and publics only: products without a cell get one.
     pub fn value(&mut self, node: ValueId, feature: usize) -> Expr {
         let expr = self.values[node as usize][feature].clone();
-        self.settle(&expr, None)
+        self.settle(expr, None)
     }
 
     /// States `expr = 0`: the definition of a product that has no cell yet if there is one, else a relation.
     pub fn define(&mut self, expr: Expr) {
-        let expr = self.substitute(&expr);
-        let raws = || {
-            expr.terms().iter().filter_map(|&(atom, coef)| match atom {
-                Atom::Raw(group, index) => Some((group, index, coef)),
-                _ => None,
-            })
-        };
-        let alone = |group: u32| raws().filter(|raw| raw.0 == group).count() == 1;
-        let free = raws().find(|&(group, _, coef)| coef.abs() == 1 && alone(group));
+        let expr = self.substitute(expr);
+        let raws = expr.terms().iter().filter_map(|&(atom, coef)| match atom {
+            Atom::Raw(group, index) => Some((group, index, coef)),
+            _ => None,
+        });
+        // Those of one group are neighbours.
+        let raws: Vec<_> = raws.collect();
+        let groups = raws.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() == 1);
+        let free = groups.map(|group| group[0]).find(|raw| raw.2.abs() == 1);
         match free {
             Some((group, index, coef)) => {
                 let rest = expr.plus(&Expr::atom(Atom::Raw(group, index)), -coef);
-                let rest = self.settle(&rest, Some((group, index)));
+                let rest = self.settle(rest, Some((group, index)));
                 self.out.groups[group as usize].bound[index as usize] = Some(rest.scaled(-coef));
             }
             None => {
-                let expr = self.settle(&expr, None);
-                if expr.len() > 0 {
+                let expr = self.settle(expr, None);
+                if expr.len() > 0 || expr.overflows() {
                     self.out.relations.push(expr);
                 }
             }
@@ -288,20 +288,21 @@ impl<'g> Emitter<'g> {
     }
 
     /// Replaces products that a consumer has defined.
-    fn substitute(&self, expr: &Expr) -> Expr {
-        let mut out = expr.clone();
-        for &(atom, coef) in expr.terms() {
-            if let Atom::Raw(group, index) = atom
-                && let Some(bound) = &self.out.groups[group as usize].bound[index as usize]
-            {
-                out = out.plus(&Expr::atom(atom), -coef).plus(bound, coef);
-            }
+    fn substitute(&self, expr: Expr) -> Expr {
+        if !expr.terms().iter().any(|term| matches!(term.0, Atom::Raw(..))) {
+            return expr;
         }
-        out
+        let bound = |atom: Atom| match atom {
+            Atom::Raw(group, index) => self.out.groups[group as usize].bound[index as usize].as_ref(),
+            _ => None,
+        };
+        let rest = expr.only(|atom| bound(atom).is_none());
+        let definitions = expr.terms().iter().filter_map(|&(atom, coef)| Some((bound(atom)?, coef)));
+        Expr::sum(std::iter::once((&rest, 1)).chain(definitions))
     }
 
     /// Replaces every product, giving a cell to those that have none; `keep` is about to be defined by the caller.
-    fn settle(&mut self, expr: &Expr, keep: Option<(u32, u32)>) -> Expr {
+    fn settle(&mut self, expr: Expr, keep: Option<(u32, u32)>) -> Expr {
         for &(atom, _) in expr.terms() {
             if let Atom::Raw(group, index) = atom
                 && self.out.groups[group as usize].bound[index as usize].is_none()

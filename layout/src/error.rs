@@ -40,11 +40,8 @@ pub enum LayoutError {
         limit: u32,
     },
     /// A factor of a linear fact does not fit 64 bits.
-    #[error("a linear fact needs the factor {coef}, which exceeds 64 bits; lower the scales of the layer")]
-    Coefficient {
-        /// The factor.
-        coef: i128,
-    },
+    #[error("a linear fact needs a factor that exceeds 64 bits; lower the scales of the layer")]
+    Coefficient,
     /// No geometry holds the layer.
     #[error("no circuit of 2^{min_k} to 2^{max_k} rows holds the layer: {reason}")]
     DoesNotFit {

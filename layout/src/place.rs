@@ -318,14 +318,19 @@ impl<'e> Placer<'e> {
         unreachable!("index {index} beyond the segments of space {space}")
     }
 
-    fn placed(&self, expr: &Expr) -> Result<Vec<Placed>, LayoutError> {
+    /// The terms of `scale * expr`.
+    fn placed(&self, expr: &Expr, scale: i128) -> Result<Vec<Placed>, LayoutError> {
+        if expr.overflows() {
+            return Err(LayoutError::Coefficient);
+        }
         let term = |&(atom, coef): &(Atom, i128)| {
             let slot = match atom {
                 Atom::Cell(space, index) => self.slot(space, index),
                 Atom::Public(run, index) => self.public_first[run as usize] + index,
                 Atom::Raw(..) => unreachable!("expressions are settled before they are placed"),
             };
-            Ok((slot, i64::try_from(coef).map_err(|_| LayoutError::Coefficient { coef })?))
+            let coef = coef.checked_mul(scale).and_then(|coef| i64::try_from(coef).ok());
+            Ok((slot, coef.ok_or(LayoutError::Coefficient)?))
         };
         expr.terms().iter().map(term).collect()
     }

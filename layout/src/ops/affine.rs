@@ -17,15 +17,15 @@ impl Emitter<'_> {
         }
         let mut exprs = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut sum = Expr::default();
-            for term in row {
+            let part = |term: &Term| {
                 let input = self.input(id, term.input as usize)?;
                 let value = self.values[input as usize].get(term.feature as usize);
                 let value =
                     value.ok_or_else(|| operand_error(node, format!("feature {} does not exist", term.feature)))?;
-                sum = sum.plus(value, term.coef as i128);
-            }
-            exprs.push(sum);
+                Ok((value, term.coef as i128))
+            };
+            let parts: Vec<(&Expr, i128)> = row.iter().map(part).collect::<Result<_, LayoutError>>()?;
+            exprs.push(Expr::sum(parts));
         }
         if let Some(joined) = self.join_products(id, &exprs) {
             return Ok(joined);

@@ -47,8 +47,9 @@ impl Emitter<'_> {
         let below = self.raw(RAW, id, Part::Below, features);
         let excess = self.range(id, Part::Excess, features, limbs, 0);
 
-        let all = (0..features as usize).fold(Expr::default(), |sum, i| sum.plus(&winner(i), 1));
-        self.define(all.plus(&Expr::atom(ONE), -1));
+        let mut ones: Vec<Expr> = (0..features as usize).map(winner).collect();
+        ones.push(Expr::term(ONE, -1));
+        self.define(Expr::sum(ones.iter().map(|one| (one, 1))));
         for (i, &cell) in is_max.iter().enumerate() {
             self.define(Expr::atom(cell).plus(&winner(i), -1));
         }

@@ -120,8 +120,9 @@ impl Emitter<'_> {
             self.define(score.plus(&rounded, -scale).plus(&remainder[j], -1));
         }
         for head in is_max.chunks(tokens as usize) {
-            let ones = head.iter().fold(Expr::default(), |sum, &cell| sum.plus(&Expr::atom(cell), 1));
-            self.define(ones.plus(&Expr::atom(ONE), -1));
+            let mut ones: Vec<Expr> = head.iter().map(|&cell| Expr::atom(cell)).collect();
+            ones.push(Expr::term(ONE, -1));
+            self.define(Expr::sum(ones.iter().map(|one| (one, 1))));
         }
         Ok(weight.into_iter().map(Expr::atom).collect())
     }

@@ -66,9 +66,7 @@ impl Emitter<'_> {
         let cells = self.cells(strip, 0, first, vocab);
         self.fill(&cells, id, Part::IsMax, 0, 0, None);
         let cells: Vec<Expr> = cells.into_iter().map(Expr::atom).collect();
-        let weighted = |factor: &dyn Fn(i128) -> i128| {
-            (0..).zip(&cells).fold(Expr::default(), |sum, (i, cell)| sum.plus(cell, factor(i)))
-        };
+        let weighted = |factor: &dyn Fn(i128) -> i128| Expr::sum(cells.iter().zip((0..).map(factor)));
         let (count, index) = (weighted(&|_| 1), weighted(&|i| i));
         let token = self.values[operand as usize][0].clone();
         self.define(count.plus(&self.constant(1), -1));

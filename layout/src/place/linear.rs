@@ -10,7 +10,7 @@ use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
 impl Placer<'_> {
     /// Relations, products and functionals.
     pub fn linear(&mut self, columns: Option<u32>) -> Result<(), PlaceError> {
-        let relations: Result<Vec<_>, _> = self.emitted.relations.iter().map(|e| self.placed(e)).collect();
+        let relations: Result<Vec<_>, _> = self.emitted.relations.iter().map(|e| self.placed(e, 1)).collect();
         self.plan.relations = merge::relations(relations?.into_iter());
         self.plan.weight_columns = self.weight_columns(columns)?;
 
@@ -46,7 +46,7 @@ impl Placer<'_> {
                 GroupShape::Scores { .. } => (rho + index / tokens, tokens - 1 - index % tokens),
                 _ => (rho + index, 0),
             };
-            let terms = bound.as_ref().map(|expr| self.placed(expr)).transpose()?.unwrap_or_default();
+            let terms = bound.as_ref().map(|expr| self.placed(expr, 1)).transpose()?.unwrap_or_default();
             out.push((rho, eta, terms));
         }
         Ok(())
@@ -67,7 +67,7 @@ impl Placer<'_> {
                 for part in 0..per_input {
                     for (i, input) in inputs.iter().enumerate() {
                         let row = out.row + i as u32 * per_input + part;
-                        let terms = self.placed(&input.scaled(*scale))?;
+                        let terms = self.placed(input, *scale)?;
                         out.operands.push((row, out.rho + part * self.plan.weight_columns, terms));
                     }
                 }
@@ -78,7 +78,7 @@ impl Placer<'_> {
                     for kv in 0..heads.kv {
                         let head = kv * heads.group() + member;
                         for c in 0..heads.dim {
-                            let terms = self.placed(&query[(head * heads.dim + c) as usize])?;
+                            let terms = self.placed(&query[(head * heads.dim + c) as usize], 1)?;
                             out.operands.push((out.row + kv * heads.dim + c, out.rho + head, terms));
                         }
                     }
@@ -96,7 +96,7 @@ impl Placer<'_> {
                     for kv in 0..heads.kv {
                         let head = kv * heads.group() + member;
                         for u in 0..tokens {
-                            let terms = self.placed(&weights[(head * tokens + u) as usize])?;
+                            let terms = self.placed(&weights[(head * tokens + u) as usize], 1)?;
                             out.operands.push((out.row + kv * tokens + u, out.rho + head * heads.dim, terms));
                         }
                     }
