@@ -1,59 +1,44 @@
 //! The content of `model.nanozk`.
 
-mod flat;
-
-use crate::frontend::{InputInfo, Loaded, OutputInfo};
-use flat::FlatGraph;
-use nanozk_ir::float::{self, InputKind};
+use crate::config::Head;
+use crate::fidelity::Models;
+use crate::frontend::{FrontendError, InputInfo, LoadOptions, Reference};
+use nanozk_ir::float::InputKind;
 use nanozk_ir::int;
 use nanozk_layout::{Fill, Lowered};
+use nanozk_plan::ValueInfo;
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// A compiled model: everything that `run`, `plan`, `setup` and `prove` need. It holds the weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Artifact {
-    /// BLAKE2b-256 of the ONNX file and of the weights files it names.
-    pub source: [u8; 32],
-    /// The float model, for comparison.
-    float: FlatGraph,
+    /// Where the model comes from.
+    pub source: Source,
     /// The integer model: what is proven.
     pub model: int::Model,
     /// The circuit of each shape of the integer model.
     pub shapes: Vec<Lowered>,
     /// Model inputs, in the order of the source model.
-    pub inputs: Vec<InputSpec>,
+    pub inputs: Vec<InputInfo>,
     /// Model outputs, in the order of the source model.
-    pub outputs: Vec<OutputSpec>,
+    pub outputs: Vec<ValueInfo>,
+    /// What the outputs are.
+    pub head: Head,
     /// What the scales were chosen from.
     pub calibration: Calibration,
 }
 
-/// One model input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InputSpec {
-    /// Name in the source model.
-    pub name: String,
-    /// Shape in the source model.
-    pub shape: Vec<usize>,
-    /// Element type in the source model.
-    pub dtype: String,
-    /// What it carries.
-    pub kind: InputKind,
-}
-
-/// One model output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OutputSpec {
-    /// Name in the source model.
-    pub name: String,
-    /// Shape in the source model.
-    pub shape: Vec<usize>,
-    /// For each element of the source output, its index in the output tensor `[tokens, features]`; `None` when the
-    /// orders agree.
-    pub order: Option<Vec<usize>>,
-    /// Whether the integer model gives the index of the greatest score instead of the scores.
-    pub argmax: bool,
+/// The source model, which is read again where float and integer results are compared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Path of the ONNX file as it was given.
+    pub path: String,
+    /// BLAKE2b-256 of the ONNX file and of the weights files it names.
+    pub digest: [u8; 32],
+    /// How it was read.
+    pub options: LoadOptions,
 }
 
 /// Where the scales come from.
@@ -65,49 +50,20 @@ pub struct Calibration {
     pub samples: usize,
 }
 
-impl Artifact {
-    /// Puts the parts together.
-    pub fn new(
-        loaded: &Loaded,
-        model: int::Model,
-        shapes: Vec<Lowered>,
-        argmax: bool,
-        calibration: Calibration,
-    ) -> Self {
-        let input = |i: &InputInfo| {
-            let InputInfo { name, shape, dtype, kind } = i.clone();
-            InputSpec { name, shape, dtype, kind }
-        };
-        let output = |o: &OutputInfo| {
-            let OutputInfo { name, shape, order } = o.clone();
-            OutputSpec { name, shape, order, argmax }
-        };
-        Artifact {
-            source: loaded.source,
-            float: FlatGraph::new(&loaded.graph),
-            model,
-            shapes,
-            inputs: loaded.inputs.iter().map(input).collect(),
-            outputs: loaded.outputs.iter().map(output).collect(),
-            calibration,
-        }
-    }
-
-    /// The inputs as the reader of input files takes them.
-    pub fn input_infos(&self) -> Vec<InputInfo> {
-        let info = |i: &InputSpec| {
-            let InputSpec { name, shape, dtype, kind } = i.clone();
-            InputInfo { name, shape, dtype, kind }
-        };
-        self.inputs.iter().map(info).collect()
-    }
-
-    /// The float model.
+impl Source {
+    /// The source model at `path`, or where it was when it was compiled.
     ///
     /// # Errors
-    /// A graph that is inconsistent: only in a forged file.
-    pub fn float_graph(&self) -> Result<float::Graph, FormatError> {
-        self.float.graph().map_err(malformed)
+    /// No such file, or another one.
+    pub fn reference(&self, path: Option<&Path>) -> Result<Reference, FrontendError> {
+        Reference::load(path.unwrap_or(Path::new(&self.path)), &self.options, &self.digest)
+    }
+}
+
+impl Artifact {
+    /// The integer model beside the source model.
+    pub fn models<'a>(&'a self, reference: &'a Reference) -> Models<'a> {
+        Models { reference, model: &self.model, outputs: &self.outputs, head: self.head }
     }
 
     /// The file's bytes.
@@ -140,15 +96,15 @@ impl Artifact {
         if !known(&model.inputs) || !known(&model.outputs) {
             return Err("an input or output names a tensor that does not exist".into());
         }
-        for (spec, &id) in self.outputs.iter().zip(&model.outputs) {
-            let len = model.tokens as usize * model.tensors[id as usize].features as usize;
-            if !spec.argmax && spec.order.iter().flatten().any(|&i| i >= len) {
-                return Err(format!("output {} has an order outside its tensor", spec.name));
-            }
-        }
         if self.inputs.len() != model.inputs.len() || self.outputs.len() != model.outputs.len() {
             return Err("inputs or outputs are missing".into());
         }
+        let len = |id: u32| u64::from(model.tokens) * u64::from(model.tensors[id as usize].features);
+        for (info, &id) in self.inputs.iter().zip(&model.inputs) {
+            let rows = if info.kind == InputKind::Mask { u64::from(model.tokens.max(1)) } else { 1 };
+            info.value().check_whole(len(id) / rows)?;
+        }
+        self.outputs.iter().zip(&model.outputs).try_for_each(|(value, &id)| value.check(len(id)))?;
         let check = |layer| int::interp::check(model, layer).map(drop).map_err(|e| e.to_string());
         (0..model.layers.len()).try_for_each(check)
     }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod data;
 pub mod fidelity;
 pub mod frontend;
+pub mod head;
 pub mod partition;
 pub mod pipeline;
 pub mod quantise;

@@ -1,13 +1,14 @@
 //! From an ONNX file to `model.nanozk`: load, calibrate, quantise, lay out.
 
-use crate::artifact::{Artifact, Calibration};
+use crate::artifact::{self, Artifact, Calibration};
 use crate::config::{Config, ConfigError, Head, Optimize, Visibility};
 use crate::data::{DataError, InputTensor, read_input};
-use crate::fidelity::relative_gap;
+use crate::fidelity::Models;
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
+use crate::head::{self, HeadError};
 use crate::partition::{Partition, partition};
 use crate::quantise::{self, QuantiseError, Stats, soft_mask};
-use nanozk_ir::float::{self, InputKind, InputValue};
+use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int;
 use nanozk_layout::{self as layout, LayoutError, Lowered, Options, Ports};
 use nanozk_plan::Geometry;
@@ -65,6 +66,9 @@ pub enum CompileError {
     /// An input file.
     #[error("{}", data_line(.0))]
     Data(#[from] DataError),
+    /// An output without a greatest score.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// Quantisation.
     #[error("{}", line(.0, "change the model or its sample data"))]
     Quantise(#[from] QuantiseError),
@@ -131,19 +135,25 @@ pub enum Stage {
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
     tell(Notice::Stage(Stage::Load));
-    let loaded = frontend::load(path, &LoadOptions { set: config.set.clone() })?;
+    let load = LoadOptions { set: config.set.clone() };
+    let mut loaded = frontend::load(path, &load)?;
+    if config.head == Head::Argmax {
+        head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
+    }
     let samples = samples(&loaded, &options.data)?;
     tell(Notice::Stage(Stage::Quantise));
     let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
     soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
     let stats = Stats::collect(&loaded.graph, &samples)?;
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
-    let source = Source { graph: &loaded.graph, partition, stats: &stats, samples: &samples };
+    let source = Source { loaded: &loaded, partition, stats: &stats, samples: &samples };
     tell(Notice::Stage(Stage::Layout));
     let Circuits { model, shapes, .. } = source.circuits(&config)?;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
-    Ok(Artifact::new(&loaded, model, shapes, config.head == Head::Argmax, calibration))
+    let source = artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load };
+    let Loaded { inputs, outputs, .. } = loaded;
+    Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, calibration })
 }
 
 /// A quantised model with its circuits.
@@ -154,9 +164,9 @@ struct Circuits {
     score: f64,
 }
 
-/// A float model, cut into layers, with its sample data.
+/// A source model, cut into layers, with its sample data.
 struct Source<'s> {
-    graph: &'s float::Graph,
+    loaded: &'s Loaded,
     partition: Partition,
     stats: &'s Stats,
     samples: &'s [Vec<InputValue>],
@@ -178,7 +188,9 @@ impl Source<'_> {
             narrow.quantise.limb_bits = Some(bits);
             // What does not fit narrow limbs needs the usual ones.
             let Ok(next) = self.circuits_at(&narrow) else { break };
-            let gap = relative_gap(self.graph, &next.model, self.samples).ok().flatten();
+            let Loaded { reference, outputs, .. } = self.loaded;
+            let models = Models { reference, model: &next.model, outputs, head: config.head };
+            let gap = models.relative_gap(self.samples).ok().flatten();
             let saves = next.score <= best.score * (1.0 - NARROW_SAVES);
             if !saves || gap.is_none_or(|gap| gap > config.quantise.tolerance) {
                 break;
@@ -189,7 +201,7 @@ impl Source<'_> {
     }
 
     fn circuits_at(&self, config: &Config) -> Result<Circuits, CompileError> {
-        let model = quantise::quantise(self.graph, &self.partition, self.stats, config)?;
+        let model = quantise::quantise(&self.loaded.graph, &self.partition, self.stats, config)?;
         let circuits = lay_out(model, config.optimize)?;
         hides(&circuits.model, &circuits.shapes)?;
         Ok(circuits)

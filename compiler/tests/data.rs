@@ -5,6 +5,7 @@ use nanozk_compiler::{
     frontend::InputInfo,
 };
 use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_plan::ElementType;
 use ndarray::{Array1, Array2};
 use std::{
     io::Write,
@@ -12,7 +13,7 @@ use std::{
 };
 
 fn info(name: &str, shape: &[usize], kind: InputKind) -> InputInfo {
-    let dtype = if kind == InputKind::Float { "f32" } else { "i64" }.to_owned();
+    let dtype = if kind == InputKind::Float { ElementType::Float32 } else { ElementType::Int64 };
     InputInfo { name: name.to_owned(), shape: shape.to_vec(), dtype, kind }
 }
 

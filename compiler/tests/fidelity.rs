@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{Shared, evaluate, forms, quantised, sample};
+use common::{Shared, evaluate, forms, models, quantised, sample};
 use nanozk_compiler::{
     artifact::Artifact,
     config::{Config, Head, Visibility},
-    fidelity::{self, Meter},
+    fidelity::{Meter, Pair},
     partition::partition,
     pipeline::{CompileOptions, compile},
     quantise::{self, QuantiseError, Stats},
@@ -14,10 +14,10 @@ use nanozk_compiler::{
 use nanozk_ir::int::{Model, Op, interp, ranges};
 
 /// Largest difference over the outputs of one run, relative to the largest float output (at least 1).
-fn gap(pair: &fidelity::Pair) -> f32 {
-    let largest = pair.float.iter().flatten().fold(1f32, |a, v| a.max(v.abs()));
+fn gap(pair: &Pair) -> f64 {
+    let largest = pair.float.iter().flatten().fold(1f64, |a, v| a.max(v.abs()));
     let pairs = pair.float.iter().flatten().zip(pair.integer.iter().flatten());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
 }
 
 /// Static bounds recomputed from the model's inputs lie within the bounds stored in its shapes.
@@ -38,7 +38,7 @@ fn kjvgpt_keeps_its_perplexity_and_choices() {
     assert_eq!(model.layers.len(), 6);
     assert_eq!(model.shapes.len(), 3);
     bounds_hold(&model);
-    let f = evaluate(&m, &model, 200);
+    let f = evaluate(&m.models(&model, Head::Logits), &m, 200);
     println!("kjvgpt: {f:?}");
     for (shape, count) in quantise::lookups(&model).iter().enumerate() {
         println!("shape {shape}: {count:?}");
@@ -52,10 +52,10 @@ fn kjvgpt_keeps_its_perplexity_and_choices() {
 
 #[test]
 fn kjvgpt_with_argmax_chooses_as_with_logits() {
-    let Some(m) = Shared::load("kjvgpt-d64-l4") else { return };
+    let Some(m) = Shared::load("kjvgpt-d64-l4").map(Shared::with_argmax) else { return };
     let config = Config { head: Head::Argmax, ..Config::default() };
     let model = quantised(&m, &config);
-    let f = evaluate(&m, &model, 20);
+    let f = evaluate(&m.models(&model, Head::Argmax), &m, 20);
     assert!(f.max_abs_error.is_none() && f.top1_agreement >= 0.99, "{f:?}");
 }
 
@@ -85,7 +85,7 @@ fn narrow_limbs() {
         assert_eq!(artifact.model.limb_bits, bits, "{name}, {settings}");
         if settings.is_empty() {
             let m = Shared::bundled(name);
-            let gap = fidelity::relative_gap(&m.graph, &artifact.model, &[m.input]).unwrap().unwrap();
+            let gap = artifact.models(&m.loaded.reference).relative_gap(&[m.input]).unwrap().unwrap();
             assert!(gap < 0.002, "{name}: {gap}");
         }
     }
@@ -99,9 +99,8 @@ fn blocks_stay_within_a_hundredth() {
             let mut config = Config::default();
             config.quantise.limb_bits = Some(limb_bits);
             let model = quantised(&m, &config);
-            let pair = fidelity::run_both(&m.graph, &model, &m.input).unwrap();
-            let mut meter = Meter::default();
-            meter.add(&pair.float[0], &pair.integer[0], m.graph.tokens, m.graph.tokens, None);
+            let (models, mut meter) = (m.models(&model, Head::Logits), Meter::default());
+            models.add(&mut meter, &models.run(&m.input).unwrap(), 0, model.tokens, None);
             let error = meter.fidelity().max_abs_error.unwrap();
             let counts: Vec<u64> = quantise::lookups(&model).iter().map(|c| c.total).collect();
             println!("{name} b={limb_bits}: max error {error:.2e}, lookups {counts:?}");
@@ -118,7 +117,7 @@ fn bundled_models_keep_their_accuracy() {
         let m = Shared::bundled(name);
         let model = quantised(&m, &Config::default());
         bounds_hold(&model);
-        let f = evaluate(&m, &model, 200);
+        let f = evaluate(&m.models(&model, Head::Logits), &m, 200);
         let counts: Vec<u64> = quantise::lookups(&model).iter().map(|c| c.total).collect();
         println!("{name}: {f:?}, {} layers, lookups {counts:?}", model.layers.len());
         let (float, integer) = (f.perplexity_float.unwrap(), f.perplexity_integer.unwrap());
@@ -134,7 +133,7 @@ fn private_tensors_are_range_checked_and_as_exact() {
     let config = Config { input: Visibility::Private, output: Visibility::Private, ..Config::default() };
     let model = quantised(&m, &config);
     assert!(model.shapes[0].nodes.iter().any(|n| matches!(n.op, Op::Range { .. })));
-    assert!(gap(&fidelity::run_both(&m.graph, &model, &m.input).unwrap()) < 1e-2);
+    assert!(gap(&m.models(&model, Head::Logits).run(&m.input).unwrap()) < 1e-2);
 }
 
 /// Every form that the front end reads is quantised and stays close to the float model on inputs that calibration did
@@ -150,9 +149,9 @@ fn exporter_forms_agree_with_the_float_model() {
         let model =
             quantise::quantise(&loaded.graph, &partition, &stats, &config).unwrap_or_else(|e| panic!("{name}: {e}"));
         bounds_hold(&model);
-        let mut worst: f32 = 0.0;
+        let mut worst: f64 = 0.0;
         for seed in 100..108 {
-            let pair = fidelity::run_both(&loaded.graph, &model, &sample(&loaded.inputs, seed));
+            let pair = models(&loaded, &model, Head::Logits).run(&sample(&loaded.inputs, seed));
             worst = worst.max(gap(&pair.unwrap_or_else(|e| panic!("{name}: {e}"))));
         }
         println!("{name}: {worst:.2e}, {} shapes, {} layers", model.shapes.len(), model.layers.len());
@@ -165,14 +164,14 @@ fn exporter_forms_agree_with_the_float_model() {
 #[test]
 fn bad_calibration_and_inputs_are_refused() {
     let Some(m) = Shared::load("block-d16-t16") else { return };
-    assert!(matches!(Stats::collect(&m.graph, &[]), Err(QuantiseError::NoData)));
+    assert!(matches!(Stats::collect(&m.loaded.graph, &[]), Err(QuantiseError::NoData)));
     let model = quantised(&m, &Config::default());
     let huge = nanozk_ir::float::InputValue::Float(vec![1e9; 16 * 16]);
     let refused = quantise::encode(&model, std::slice::from_ref(&huge)).unwrap_err().to_string();
     assert!(refused.contains("the model was compiled for"), "{refused}");
     let nan = nanozk_ir::float::InputValue::Float(vec![f32::NAN; 16 * 16]);
     assert!(quantise::encode(&model, std::slice::from_ref(&nan)).unwrap_err().to_string().contains("value 0 is NaN"));
-    assert!(matches!(Stats::collect(&m.graph, &[vec![nan]]), Err(QuantiseError::NotFinite { .. })));
+    assert!(matches!(Stats::collect(&m.loaded.graph, &[vec![nan]]), Err(QuantiseError::NotFinite { .. })));
     assert!(quantise::encode(&model, &[]).is_err());
 }
 

@@ -34,18 +34,22 @@ fn refused(path: &Path, set: &[(&str, usize)]) -> FrontendError {
     }
 }
 
+/// The values of inputs as read.
+fn values(inputs: Vec<InputTensor>) -> Vec<InputValue> {
+    inputs.into_iter().map(|input| input.value).collect()
+}
+
 /// Largest difference between the canonical graph and tract, relative to the largest output value.
-fn difference(model: &Loaded, inputs: &[InputTensor]) -> f32 {
-    let values: Vec<InputValue> = inputs.iter().map(|i| i.value.clone()).collect();
-    let expected = model.reference.run(inputs).expect("reference");
-    let got = float::eval(&model.graph, &values, &mut |_: NodeId, _: &[f32]| ()).expect("evaluation");
+fn difference(model: &Loaded, values: &[InputValue]) -> f64 {
+    let expected = model.reference.run(values).expect("reference");
+    let got = float::eval(&model.graph, values, &mut |_: NodeId, _: &[f32]| ()).expect("evaluation");
     assert_eq!(expected.len(), got.len());
-    let mut worst = 0f32;
+    let mut worst = 0f64;
     for ((got, info), expected) in got.iter().zip(&model.outputs).zip(&expected) {
         let got = info.arrange(got);
         assert_eq!(got.len(), expected.len());
-        let size = expected.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-        worst = got.iter().zip(expected).fold(worst, |m, (a, b)| m.max((a - b).abs() / size));
+        let size = expected.iter().fold(f64::from(f32::MIN_POSITIVE), |m, v| m.max(v.abs()));
+        worst = got.iter().zip(expected).fold(worst, |m, (a, b)| m.max((f64::from(*a) - b).abs() / size));
     }
     worst
 }
@@ -96,7 +100,7 @@ fn bundled_models_agree_with_tract_and_match_their_snapshots() {
         let folder = root().join("onnx-models").join(name);
         let model = load_with(&folder.join("network.onnx"), &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
         let inputs = read_input(&folder.join("input.json"), &model.inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let error = difference(&model, &inputs);
+        let error = difference(&model, &values(inputs));
         assert!(error < 1e-5, "{name}: differs from tract by {error:e}");
         assert!(model.soft_masks.is_empty(), "{name}: {:?}", model.soft_masks);
         insta::assert_snapshot!(name, table(&model.graph));
@@ -154,7 +158,7 @@ fn shared_models_agree_with_tract() {
             let model = load_with(&folder.join("network.onnx"), &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
             let inputs =
                 read_input(&folder.join("input.json"), &model.inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let error = difference(&model, &inputs);
+            let error = difference(&model, &values(inputs));
             assert!(error < bound, "{name}: differs from tract by {error:e}");
             assert_eq!(model.soft_masks.is_empty(), bound < soft_mask, "{name}: {:?}", model.soft_masks);
         }
@@ -177,8 +181,7 @@ fn every_writing_lowers_to_the_same_ops() {
         }
         let set: &[(&str, usize)] = if name.ends_with("dynamic") { &[("seq", 5)] } else { &[] };
         let model = load_with(&path, set).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let inputs: Vec<InputTensor> = model.inputs.iter().map(InputTensor::probe).collect();
-        let error = difference(&model, &inputs);
+        let error = difference(&model, &values(model.inputs.iter().map(InputTensor::probe).collect()));
         assert!(error < 1e-5, "{name}: differs from tract by {error:e}");
         let _ = writeln!(lines, "{name}: {}", ops(&model.graph));
     }
@@ -198,19 +201,16 @@ fn dynamo_exports_compute_what_torch_did() {
         let set: &[(&str, usize)] = if name.ends_with("dynamic") { &[("seq", 6)] } else { &[] };
         let model = load_with(&form(&format!("{name}.onnx")), set).unwrap_or_else(|e| panic!("{name}: {e}"));
         let values = sample["input_data"].as_array().expect("inputs").iter().map(numbers);
-        let tensor = |(data, info): (Vec<f32>, &InputInfo)| {
-            let value = match info.kind {
-                InputKind::Float => InputValue::Float(data),
-                InputKind::Tokens { .. } => InputValue::Tokens(data.iter().map(|&v| v as u32).collect()),
-                InputKind::Mask => InputValue::Mask(data.iter().map(|&v| v != 0.0).collect()),
-            };
-            InputTensor { value, len: model.graph.tokens }
+        let tensor = |(data, info): (Vec<f32>, &InputInfo)| match info.kind {
+            InputKind::Float => InputValue::Float(data),
+            InputKind::Tokens { .. } => InputValue::Tokens(data.iter().map(|&v| v as u32).collect()),
+            InputKind::Mask => InputValue::Mask(data.iter().map(|&v| v != 0.0).collect()),
         };
-        let inputs: Vec<InputTensor> = values.zip(&model.inputs).map(tensor).collect();
+        let inputs: Vec<InputValue> = values.zip(&model.inputs).map(tensor).collect();
         assert!(difference(&model, &inputs) < 1e-5, "{name}: graph and reference differ");
         let (got, wanted) = (model.reference.run(&inputs).expect("reference"), numbers(&sample["output_data"]));
         assert_eq!(got[0].len(), wanted.len(), "{name}");
-        let worst = got[0].iter().zip(&wanted).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        let worst = got[0].iter().zip(&wanted).fold(0f64, |m, (a, b)| m.max((a - f64::from(*b)).abs()));
         assert!(worst < 1e-5, "{name}: differs from torch by {worst:e}");
     }
 }

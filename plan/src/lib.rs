@@ -24,7 +24,9 @@ mod pinned;
 mod products;
 pub mod slots;
 pub mod types;
+pub mod value_info;
 
 pub use functional::{Functional, FunctionalEntry, TokenWeight};
 pub use geometry::{Geometry, MASK_ROWS};
 pub use types::*;
+pub use value_info::{ElementMap, ElementType, ValueInfo};

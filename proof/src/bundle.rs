@@ -121,7 +121,7 @@ impl Bundle {
             if let Some(v) = tensor.values.iter().find(|v| **v < spec.lo || **v > spec.hi) {
                 return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
             }
-            if key.inputs.contains(&tensor.tensor) {
+            if key.inputs.iter().any(|input| input.tensor == tensor.tensor) {
                 self.rows_fit(&tensor.values, spec, key.tokens)?;
             }
         }

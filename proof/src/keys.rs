@@ -14,7 +14,7 @@ use crate::{
 };
 use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
 use nanozk_plan::{
-    Plan,
+    Plan, ValueInfo,
     format::{self, FormatError, Kind},
 };
 use rayon::prelude::*;
@@ -77,6 +77,15 @@ pub struct TensorKey {
     pub rows: Rows,
 }
 
+/// A model input or output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its boundary tensor.
+    pub tensor: u32,
+    /// The source model's view of it.
+    pub value: ValueInfo,
+}
+
 /// What a verifier needs.
 #[derive(Clone, Debug)]
 pub struct VerifierKey {
@@ -84,10 +93,10 @@ pub struct VerifierKey {
     pub tokens: u32,
     /// Boundary tensors.
     pub tensors: Vec<TensorKey>,
-    /// Model inputs in order.
-    pub inputs: Vec<u32>,
-    /// Model outputs in order.
-    pub outputs: Vec<u32>,
+    /// Model inputs in the order of the source model.
+    pub inputs: Vec<Endpoint>,
+    /// Model outputs in the order of the source model.
+    pub outputs: Vec<Endpoint>,
     /// Layer shapes.
     pub shapes: Vec<ShapeKey>,
     /// Layers in evaluation order.
@@ -113,8 +122,8 @@ struct ShapeWire {
 struct KeyWire {
     tokens: u32,
     tensors: Vec<TensorKey>,
-    inputs: Vec<u32>,
-    outputs: Vec<u32>,
+    inputs: Vec<Endpoint>,
+    outputs: Vec<Endpoint>,
     shapes: Vec<ShapeWire>,
     layers: Vec<LayerKey>,
     srs: SrsVerifierPart,
@@ -129,7 +138,7 @@ impl VerifierKey {
     pub fn new(
         tokens: u32,
         tensors: Vec<TensorKey>,
-        [inputs, outputs]: [Vec<u32>; 2],
+        [inputs, outputs]: [Vec<Endpoint>; 2],
         shapes: Vec<ShapeKey>,
         layers: Vec<LayerKey>,
         srs: SrsVerifierPart,
@@ -206,9 +215,11 @@ impl VerifierKey {
     /// the layers are chained; and that no column is opened more often than its random rows hide.
     fn check(&self) -> Result<(), String> {
         let tensor = |id: &u32| (*id as usize) < self.tensors.len();
-        if !self.inputs.iter().chain(&self.outputs).all(tensor) {
+        if !self.inputs.iter().chain(&self.outputs).all(|e| tensor(&e.tensor)) {
             return Err("a model input or output names no tensor".into());
         }
+        self.inputs.iter().try_for_each(|input| self.determines_its_tensor(input))?;
+        self.outputs.iter().try_for_each(|output| output.value.check(self.elements(output.tensor)))?;
         if self.tensors.iter().any(|t| !t.scale.is_finite() || t.scale <= 0.0 || t.lo > t.hi) {
             return Err("a tensor has an invalid scale or range".into());
         }
@@ -232,12 +243,25 @@ impl VerifierKey {
         hiding::check(self).map_err(|e| e.to_string()).map(drop)
     }
 
+    /// Elements of a tensor.
+    fn elements(&self, tensor: u32) -> u64 {
+        u64::from(self.tokens) * u64::from(self.tensors[tensor as usize].features)
+    }
+
+    /// Whether the values of an input leave nothing of its tensor open: where all rows are equal, the first is all of it.
+    fn determines_its_tensor(&self, input: &Endpoint) -> Result<(), String> {
+        let spec = &self.tensors[input.tensor as usize];
+        let public = spec.visibility.public();
+        let equal = public && spec.rows == Rows::Equal;
+        input.value.check_whole(if equal { spec.features.into() } else { self.elements(input.tensor) })
+    }
+
     /// Every tensor is a model input or has one layer that writes it, before all that read it: proofs of all layers then
     /// lead from the inputs to the outputs.
     fn chained(&self) -> Result<(), String> {
         let name = |id: u32| &self.tensors[id as usize].name;
         let mut known = vec![false; self.tensors.len()];
-        self.inputs.iter().for_each(|id| known[*id as usize] = true);
+        self.inputs.iter().for_each(|input| known[input.tensor as usize] = true);
         for layer in &self.layers {
             if let Some(id) = layer.inputs.iter().find(|id| !known[**id as usize]) {
                 return Err(format!("layer {} reads tensor {} before any layer writes it", layer.name, name(*id)));
@@ -252,8 +276,8 @@ impl VerifierKey {
                 }
             }
         }
-        match self.outputs.iter().find(|id| !known[**id as usize]) {
-            Some(id) => Err(format!("no layer writes the output {}", name(*id))),
+        match self.outputs.iter().find(|output| !known[output.tensor as usize]) {
+            Some(output) => Err(format!("no layer writes the output {}", output.value.name)),
             None => Ok(()),
         }
     }

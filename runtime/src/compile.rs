@@ -62,7 +62,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
     storage::write_atomic(out, Secrecy::Open, &bytes)?;
     Ok(CompileReport {
         model: out.into(),
-        source: hex(&artifact.source),
+        source: hex(&artifact.source.digest),
         tokens: artifact.model.tokens,
         width: width(&artifact.model),
         layers: artifact.model.layers.len(),

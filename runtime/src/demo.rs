@@ -2,9 +2,10 @@
 
 use crate::compile::{CompileOptions, CompileReport, compile};
 use crate::plan::{PlanReport, plan};
-use crate::prove::{ProveReport, Request, prove};
-use crate::run::{RunReport, run};
+use crate::prove::{self, ProveReport, prove};
+use crate::run::{self, RunReport, run};
 use crate::setup::{SetupReport, setup};
+use crate::shown::{Number, Shown};
 use crate::verify::{VerifyOptions, VerifyReport, verify};
 use crate::{Error, Progress, Result, storage};
 use serde::Serialize;
@@ -57,9 +58,10 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let options = CompileOptions { data: vec![input.clone()], ..Default::default() };
     let compile = compile(&network, &options, &model, progress)?;
     let plan = plan(&model)?;
-    let run = run(&model, &input, None, progress)?;
+    let request = run::Request { model: model.clone(), input: input.clone(), eval: None, source: None };
+    let run = run(&request, progress)?;
     let setup = setup(&model, None, false, &keys, progress)?;
-    let request = Request { keys: keys.clone(), input, out: proof.clone(), layers: None, nonce: None };
+    let request = prove::Request { keys: keys.clone(), input, out: proof.clone(), layers: None, nonce: None };
     let prove = prove(&request, progress)?;
     progress.stage("verifying", 1);
     // The SRS was made a moment ago on this machine: fine to try things out, no proof for anyone else.
@@ -75,13 +77,11 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
 /// Prompt and most likely next character, from the verified statement.
 fn read_out(verdict: &VerifyReport) -> (String, Option<char>) {
     let letter = |id: usize| VOCABULARY.chars().nth(id);
-    let ids = verdict.input.first().and_then(|t| t.values.as_deref()).unwrap_or_default();
-    let prompt = ids.iter().filter_map(|&id| letter(id as usize)).collect();
-    let scores = verdict.output.first().and_then(|t| {
-        let values = t.values.as_deref()?;
-        values.get(values.len().checked_sub(t.features as usize)?..)
-    });
-    let best = scores.and_then(|s| s.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)));
+    let known = |values: &[Shown]| values.iter().take(1).flat_map(Shown::known).map(Number::real).collect::<Vec<_>>();
+    let prompt = known(&verdict.input).into_iter().filter_map(|id| letter(id as usize)).collect();
+    let (scores, classes) = (known(&verdict.output), VOCABULARY.chars().count());
+    let last = scores.len().checked_sub(classes).map(|first| &scores[first..]);
+    let best = last.and_then(|s| s.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)));
     (prompt, best.and_then(|(id, _)| letter(id)))
 }
 

@@ -14,7 +14,7 @@ pub const NO_TARGET: u32 = u32::MAX;
 pub struct Sample {
     /// Model inputs.
     pub inputs: Vec<InputValue>,
-    /// Expected class of each token; [`NO_TARGET`] where nothing is expected.
+    /// Expected class of each row of scores; [`NO_TARGET`] where nothing is expected.
     pub targets: Vec<u32>,
 }
 

@@ -22,11 +22,11 @@ pub struct Input {
 
 /// Reads and quantises an input file.
 pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
-    let infos = artifact.input_infos();
-    let tensors = read_input(path, &infos).map_err(CompileError::from)?;
+    let infos = &artifact.inputs;
+    let tensors = read_input(path, infos).map_err(CompileError::from)?;
     let tokens = artifact.model.tokens;
     let masked = infos.iter().any(|i| i.kind == InputKind::Mask);
-    let lengths = tensors.iter().zip(&infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));
+    let lengths = tensors.iter().zip(infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));
     let length = lengths.map(|(t, _)| t.len as u32).min().filter(|_| !masked).unwrap_or(tokens);
     if length < tokens && sees_padding(artifact) {
         return Err(Error::refused(

@@ -2,9 +2,12 @@
 
 use crate::table::Table;
 use crate::{Result, hex, load_model};
-use nanozk_compiler::artifact::{Artifact, InputSpec, OutputSpec};
-use nanozk_ir::float::{self, NodeId};
+use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::config::Head;
+use nanozk_compiler::frontend::InputInfo;
+use nanozk_ir::float::InputKind;
 use nanozk_ir::int::{Graph, Role};
+use nanozk_plan::{ElementType, ValueInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -40,6 +43,10 @@ pub struct InspectReport {
 pub struct Port {
     /// Name in the source model.
     pub name: String,
+    /// Shape in the source model.
+    pub shape: Vec<usize>,
+    /// Element type in the source model.
+    pub dtype: ElementType,
     /// What it carries.
     pub kind: String,
     /// Boundary tensor.
@@ -134,14 +141,24 @@ fn describe(artifact: &Artifact) -> InspectReport {
             .collect(),
     });
     let layers: Vec<LayerInfo> = layers.collect();
+    let output_kind = match artifact.head {
+        Head::Logits => "scores",
+        Head::Argmax => "index of the greatest score",
+    };
+    let outputs = artifact.outputs.iter().zip(&model.outputs);
     InspectReport {
-        source: hex(&artifact.source),
+        source: hex(&artifact.source.digest),
         tokens: model.tokens,
         limb_bits: model.limb_bits,
         weights: layers.iter().map(|l| l.weights).sum(),
         calibration_samples: artifact.calibration.samples,
-        inputs: artifact.inputs.iter().zip(&model.inputs).map(|(spec, &id)| input_port(spec, id)).collect(),
-        outputs: artifact.outputs.iter().zip(&model.outputs).map(|(spec, &id)| output_port(spec, id)).collect(),
+        inputs: artifact
+            .inputs
+            .iter()
+            .zip(&model.inputs)
+            .map(|(info, &id)| port(info.value(), input_kind(info), id))
+            .collect(),
+        outputs: outputs.map(|(value, &id)| port(value.clone(), output_kind.into(), id)).collect(),
         shapes: model
             .shapes
             .iter()
@@ -169,54 +186,43 @@ fn describe(artifact: &Artifact) -> InspectReport {
     }
 }
 
-fn input_port(spec: &InputSpec, tensor: u32) -> Port {
-    let kind = match &spec.kind {
-        float::InputKind::Tokens { vocab } => format!("token ids below {vocab}"),
-        float::InputKind::Float => format!("real numbers {:?}", spec.shape),
-        float::InputKind::Mask => "0/1 mask".into(),
-    };
-    Port { name: spec.name.clone(), kind, tensor }
-}
-
-fn output_port(spec: &OutputSpec, tensor: u32) -> Port {
-    let kind = if spec.argmax { "index of the greatest score" } else { "scores" };
-    Port { name: spec.name.clone(), kind: kind.into(), tensor }
-}
-
-/// The float graph and the layers in Graphviz form.
-pub fn dot(path: &Path) -> Result<String> {
-    let artifact = load_model(path)?;
-    let graph = artifact.float_graph().map_err(crate::Error::format(path))?;
-    Ok(to_dot(&artifact, &graph))
-}
-
-fn to_dot(artifact: &Artifact, graph: &float::Graph) -> String {
-    let mut out = String::from(
-        "digraph model {\n  node [shape=box fontname=monospace];\n  subgraph cluster_float {\n    label=\"float graph\";\n",
-    );
-    for id in graph.topo() {
-        let node = &graph.dag[id];
-        let label = format!("{}\\n{} [{}]", node.op.name(), escape(&node.name), node.features);
-        let _ = writeln!(out, "    f{} [label=\"{label}\"];", id.index());
-        for source in graph.operands(id) {
-            let _ = writeln!(out, "    f{} -> f{};", NodeId::index(source), id.index());
-        }
+fn input_kind(info: &InputInfo) -> String {
+    match &info.kind {
+        InputKind::Tokens { vocab } => format!("token ids below {vocab}"),
+        InputKind::Float => "real numbers".into(),
+        InputKind::Mask => "0/1 mask".into(),
     }
-    out.push_str("  }\n  subgraph cluster_layers {\n    label=\"layers\";\n");
+}
+
+fn port(value: ValueInfo, kind: String, tensor: u32) -> Port {
+    let ValueInfo { name, shape, dtype, .. } = value;
+    Port { name, shape, dtype, kind, tensor }
+}
+
+/// The layers and the tensors between them in Graphviz form.
+pub fn dot(path: &Path) -> Result<String> {
+    Ok(to_dot(&load_model(path)?))
+}
+
+fn to_dot(artifact: &Artifact) -> String {
+    let mut out = String::from("digraph model {\n  node [shape=box fontname=monospace];\n");
     for (id, tensor) in artifact.model.tensors.iter().enumerate() {
         let label = format!("{}\\n[{}] scale {}", escape(&tensor.name), tensor.features, tensor.scale);
-        let _ = writeln!(out, "    t{id} [shape=ellipse label=\"{label}\"];");
+        let _ = writeln!(out, "  t{id} [shape=ellipse label=\"{label}\"];");
     }
     for (i, layer) in artifact.model.layers.iter().enumerate() {
-        let _ = writeln!(out, "    l{i} [label=\"{i} {}\\nshape {}\"];", escape(&layer.name), layer.shape);
+        let shape = &artifact.model.shapes[layer.shape as usize];
+        let ops: Vec<String> = op_counts(shape).iter().map(|(name, n)| format!("{n} {name}")).collect();
+        let label = format!("{i} {}\\nshape {}\\n{}", escape(&layer.name), layer.shape, ops.join("\\n"));
+        let _ = writeln!(out, "  l{i} [label=\"{label}\"];");
         for t in &layer.inputs {
-            let _ = writeln!(out, "    t{t} -> l{i};");
+            let _ = writeln!(out, "  t{t} -> l{i};");
         }
         for t in &layer.outputs {
-            let _ = writeln!(out, "    l{i} -> t{t};");
+            let _ = writeln!(out, "  l{i} -> t{t};");
         }
     }
-    out.push_str("  }\n}\n");
+    out.push_str("}\n");
     out
 }
 
@@ -236,7 +242,7 @@ impl std::fmt::Display for InspectReport {
         writeln!(f, "calibration  {} samples", self.calibration_samples)?;
         for (what, ports) in [("input ", &self.inputs), ("output", &self.outputs)] {
             for p in ports {
-                writeln!(f, "{what}       {}: {} (tensor {})", p.name, p.kind, p.tensor)?;
+                writeln!(f, "{what}       {} {}{:?}: {} (tensor {})", p.name, p.dtype, p.shape, p.kind, p.tensor)?;
             }
         }
         let list = |ids: &[u32]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");

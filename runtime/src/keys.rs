@@ -12,7 +12,7 @@ use nanozk_plan::format::Kind;
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof;
 use nanozk_proof::keygen::keygen;
-use nanozk_proof::keys::{Rows, TensorKey, VerifierKey, Visibility};
+use nanozk_proof::keys::{Endpoint, Rows, TensorKey, VerifierKey, Visibility};
 use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::{ShapeProver, random_mask};
@@ -154,7 +154,7 @@ fn commit_table(plan: &Plan, bases: &ProverBases, table: &[i64]) -> G1 {
 fn input_rows(artifact: &Artifact) -> Vec<Rows> {
     let visible = if sees_padding(artifact) { Rows::Full } else { Rows::Padded };
     let of = |info: &InputInfo| if info.kind == InputKind::Mask { Rows::Equal } else { visible };
-    artifact.input_infos().iter().map(of).collect()
+    artifact.inputs.iter().map(of).collect()
 }
 
 /// The verifier's side of a model.
@@ -185,10 +185,13 @@ pub fn verifier_key(
             Role::PrivateOutput => Visibility::PrivateOutput,
         },
     });
+    let endpoint = |(&tensor, value)| Endpoint { tensor, value };
+    let inputs = model.inputs.iter().zip(artifact.inputs.iter().map(InputInfo::value)).map(endpoint);
+    let outputs = model.outputs.iter().zip(artifact.outputs.iter().cloned()).map(endpoint);
     VerifierKey::new(
         model.tokens,
         tensors.collect(),
-        [model.inputs.clone(), model.outputs.clone()],
+        [inputs.collect(), outputs.collect()],
         shapes.iter().map(|s| s.key.clone()).collect(),
         layers,
         *srs.verifier_part(),

@@ -15,6 +15,7 @@ mod progress;
 pub mod prove;
 pub mod run;
 pub mod setup;
+pub mod shown;
 pub mod srs;
 pub mod storage;
 mod table;

@@ -1,42 +1,57 @@
 //! `nanozk run`: the float model and the integer model side by side.
 
 use crate::eval::{self, Sample};
+use crate::shown::{Meaning, Shown};
 use crate::{Error, Progress, Result, input, load_model};
-use nanozk_compiler::artifact::Artifact;
-use nanozk_compiler::fidelity::{FidelityError, Meter, run_both};
-use nanozk_ir::float::Graph;
+use nanozk_compiler::artifact::Source;
+use nanozk_compiler::fidelity::{FidelityError, Meter, Models};
+use nanozk_compiler::frontend::{FrontendError, Reference};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Values of an output shown in the text form.
-const SHOWN: usize = 8;
+/// Values of a float output shown in the text form.
+const SHOWN: usize = 12;
 
-/// How close the integer model is to the float model.
+/// What to run.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Compiled model.
+    pub model: PathBuf,
+    /// Input file.
+    pub input: PathBuf,
+    /// Held-out data.
+    pub eval: Option<PathBuf>,
+    /// ONNX file that the model was compiled from; absent: where it was then.
+    pub source: Option<PathBuf>,
+}
+
+/// How close the integer model is to the source model.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// True number of tokens.
     pub length: u32,
-    /// Largest difference of an output value between integer and float model; absent for an argmax head.
+    /// Largest difference of an output value between integer and source model; absent for an argmax head.
     pub max_abs_error: Option<f64>,
-    /// Share of tokens whose greatest score is the same class in both.
+    /// Share of rows of scores whose greatest one is the same in both.
     pub top1_agreement: f64,
-    /// Outputs on the input.
-    pub outputs: Vec<OutputPair>,
+    /// Model inputs, as integers of the proven model.
+    pub input: Vec<Shown>,
+    /// Model outputs.
+    pub output: Vec<Output>,
     /// Report over the held-out data.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub eval: Option<EvalReport>,
 }
 
-/// One output of both models, true tokens only, row-major `[length, features]`.
+/// One output of both models.
 #[derive(Clone, Debug, Serialize)]
-pub struct OutputPair {
-    /// Name.
-    pub name: String,
-    /// Float model.
-    pub float: Vec<f32>,
-    /// Integer model, as real numbers; class indices for an argmax head.
-    pub integer: Vec<f32>,
+pub struct Output {
+    /// Of the integer model; indices of greatest scores for an argmax head.
+    #[serde(flatten)]
+    pub integer: Shown,
+    /// Of the source model, row-major; `None` beyond the true number of tokens.
+    pub float: Vec<Option<f64>>,
 }
 
 /// Fidelity over held-out data.
@@ -44,50 +59,68 @@ pub struct OutputPair {
 pub struct EvalReport {
     /// Samples.
     pub eval_samples: usize,
-    /// Perplexity of the float model; absent without labels.
+    /// Perplexity of the source model; absent without labels.
     pub perplexity_float: Option<f64>,
     /// Perplexity of the integer model; absent without labels or for an argmax head.
     pub perplexity_integer: Option<f64>,
-    /// Share of tokens whose greatest score is the same class in both.
+    /// Share of rows of scores whose greatest one is the same in both.
     pub eval_top1_agreement: f64,
     /// Largest difference of an output value; absent for an argmax head.
     pub eval_max_abs_error: Option<f64>,
 }
 
 /// Runs both models on an input and, if given, over held-out data.
-pub fn run(model: &Path, input: &Path, eval_file: Option<&Path>, progress: &dyn Progress) -> Result<RunReport> {
-    let artifact = load_model(model)?;
-    let graph = artifact.float_graph().map_err(Error::format(model))?;
-    let input = input::read(&artifact, input)?;
-    let samples = eval_file.map(|path| eval::read(&artifact, path)).transpose()?;
+pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
+    let artifact = load_model(&request.model)?;
+    let input = input::read(&artifact, &request.input)?;
+    let samples = request.eval.as_deref().map(|path| eval::read(&artifact, path)).transpose()?;
+    progress.stage("reading the source model", 1);
+    let reference = reference(&artifact.source, request.source.as_deref())?;
+    let models = artifact.models(&reference);
     progress.stage("running", 1);
-    let pair = run_both(&graph, &artifact.model, &input.float).map_err(failed)?;
-    let (tokens, length) = (graph.tokens, input.length as usize);
+    let (model, length) = (models.model, input.length);
+    let pair = models.run(&input.float).map_err(failed)?;
     let mut meter = Meter::default();
-    let mut outputs = Vec::new();
-    for ((float, integer), spec) in pair.float.iter().zip(&pair.integer).zip(&artifact.outputs) {
-        meter.add(float, integer, length, tokens, None);
-        let rows = |v: &[f32]| v[..v.len() / tokens.max(1) * length].to_vec();
-        outputs.push(OutputPair { name: spec.name.clone(), float: rows(float), integer: rows(integer) });
+    let meaning = |tensor: u32| {
+        let spec = &model.tensors[tensor as usize];
+        Meaning { features: spec.features, scale: spec.scale, length }
+    };
+    let mut output = Vec::new();
+    for (at, (value, &tensor)) in models.outputs.iter().zip(&model.outputs).enumerate() {
+        models.add(&mut meter, &pair, at, length, None);
+        let rows = models.rows(at, length);
+        let width = (pair.float[at].len() / rows.len().max(1)).max(1);
+        let float = pair.float[at].iter().enumerate().map(|(i, &v)| rows[i / width].then_some(v)).collect();
+        let integer = Shown::new(value, meaning(tensor), &pair.tensors[tensor as usize]);
+        output.push(Output { integer, float });
     }
+    let inputs = artifact.inputs.iter().zip(&model.inputs).zip(&input.int);
     let fidelity = meter.fidelity();
     Ok(RunReport {
-        length: input.length,
+        length,
         max_abs_error: fidelity.max_abs_error,
         top1_agreement: fidelity.top1_agreement,
-        outputs,
-        eval: samples.map(|s| evaluate(&graph, &artifact, &s, progress)).transpose()?,
+        input: inputs.map(|((info, &tensor), data)| Shown::new(&info.value(), meaning(tensor), data)).collect(),
+        output,
+        eval: samples.map(|s| evaluate(&models, &s, progress)).transpose()?,
     })
 }
 
-fn evaluate(graph: &Graph, artifact: &Artifact, samples: &[Sample], progress: &dyn Progress) -> Result<EvalReport> {
+/// The source model of a compiled one, which holds no float weights itself.
+fn reference(source: &Source, path: Option<&Path>) -> Result<Reference> {
+    let way_out = "name the ONNX file that the model was compiled from with `--source FILE`, or compile it again";
+    source.reference(path).map_err(|error| match error {
+        FrontendError::Io { .. } | FrontendError::OtherSource { .. } => Error::refused(error, way_out),
+        other => Error::Compile(other.into()),
+    })
+}
+
+fn evaluate(models: &Models, samples: &[Sample], progress: &dyn Progress) -> Result<EvalReport> {
     progress.stage("evaluating", samples.len() as u64);
     let one = |sample: &Sample| {
-        let pair = run_both(graph, &artifact.model, &sample.inputs).map_err(failed)?;
+        let pair = models.run(&sample.inputs).map_err(failed)?;
         let mut meter = Meter::default();
-        if let (Some(float), Some(integer)) = (pair.float.first(), pair.integer.first()) {
-            meter.add(float, integer, graph.tokens, graph.tokens, Some(&sample.targets));
-        }
+        models.add(&mut meter, &pair, 0, models.model.tokens, Some(&sample.targets));
         progress.step();
         Ok(meter)
     };
@@ -108,15 +141,13 @@ fn failed(error: FidelityError) -> Error {
 
 impl std::fmt::Display for RunReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for output in &self.outputs {
-            let tail = |v: &[f32]| {
-                let shown: Vec<String> =
-                    v[v.len().saturating_sub(SHOWN)..].iter().map(|v| format!("{v:>9.4}")).collect();
-                shown.join(" ")
-            };
-            writeln!(f, "output {} (last values)", output.name)?;
-            writeln!(f, "  float    {}", tail(&output.float))?;
-            writeln!(f, "  integer  {}", tail(&output.integer))?;
+        self.input.iter().try_for_each(|input| writeln!(f, "input   {input}"))?;
+        for output in &self.output {
+            let float: Vec<f64> = output.float.iter().flatten().copied().collect();
+            let last: Vec<String> =
+                float[float.len().saturating_sub(SHOWN)..].iter().map(|v| format!("{v:.4}")).collect();
+            writeln!(f, "output  {}", output.integer)?;
+            writeln!(f, "float   ... {} ({} values)", last.join(" "), float.len())?;
         }
         if let Some(error) = self.max_abs_error {
             writeln!(f, "worst gap        {error:.6}")?;

@@ -5,7 +5,7 @@ use crate::memory::megabytes;
 use crate::storage::{self, Batch, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, srs};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_plan::format::{self, Kind};
+use nanozk_plan::format::{self, FormatError, Kind};
 use nanozk_proof::srs::known_ceremony;
 use nanozk_proof::transcript::Absorber;
 use rand_core::{OsRng, RngCore};
@@ -88,7 +88,8 @@ fn make_keys(
         .par_iter()
         .map(|s| keys::shape_prover(&s.plan, &bases).inspect(|_| progress.step()))
         .collect::<Result<Vec<_>>>()?;
-    let weight_seed = if open_weights { open_seed(&bytes) } else { secret_seed()? };
+    let weight_seed =
+        if open_weights { open_seed(artifact).map_err(Error::format(&dir.prover()))? } else { secret_seed()? };
     let layers = keys::layer_keys(artifact, &bases, &weight_seed, &|| progress.step())?;
     let verifier = keys::verifier_key(artifact, &shapes, layers, &srs)?;
     progress.stage("proving the ranges of weights", 1);
@@ -132,11 +133,13 @@ pub fn secret_seed() -> Result<Seed> {
     Ok(seed)
 }
 
-/// The public seed of a model with open weights: a function of the model file.
-fn open_seed(model: &[u8]) -> Seed {
+/// The public seed of a model with open weights: a function of the compiled model, wherever its source was.
+fn open_seed(artifact: &Artifact) -> std::result::Result<Seed, FormatError> {
+    let mut model = artifact.clone();
+    model.source.path.clear();
     let mut absorber = Absorber::new("nanozk open weights");
-    absorber.bytes("model", model);
-    absorber.digest()
+    absorber.bytes("model", &model.to_bytes()?);
+    Ok(absorber.digest())
 }
 
 impl std::fmt::Display for SetupReport {

@@ -1,18 +1,16 @@
 //! `nanozk verify`: the verdict over a proof, with its scope.
 
 use crate::error::with_way_out;
+use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
 use nanozk_proof::bundle::Bundle;
-use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::keys::{Endpoint, VerifierKey};
 use nanozk_proof::srs::known_ceremony;
 pub use nanozk_proof::verify::VerifyOptions;
 use nanozk_proof::verify::{Verdict, verify as check};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
-
-/// Values shown of a tensor in the text form.
-const SHOWN: usize = 12;
 
 /// The verdict and what it covers.
 #[derive(Clone, Debug, Serialize)]
@@ -55,25 +53,12 @@ pub struct VerifyReport {
     soundness: String,
     /// True number of tokens; what lies beyond is not part of the statement.
     pub length: u32,
-    /// Model inputs.
+    /// Model inputs; none when the proof does not hold.
     pub input: Vec<Shown>,
-    /// Model outputs.
+    /// Model outputs; none when the proof does not hold.
     pub output: Vec<Shown>,
     /// Size of the proof without public values.
     pub proof_bytes: usize,
-}
-
-/// A model input or output as the verifier sees it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Shown {
-    /// Name.
-    pub name: String,
-    /// Features per token.
-    pub features: u32,
-    /// Real value = integer / scale.
-    pub scale: f64,
-    /// Real values of the true tokens, row-major `[length, features]`; absent when the tensor is hidden.
-    pub values: Option<Vec<f64>>,
 }
 
 /// Verifies a proof file with a verifier file. An unreadable file is an error, a proof that does not hold a report.
@@ -89,7 +74,11 @@ pub fn verify(verifier: &Path, proof: &Path, options: &VerifyOptions) -> Result<
     report.read_seconds = read_seconds;
     report.verify_seconds = verify_seconds;
     match verdict {
-        Ok(verdict) => accept(&mut report, &verdict),
+        Ok(verdict) => {
+            accept(&mut report, &verdict);
+            let shown = |endpoints: &[Endpoint]| Shown::of_bundle(&key, &bundle, endpoints, |_| None);
+            (report.input, report.output) = (shown(&key.inputs), shown(&key.outputs));
+        }
         Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this output")),
     }
     Ok(report)
@@ -98,18 +87,6 @@ pub fn verify(verifier: &Path, proof: &Path, options: &VerifyOptions) -> Result<
 /// What the files claim, nothing verified yet.
 fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> VerifyReport {
     let ceremony = known_ceremony(key.srs.id());
-    let shown = |ids: &[u32]| {
-        ids.iter()
-            .filter_map(|&id| {
-                let tensor = key.tensors.get(id as usize)?;
-                let values = bundle.public(id).map(|values| {
-                    let len = bundle.length as usize * tensor.features as usize;
-                    values.iter().take(len).map(|&v| v as f64 / tensor.scale).collect()
-                });
-                Some(Shown { name: tensor.name.clone(), features: tensor.features, scale: tensor.scale, values })
-            })
-            .collect()
-    };
     VerifyReport {
         verified: false,
         error: None,
@@ -129,8 +106,8 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
         computational_bits: 0.0,
         soundness: String::new(),
         length: bundle.length,
-        input: shown(&key.inputs),
-        output: shown(&key.outputs),
+        input: Vec::new(),
+        output: Vec::new(),
         proof_bytes: bundle.proof_bytes(),
     }
 }
@@ -171,23 +148,11 @@ impl std::fmt::Display for VerifyReport {
         writeln!(f, "tokens     {}", self.length)?;
         for (what, tensors) in [("input ", &self.input), ("output", &self.output)] {
             for tensor in tensors {
-                writeln!(f, "{what}     {}: {}", tensor.name, tensor)?;
+                writeln!(f, "{what}     {tensor}")?;
             }
         }
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
         writeln!(f, "soundness  {}", self.soundness)?;
         write!(f, "size       {} proof bytes", self.proof_bytes)
-    }
-}
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(values) = &self.values else { return f.write_str("hidden behind a commitment") };
-        let number = |v: &f64| if self.scale == 1.0 { format!("{v}") } else { format!("{v:.4}") };
-        // The last token's values come last: for a decoder they are the ones that matter.
-        let skipped = values.len().saturating_sub(SHOWN);
-        let shown: Vec<String> = values[skipped..].iter().map(number).collect();
-        let dots = if skipped > 0 { "... " } else { "" };
-        write!(f, "{dots}{} ({} values)", shown.join(" "), values.len())
     }
 }

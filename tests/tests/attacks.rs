@@ -6,6 +6,7 @@ mod common;
 use common::{Fixture, NONCE, lenient, model_dir};
 use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
+use nanozk_plan::{ElementMap, ElementType, ValueInfo};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::G1;
 use nanozk_proof::keys::{Rows, VerifierKey};
@@ -121,7 +122,8 @@ fn public_fields() {
 fn rows_of_public_inputs() {
     let fixture = Fixture::new("bert-d64-l2");
     let honest = fixture.prove(&model_dir("bert-d64-l2").join("input.json"));
-    let rows: Vec<Rows> = fixture.key.inputs.iter().map(|id| fixture.key.tensors[*id as usize].rows).collect();
+    let rows: Vec<Rows> =
+        fixture.key.inputs.iter().map(|input| fixture.key.tensors[input.tensor as usize].rows).collect();
     assert_eq!(rows, [Rows::Full, Rows::Equal]);
     honest.fits(&fixture.key).unwrap();
     let refused = |what: &str, change: &dyn Fn(&mut Bundle)| {
@@ -131,7 +133,7 @@ fn rows_of_public_inputs() {
         assert!(error.contains(what), "{error}");
     };
     let input = |bundle: &Bundle, at: usize| {
-        bundle.public.iter().position(|tensor| tensor.tensor == fixture.key.inputs[at]).unwrap()
+        bundle.public.iter().position(|tensor| tensor.tensor == fixture.key.inputs[at].tensor).unwrap()
     };
     refused("differs from token to token", &|b| {
         let mask = input(b, 1);
@@ -419,6 +421,23 @@ fn verifier_files() {
         other("name", &|k| k.tensors[i].name.push('x'));
         other("least value", &|k| k.tensors[i].lo -= 1);
         other("greatest value", &|k| k.tensors[i].hi += 1);
+    }
+    for i in 0..honest.outputs.len() {
+        let value = &honest.outputs[i].value;
+        let reversed: Vec<u32> = value.indices().map(|i| i as u32).collect::<Vec<_>>().into_iter().rev().collect();
+        other("name of an output", &|k| k.outputs[i].value.name.push('x'));
+        let longer = [&value.shape[..], &[1]].concat();
+        other("shape of an output", &|k| {
+            k.outputs[i].value = ValueInfo::row_major(&value.name, longer.clone(), value.dtype)
+        });
+        other("type of an output", &|k| k.outputs[i].value.dtype = ElementType::Float64);
+        other("order of an output", &|k| k.outputs[i].value.map = ElementMap::new(&value.shape, &reversed));
+    }
+    for i in 0..honest.inputs.len() {
+        let value = &honest.inputs[i].value;
+        let reversed: Vec<u32> = value.indices().map(|i| i as u32).collect::<Vec<_>>().into_iter().rev().collect();
+        other("name of an input", &|k| k.inputs[i].value.name.push('x'));
+        other("order of an input", &|k| k.inputs[i].value.map = ElementMap::new(&value.shape, &reversed));
     }
     for i in 0..honest.layers.len() {
         for at in 0..honest.layers[i].params.len() {

@@ -21,10 +21,11 @@ use group::GroupEncoding;
 use group::prime::PrimeCurveAffine;
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::Config;
-use nanozk_compiler::data::{InputTensor, read_input};
+use nanozk_compiler::data::read_input;
 use nanozk_compiler::frontend::{self, InputInfo, LoadOptions};
-use nanozk_ir::float::{self, InputKind};
+use nanozk_ir::float::InputKind;
 use nanozk_ir::int::interp;
+use nanozk_plan::ElementType;
 use nanozk_plan::format::{self, HEADER_LEN, Kind};
 use nanozk_proof::budget::budget;
 use nanozk_proof::bundle::{Bundle, LayerProof};
@@ -124,17 +125,13 @@ fn artifact_says(artifact: &Artifact) -> String {
     let inputs = artifact.model.inputs.iter();
     let zeros: Vec<_> =
         inputs.map(|&i| vec![0; (tokens * u64::from(artifact.model.tensors[i as usize].features)) as usize]).collect();
-    let int = said(interp::run_model(&artifact.model, &zeros));
-    let float = artifact.float_graph().map(|graph| {
-        let values: Vec<_> = artifact
-            .input_infos()
-            .iter()
-            .filter(|i| i.shape.iter().product::<usize>() < 1 << 16)
-            .map(|i| InputTensor::probe(i).value)
-            .collect();
-        said(float::eval(&graph, &values, &mut |_: float::NodeId, _: &[f32]| ()))
-    });
-    format!("{int}; {}", float.unwrap_or_else(|e| e.to_string()))
+    let tensors = interp::run_model(&artifact.model, &zeros);
+    if let Ok(tensors) = &tensors {
+        for (value, &tensor) in artifact.outputs.iter().zip(&artifact.model.outputs) {
+            value.arrange(&tensors[tensor as usize]);
+        }
+    }
+    said(tensors)
 }
 
 #[test]
@@ -226,11 +223,11 @@ fn settings_files() {
 }
 
 fn float_input() -> InputInfo {
-    InputInfo { name: "x".into(), shape: vec![1, 4, 8], dtype: "f32".into(), kind: InputKind::Float }
+    InputInfo { name: "x".into(), shape: vec![1, 4, 8], dtype: ElementType::Float32, kind: InputKind::Float }
 }
 
 fn token_input() -> InputInfo {
-    InputInfo { name: "t".into(), shape: vec![1, 8], dtype: "i64".into(), kind: InputKind::Tokens { vocab: 60 } }
+    InputInfo { name: "t".into(), shape: vec![1, 8], dtype: ElementType::Int64, kind: InputKind::Tokens { vocab: 60 } }
 }
 
 #[test]

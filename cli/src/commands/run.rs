@@ -5,7 +5,7 @@ use nanozk_runtime::{Progress, run};
 use std::path::PathBuf;
 
 /// Arguments of `run`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk run model.nanozk --input input.json\n  \
     nanozk run model.nanozk --input input.json --eval eval.json")]
 pub struct Args {
@@ -17,9 +17,13 @@ pub struct Args {
     /// Held-out data: {"T": .., "val": [token ids]} or {"input_data": [..], "labels": [..]}
     #[arg(long, value_name = "FILE")]
     eval: Option<PathBuf>,
+    /// ONNX file that the model was compiled from; absent: where it was then
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
-    Report::new(&run::run(&args.model, &args.input, args.eval.as_deref(), progress)?)
+    let Args { model, input, eval, source } = args.clone();
+    Report::new(&run::run(&run::Request { model, input, eval, source }, progress)?)
 }

@@ -61,8 +61,15 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     let verdict =
         nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--json"]).json();
     assert_eq!((&verdict["verified"], &verdict["length"]), (&true.into(), &10.into()));
-    assert_eq!(verdict["input"][0]["values"].as_array().map(Vec::len), Some(10));
-    assert_eq!(verdict["output"][0]["values"].as_array().map(Vec::len), Some(10 * 63));
+    for (what, shape, known) in [("input", vec![1, 64], 10), ("output", vec![1, 64, 63], 10 * 63)] {
+        let tensor = &verdict[what][0];
+        let values = tensor["values"].as_array().expect("values");
+        assert_eq!((&tensor["shape"], values.len()), (&shape.clone().into(), shape.iter().product::<usize>()));
+        assert!(
+            values.iter().enumerate().all(|(i, v)| v.is_null() == (i >= known)),
+            "null beyond the prompt: {tensor}"
+        );
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn inspect_shows_graph_and_tensors() {
     assert_eq!(report["tokens"], 16);
     assert!(report["tensors"].as_array().is_some_and(|t| t.len() >= 2));
     let dot = nanozk(made(), &["inspect", "m.nanozk", "--dot"]).stdout;
-    assert!(dot.starts_with("digraph") && dot.contains("Attention") && dot.trim_end().ends_with('}'), "{dot}");
+    assert!(dot.starts_with("digraph") && dot.contains("1 Attend") && dot.trim_end().ends_with('}'), "{dot}");
 }
 
 #[test]
@@ -269,7 +269,10 @@ fn forged_models_never_panic() {
         fs::write(&file, bytes).expect("writes");
         refused += usize::from(nanozk_runtime::plan::plan(&file).is_err());
         let _ = nanozk_runtime::inspect::inspect(&file);
-        let _ = nanozk_runtime::run::run(&file, Path::new(&input), None, &nanozk_runtime::Silent);
+        let source = Some(bundled("block-d16-t16/network.onnx").into());
+        let request =
+            nanozk_runtime::run::Request { model: file.clone(), input: input.clone().into(), eval: None, source };
+        let _ = nanozk_runtime::run::run(&request, &nanozk_runtime::Silent);
     }
     assert!(refused > 0);
 }

@@ -156,7 +156,13 @@ pub enum FrontendError {
         /// Index of the output.
         output: usize,
         /// Largest difference relative to the largest output value.
-        error: f32,
+        error: f64,
+    },
+    /// Another file than the model was compiled from.
+    #[error("{}: this is not the file that the model was compiled from", path.display())]
+    OtherSource {
+        /// Model file.
+        path: PathBuf,
     },
     /// The float reference failed.
     #[error("the float reference run failed: {0}")]

@@ -1,16 +1,28 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{FrontendError, LoadOptions, external, screen::screen, sdpa};
+use nanozk_plan::ElementType;
 use std::{collections::BTreeMap, path::Path};
+use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
 use tract_onnx::{Onnx, prelude::*, tract_hir::internal::*};
+
+/// What an ONNX file says about itself.
+pub(super) struct Header {
+    /// BLAKE2b-256 of all files that the model consists of.
+    pub source: [u8; 32],
+    /// Names and element types of the inputs, in the order of the file.
+    pub inputs: Vec<(String, ElementType)>,
+    /// The same of the outputs.
+    pub outputs: Vec<(String, ElementType)>,
+}
 
 /// Shortest wording of a tract error: the chain of causes on one line.
 pub(super) fn reason(e: &TractError) -> String {
     format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads the file and checks that it is a whole ONNX model; returns the digest of all files it consists of.
-fn read(path: &Path, onnx: &Onnx) -> Result<[u8; 32], FrontendError> {
+/// Reads the file and checks that it is a whole ONNX model.
+fn read(path: &Path, onnx: &Onnx) -> Result<Header, FrontendError> {
     let io = |source| FrontendError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     if bytes.starts_with(b"version https://git-lfs") {
@@ -33,14 +45,42 @@ fn read(path: &Path, onnx: &Onnx) -> Result<[u8; 32], FrontendError> {
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
     };
     screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
-    external::digest(path, &bytes, graph)
+    let source = external::digest(path, &bytes, graph)?;
+    let [inputs, outputs] =
+        signature(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
+    Ok(Header { source, inputs, outputs })
 }
 
-/// Loads `path` with all input dimensions fixed by the file or by `options`; also returns the digest of its files.
-pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, [u8; 32]), FrontendError> {
-    let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
-    let source = read(path, &onnx)?;
-    Ok((analyse(path, &onnx, options)?, source))
+/// Names and element types of inputs and outputs. Old files list weights among the inputs.
+fn signature(graph: &GraphProto) -> Result<[Vec<(String, ElementType)>; 2], String> {
+    let weight = |v: &&ValueInfoProto| graph.initializer.iter().any(|t| t.name == v.name);
+    let typed = |v: &ValueInfoProto| {
+        let number = match v.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+            Some(type_proto::Value::TensorType(t)) => t.elem_type,
+            None => 0,
+        };
+        let dtype = ElementType::from_onnx(number);
+        let unknown = || format!("\"{}\" has no element type, or one that is no number (ONNX type {number})", v.name);
+        Ok((v.name.clone(), dtype.ok_or_else(unknown)?))
+    };
+    let inputs = graph.input.iter().filter(|v| !weight(v)).map(typed).collect::<Result<_, String>>()?;
+    Ok([inputs, graph.output.iter().map(typed).collect::<Result<_, String>>()?])
+}
+
+fn parser() -> Onnx {
+    tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
+}
+
+/// What the file at `path` says about itself.
+pub(super) fn header(path: &Path) -> Result<Header, FrontendError> {
+    read(path, &parser())
+}
+
+/// Loads `path` with all input dimensions fixed by the file or by `options`.
+pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, Header), FrontendError> {
+    let onnx = parser();
+    let header = read(path, &onnx)?;
+    Ok((analyse(path, &onnx, options)?, header))
 }
 
 /// Runs `f` on the model at `path`. tract panics on some inconsistent models (an index beyond a table, say), and lets

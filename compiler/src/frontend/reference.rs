@@ -1,8 +1,9 @@
 //! tract's own float inference: the reference that fidelity is measured against.
 
-use super::{FrontendError, onnx::reason};
-use crate::data::InputTensor;
+use super::{FrontendError, LoadOptions, onnx};
 use nanozk_ir::float::InputValue;
+use onnx::reason;
+use std::path::Path;
 use tract_onnx::prelude::*;
 
 /// The source model, ready to run.
@@ -18,6 +19,18 @@ impl std::fmt::Debug for Reference {
 }
 
 impl Reference {
+    /// The model at `path`, whose files must have the digest `source`.
+    pub fn load(path: &Path, options: &LoadOptions, source: &[u8; 32]) -> Result<Self, FrontendError> {
+        onnx::guarded(path, || {
+            if onnx::header(path)?.source != *source {
+                return Err(FrontendError::OtherSource { path: path.to_owned() });
+            }
+            let (model, _) = onnx::load(path, options)?;
+            let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
+            Reference::new(&model).map_err(analysis)
+        })
+    }
+
     pub(super) fn new(model: &TypedModel) -> TractResult<Reference> {
         let mut inputs = Vec::new();
         for &outlet in &model.inputs {
@@ -29,8 +42,8 @@ impl Reference {
         Ok(Reference { plan, inputs })
     }
 
-    /// Runs the model on one input per model input; the outputs are flat, in the order of the source model.
-    pub fn run(&self, inputs: &[InputTensor]) -> Result<Vec<Vec<f32>>, FrontendError> {
+    /// Runs the model on one value per model input; the outputs are flat, row-major, as the source model orders them.
+    pub fn run(&self, inputs: &[InputValue]) -> Result<Vec<Vec<f64>>, FrontendError> {
         if inputs.len() != self.inputs.len() {
             let message = format!("the model has {} input(s), {} given", self.inputs.len(), inputs.len());
             return Err(FrontendError::Reference(message));
@@ -38,7 +51,7 @@ impl Reference {
         let failed = |e: TractError| FrontendError::Reference(reason(&e));
         let mut values: TVec<TValue> = tvec!();
         for (input, (datum, shape)) in inputs.iter().zip(&self.inputs) {
-            let tensor = match &input.value {
+            let tensor = match input {
                 InputValue::Tokens(ids) => {
                     Tensor::from_shape(shape, &ids.iter().map(|&i| i64::from(i)).collect::<Vec<_>>())
                 }
@@ -53,7 +66,7 @@ impl Reference {
         let outputs = self.plan.run(values).map_err(failed)?;
         outputs
             .iter()
-            .map(|t| Ok(t.cast_to::<f32>()?.to_plain_array_view::<f32>()?.iter().copied().collect()))
+            .map(|t| Ok(t.cast_to::<f64>()?.to_plain_array_view::<f64>()?.iter().copied().collect()))
             .collect::<TractResult<_>>()
             .map_err(failed)
     }

@@ -51,7 +51,7 @@ fn encode_one(model: &Model, id: TensorId, value: &InputValue) -> Result<Vec<i64
 }
 
 /// Real values of a tensor's integers.
-pub fn decode(model: &Model, tensor: TensorId, data: &[i64]) -> Vec<f32> {
+pub fn decode(model: &Model, tensor: TensorId, data: &[i64]) -> Vec<f64> {
     let scale = model.tensors[tensor as usize].scale;
-    data.iter().map(|&v| (v as f64 / scale) as f32).collect()
+    data.iter().map(|&v| v as f64 / scale).collect()
 }

@@ -3,13 +3,14 @@
 use super::*;
 use crate::{
     config::{Config, Head, Visibility},
-    fidelity::run_both,
+    head::argmax,
     partition::partition,
 };
 use nanozk_ir::{
-    float::{Graph, InputKind, InputValue, NodeId, NormKind, Op as Float, UnaryFn},
-    int::{Model, Op, Role},
+    float::{Graph, InputKind, InputValue, NodeId, NormKind, Op as Float, UnaryFn, eval},
+    int::{Model, Op, Role, interp},
 };
+use nanozk_plan::{ElementType, ValueInfo};
 
 /// A graph with one float input of `width` features.
 fn graph(tokens: usize, width: usize) -> (Graph, NodeId) {
@@ -60,9 +61,12 @@ fn built(g: &Graph, config: &Config) -> Result<Model, QuantiseError> {
 fn error(g: &Graph, model: &Model) -> f32 {
     let width = g.dag[g.inputs[0]].features;
     let one = |seed| {
-        let pair = run_both(g, model, &[InputValue::Float(numbers(g.tokens * width, seed))]).unwrap();
-        let gap = pair.float[0].iter().zip(&pair.integer[0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        (gap, pair.float[0].iter().fold(0.0, |m: f32, v| m.max(v.abs())))
+        let input = [InputValue::Float(numbers(g.tokens * width, seed))];
+        let float = eval(g, &input, &mut |_, _: &[f32]| ()).unwrap();
+        let tensors = interp::run_model(model, &encode(model, &input).unwrap()).unwrap();
+        let integer = decode(model, model.outputs[0], &tensors[model.outputs[0] as usize]);
+        let gap = float[0].iter().zip(&integer).map(|(&a, &b)| (a - b as f32).abs()).fold(0.0, f32::max);
+        (gap, float[0].iter().fold(0.0, |m: f32, v| m.max(v.abs())))
     };
     let (gap, peak) = (50..60).map(one).fold((0f32, 0f32), |m, v| (m.0.max(v.0), m.1.max(v.1)));
     gap / peak
@@ -155,6 +159,7 @@ fn softmax_and_its_argmax() {
     output(&mut g, y);
     let model = built(&g, &Config::default()).unwrap();
     assert!(error(&g, &model) < 5e-3);
+    argmax(&mut g, &mut [ValueInfo::row_major("y", vec![2, 5], ElementType::Float32)]).unwrap();
     let model = built(&g, &Config { head: Head::Argmax, ..Config::default() }).unwrap();
     assert!(!ops(&model).iter().any(|o| matches!(o, Op::Table { .. })), "softmax keeps the order");
     assert_eq!(model.tensors[model.outputs[0] as usize].features, 1);

@@ -1,15 +1,16 @@
 //! Models shared by tests.
 
 use nanozk_compiler::{
-    config::Config,
+    config::{Config, Head},
     data::read_input,
-    fidelity::{Fidelity, Meter, run_both},
-    frontend::{self, LoadOptions},
+    fidelity::{Fidelity, Meter, Models},
+    frontend::{self, LoadOptions, Loaded},
+    head,
     partition::partition,
     quantise::{self, Stats},
 };
 use nanozk_ir::{
-    float::{Graph, InputKind, InputValue},
+    float::{InputKind, InputValue},
     int::Model,
 };
 use serde_json::Value;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 
 /// A model of the shared folder with its sample input.
 pub struct Shared {
-    pub graph: Graph,
+    pub loaded: Loaded,
     pub input: Vec<InputValue>,
     folder: PathBuf,
 }
@@ -41,7 +42,18 @@ impl Shared {
     fn read(folder: PathBuf) -> Self {
         let loaded = frontend::load(&folder.join("network.onnx"), &LoadOptions::default()).unwrap();
         let input = read_input(&folder.join("input.json"), &loaded.inputs).unwrap();
-        Shared { graph: loaded.graph, input: input.into_iter().map(|i| i.value).collect(), folder }
+        Shared { input: input.into_iter().map(|i| i.value).collect(), loaded, folder }
+    }
+
+    /// The integer model beside the source model.
+    pub fn models<'a>(&'a self, model: &'a Model, head: Head) -> Models<'a> {
+        models(&self.loaded, model, head)
+    }
+
+    /// The same model with the place of the greatest score as its output.
+    pub fn with_argmax(mut self) -> Self {
+        head::argmax(&mut self.loaded.graph, &mut self.loaded.outputs).unwrap();
+        self
     }
 
     /// Held-out samples and the expected indices of each, whatever the model's kind; `u32::MAX` is no target.
@@ -52,7 +64,7 @@ impl Shared {
         if eval.get("val").is_some() {
             let ids = integers(&eval["val"]);
             let window = |w: &[u32]| (vec![InputValue::Tokens(w[..w.len() - 1].to_vec())], w[1..].to_vec());
-            let tokens = self.graph.tokens;
+            let tokens = self.loaded.graph.tokens;
             return (0..ids.len() / tokens).map(|j| window(&ids[j * tokens..(j + 1) * tokens + 1])).collect();
         }
         if eval.get("input_ids").is_some() {
@@ -73,12 +85,17 @@ fn integers(v: &Value) -> Vec<u32> {
     v.as_array().unwrap().iter().map(|x| u32::try_from(x.as_i64().unwrap()).unwrap_or(u32::MAX)).collect()
 }
 
+/// The integer model beside the source model.
+pub fn models<'a>(loaded: &'a Loaded, model: &'a Model, head: Head) -> Models<'a> {
+    Models { reference: &loaded.reference, model, outputs: &loaded.outputs, head }
+}
+
 /// Both models over the first `count` held-out samples.
-pub fn evaluate(m: &Shared, model: &Model, count: usize) -> Fidelity {
+pub fn evaluate(models: &Models, m: &Shared, count: usize) -> Fidelity {
     let one = |(input, targets): (Vec<InputValue>, Vec<u32>)| {
-        let pair = run_both(&m.graph, model, &input).unwrap();
+        let pair = models.run(&input).unwrap();
         let mut meter = Meter::default();
-        meter.add(&pair.float[0], &pair.integer[0], m.graph.tokens, m.graph.tokens, Some(&targets));
+        models.add(&mut meter, &pair, 0, models.model.tokens, Some(&targets));
         meter
     };
     m.held_out().into_iter().take(count).map(one).fold(Meter::default(), Meter::merged).fidelity()
@@ -86,9 +103,10 @@ pub fn evaluate(m: &Shared, model: &Model, count: usize) -> Fidelity {
 
 /// Quantised with the sample input as calibration data.
 pub fn quantised(m: &Shared, config: &Config) -> Model {
-    let stats = Stats::collect(&m.graph, std::slice::from_ref(&m.input)).unwrap();
-    let partition = partition(&m.graph, config.quantise.layer_lookups);
-    quantise::quantise(&m.graph, &partition, &stats, config).unwrap()
+    let graph = &m.loaded.graph;
+    let stats = Stats::collect(graph, std::slice::from_ref(&m.input)).unwrap();
+    let partition = partition(graph, config.quantise.layer_lookups);
+    quantise::quantise(graph, &partition, &stats, config).unwrap()
 }
 
 /// The small exported models beside the tests that the front end accepts, by name.

@@ -3,7 +3,7 @@
 use crate::compile::{CompileOptions, compile};
 use crate::memory::{self, megabytes};
 use crate::prove::{self, prove};
-use crate::run::run as run_model;
+use crate::run::{Request, run as run_model};
 use crate::setup::setup;
 use crate::srs;
 use crate::verify::{VerifyOptions, verify};
@@ -89,7 +89,10 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
             let options = CompileOptions { data: vec![data.clone()], ..Default::default() };
             json(compile(network, &options, model, progress)?)
         }
-        Step::Run { model, input, eval } => json(run_model(model, input, eval.as_deref(), progress)?),
+        Step::Run { model, input, eval } => {
+            let (model, input, eval) = (model.clone(), input.clone(), eval.clone());
+            json(run_model(&Request { model, input, eval, source: None }, progress)?)
+        }
         Step::Srs { k, out } => json(srs::generate(*k, out, progress)?),
         Step::Setup { model, srs, keys } => json(setup(model, Some(srs), false, keys, progress)?),
         Step::Prove { keys, input, proof } => {

@@ -9,6 +9,7 @@ mod tensors;
 mod work;
 
 use crate::keys::{self, ProverKeys};
+use crate::shown::Shown;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, input, memory};
 use layers::Scene;
@@ -55,6 +56,12 @@ pub struct ProveReport {
     pub layers_total: usize,
     /// Layers taken over from an interrupted run.
     pub resumed: usize,
+    /// True number of tokens; what lies beyond is not part of the statement.
+    pub length: u32,
+    /// Model inputs as the proof states them.
+    pub input: Vec<Shown>,
+    /// Model outputs as the proof states them.
+    pub output: Vec<Shown>,
     /// Layer proofs and tensor commitments, without public values.
     pub proof_bytes: usize,
     /// Size of the proof file.
@@ -165,6 +172,9 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
         layers: reports,
         layers_total: keys.artifact.model.layers.len(),
         resumed,
+        length: bundle.length,
+        input: Shown::of_bundle(&keys.verifier, &bundle, &keys.verifier.inputs, |_| None),
+        output: Shown::of_bundle(&keys.verifier, &bundle, &keys.verifier.outputs, |_| None),
         proof_bytes: bundle.proof_bytes(),
         file_bytes: bytes.len() as u64,
         prove_seconds: start.elapsed().as_secs_f64(),
@@ -210,6 +220,9 @@ impl std::fmt::Display for ProveReport {
         table.write(f)?;
         writeln!(f, "\nproof      {} ({} layers of {})", self.proof.display(), self.layers.len(), self.layers_total)?;
         writeln!(f, "model id   {}", self.model_id)?;
+        writeln!(f, "tokens     {}", self.length)?;
+        self.input.iter().try_for_each(|input| writeln!(f, "input      {input}"))?;
+        self.output.iter().try_for_each(|output| writeln!(f, "output     {output}"))?;
         writeln!(f, "size       {} proof bytes, file {} bytes", self.proof_bytes, self.file_bytes)?;
         if self.resumed > 0 {
             writeln!(f, "resumed    {} layers were finished already", self.resumed)?;

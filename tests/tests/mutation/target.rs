@@ -39,7 +39,7 @@ impl Target {
     /// The first layer of a compiled model, with the plan that is proven.
     pub fn compiled(name: &'static str) -> Self {
         let artifact = compiled(name);
-        let read = read_input(&model_dir(name).join("input.json"), &artifact.input_infos()).unwrap();
+        let read = read_input(&model_dir(name).join("input.json"), &artifact.inputs).unwrap();
         let floats: Vec<InputValue> = read.into_iter().map(|t| t.value).collect();
         let inputs = quantise::encode(&artifact.model, &floats).unwrap();
         let model = artifact.model;

@@ -47,12 +47,8 @@ impl Lowering<'_> {
             let Some(r) = self.segments[0].position(out).map(Ref::Node) else { continue };
             let name = self.name(r);
             let is_output = matches!(self.op(0, r), float::Op::Output);
-            let mut source = if is_output { self.operand(r, 0) } else { r };
+            let source = if is_output { self.operand(r, 0) } else { r };
             let argmax = is_output && self.config.head == Head::Argmax;
-            // Softmax keeps the order of its operands.
-            while argmax && matches!(source, Ref::Node(_)) && matches!(self.op(0, source), float::Op::Softmax) {
-                source = self.operand(source, 0);
-            }
             let scale = if is_output && !argmax {
                 let finest = (0..self.layers()).map(|g| output_scale(self.stats, self.node(g, r), self.q()));
                 vec![finest.fold(residual[0], f64::max); self.layers()]
