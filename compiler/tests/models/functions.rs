@@ -30,7 +30,8 @@ fn functions(model: &Loaded) -> (Vec<&'static str>, f32) {
     let expected = model.reference.run(&[InputTensor { value: x.clone(), len: arguments().len() }]).unwrap();
     let got = eval(&model.graph, &[x], &mut |_: NodeId, _: &[f32]| ()).unwrap();
     let mut worst = 0f32;
-    for ((a, b), x) in got[0].iter().zip(&expected[0]).zip(arguments()).filter(|((_, b), _)| b.is_finite()) {
+    let expected = expected[0].iter().map(|&v| v as f32);
+    for ((&a, b), x) in got[0].iter().zip(expected).zip(arguments()).filter(|((_, b), _)| b.is_finite()) {
         // The reference runs in single precision and cancels where a function is written as a difference from 1.
         let rounding = 8.0 * f32::EPSILON * x.abs().max(1.0);
         worst = worst.max(if a == b { 0.0 } else { ((a - b).abs() - rounding).max(0.0) / b.abs() });
