@@ -2,10 +2,7 @@
 //! outside of what a model usually sees.
 
 use crate::onnx::{Onnx, float};
-use nanozk_compiler::{
-    data::InputTensor,
-    frontend::{FrontendError, LoadOptions, Loaded, load},
-};
+use nanozk_compiler::frontend::{FrontendError, LoadOptions, Loaded, load};
 use nanozk_ir::float::{InputValue, NodeId, Op, eval};
 
 /// Arguments: all magnitudes that matter, both signs, and points between the bounds used below.
@@ -27,7 +24,7 @@ fn loaded(body: impl FnOnce(Onnx) -> Onnx) -> Loaded {
 /// The functions of the graph, and its greatest difference from tract over all arguments, relative to each value.
 fn functions(model: &Loaded) -> (Vec<&'static str>, f32) {
     let x = InputValue::Float(arguments());
-    let expected = model.reference.run(&[InputTensor { value: x.clone(), len: arguments().len() }]).unwrap();
+    let expected = model.reference.run(std::slice::from_ref(&x)).unwrap();
     let got = eval(&model.graph, &[x], &mut |_: NodeId, _: &[f32]| ()).unwrap();
     let mut worst = 0f32;
     let expected = expected[0].iter().map(|&v| v as f32);
