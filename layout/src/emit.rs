@@ -352,12 +352,12 @@ impl<'g> Emitter<'g> {
     /// Bits of the greatest magnitude of a node.
     pub fn magnitude_bits(&self, id: ValueId) -> u32 {
         let node = self.node(id);
-        128 - (node.lo as i128).abs().max((node.hi as i128).abs()).leading_zeros()
+        bits((node.lo as i128).abs().max((node.hi as i128).abs()))
     }
 
     /// Limbs that hold `0..=max`.
     pub fn limbs(&self, max: i128) -> u32 {
-        (128 - max.max(0).leading_zeros()).div_ceil(self.bits).max(1)
+        bits(max.max(0)).div_ceil(self.bits).max(1)
     }
 
     /// Refuses `bits` above `limit`.
@@ -382,6 +382,11 @@ impl<'g> Emitter<'g> {
 
 /// The public slot that is 1 for every token.
 pub const ONE: Atom = Atom::Public(0, 0);
+
+/// Bits of a value that is not negative.
+pub fn bits(value: i128) -> u32 {
+    128 - value.leading_zeros()
+}
 
 /// An operand error of a node.
 pub fn operand_error(node: &Node, reason: String) -> LayoutError {

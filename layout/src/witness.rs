@@ -91,7 +91,7 @@ pub fn fill(
             Entry::Vacant(entry) => entry.insert(quantities.compute(item.node, item.part)?),
         };
         let width = quantity.len() / tokens.max(1);
-        if !fits(plan, item, width, model.limb_bits) {
+        if !fits(plan, item, width) {
             return Err(WitnessError::NoSuchPart { node: node.name.clone(), op: node.op.name(), part: item.part });
         }
         quantities.write(plan, item, quantity, &mut lanes)?;
@@ -99,11 +99,17 @@ pub fn fill(
     Ok(lanes)
 }
 
-/// Whether the fill names features of its quantity, slots of the plan and limbs of an i64.
-fn fits(plan: &Plan, item: &Fill, width: usize, bits: u32) -> bool {
+/// Whether the fill names features of its quantity, slots of the plan and one of its limbs.
+fn fits(plan: &Plan, item: &Fill, width: usize) -> bool {
     let within = |first: u32, limit: usize| first as usize + item.count as usize <= limit;
-    let limbs = item.limb.is_none_or(|(index, limbs)| index < limbs && limbs.saturating_mul(bits) < i64::BITS);
+    let limbs = item.limb.is_none_or(|(index, limbs)| index < limbs);
     within(item.first, width) && within(item.slot, plan.lane_slots() as usize) && limbs
+}
+
+/// Limb `index` of `value`, which `limbs` of them must hold; together they may have more bits than an i64.
+fn limb(value: i64, index: u32, limbs: u32, bits: u32) -> Option<i64> {
+    let above = |limbs: u32| value.checked_shr(limbs.saturating_mul(bits)).unwrap_or(0);
+    (value >= 0 && above(limbs) == 0).then(|| above(index) & ((1 << bits) - 1))
 }
 
 /// Value lanes start as `table[0]` wherever a pair is looked up.
@@ -148,13 +154,10 @@ impl Quantities<'_> {
                     Some(_) if self.is_hidden(node, item.part, token, feature) => {
                         if item.limb.is_some_and(|(index, _)| index == 0) { value } else { 0 }
                     }
-                    Some((index, limbs)) => {
-                        if value < 0 || value >> (limbs * self.bits) != 0 {
-                            let (name, op, bits) = (node.name.clone(), node.op.name(), limbs * self.bits);
-                            return Err(WitnessError::OutOfRange { node: name, op, token, feature, value, bits });
-                        }
-                        (value >> (index * self.bits)) & ((1 << self.bits) - 1)
-                    }
+                    Some((index, limbs)) => limb(value, index, limbs, self.bits).ok_or_else(|| {
+                        let (name, op, bits) = (node.name.clone(), node.op.name(), limbs * self.bits);
+                        WitnessError::OutOfRange { node: name, op, token, feature, value, bits }
+                    })?,
                 };
             }
         }

@@ -4,6 +4,8 @@
 mod harness;
 #[path = "layout/models.rs"]
 mod models;
+#[path = "layout/widths.rs"]
+mod widths;
 
 use harness::Net;
 use nanozk_ir::int::{Op, Role};

@@ -3,7 +3,7 @@
 //! Uniqueness: `C - r^2 v >= 0` and `r^2 v + 2 r v + v - 1 - C >= 0` with `r >= 0` hold for one integer r only when
 //! `v >= 1`; all quantities are made of limbs, so nothing wraps around the field.
 
-use crate::emit::{Emitter, operand_error};
+use crate::emit::{Emitter, bits, operand_error};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
@@ -23,6 +23,7 @@ impl Emitter<'_> {
         let limbs = self.limbs(node.hi as i128);
         self.limit(id, "the squared root times the operand", 2 * limbs * self.bits + self.magnitude_bits(v), 200)?;
         let slack = slack_bound(node.hi, radicand.lo, radicand.hi);
+        self.limit(id, "the distance to the next root", bits(slack), 62)?;
         let slack_limbs = self.limbs(slack);
         let target = self.params(id, param, 1)?.remove(0);
 
