@@ -16,6 +16,7 @@ use ff::PrimeField;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 
 /// What the verifier insists on.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +67,17 @@ pub enum VerifyError {
     /// No layer is proven.
     #[error("the proof covers no layer")]
     Empty,
+    /// Layers are left unproven, so nothing follows for the model as a whole.
+    #[error(
+        "the proof is partial, it covers {proven} of {total} layers: no output follows from the input; ask for a proof \
+         of all layers, or look at this one with `--allow-partial`"
+    )]
+    Partial {
+        /// Layers proven.
+        proven: usize,
+        /// Layers of the model.
+        total: usize,
+    },
     /// A layer proof fails.
     #[error("layer {index}: {error}")]
     Layer {
@@ -76,15 +88,30 @@ pub enum VerifyError {
     },
 }
 
-/// What an accepted bundle proves.
+/// What an accepted bundle of all layers proves: that the model maps the bundle's inputs to its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The model.
-    pub model_id: [u8; 32],
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What an accepted bundle of some layers proves: that each of them maps what it reads to what it writes. Nothing
+/// follows for a tensor that none of them reads or writes, nor for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartialVerdict {
     /// Indices of the layers proven.
     pub layers: Vec<u32>,
-    /// Layers of the model.
-    pub layers_total: usize,
+    /// Tensors that these read or write.
+    pub tensors: BTreeSet<u32>,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis {
+    /// The model.
+    pub model_id: [u8; 32],
     /// Name of the ceremony of the SRS; `None` when it is unsafe.
     pub ceremony: Option<&'static str>,
     /// Whether the verifier file was checked too.
@@ -93,20 +120,38 @@ pub struct Verdict {
     pub budget: Budget,
 }
 
-impl Verdict {
-    /// Whether every layer is proven.
-    pub fn full(&self) -> bool {
-        self.layers.len() == self.layers_total
-    }
-}
-
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Verifies a bundle: every proof it carries, bound to its model, inputs, outputs, nonce and tensors.
+/// Verifies a bundle of all layers, bound to its model, inputs, outputs, nonce and tensors.
+///
+/// # Errors
+/// Also for a bundle that leaves out a layer.
 pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<Verdict, VerifyError> {
+    let basis = check(key, bundle, options)?;
+    match (bundle.layers.len(), key.layers.len()) {
+        (proven, total) if proven < total => Err(VerifyError::Partial { proven, total }),
+        _ => Ok(Verdict { basis }),
+    }
+}
+
+/// Verifies the layers that a bundle holds, be it all or some.
+pub fn verify_layers(
+    key: &VerifierKey,
+    bundle: &Bundle,
+    options: &VerifyOptions,
+) -> Result<PartialVerdict, VerifyError> {
+    let basis = check(key, bundle, options)?;
+    let layers: Vec<u32> = bundle.layers.iter().map(|l| l.index).collect();
+    let proven = layers.iter().map(|&index| &key.layers[index as usize]);
+    let tensors = proven.flat_map(|layer| layer.inputs.iter().chain(&layer.outputs)).copied().collect();
+    Ok(PartialVerdict { layers, tensors, basis })
+}
+
+/// Checks every proof that a bundle carries.
+fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<Basis, VerifyError> {
     let id = key.model_id();
     if let Some(expected) = options.model_id.filter(|e| *e != id) {
         return Err(VerifyError::ModelId { expected: hex(&expected), found: hex(&id) });
@@ -132,14 +177,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
     let guards: Vec<LayerGuard> =
         bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
     check_pairings(key, bundle, prefix, guards)?;
-    Ok(Verdict {
-        model_id: id,
-        layers: bundle.layers.iter().map(|l| l.index).collect(),
-        layers_total: key.layers.len(),
-        ceremony,
-        weights_checked: options.check_weights,
-        budget: budget(key),
-    })
+    Ok(Basis { model_id: id, ceremony, weights_checked: options.check_weights, budget: budget(key) })
 }
 
 /// All checks of one layer but the pairing.

@@ -6,7 +6,7 @@ use crate::prove::{self, ProveReport, prove};
 use crate::run::{self, RunReport, run};
 use crate::setup::{SetupReport, setup};
 use crate::shown::{Number, Shown};
-use crate::verify::{VerifyOptions, VerifyReport, verify};
+use crate::verify::{self, VerifyOptions, VerifyReport, verify};
 use crate::{Error, Progress, Result, storage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,8 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     progress.stage("verifying", 1);
     // The SRS was made a moment ago on this machine: fine to try things out, no proof for anyone else.
     let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
-    let verify = verify(&keys.join("verifier.nanozk"), &proof, &options)?;
+    let request = verify::Request { verifier: keys.join("verifier.nanozk"), proof, options, ..Default::default() };
+    let verify = verify(&request)?;
     if let Some(error) = &verify.error {
         return Err(Error::Refused(error.clone()));
     }

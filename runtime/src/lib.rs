@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+mod compare;
 pub mod compile;
 pub mod demo;
 mod error;

@@ -1,22 +1,44 @@
 //! `nanozk verify`: the verdict over a proof, with its scope.
 
+use crate::compare;
 use crate::error::with_way_out;
 use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
 use nanozk_proof::bundle::Bundle;
-use nanozk_proof::keys::{Endpoint, VerifierKey};
+use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::known_ceremony;
 pub use nanozk_proof::verify::VerifyOptions;
-use nanozk_proof::verify::{Verdict, verify as check};
+use nanozk_proof::verify::{Basis, VerifyError, verify as verify_model, verify_layers};
 use serde::Serialize;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// What to verify.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Verifier file.
+    pub verifier: PathBuf,
+    /// Proof file.
+    pub proof: PathBuf,
+    /// What the verifier insists on.
+    pub options: VerifyOptions,
+    /// Whether a proof of some layers will do.
+    pub allow_partial: bool,
+    /// Input that was sent: the proof must be of it.
+    pub input: Option<PathBuf>,
+    /// Output that was received: the proof must be of it.
+    pub output: Option<PathBuf>,
+}
 
 /// The verdict and what it covers.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
-    /// Whether everything that the proof carries holds.
+    /// Whether everything that was asked for holds: the proof, all layers or some as the caller allows, and the values
+    /// that it was compared with.
     pub verified: bool,
+    /// Whether it holds for the model as a whole, all layers of it.
+    pub full: bool,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -53,6 +75,12 @@ pub struct VerifyReport {
     soundness: String,
     /// True number of tokens; what lies beyond is not part of the statement.
     pub length: u32,
+    /// Whether the inputs were compared with a file.
+    pub input_checked: bool,
+    /// Whether the outputs were compared with a file.
+    pub output_checked: bool,
+    /// Number of tokens that the model takes.
+    pub tokens: u32,
     /// Model inputs; none when the proof does not hold.
     pub input: Vec<Shown>,
     /// Model outputs; none when the proof does not hold.
@@ -62,26 +90,67 @@ pub struct VerifyReport {
 }
 
 /// Verifies a proof file with a verifier file. An unreadable file is an error, a proof that does not hold a report.
-pub fn verify(verifier: &Path, proof: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
+pub fn verify(request: &Request) -> Result<VerifyReport> {
     let start = Instant::now();
-    let key = keys::read_verifier(verifier)?;
-    let bundle = Bundle::from_bytes(&storage::read(proof)?).map_err(Error::format(proof))?;
-    let read_seconds = start.elapsed().as_secs_f64();
+    let key = keys::read_verifier(&request.verifier)?;
+    let bundle = Bundle::from_bytes(&storage::read(&request.proof)?).map_err(Error::format(&request.proof))?;
+    let mut report = describe(&key, &bundle, &request.options);
+    report.read_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let verdict = check(&key, &bundle, options);
-    let verify_seconds = start.elapsed().as_secs_f64();
-    let mut report = describe(&key, &bundle, options);
-    report.read_seconds = read_seconds;
-    report.verify_seconds = verify_seconds;
-    match verdict {
-        Ok(verdict) => {
-            accept(&mut report, &verdict);
-            let shown = |endpoints: &[Endpoint]| Shown::of_bundle(&key, &bundle, endpoints, |_| None);
-            (report.input, report.output) = (shown(&key.inputs), shown(&key.outputs));
+    let scope = check(&key, &bundle, request);
+    report.verify_seconds = start.elapsed().as_secs_f64();
+    let refused = match scope {
+        Ok(scope) => {
+            accept(&mut report, &key, &bundle, &scope);
+            differences(&mut report, &key, &bundle, request)?
         }
-        Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this output")),
+        Err(error) => Some(with_way_out(error.to_string(), "do not rely on this output")),
+    };
+    if let Some(error) = refused {
+        report = VerifyReport { read_seconds: report.read_seconds, ..describe(&key, &bundle, &request.options) };
+        report.error = Some(error);
     }
     Ok(report)
+}
+
+/// What a proof was found to cover.
+struct Scope {
+    basis: Basis,
+    layers: Vec<u32>,
+    /// Tensors that it speaks of; all when absent.
+    tensors: Option<BTreeSet<u32>>,
+}
+
+fn check(key: &VerifierKey, bundle: &Bundle, request: &Request) -> std::result::Result<Scope, VerifyError> {
+    if !request.allow_partial {
+        let basis = verify_model(key, bundle, &request.options)?.basis;
+        return Ok(Scope { basis, layers: (0..key.layers.len() as u32).collect(), tensors: None });
+    }
+    let verdict = verify_layers(key, bundle, &request.options)?;
+    let partial = verdict.layers.len() < key.layers.len();
+    Ok(Scope { basis: verdict.basis, layers: verdict.layers, tensors: partial.then_some(verdict.tensors) })
+}
+
+/// Compares the statement with the values that the caller has. What differs, if anything does.
+fn differences(
+    report: &mut VerifyReport,
+    key: &VerifierKey,
+    bundle: &Bundle,
+    request: &Request,
+) -> Result<Option<String>> {
+    if let Some(path) = &request.input {
+        if let Some(difference) = compare::input(key, bundle, &report.input, path)? {
+            return Ok(Some(difference));
+        }
+        report.input_checked = true;
+    }
+    if let Some(path) = &request.output {
+        if let Some(difference) = compare::output(&report.output, path)? {
+            return Ok(Some(difference));
+        }
+        report.output_checked = true;
+    }
+    Ok(None)
 }
 
 /// What the files claim, nothing verified yet.
@@ -89,6 +158,7 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
     let ceremony = known_ceremony(key.srs.id());
     VerifyReport {
         verified: false,
+        full: false,
         error: None,
         verify_seconds: 0.0,
         read_seconds: 0.0,
@@ -106,22 +176,31 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
         computational_bits: 0.0,
         soundness: String::new(),
         length: bundle.length,
+        input_checked: false,
+        output_checked: false,
+        tokens: key.tokens,
         input: Vec::new(),
         output: Vec::new(),
         proof_bytes: bundle.proof_bytes(),
     }
 }
 
-fn accept(report: &mut VerifyReport, verdict: &Verdict) {
-    let budget = &verdict.budget;
+fn accept(report: &mut VerifyReport, key: &VerifierKey, bundle: &Bundle, scope: &Scope) {
+    let Basis { budget, weights_checked, .. } = &scope.basis;
     report.verified = true;
-    report.weights_checked = verdict.weights_checked;
-    report.layers_covered = verdict.layers.len();
-    report.layers.clone_from(&verdict.layers);
+    report.full = scope.tensors.is_none();
+    report.weights_checked = *weights_checked;
+    report.layers_covered = scope.layers.len();
+    report.layers.clone_from(&scope.layers);
     report.statistical_bits = budget.statistical_bits;
     report.computational_bits = budget.computational_bits();
     report.soundness_bits = budget.soundness_bits();
     report.soundness = budget.to_string();
+    let stated = |tensor: u32| scope.tensors.as_ref().is_none_or(|tensors| tensors.contains(&tensor));
+    let unread = |tensor| (!stated(tensor)).then_some("no proven layer reads it");
+    let unwritten = |tensor| (!stated(tensor)).then_some("no proven layer writes it");
+    report.input = Shown::of_bundle(key, bundle, &key.inputs, unread);
+    report.output = Shown::of_bundle(key, bundle, &key.outputs, unwritten);
 }
 
 impl std::fmt::Display for VerifyReport {
@@ -131,9 +210,11 @@ impl std::fmt::Display for VerifyReport {
             writeln!(f, "model id   {}", self.model_id)?;
             return write!(f, "SRS        {}", srs::origin(self.ceremony));
         }
-        let partial =
-            if self.layers_covered < self.layers_total { " PARTIAL: the other layers are unproven" } else { "" };
-        writeln!(f, "VERIFIED in {:.1} ms", self.verify_seconds * 1e3)?;
+        let (verdict, partial) = match self.full {
+            true => ("VERIFIED", ""),
+            false => ("PARTIAL: some layers verified, nothing follows for the model", "; the others are unproven"),
+        };
+        writeln!(f, "{verdict} ({:.1} ms)", self.verify_seconds * 1e3)?;
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "layers     {} of {}{partial}", self.layers_covered, self.layers_total)?;
@@ -145,10 +226,12 @@ impl std::fmt::Display for VerifyReport {
         if !self.nonce.is_empty() {
             writeln!(f, "nonce      {}", self.nonce)?;
         }
-        writeln!(f, "tokens     {}", self.length)?;
-        for (what, tensors) in [("input ", &self.input), ("output", &self.output)] {
-            for tensor in tensors {
-                writeln!(f, "{what}     {tensor}")?;
+        writeln!(f, "tokens     {} of {}", self.length, self.tokens)?;
+        let ends = [("input ", &self.input, self.input_checked), ("output", &self.output, self.output_checked)];
+        for (what, tensors, checked) in ends {
+            tensors.iter().try_for_each(|tensor| writeln!(f, "{what}     {tensor}"))?;
+            if checked {
+                writeln!(f, "           as in the file that you gave")?;
             }
         }
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;

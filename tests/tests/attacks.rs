@@ -229,14 +229,19 @@ fn layers() {
 #[test]
 fn a_dropped_layer_is_never_full() {
     let Chain { fixture, first, .. } = &*CHAIN;
-    assert!(fixture.verdict(first).unwrap().full());
-    for dropped in 0..first.layers.len() {
+    let total = first.layers.len();
+    fixture.verdict(first).unwrap();
+    assert_eq!(fixture.partial(first).unwrap().layers.len(), total);
+    for dropped in 0..total {
         let mut partial = first.clone();
         partial.layers.remove(dropped);
-        let verdict = fixture.verdict(&partial).unwrap();
-        assert!(!verdict.full() && !verdict.layers.contains(&(dropped as u32)));
+        assert_eq!(fixture.verdict(&partial), Err(VerifyError::Partial { proven: total - 1, total }));
+        let verdict = fixture.partial(&partial).unwrap();
+        assert!(!verdict.layers.contains(&(dropped as u32)));
+        let output = fixture.key.outputs[0].tensor;
+        assert_eq!(verdict.tensors.contains(&output), dropped + 1 < total, "the last layer writes the output");
         partial.public.last_mut().unwrap().values[0] += 1;
-        assert!(fixture.verdict(&partial).is_err(), "the rest still binds all public values");
+        assert!(fixture.partial(&partial).is_err(), "the rest still binds all public values");
     }
 }
 

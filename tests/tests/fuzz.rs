@@ -16,7 +16,7 @@ mod mutate;
 #[path = "fuzz/run.rs"]
 mod run;
 
-use common::{Fixture, NONCE, compiled, lenient, model_dir};
+use common::{Fixture, NONCE, compiled, model_dir, partial};
 use group::GroupEncoding;
 use group::prime::PrimeCurveAffine;
 use nanozk_compiler::artifact::Artifact;
@@ -161,7 +161,7 @@ fn verifier_files() {
         assert!(budget(&key).statistical_bits.is_finite() || key.layers.is_empty());
         // The proof comes from the same hand, so it names this model.
         let verdicts =
-            bundles.iter().map(|bundle| said(lenient(&key, &Bundle { model_id: key.model_id(), ..(*bundle).clone() })));
+            bundles.iter().map(|bundle| said(partial(&key, &Bundle { model_id: key.model_id(), ..(*bundle).clone() })));
         verdicts.collect::<Vec<_>>().join("; ")
     });
 }
@@ -177,7 +177,7 @@ fn proof_files() {
             Err(error) => return error.to_string(),
         };
         let verdict = |(fixture, honest): &&(Fixture, Bundle)| {
-            let verdict = lenient(&fixture.key, &bundle);
+            let verdict = partial(&fixture.key, &bundle);
             // Layers may be missing, and the verdict says so.
             let part = Bundle { layers: bundle.layers.clone(), ..honest.clone() };
             let honest = bundle == part && bundle.layers.iter().all(|l| honest.layers.contains(l));

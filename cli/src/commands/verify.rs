@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk verify keys/verifier.nanozk proof.nanozk --model-id 3f9c...\n  \
-    nanozk verify keys/verifier.nanozk proof.nanozk --allow-unsafe-srs")]
+    nanozk verify keys/verifier.nanozk proof.nanozk --input input.json --output answer.json --allow-unsafe-srs")]
 pub struct Args {
     /// Verifier file made by `nanozk setup`
     verifier: PathBuf,
@@ -23,6 +23,15 @@ pub struct Args {
     /// Accept an SRS of no known ceremony: whoever made it could forge this proof
     #[arg(long)]
     allow_unsafe_srs: bool,
+    /// Input that you sent (input.json or .npz): the proof must be of it
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Output that you received (JSON of `run` or `prove`, or [[..], ..]): the proof must be of it
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Accept a proof of some layers, from which nothing follows for the model's output
+    #[arg(long)]
+    allow_partial: bool,
     /// Check the verifier file too, as `nanozk check` does: needed once for each file, not for each proof
     #[arg(long)]
     check_weights: bool,
@@ -35,13 +44,21 @@ pub fn parse_id(text: &str) -> Result<[u8; 32], String> {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
-    let expected = verify::VerifyOptions {
+    let options = verify::VerifyOptions {
         model_id: args.model_id,
         nonce: args.nonce.clone().map(|n| n.0),
         allow_unsafe_srs: args.allow_unsafe_srs,
         check_weights: args.check_weights,
     };
-    let report = verify::verify(&args.verifier, &args.proof, &expected)?;
+    let request = verify::Request {
+        verifier: args.verifier.clone(),
+        proof: args.proof.clone(),
+        options,
+        allow_partial: args.allow_partial,
+        input: args.input.clone(),
+        output: args.output.clone(),
+    };
+    let report = verify::verify(&request)?;
     let failure = report.error.clone();
     Ok(Report { failure, ..Report::new(&report)? })
 }

@@ -70,6 +70,39 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
             "null beyond the prompt: {tensor}"
         );
     }
+
+    // The length counts: ten tokens are not the same ten tokens and a zero.
+    let compare = |ids: &[u32]| {
+        fs::write(dir.path().join("s.json"), serde_json::json!({ "input_data": [ids] }).to_string()).expect("writes");
+        nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--input", "s.json"])
+    };
+    let same = compare(&[7; 10]);
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    assert!(
+        same.stdout.contains("tokens     10 of 64") && same.stdout.contains("7 7 7 7 7 7 7 7 7 7 "),
+        "{}",
+        same.stdout
+    );
+    compare(&[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]).fails_with(&["10 tokens", "11", "not of your input"]);
+    compare(&[7, 7, 7, 7, 7, 7, 7, 7, 7, 8]).fails_with(&["[0, 9]", "not of your input"]);
+
+    // A proof of the first layer says nothing of the output.
+    let part = ["prove", "keys", "--input", "i.json", "--layers", "0", "-o", "part.nanozk", "--json"];
+    nanozk(dir.path(), &part).json();
+    let verify = ["verify", "keys/verifier.nanozk", "part.nanozk", "--allow-unsafe-srs", "--json"];
+    let refused = nanozk(dir.path(), &verify);
+    refused.fails_with(&["partial", "1 of 6 layers", "--allow-partial"]);
+    let verdict: serde_json::Value = serde_json::from_str(&refused.stdout).expect("JSON");
+    assert_eq!((&verdict["verified"], &verdict["full"]), (&false.into(), &false.into()));
+    let verdict = nanozk(dir.path(), &[&verify[..], &["--allow-partial"]].concat()).json();
+    assert_eq!((&verdict["full"], &verdict["layers"]), (&false.into(), &serde_json::json!([0])));
+    assert!(verdict["input"][0]["values"].is_array(), "layer 0 reads it: {verdict}");
+    assert!(verdict["output"][0].get("values").is_none(), "{verdict}");
+    assert_eq!(verdict["output"][0]["reason"], "no proven layer writes it");
+    let text = nanozk(dir.path(), &["verify", verify[1], verify[2], verify[3], "--allow-partial"]).stdout;
+    assert!(text.starts_with("PARTIAL") && !text.contains("\nVERIFIED"), "{text}");
+    let beyond = ["prove", "keys", "--input", "i.json", "--layers", "0-6", "-o", "x.nanozk"];
+    nanozk(dir.path(), &beyond).fails_with(&["--layers"]);
 }
 
 #[test]

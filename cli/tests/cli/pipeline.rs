@@ -103,7 +103,8 @@ fn the_expected_model_and_nonce_are_checked() {
     let run = verify(&["p.nanozk", "--allow-unsafe-srs", "--nonce", "00", "--json"]);
     let verdict: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((run.code, &verdict["verified"]), (Some(1), &false.into()));
-    assert_eq!(verdict["layers_covered"], 0);
+    assert_eq!((&verdict["full"], &verdict["layers_covered"]), (&false.into(), &0.into()));
+    assert_eq!((&verdict["input"], &verdict["output"]), (&serde_json::json!([]), &serde_json::json!([])));
 }
 
 #[test]
@@ -125,22 +126,38 @@ fn proofs_are_small_and_written_whole() {
     assert_ne!(fs::read(dir.path().join("q.nanozk")).expect("reads"), first, "fresh masks");
 }
 
+/// What was sent and received is compared with the statement.
 #[test]
-fn part_of_the_layers_is_labelled_partial() {
-    let plan = nanozk(made(), &["plan", "m.nanozk", "--json"]).json();
-    let total = plan["layers"].as_array().map_or(0, Vec::len);
+fn inputs_and_outputs_are_compared() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let input = bundled("block-d16-t16/input.json");
-    let (keys, out) = (made().join("keys").display().to_string(), dir.path().join("part.nanozk").display().to_string());
-    nanozk(dir.path(), &["prove", &keys, "--input", &input, "--layers", "0-0", "-o", &out, "--json"]).json();
-    let verdict = verify(&[&out, "--allow-unsafe-srs", "--json"]).json();
-    assert_eq!((verdict["layers_covered"].as_u64(), verdict["layers_total"].as_u64()), (Some(1), Some(total as u64)));
-    let text = verify(&[&out, "--allow-unsafe-srs"]).stdout;
-    assert_eq!(text.contains("PARTIAL"), total > 1, "{text}");
-    let beyond = format!("0-{total}");
-    nanozk(dir.path(), &["prove", &keys, "--input", &input, "--layers", &beyond, "-o", "x.nanozk"])
-        .fails_with(&["--layers"]);
-    assert_eq!(listing(dir.path()), ["part.nanozk"]);
+    let file = |name: &str, value: &serde_json::Value| {
+        let path = dir.path().join(name);
+        fs::write(&path, value.to_string()).expect("writes");
+        path.display().to_string()
+    };
+    let run = nanozk(made(), &["run", "m.nanozk", "--input", &input, "--json"]).json();
+    let answer = file("answer.json", &run);
+    let compare = |args: &[&str]| verify(&[&["p.nanozk", "--allow-unsafe-srs", "--json"], args].concat());
+    let verdict = compare(&["--input", &input, "--output", &answer]).json();
+    assert_eq!((&verdict["input_checked"], &verdict["output_checked"]), (&true.into(), &true.into()));
+
+    let scale = verdict["output"][0]["scale"].as_f64().expect("scale");
+    let mut values = verdict["output"][0]["values"].clone();
+    let bare = file("bare.json", &serde_json::json!([values.clone()]));
+    assert_eq!(compare(&["--output", &bare]).json()["verified"], true);
+    values[17] = (values[17].as_f64().expect("a number") + 0.6 / scale).into();
+    let other = file("other.json", &serde_json::json!([values]));
+    let run = compare(&["--output", &other]);
+    run.fails_with(&["[0, 1, 1]", "other.json", "not of your output"]);
+    let verdict: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!((&verdict["verified"], &verdict["output"]), (&false.into(), &serde_json::json!([])));
+
+    let mut data: serde_json::Value = serde_json::from_slice(&fs::read(&input).expect("reads")).expect("JSON");
+    data["input_data"][0].as_array_mut().expect("values").swap(3, 40);
+    compare(&["--input", &file("in.json", &data)]).fails_with(&["in.json", "not of your input"]);
+    compare(&["--output", &file("few.json", &serde_json::json!([[1, 2]]))]).fails_with(&["few.json", "2 values"]);
+    compare(&["--output", &input]).fails_with(&["no list of outputs"]);
 }
 
 #[test]
@@ -284,7 +301,10 @@ fn forged_verifier_files_and_proofs_never_panic_nor_pass() {
     let verifier = made().join("keys/verifier.nanozk");
     let options = nanozk_runtime::verify::VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
     let passes = |key: &Path, proof: &Path| {
-        nanozk_runtime::verify::verify(key, proof, &options).is_ok_and(|report| report.verified)
+        let (verifier, proof, options) = (key.into(), proof.into(), options.clone());
+        let request =
+            nanozk_runtime::verify::Request { verifier, proof, options, allow_partial: true, ..Default::default() };
+        nanozk_runtime::verify::verify(&request).is_ok_and(|report| report.verified)
     };
     assert!(passes(&verifier, &proof));
     for bytes in forged("keys/verifier.nanozk", nanozk_plan::format::Kind::Verifier) {

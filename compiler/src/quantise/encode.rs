@@ -3,7 +3,7 @@
 use super::QuantiseError;
 use nanozk_ir::{
     float::InputValue,
-    int::{Model, TensorId},
+    int::{Model, Tensor, TensorId},
 };
 
 /// Integer input tensors of `model`, in its input order. A mask becomes a tensor of T features, every row the mask.
@@ -15,17 +15,21 @@ pub fn encode(model: &Model, inputs: &[InputValue]) -> Result<Vec<Vec<i64>>, Qua
         let why = format!("{} inputs expected, {} given", model.inputs.len(), inputs.len());
         return Err(QuantiseError::Input { name: "model".into(), why });
     }
-    model.inputs.iter().zip(inputs).map(|(&id, value)| encode_one(model, id, value)).collect()
+    let tensor = |id: TensorId| &model.tensors[id as usize];
+    model.inputs.iter().zip(inputs).map(|(&id, value)| encode_tensor(tensor(id), model.tokens, value)).collect()
 }
 
-fn encode_one(model: &Model, id: TensorId, value: &InputValue) -> Result<Vec<i64>, QuantiseError> {
-    let tensor = &model.tensors[id as usize];
+/// The integers of one input tensor of `tokens` tokens.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_tensor(tensor: &Tensor, tokens: u32, value: &InputValue) -> Result<Vec<i64>, QuantiseError> {
     let refuse = |why: String| QuantiseError::Input { name: tensor.name.clone(), why };
     let data: Vec<i64> = match value {
         InputValue::Tokens(ids) => ids.iter().map(|&v| v.into()).collect(),
         InputValue::Mask(mask) => {
             let row: Vec<i64> = mask.iter().map(|&m| m.into()).collect();
-            row.repeat(model.tokens as usize)
+            row.repeat(tokens as usize)
         }
         InputValue::Float(x) => {
             if let Some(p) = x.iter().position(|v| !v.is_finite()) {
@@ -34,7 +38,7 @@ fn encode_one(model: &Model, id: TensorId, value: &InputValue) -> Result<Vec<i64
             x.iter().map(|&v| (f64::from(v) * tensor.scale).round() as i64).collect()
         }
     };
-    let expected = (model.tokens * tensor.features) as usize;
+    let expected = tokens as usize * tensor.features as usize;
     if data.len() != expected {
         return Err(refuse(format!("{expected} values expected, {} given", data.len())));
     }

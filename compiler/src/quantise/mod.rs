@@ -14,7 +14,7 @@ mod stats;
 mod value;
 
 pub use cost::{LookupCount, lookups};
-pub use encode::{decode, encode};
+pub use encode::{decode, encode, encode_tensor};
 pub use error::QuantiseError;
 pub use group::quantise;
 pub use stats::{NodeStats, Stats};

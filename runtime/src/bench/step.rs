@@ -6,7 +6,7 @@ use crate::prove::{self, prove};
 use crate::run::{Request, run as run_model};
 use crate::setup::setup;
 use crate::srs;
-use crate::verify::{VerifyOptions, verify};
+use crate::verify::{self, VerifyOptions, verify};
 use crate::{Error, Progress, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -102,7 +102,8 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
         Step::Verify { verifier, proof } => {
             // Nobody but this process relies on the verdict, so the SRS it generated itself is fine.
             let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
-            let report = verify(verifier, proof, &options)?;
+            let (verifier, proof) = (verifier.clone(), proof.clone());
+            let report = verify(&verify::Request { verifier, proof, options, ..Default::default() })?;
             if let Some(error) = report.error {
                 return Err(Error::Refused(error));
             }

@@ -17,7 +17,7 @@ use nanozk_ir::int::interp;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::transcript::Absorber;
-use nanozk_proof::verify::{VerifyOptions, verify};
+use nanozk_proof::verify::{VerifyOptions, verify_layers};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -58,9 +58,9 @@ pub struct ProveReport {
     pub resumed: usize,
     /// True number of tokens; what lies beyond is not part of the statement.
     pub length: u32,
-    /// Model inputs as the proof states them.
+    /// Model inputs of the proven run; hidden ones without values.
     pub input: Vec<Shown>,
-    /// Model outputs as the proof states them.
+    /// Model outputs of the proven run; hidden ones without values.
     pub output: Vec<Shown>,
     /// Layer proofs and tensor commitments, without public values.
     pub proof_bytes: usize,
@@ -155,7 +155,7 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     progress.stage("verifying the own proof", 1);
     let check = Instant::now();
     let options = VerifyOptions { nonce: request.nonce.clone(), allow_unsafe_srs: true, ..Default::default() };
-    if let Err(error) = verify(&keys.verifier, &bundle, &options) {
+    if let Err(error) = verify_layers(&keys.verifier, &bundle, &options) {
         work.discard();
         return Err(Error::refused(
             format!("the finished proof does not verify ({error}), nothing was written"),
@@ -218,7 +218,9 @@ impl std::fmt::Display for ProveReport {
             table.row(vec![l.index.to_string(), l.shape.to_string(), l.proof_bytes.to_string(), seconds]);
         }
         table.write(f)?;
-        writeln!(f, "\nproof      {} ({} layers of {})", self.proof.display(), self.layers.len(), self.layers_total)?;
+        let partial = if self.layers.len() < self.layers_total { ": PARTIAL, no proof of the output" } else { "" };
+        let layers = format!("{} layers of {}{partial}", self.layers.len(), self.layers_total);
+        writeln!(f, "\nproof      {} ({layers})", self.proof.display())?;
         writeln!(f, "model id   {}", self.model_id)?;
         writeln!(f, "tokens     {}", self.length)?;
         self.input.iter().try_for_each(|input| writeln!(f, "input      {input}"))?;

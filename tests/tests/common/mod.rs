@@ -5,7 +5,7 @@ use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
-use nanozk_proof::verify::{Verdict, VerifyError, VerifyOptions, verify};
+use nanozk_proof::verify::{PartialVerdict, Verdict, VerifyError, VerifyOptions, verify, verify_layers};
 use nanozk_runtime::Silent;
 use nanozk_runtime::prove::{Request, prove};
 use nanozk_runtime::setup::setup;
@@ -76,9 +76,24 @@ impl Fixture {
     pub fn verdict(&self, bundle: &Bundle) -> Result<Verdict, VerifyError> {
         lenient(&self.key, bundle)
     }
+
+    /// The same of one that takes any layers.
+    pub fn partial(&self, bundle: &Bundle) -> Result<PartialVerdict, VerifyError> {
+        partial(&self.key, bundle)
+    }
 }
 
-/// The verdict of a verifier that insists on nothing.
+/// Any model id, any nonce, any SRS.
+fn anything() -> VerifyOptions {
+    VerifyOptions { allow_unsafe_srs: true, ..Default::default() }
+}
+
+/// The verdict of a verifier that insists on all layers and nothing else.
 pub fn lenient(key: &VerifierKey, bundle: &Bundle) -> Result<Verdict, VerifyError> {
-    verify(key, bundle, &VerifyOptions { allow_unsafe_srs: true, ..Default::default() })
+    verify(key, bundle, &anything())
+}
+
+/// The verdict of a verifier that insists on nothing, not on all layers either.
+pub fn partial(key: &VerifierKey, bundle: &Bundle) -> Result<PartialVerdict, VerifyError> {
+    verify_layers(key, bundle, &anything())
 }
