@@ -113,6 +113,11 @@ impl Bundle {
         {
             return Err("the tensors are not those of the model".into());
         }
+        let held = |id: &u32| key.layers.iter().any(|l| l.inputs.contains(id) || l.outputs.contains(id));
+        if let Some(tensor) = self.committed.iter().find(|t| !t.lanes.is_empty() && !held(&t.tensor)) {
+            let name = &key.tensors[tensor.tensor as usize].name;
+            return Err(format!("hidden tensor {name} is committed to, and no layer reads it"));
+        }
         for tensor in &self.public {
             let spec = &key.tensors[tensor.tensor as usize];
             if tensor.values.len() != key.tokens as usize * spec.features as usize {

@@ -1,7 +1,6 @@
 //! Boundary tensors: public values, or committed lanes that neighbouring layers share.
 
 use crate::keys::{self, Bases, ProverKeys, Seed};
-use crate::{Error, Result};
 use nanozk_plan::{Boundary, Plan, Port};
 use nanozk_proof::bundle::{CommittedTensor, PublicTensor};
 use nanozk_proof::field::G1;
@@ -20,23 +19,20 @@ pub fn split(
     bases: &Bases,
     seed: &Seed,
     values: &[Vec<i64>],
-) -> Result<(Vec<PublicTensor>, Vec<CommittedTensor>)> {
+) -> (Vec<PublicTensor>, Vec<CommittedTensor>) {
     let ids = 0..keys.verifier.tensors.len() as u32;
     let (public, hidden): (Vec<u32>, Vec<u32>) =
         ids.partition(|id| keys.verifier.tensors[*id as usize].visibility.public());
     let public = public.into_iter().map(|tensor| PublicTensor { tensor, values: values[tensor as usize].clone() });
     let commit = |tensor: u32| {
-        let (plan, boundary) = holder(keys, tensor).ok_or_else(|| {
-            let name = &keys.verifier.tensors[tensor as usize].name;
-            Error::refused(format!("no layer holds the tensor {name}"), "compile the model again")
-        })?;
+        // A hidden input that no layer reads has nothing to commit to.
+        let Some((plan, boundary)) = holder(keys, tensor) else { return CommittedTensor { tensor, lanes: Vec::new() } };
         let columns = columns(plan, boundary, seed, tensor, &values[tensor as usize]);
         let base = keys::base(bases, plan);
         let lanes: Vec<G1> = columns.iter().map(|c| commit_lane(&plan.geometry, base, c)).collect();
-        Ok(CommittedTensor { tensor, lanes })
+        CommittedTensor { tensor, lanes }
     };
-    let committed = hidden.into_par_iter().map(commit).collect::<Result<_>>()?;
-    Ok((public.collect(), committed))
+    (public.collect(), hidden.into_par_iter().map(commit).collect())
 }
 
 /// A plan that holds the tensor at one of its ports; all plans that do lay it out alike.

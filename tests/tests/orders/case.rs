@@ -1,0 +1,100 @@
+//! A model on disk, taken through every step, its verified outputs held against the source model's.
+
+use crate::onnx::Onnx;
+use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::config::{Head, Visibility};
+use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
+use nanozk_runtime::shown::{Content, Number, Shown};
+use nanozk_runtime::verify::{VerifyOptions, VerifyReport};
+use nanozk_runtime::{Silent, prove, run, setup, verify};
+use std::path::PathBuf;
+
+/// Width of limbs, so that no other is tried.
+const SETTINGS: &str = "quantise: {limb_bits: 12}";
+
+/// How a model is compiled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    pub head: Head,
+    pub input: Visibility,
+    pub output: Visibility,
+}
+
+/// A compiled model with one input.
+pub struct Case {
+    dir: tempfile::TempDir,
+    pub artifact: Artifact,
+}
+
+impl Case {
+    /// Compiles `onnx` for `data`, one array for each input, in any nesting.
+    pub fn new(onnx: Onnx, data: &serde_json::Value, ends: Ends) -> Result<Self, CompileError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let network = file("network.onnx", &onnx.bytes());
+        let input = file("input.json", serde_json::json!({ "input_data": data }).to_string().as_bytes());
+        let options = CompileOptions {
+            data: vec![input],
+            config: Some(file("nanozk.yaml", SETTINGS.as_bytes())),
+            head: Some(ends.head),
+            input: Some(ends.input),
+            output: Some(ends.output),
+            ..Default::default()
+        };
+        let artifact = compile(&network, &options, &|_| {})?;
+        file("model.nanozk", &artifact.to_bytes().unwrap());
+        Ok(Case { dir, artifact })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Both models on the input.
+    pub fn run(&self) -> Vec<run::Output> {
+        let (model, input) = (self.path("model.nanozk"), self.path("input.json"));
+        run::run(&run::Request { model, input, eval: None, source: None }, &Silent).unwrap().output
+    }
+
+    /// A verified proof of the input.
+    pub fn verified(&self) -> VerifyReport {
+        let (keys, input, out) = (self.path("keys"), self.path("input.json"), self.path("proof.nanozk"));
+        setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent).unwrap();
+        let request = prove::Request { keys: keys.clone(), input, out: out.clone(), layers: None, nonce: None };
+        prove::prove(&request, &Silent).unwrap();
+        let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+        let verifier = keys.join("verifier.nanozk");
+        let request = verify::Request { verifier, proof: out, options, ..Default::default() };
+        let report = verify::verify(&request).unwrap();
+        assert!(report.verified && report.full, "{:?}", report.error);
+        report
+    }
+
+    /// Outputs of the source model by tract, flat, in the order of the file.
+    pub fn float(&self) -> Vec<Vec<f64>> {
+        let input = nanozk_compiler::data::read_input(&self.path("input.json"), &self.artifact.inputs).unwrap();
+        let values: Vec<_> = input.into_iter().map(|input| input.value).collect();
+        self.artifact.source.reference(None).unwrap().run(&values).unwrap()
+    }
+}
+
+/// Numbers of an output that is known in full.
+pub fn numbers(shown: &Shown) -> Vec<f64> {
+    let Content::Known { values } = &shown.content else { panic!("{shown} has no values") };
+    values.iter().map(|v| v.map_or(f64::NAN, Number::real)).collect()
+}
+
+/// Largest difference as a share of the greatest expected value; infinite where lengths differ.
+pub fn gap(got: &[f64], expected: &[f64]) -> f64 {
+    let size = expected.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+    let worst = got
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs() / size)
+        .fold(0.0, |m: f64, g| if g > m || g.is_nan() { g } else { m });
+    if got.len() == expected.len() { worst } else { f64::INFINITY }
+}

@@ -1,0 +1,164 @@
+//! The verified output is the source model's output: names, shapes, order and values, whatever moves data before it.
+
+mod case;
+mod onnx;
+mod random;
+
+use case::{Case, Ends, gap, numbers};
+use nanozk_compiler::config::{Head, Visibility};
+use nanozk_compiler::frontend::FrontendError;
+use nanozk_compiler::pipeline::CompileError;
+use nanozk_ir::float::InputKind;
+use nanozk_plan::ElementType;
+use onnx::{Onnx, int};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::json;
+use tract_onnx::pb::tensor_proto::DataType;
+
+/// Numbers that no two places share.
+fn distinct(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (i * 7 % n) as f32 / n as f32 - 0.4).collect()
+}
+
+/// Compares verified outputs with tract's run of the file.
+fn agrees(case: &Case, shapes: &[Vec<usize>]) {
+    let (report, float) = (case.verified(), case.float());
+    assert_eq!(report.output.len(), shapes.len());
+    for ((shown, float), shape) in report.output.iter().zip(&float).zip(shapes) {
+        assert_eq!(&shown.shape, shape, "{}", shown.name);
+        let gap = gap(&numbers(shown), float);
+        assert!(gap < 0.01, "{} {shape:?}: {gap}", shown.name);
+    }
+}
+
+/// All orders of four axes, and what else may stand between the last computation and an output, in one model.
+#[test]
+fn every_order_of_an_output() {
+    const SHAPE: [usize; 4] = [1, 3, 2, 4];
+    let mut g = Onnx::default();
+    let x = g.input("x", DataType::Float, &[1, 3, 8]);
+    let weight = g.floats(&[8, 8], &distinct(64));
+    let y = g.node("MatMul", &[&x, &weight], &[]);
+    let heads = g.reshape(&y, &SHAPE);
+    let mut shapes = Vec::new();
+    let mut add = |g: &mut Onnx, value: String, shape: &[usize]| {
+        g.output(&format!("y{}", shapes.len()), &value, shape);
+        shapes.push(shape.to_vec());
+    };
+    let orders = (0..256).map(|n| [n / 64, n / 16 % 4, n / 4 % 4, n % 4]);
+    for axes in orders.filter(|axes| (0..4).all(|a| axes.contains(&a))) {
+        let value = g.transpose(&heads, &axes);
+        add(&mut g, value, &axes.map(|a| SHAPE[a]));
+    }
+    let keys = g.transpose(&heads, &[0, 2, 1, 3]);
+    let behind = g.node("Relu", &[&keys], &[]);
+    add(&mut g, behind, &[1, 2, 3, 4]);
+    for axis in 0..3 {
+        let value = g.reverse(&y, axis);
+        add(&mut g, value, &[1, 3, 8]);
+    }
+    let value = g.gather(&y, 2, &[5, 0, 7, 2, 6, 1, 4, 3]);
+    add(&mut g, value, &[1, 3, 8]);
+    let value = g.gather(&y, 2, &[6, 1, 6]);
+    add(&mut g, value, &[1, 3, 3]);
+    let value = g.gather(&y, 1, &[2, 0, 1]);
+    add(&mut g, value, &[1, 3, 8]);
+    let other = g.node("Tanh", &[&y], &[]);
+    let value = g.node("Concat", &[&y, &other], &[int("axis", 1)]);
+    add(&mut g, value, &[1, 6, 8]);
+    let value = g.reshape(&keys, &[24]);
+    add(&mut g, value, &[24]);
+    assert_eq!(shapes.len(), 33);
+    let case = Case::new(g, &json!([distinct(24)]), Ends::default()).unwrap();
+    agrees(&case, &shapes);
+}
+
+/// A model of scores whose last node puts the classes into another order, and the place of the greatest one.
+#[test]
+fn the_argmax_is_that_of_the_source_model() {
+    let scores = |last: &dyn Fn(&mut Onnx, &str) -> String, shape: &[usize]| {
+        let mut g = Onnx::default();
+        let x = g.input("x", DataType::Float, &[1, 3, 6]);
+        let soft = g.node("Softmax", &[&x], &[int("axis", 2)]);
+        let y = last(&mut g, &soft);
+        g.output("y", &y, shape);
+        g
+    };
+    let ends = Ends { head: Head::Argmax, ..Ends::default() };
+    let data: Vec<f32> = (0..18).map(|i| (i * 5 % 18) as f32 / 6.0).collect();
+    let classes: &dyn Fn(&mut Onnx, &str) -> String = &|g, y| g.gather(y, 2, &[4, 2, 0, 1, 5, 3]);
+    let both: &dyn Fn(&mut Onnx, &str) -> String = &|g, y| {
+        let y = g.gather(y, 2, &[3, 5, 1, 5]);
+        g.transpose(&y, &[1, 0, 2])
+    };
+    for (last, shape) in [(classes, vec![1, 3, 6]), (both, vec![3, 1, 4])] {
+        let width = shape[2];
+        let case = Case::new(scores(last, &shape), &json!([data]), ends).unwrap();
+        let greatest =
+            |row: &[f64]| row.iter().enumerate().fold(0, |best, (i, v)| if *v > row[best] { i } else { best });
+        let expected: Vec<f64> = case.float()[0].chunks(width).map(|row| greatest(row) as f64).collect();
+        let output = &case.verified().output[0];
+        assert_eq!((&output.shape[..], output.dtype), (&shape[..2], ElementType::Int64));
+        assert_eq!(numbers(output), expected);
+    }
+    let columns = scores(&|g, y| g.transpose(y, &[0, 2, 1]), &[1, 6, 3]);
+    let refused = Case::new(columns, &json!([data]), ends).err().unwrap().to_string();
+    assert!(refused.contains("last axis") && refused.contains("--head logits"), "{refused}");
+}
+
+/// Integer inputs are exact and in their own shape, and a mask is as long as its file says.
+#[test]
+fn inputs_are_those_of_the_source_model() {
+    let mut g = Onnx::default();
+    let ids = g.input("ids", DataType::Int64, &[1, 5]);
+    let table = g.floats(&[9, 4], &distinct(36));
+    let y = g.node("Gather", &[&table, &ids], &[int("axis", 0)]);
+    g.output("y", &y, &[1, 5, 4]);
+    let case = Case::new(g, &json!([[3, 0, 8]]), Ends::default()).unwrap();
+    assert_eq!(case.artifact.inputs[0].kind, InputKind::Tokens { vocab: 9 });
+    let report = case.verified();
+    assert_eq!(report.length, 3);
+    let input = serde_json::to_value(&report.input[0]).unwrap();
+    assert_eq!(input["values"], json!([3, 0, 8, null, null]));
+    assert_eq!((&input["name"], &input["shape"], &input["dtype"]), (&"ids".into(), &json!([1, 5]), &"int64".into()));
+    let known = report.output[0].known().count();
+    assert_eq!((known, numbers(&report.output[0]).len()), (12, 20));
+}
+
+/// Seeded graphs: what is compiled runs, and what runs is proven, with the source model's outputs.
+#[test]
+fn random_graphs() {
+    let (mut compiled, mut proven) = (0, 0);
+    // A long run has as many graphs as are asked for.
+    let graphs = std::env::var("NANOZK_GRAPHS").ok().and_then(|n| n.parse().ok()).unwrap_or(40u64);
+    for seed in 0..graphs {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let random::Random { onnx, data, shapes } = random::graph(&mut rng);
+        let side = |bit: u64| if seed >> bit & 1 == 1 { Visibility::Private } else { Visibility::Public };
+        let ends = Ends { input: side(1), output: side(2), ..Ends::default() };
+        let case = match Case::new(onnx, &json!(data), ends) {
+            Ok(case) => case,
+            Err(CompileError::Frontend(FrontendError::Unsupported { .. })) => continue,
+            Err(error) => panic!("seed {seed}: {error}"),
+        };
+        compiled += 1;
+        let float = case.float();
+        for ((output, float), shape) in case.run().iter().zip(&float).zip(&shapes) {
+            let shown = &output.integer;
+            assert_eq!(&shown.shape, shape, "seed {seed}: {}", shown.name);
+            let gap = gap(&numbers(shown), float);
+            assert!(gap < 0.02, "seed {seed}: {} {shape:?} differs by {gap}", shown.name);
+        }
+        if seed % 5 == 0 {
+            let report = case.verified();
+            for (shown, float) in report.output.iter().zip(&float).filter(|_| ends.output == Visibility::Public) {
+                let gap = gap(&numbers(shown), float);
+                assert!(gap < 0.02, "seed {seed}: {} differs by {gap}", shown.name);
+            }
+            proven += 1;
+        }
+    }
+    println!("{compiled} graphs compiled, {proven} proven");
+    assert!(compiled >= 25 && proven >= 5, "{compiled} graphs compiled, {proven} proven");
+}
