@@ -6,7 +6,7 @@ use nanozk_compiler::config::{Head, Visibility};
 use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
 use nanozk_runtime::shown::{Content, Number, Shown};
 use nanozk_runtime::verify::{VerifyOptions, VerifyReport};
-use nanozk_runtime::{Silent, prove, run, setup, verify};
+use nanozk_runtime::{Result, Silent, prove, run, setup, verify};
 use std::path::PathBuf;
 
 /// Width of limbs, so that no other is tried.
@@ -28,7 +28,7 @@ pub struct Case {
 
 impl Case {
     /// Compiles `onnx` for `data`, one array for each input, in any nesting.
-    pub fn new(onnx: Onnx, data: &serde_json::Value, ends: Ends) -> Result<Self, CompileError> {
+    pub fn new(onnx: Onnx, data: &serde_json::Value, ends: Ends) -> std::result::Result<Self, CompileError> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, bytes: &[u8]| {
             let path = dir.path().join(name);
@@ -55,23 +55,23 @@ impl Case {
     }
 
     /// Both models on the input.
-    pub fn run(&self) -> Vec<run::Output> {
+    pub fn run(&self) -> Result<Vec<run::Output>> {
         let (model, input) = (self.path("model.nanozk"), self.path("input.json"));
-        run::run(&run::Request { model, input, eval: None, source: None }, &Silent).unwrap().output
+        Ok(run::run(&run::Request { model, input, eval: None, source: None }, &Silent)?.output)
     }
 
     /// A verified proof of the input.
-    pub fn verified(&self) -> VerifyReport {
+    pub fn verified(&self) -> Result<VerifyReport> {
         let (keys, input, out) = (self.path("keys"), self.path("input.json"), self.path("proof.nanozk"));
-        setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent).unwrap();
+        setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent)?;
         let request = prove::Request { keys: keys.clone(), input, out: out.clone(), layers: None, nonce: None };
-        prove::prove(&request, &Silent).unwrap();
+        prove::prove(&request, &Silent)?;
         let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
         let verifier = keys.join("verifier.nanozk");
         let request = verify::Request { verifier, proof: out, options, ..Default::default() };
-        let report = verify::verify(&request).unwrap();
+        let report = verify::verify(&request)?;
         assert!(report.verified && report.full, "{:?}", report.error);
-        report
+        Ok(report)
     }
 
     /// Outputs of the source model by tract, flat, in the order of the file.

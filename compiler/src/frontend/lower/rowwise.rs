@@ -30,21 +30,57 @@ struct Groups {
 }
 
 impl Lower<'_> {
+    /// The groups of features that `axes` of `view` run over; an element that stands in a group more than once counts as
+    /// often.
     fn groups(&mut self, view: &View, axes: &[usize], name: &str) -> Lowered<Groups> {
         let (source, view) = self.compact(view, name)?;
+        match self.distinct_groups(source, &view, axes)? {
+            Some(groups) => Ok(groups),
+            None => {
+                let (source, view) = self.spread(source, &view, name)?;
+                self.distinct_groups(source, &view, axes)?.ok_or_else(|| "works over repeated elements".to_owned())
+            }
+        }
+    }
+
+    /// A node that holds each element of a token as often as the view shows it, and the view over it.
+    fn spread(&mut self, source: MidId, view: &View, name: &str) -> Lowered<(MidId, View)> {
         let width = self.mid.nodes[source].features;
-        let kinds = axis_kinds(&view, width).ok_or("tokens and features are mixed in one axis")?;
+        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.mid.tokens];
+        let mut place = |flat: usize| {
+            let row = &mut rows[flat / width];
+            row.push(flat % width);
+            (flat / width, row.len() - 1)
+        };
+        let places: Vec<(usize, usize)> = view.codes().map(|c| place(c.flat)).collect();
+        if rows.iter().any(|row| row != &rows[0]) {
+            return Err("works over elements that are repeated in another way for each token".to_owned());
+        }
+        let n = rows[0].len();
+        let spread = self.reorder(source, &rows[0], name);
+        let base = self.new_base(Base::Mat(spread));
+        let code = |&(t, k): &(usize, usize)| Code { base, flat: t * n + k, negated: false }.encode();
+        Ok((spread, View::new(&view.shape, places.iter().map(code).collect())))
+    }
+
+    /// The groups, if no element stands in one of them twice.
+    fn distinct_groups(&self, source: MidId, view: &View, axes: &[usize]) -> Lowered<Option<Groups>> {
+        let width = self.mid.nodes[source].features;
+        let kinds = axis_kinds(view, width).ok_or("tokens and features are mixed in one axis")?;
         for &axis in axes {
             match kinds[axis] {
                 AxisKind::Token => return Err("works over the tokens; only features of one token can be".to_owned()),
-                AxisKind::Still if view.shape[axis] > 1 => return Err("works over repeated elements".to_owned()),
+                AxisKind::Still if view.shape[axis] > 1 => return Ok(None),
                 _ => (),
             }
         }
         let st = strides(&view.shape);
         let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut place = vec![(usize::MAX, 0); width];
-        for (i, code) in view.codes().enumerate().filter(|(_, c)| c.flat < width) {
+        // Copies along other axes are the same group seen again.
+        let moves = |i: usize, a: usize| !(i / st[a]).is_multiple_of(view.shape[a]);
+        let copy = |i: usize| (0..st.len()).any(|a| kinds[a] == AxisKind::Still && moves(i, a));
+        for (i, code) in view.codes().enumerate().filter(|(i, c)| c.flat < width && !copy(*i)) {
             let key = (0..st.len())
                 .filter(|a| !axes.contains(a) && kinds[*a] == AxisKind::Feature)
                 .map(|a| i / st[a] % view.shape[a] * st[a])
@@ -58,6 +94,8 @@ impl Lower<'_> {
                 groups[group].1.push(code.flat);
             } else if place[code.flat].0 != group {
                 return Err("works over overlapping groups of features".to_owned());
+            } else {
+                return Ok(None);
             }
         }
         let mut features: Vec<Vec<usize>> = groups.into_iter().map(|(_, f)| f).collect();
@@ -65,7 +103,7 @@ impl Lower<'_> {
             all.sort_unstable();
             all.iter().enumerate().for_each(|(i, &f)| place[f].1 = i);
         }
-        Ok(Groups { source, view, features, place })
+        Ok(Some(Groups { source, view: view.clone(), features, place }))
     }
 
     /// Applies a shape-preserving operator to each group.
