@@ -58,6 +58,26 @@ fn run_reports_the_gap() {
     assert!(report["top1_agreement"].as_f64().is_some_and(|a| a >= 0.9), "{report}");
 }
 
+/// The float side is the ONNX file itself, found again by its path or named by the user, and no other file.
+#[test]
+fn run_reads_the_source_model_again() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let input = bundled("block-d16-t16/input.json");
+    fs::copy(bundled("block-d16-t16/network.onnx"), dir.path().join("n.onnx")).expect("copies");
+    nanozk(dir.path(), &["compile", "n.onnx", "--data", &input, "-o", "m.nanozk", "--json"]).json();
+    let run =
+        |source: &[&str]| nanozk(dir.path(), &[&["run", "m.nanozk", "--input", &input, "--json"], source].concat());
+    let report = run(&[]).json();
+    let (values, float) = (&report["output"][0]["values"], &report["output"][0]["float"]);
+    assert_eq!((values.as_array().map(Vec::len), float.as_array().map(Vec::len)), (Some(256), Some(256)));
+    assert_eq!(report["output"][0]["shape"], serde_json::json!([1, 16, 16]));
+    fs::rename(dir.path().join("n.onnx"), dir.path().join("moved.onnx")).expect("renames");
+    run(&[]).fails_with(&["n.onnx", "--source FILE"]);
+    assert_eq!(run(&["--source", "moved.onnx"]).json(), report);
+    let other = bundled("block-d32-t16/network.onnx");
+    run(&["--source", &other]).fails_with(&["not the file that the model was compiled from", "--source FILE"]);
+}
+
 #[test]
 fn an_unsafe_srs_is_refused_unless_asked_for() {
     verify(&["p.nanozk"]).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);

@@ -37,6 +37,8 @@ fn the_layout_needs_neither_tract_nor_petgraph() {
     let cargo = std::process::Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "-p", "nanozk-layout", "-e", "normal", "--prefix", "none"])
         .current_dir(root)
+        // Whatever the user's settings say: what this one package needs.
+        .env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected")
         .output()
         .expect("cargo runs");
     let tree = String::from_utf8(cargo.stdout).expect("text");
