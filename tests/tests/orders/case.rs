@@ -4,6 +4,8 @@ use crate::onnx::Onnx;
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::{Head, Visibility};
 use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::keys::VerifierKey;
 use nanozk_runtime::shown::{Content, Number, Shown};
 use nanozk_runtime::verify::{VerifyOptions, VerifyReport};
 use nanozk_runtime::{Result, Silent, prove, run, setup, verify};
@@ -50,7 +52,7 @@ impl Case {
         Ok(Case { dir, artifact })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -64,14 +66,27 @@ impl Case {
     pub fn verified(&self) -> Result<VerifyReport> {
         let (keys, input, out) = (self.path("keys"), self.path("input.json"), self.path("proof.nanozk"));
         setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent)?;
-        let request = prove::Request { keys: keys.clone(), input, out: out.clone(), layers: None, nonce: None };
+        let request = prove::Request { keys, input, out, layers: None, nonce: None };
         prove::prove(&request, &Silent)?;
-        let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
-        let verifier = keys.join("verifier.nanozk");
-        let request = verify::Request { verifier, proof: out, options, ..Default::default() };
-        let report = verify::verify(&request)?;
+        let report = self.verify(|_| ())?;
         assert!(report.verified && report.full, "{:?}", report.error);
         Ok(report)
+    }
+
+    /// The verdict on the proof that was made.
+    pub fn verify(&self, ask: impl FnOnce(&mut verify::Request)) -> Result<VerifyReport> {
+        let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+        let (verifier, proof) = (self.path("keys/verifier.nanozk"), self.path("proof.nanozk"));
+        let mut request = verify::Request { verifier, proof, options, ..Default::default() };
+        ask(&mut request);
+        verify::verify(&request)
+    }
+
+    /// Verifier file and proof that were made.
+    pub fn files(&self) -> (VerifierKey, Bundle) {
+        let read = |name: &str| std::fs::read(self.path(name)).unwrap();
+        let key = VerifierKey::from_bytes(&read("keys/verifier.nanozk")).unwrap();
+        (key, Bundle::from_bytes(&read("proof.nanozk")).unwrap())
     }
 
     /// Outputs of the source model by tract, flat, in the order of the file.

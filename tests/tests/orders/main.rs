@@ -127,6 +127,28 @@ fn inputs_are_those_of_the_source_model() {
     assert_eq!((known, numbers(&report.output[0]).len()), (12, 20));
 }
 
+/// A hidden input that nothing reads has no commitment, and a proof with one is refused. Hidden values are not compared.
+#[test]
+fn a_hidden_input_that_no_layer_reads() {
+    let mut g = Onnx::default();
+    let x = g.input("x", DataType::Float, &[1, 3, 4]);
+    g.input("unused", DataType::Float, &[1, 3, 2]);
+    let weight = g.floats(&[4, 2], &distinct(8));
+    let y = g.node("MatMul", &[&x, &weight], &[]);
+    g.output("y", &y, &[1, 3, 2]);
+    let ends = Ends { input: Visibility::Private, ..Ends::default() };
+    let case = Case::new(g, &json!([distinct(12), distinct(6)]), ends).unwrap();
+    agrees(&case, &[vec![1, 3, 2]]);
+    let (key, mut bundle) = case.files();
+    assert_eq!(bundle.committed.iter().map(|t| t.lanes.len()).collect::<Vec<_>>(), [1, 0]);
+    bundle.fits(&key).unwrap();
+    bundle.committed[1].lanes = bundle.committed[0].lanes.clone();
+    assert!(bundle.fits(&key).unwrap_err().contains("no layer reads it"));
+    let refused = case.verify(|request| request.input = Some(case.path("input.json"))).unwrap();
+    assert!(!refused.verified && refused.input.is_empty(), "{refused:?}");
+    assert!(refused.error.unwrap().contains("hidden behind a commitment"));
+}
+
 /// An element that stands in a row twice counts twice.
 #[test]
 fn repeated_elements_of_a_row() {
