@@ -330,12 +330,12 @@ impl<'g> Emitter<'g> {
         }
     }
 
-    /// New product outputs: their expressions.
+    /// New product outputs, the first features of a node: their expressions.
     pub fn group(&mut self, node: ValueId, shape: GroupShape, products: Vec<Product>) -> Vec<Expr> {
         let group = self.out.groups.len() as u32;
-        let features = self.node(node).features;
-        self.out.groups.push(Group { node, shape, products, bound: vec![None; features as usize] });
-        (0..features).map(|i| Expr::atom(Atom::Raw(group, i))).collect()
+        let outputs = shape.outputs(self.tokens);
+        self.out.groups.push(Group { node, shape, products, bound: vec![None; outputs as usize] });
+        (0..outputs).map(|i| Expr::atom(Atom::Raw(group, i))).collect()
     }
 
     /// Ties `cells` to the features of a node and lets later readers of long expressions read the cells instead.

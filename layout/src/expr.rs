@@ -33,6 +33,12 @@ impl Expr {
         Expr { terms: if coef == 0 { Vec::new() } else { vec![(atom, coef)] }, overflow: false }
     }
 
+    /// `sum coef * atom`.
+    pub fn atoms(terms: impl IntoIterator<Item = (Atom, i128)>) -> Self {
+        let terms: Vec<Expr> = terms.into_iter().map(|(atom, coef)| Expr::term(atom, coef)).collect();
+        Expr::sum(terms.iter().map(|term| (term, 1)))
+    }
+
     /// `sum coef * part`.
     pub fn sum<'e>(parts: impl IntoIterator<Item = (&'e Expr, i128)>) -> Self {
         let parts = parts.into_iter();

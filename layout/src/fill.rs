@@ -30,17 +30,19 @@ pub enum Part {
     Low,
     /// RSqrt: `(r + 1)^2 v - 1 - C`.
     High,
-    /// Attend: row maximum `[tokens, heads]`. ArgMax: the largest feature `[tokens, 1]`.
+    /// Attend, ArgMax: the greatest of each group `[tokens, groups]`.
     Max,
     /// Attend: `d = min(m - s, 2^b - 1)`. ArgMax: `max - x`. As wide as the operand.
     Distance,
-    /// Attend, ArgMax: 1 at the lowest index of the maximum. As wide as the operand. Embed: 1 at the token id, as wide
-    /// as the vocabulary.
+    /// Attend, ArgMax: 1 at the lowest index of the maximum. As wide as the operand. Embed: 1 at the id of each position,
+    /// `[tokens, positions * vocabulary]`.
     IsMax,
     /// ArgMax: 1 at indices below the winner.
     Below,
     /// ArgMax: distance less [`Part::Below`].
     Excess,
+    /// Quantity of this index of an op of the registry: see [`nanozk_ir::int::gadgets::Meaning::parts`].
+    Own(u8),
 }
 
 /// Cells of `count` consecutive slots: slot i holds, for every token, limb `limb` (or all) of `add + quantity` of

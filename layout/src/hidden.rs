@@ -2,14 +2,25 @@
 
 use super::expr::Expr;
 use nanozk_ir::int::ValueId;
+use nanozk_ir::int::gadgets::MatMul;
 
 /// How the outputs of a product group map to monomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupShape {
-    /// Output j has the monomial `rho^(o + j)`; several matrices may add up.
+    /// Output j of position p has the monomial `rho^(o + p n + j)` for an n of at least `outputs`; several matrices may
+    /// add up.
     Matrix {
-        /// Outputs.
+        /// Outputs of each position.
         outputs: u32,
+        /// Positions.
+        positions: u32,
+    },
+    /// Output `r cols + c` has the monomial `rho^(o + r) eta^c`.
+    Pair {
+        /// Rows, of all products of the batch.
+        rows: u32,
+        /// Columns.
+        cols: u32,
     },
     /// Output `h T + u` has the monomial `rho^(o + h) eta^(T-1-u)`.
     Scores {
@@ -21,6 +32,18 @@ pub enum GroupShape {
         /// Outputs.
         outputs: u32,
     },
+}
+
+impl GroupShape {
+    /// Number of outputs.
+    pub fn outputs(&self, tokens: u32) -> u32 {
+        match *self {
+            GroupShape::Matrix { outputs, positions } => outputs * positions,
+            GroupShape::Pair { rows, cols } => rows * cols,
+            GroupShape::Scores { heads } => heads * tokens,
+            GroupShape::Context { outputs } => outputs,
+        }
+    }
 }
 
 /// Heads of an attention product.
@@ -44,12 +67,14 @@ impl Heads {
 /// One product of a group.
 #[derive(Clone, Debug)]
 pub enum Product {
-    /// `scale * x W`, W of `inputs.len()` rows.
+    /// `scale * x W` for each position.
     Matrix {
         /// Index into the layer's weights.
         weight: u32,
-        /// The factor of each row of the matrix.
+        /// The factor of each row of the matrix, `[position, row]`.
         inputs: Vec<Expr>,
+        /// Positions that the matrix serves.
+        positions: u32,
         /// Columns of the matrix.
         outputs: u32,
         /// Common factor.
@@ -63,6 +88,15 @@ pub enum Product {
         heads: Heads,
         /// Index of the keys' copies in the space `ETA`.
         keys: u32,
+    },
+    /// Products of two activations of one token.
+    Pair {
+        /// Their sizes.
+        sizes: MatMul,
+        /// `[batch, rows, inner]`.
+        left: Vec<Expr>,
+        /// `[batch, inner, cols]`.
+        right: Vec<Expr>,
     },
     /// Attention weights times values.
     Context {

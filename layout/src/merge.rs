@@ -71,9 +71,10 @@ pub fn claims(items: impl Iterator<Item = (u32, u32, Vec<Placed>)>) -> Vec<Claim
         .collect()
 }
 
-/// Operands of `(row, rho, terms)`.
-pub fn operands(items: impl Iterator<Item = (u32, u32, Vec<Placed>)>) -> Vec<Operand> {
-    runs(items.map(|(row, rho, terms)| ([row as i64, rho as i64, 0], terms)), [true, false, false])
+/// Operands of `(row, (rho, eta), terms)`.
+pub fn operands(items: impl Iterator<Item = (u32, (u32, u32), Vec<Placed>)>) -> Vec<Operand> {
+    let keys = |row: u32, (rho, eta): (u32, u32)| [row as i64, rho as i64, eta as i64];
+    runs(items.map(|(row, monomial, terms)| (keys(row, monomial), terms)), [true, false, false])
         .into_iter()
         .map(|run| Operand {
             row: run.first[0] as u32,

@@ -85,6 +85,7 @@ impl<'e> Placer<'e> {
                 tiles: Vec::new(),
                 weight_columns: 0,
                 functionals: Vec::new(),
+                right_operands: Vec::new(),
             },
             segments: vec![Vec::new(); emitted.spaces.len()],
             public_first: Vec::new(),

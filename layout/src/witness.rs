@@ -1,7 +1,12 @@
 //! The prover's lanes from the values of a layer's nodes.
 
 use super::{Fill, Lowered, Part};
-use nanozk_ir::int::interp::{argmax, attention::attend_row, requant::round_shift};
+use nanozk_ir::int::gadgets::{Gadget, Site};
+use nanozk_ir::int::interp::{
+    argmax,
+    attention::{attend_row, groups},
+    requant::round_shift,
+};
 use nanozk_ir::int::{Graph, Layer, Model, Node, Op, ValueId};
 use nanozk_plan::{Plan, Tag};
 use std::collections::HashMap;
@@ -169,6 +174,22 @@ impl Quantities<'_> {
         matches!(node.op, Op::Attend { causal: true, .. }) && part == Part::Over && feature % self.tokens > token
     }
 
+    /// A quantity of an op of the registry.
+    fn own(&self, node: &Node, gadget: &Gadget, value: &[i64], index: u8) -> Option<Vec<i64>> {
+        let width = |&id: &ValueId| self.graph.nodes[id as usize].features as usize;
+        let widths: Vec<usize> = node.inputs.iter().map(width).collect();
+        let features = node.features as usize;
+        let site = Site { tokens: self.tokens, limb_bits: self.bits, widths: &widths, features };
+        let mut out = Vec::new();
+        for token in 0..self.tokens {
+            let row = |(i, &width): (usize, &usize)| &self.operand(node, i)[token * width..(token + 1) * width];
+            let args: Vec<&[i64]> = widths.iter().enumerate().map(row).collect();
+            let result = &value[token * features..(token + 1) * features];
+            out.append(gadget.meaning().parts(&site, &args, result).get_mut(index as usize)?);
+        }
+        Some(out)
+    }
+
     fn operand(&self, node: &Node, i: usize) -> &[i64] {
         node.inputs.get(i).map_or(&[], |&id| &self.node_values[id as usize])
     }
@@ -205,28 +226,36 @@ impl Quantities<'_> {
             (Op::Embed { vocab, .. }, Part::IsMax) => {
                 x.iter().flat_map(|&id| (0..i64::from(*vocab)).map(move |v| i64::from(v == id))).collect()
             }
-            (Op::Attend { table, limbs, causal, .. }, part) => {
+            (Op::Attend { keys, table, limbs, causal, .. }, part) => {
                 let table = self.data.tables.get(*table as usize).filter(|table| !table.is_empty());
-                let quantity = table.and_then(|table| self.attend(x, table, limbs * self.bits, *causal, part));
+                let quantity = table.and_then(|table| self.attend(x, keys, table, limbs * self.bits, *causal, part));
                 quantity.ok_or_else(|| no_such_part(node, part))?
             }
-            (Op::ArgMax { .. }, part) => {
-                argmax_quantity(x, value, self.tokens, part).ok_or_else(|| no_such_part(node, part))?
+            (Op::ArgMax { .. }, part) => argmax_quantity(x, value, part).ok_or_else(|| no_such_part(node, part))?,
+            (Op::Gadget(gadget), Part::Own(index)) => {
+                self.own(node, gadget, value, index).ok_or_else(|| no_such_part(node, part))?
             }
             (_, part) => return Err(no_such_part(node, part)),
         })
     }
 
-    /// Quantities of a softmax over scores `[tokens, heads * tokens]`. Cells of hidden pairs absorb the raw score.
-    fn attend(&self, scores: &[i64], table: &[i64], shift: u32, causal: bool, part: Part) -> Option<Vec<i64>> {
-        let tokens = self.tokens;
+    /// Quantities of a softmax over scores in groups of `keys` features. Cells of hidden pairs absorb the raw score.
+    fn attend(
+        &self,
+        scores: &[i64],
+        keys: &[u32],
+        table: &[i64],
+        shift: u32,
+        causal: bool,
+        part: Part,
+    ) -> Option<Vec<i64>> {
         let top = table.len() as i64 - 1;
         let mut out = Vec::new();
-        for (i, head) in scores.chunks(tokens).enumerate() {
-            let token = i * tokens / (scores.len() / tokens);
-            let visible = if causal { token + 1 } else { tokens };
-            let row = attend_row(head, visible, table, shift);
-            let hidden = head[visible..].iter().map(|&x| round_shift(x, shift));
+        let rows = scores.chunks((scores.len() / self.tokens).max(1)).enumerate();
+        for (token, scores) in rows.flat_map(|(token, row)| groups(keys).map(move |group| (token, &row[group]))) {
+            let visible = if causal { token + 1 } else { scores.len() };
+            let row = attend_row(scores, visible, table, shift);
+            let hidden = scores[visible..].iter().map(|&x| round_shift(x, shift));
             match part {
                 Part::Max => out.push(row.max),
                 Part::Remainder => {
@@ -243,7 +272,7 @@ impl Quantities<'_> {
                 }
                 Part::IsMax => {
                     let winner = row.shifted[..visible].iter().position(|&s| s == row.max);
-                    out.extend((0..tokens).map(|u| i64::from(Some(u) == winner)));
+                    out.extend((0..scores.len()).map(|u| i64::from(Some(u) == winner)));
                 }
                 _ => return None,
             }
@@ -252,9 +281,9 @@ impl Quantities<'_> {
     }
 }
 
-/// Quantities of an argmax over `x`, whose winners are given.
-fn argmax_quantity(x: &[i64], winners: &[i64], tokens: usize, part: Part) -> Option<Vec<i64>> {
-    let width = x.len() / tokens;
+/// Quantities of an argmax over groups of `x`, whose winners are given.
+fn argmax_quantity(x: &[i64], winners: &[i64], part: Part) -> Option<Vec<i64>> {
+    let width = x.len() / winners.len().max(1);
     let mut out = Vec::new();
     for (x, &winner) in x.chunks(width.max(1)).zip(winners) {
         let gaps = argmax::row(x).1;

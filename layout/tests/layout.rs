@@ -8,6 +8,7 @@ mod models;
 mod widths;
 
 use harness::Net;
+use nanozk_ir::int::gadgets::Gadget;
 use nanozk_ir::int::{Op, Role};
 use nanozk_layout::{Lowered, Options, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
@@ -56,6 +57,8 @@ fn argued_by_inequalities_only(net: &Net, lowered: &Lowered, report: &check::Rep
         let by_inequality = match op {
             Op::Requant { clamp, .. } => *clamp,
             Op::Recip { .. } | Op::RSqrt { .. } | Op::Attend { .. } | Op::ArgMax { .. } => true,
+            Op::Gadget(Gadget::Step(_) | Gadget::MatMul(_)) => false,
+            Op::Gadget(_) => true,
             _ => false,
         };
         assert!(!argued || by_inequality, "{op:?}: {fill:?}");
@@ -73,6 +76,35 @@ fn checker_sees_every_missing_lookup() {
         let same = check::check(&forged.plan).is_ok_and(|report| report == honest);
         assert!(!same, "lookup {at} is not missed");
     }
+}
+
+#[test]
+fn matrices_over_positions_and_pooling() {
+    let net = models::convolution();
+    accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
+#[test]
+fn products_of_two_activations() {
+    let net = models::flat_attention();
+    accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
+#[test]
+fn comparisons_quotients_and_orders() {
+    for net in [models::comparisons(), models::orders()] {
+        accepts_only_the_truth(&net, &net.lower(), 1);
+    }
+}
+
+/// Ids at several positions, public ones and hidden ones.
+#[test]
+fn ids_at_several_positions() {
+    let net = models::embeddings(Role::PublicInput);
+    accepts_only_the_truth(&net, &net.lower(), 1);
+    let net = models::embeddings(Role::PrivateInput);
+    let lowered = net.lower();
+    refuses_forged_cells(&net, &lowered, &check::check(&lowered.plan).unwrap(), 1);
 }
 
 #[test]
@@ -316,8 +348,9 @@ fn checker_refuses_plans_out_of_proportion() {
     size(refused(|plan| plan.relations.push(Relation { count: 1 << 22, terms: vec![term] })));
     size(refused(|plan| plan.functionals[0].entries[0].rho = u32::MAX));
     size(refused(|plan| plan.geometry.k = 24));
-    size(refused(|plan| {
+    let error = refused(|plan| {
         plan.weight_columns = 1 << 15;
         plan.tiles[0].outputs = u32::MAX;
-    }));
+    });
+    assert!(matches!(error, CheckError::Index { what: "product row", .. }), "{error}");
 }

@@ -41,7 +41,9 @@ pub(crate) fn outputs(plan: &Plan, reads: &[(u32, u32)], determined: &[bool]) ->
                 Public::Tensor { port: p, features } => {
                     p == port && f < *features && bound(first + f) && determined[(first + f) as usize]
                 }
-                Public::OneHot { port: p, count } => p == port && f == 0 && (first..first + count).all(bound),
+                Public::OneHot { port: p, feature, count } => {
+                    p == port && f == *feature && (first..first + count).all(bound)
+                }
                 _ => false,
             })
         };

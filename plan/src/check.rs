@@ -3,7 +3,7 @@
 use crate::boundaries::{boundaries, outputs};
 use crate::pinned::{self, Pinned};
 use crate::products;
-use crate::{Geometry, Monomial, Plan, Port, Public, RowForm, SlotId, Tag, Term};
+use crate::{Geometry, Monomial, Operand, Plan, Port, Public, RowForm, SlotId, Tag, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Greatest k of a plan.
@@ -163,7 +163,7 @@ fn sizes(plan: &Plan) -> Result<(), CheckError> {
     let publics: u64 = plan.publics.iter().map(|p| plan.public_len(p) as u64).sum();
     let repetitions = plan.relations.iter().map(|r| r.count as u64 * r.terms.len() as u64).sum::<u64>()
         + plan.claims.iter().map(|c| c.count as u64 * (1 + c.terms.len() as u64)).sum::<u64>()
-        + plan.operands.iter().map(|o| o.count as u64 * (1 + o.terms.len() as u64)).sum::<u64>();
+        + operands(plan).map(|o| o.count as u64 * (1 + o.terms.len() as u64)).sum::<u64>();
     let lanes = plan.lanes.len() as u64;
     let slots = lanes * geometry.groups as u64 + publics;
     size("the number of cells", lanes << geometry.k, MAX_CELLS)?;
@@ -241,13 +241,22 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
                 }
             }
             Public::OneHot { port, .. } | Public::Tensor { port, .. } => {
-                let known = plan.boundaries.iter().any(|b| b.port == *port && b.lanes.is_empty());
-                index(|| format!("public {port:?}"), "public boundary", known as i64 - 1, 1)?;
+                let place = || format!("public {port:?}");
+                let tensor = plan.boundaries.iter().find(|b| b.port == *port && b.lanes.is_empty());
+                index(place, "public boundary", tensor.is_some() as i64 - 1, 1)?;
+                if let (Public::OneHot { feature, .. }, Some(tensor)) = (public, tensor) {
+                    index(place, "feature", *feature as i64, tensor.features as i64)?;
+                }
             }
             Public::One | Public::Position => {}
         }
     }
     Ok(())
+}
+
+/// What adds to rows of A or of B.
+fn operands(plan: &Plan) -> impl Iterator<Item = &Operand> {
+    plan.operands.iter().chain(&plan.right_operands)
 }
 
 /// The bounds of all slots and exponents of strided blocks.
@@ -279,7 +288,11 @@ fn linear(plan: &Plan) -> Result<(), CheckError> {
         terms(&|| format!("claim {i}"), claim.count, &claim.terms)?;
         exponents(&|| format!("claim {i}"), claim.count, &claim.monomial)?;
     }
-    for (i, operand) in plan.operands.iter().enumerate() {
+    for (i, tile) in plan.tiles.iter().enumerate() {
+        let end = tile.end(plan.weight_columns);
+        index(|| format!("matrix {i}"), "product row", end.max(1) as i64 - 1, plan.geometry.rows() as i64)?;
+    }
+    for (i, operand) in operands(plan).enumerate() {
         let place = || format!("operand {i}");
         terms(&place, operand.count, &operand.terms)?;
         exponents(&place, operand.count, &operand.monomial)?;

@@ -2,7 +2,7 @@
 //! integers, the bilinear identity modulo `2^61 - 1` at random challenges.
 
 use crate::slots::SlotKind;
-use crate::{Plan, Port, RowForm, SlotId, Tag, Term, TokenWeight};
+use crate::{Operand, Plan, Port, RowForm, SlotId, Tag, Term, TokenWeight};
 use std::collections::{BTreeMap, HashSet};
 
 /// A prover's data for one layer.
@@ -260,15 +260,20 @@ impl Mock<'_> {
             }
         }
         let rows = self.plan.operand_rows() as usize;
-        let mut a = vec![Small(0); rows];
-        for operand in &self.plan.operands {
-            for i in 0..operand.count {
-                let (r, e) = operand.monomial.at(i);
-                let row = &mut a[(operand.row + i * operand.row_stride) as usize];
-                *row = row.plus(rho.power(r).times(eta.power(e)).times(sum(&operand.terms, i)));
+        let column = |operands: &[Operand]| {
+            let mut column = vec![Small(0); rows];
+            for operand in operands {
+                for i in 0..operand.count {
+                    let (r, e) = operand.monomial.at(i);
+                    if let Some(row) = column.get_mut((operand.row + i * operand.row_stride) as usize) {
+                        *row = row.plus(rho.power(r).times(eta.power(e)).times(sum(&operand.terms, i)));
+                    }
+                }
             }
-        }
-        let mut b = vec![Small(0); rows];
+            column
+        };
+        let a = column(&self.plan.operands);
+        let mut b = column(&self.plan.right_operands);
         for tile in &self.plan.tiles {
             let per_input = tile.outputs.div_ceil(self.plan.weight_columns.max(1));
             let weights = &self.assignment.weights[tile.weight as usize];

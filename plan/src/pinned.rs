@@ -24,7 +24,7 @@ pub struct Pinned {
     pub free: BTreeMap<SlotId, Vec<u32>>,
 }
 
-/// For every slot, how many equations (relations and claims) and how many operands and functionals read it.
+/// For every slot, how many equations (relations and claims) and how many operands (left or right) and functionals read it.
 pub fn reads(plan: &Plan) -> Vec<(u32, u32)> {
     let mut reads = vec![(0, 0); plan.slots() as usize];
     let mut each = |terms: &[Term], count: u32, equation: bool| {
@@ -37,7 +37,7 @@ pub fn reads(plan: &Plan) -> Vec<(u32, u32)> {
     };
     plan.relations.iter().for_each(|r| each(&r.terms, r.count, true));
     plan.claims.iter().for_each(|c| each(&c.terms, c.count, true));
-    plan.operands.iter().for_each(|o| each(&o.terms, o.count, false));
+    plan.operands.iter().chain(&plan.right_operands).for_each(|o| each(&o.terms, o.count, false));
     plan.functionals.iter().flat_map(|f| &f.entries).for_each(|e| reads[e.slot as usize].1 += 1);
     reads
 }
@@ -425,6 +425,18 @@ fn factors(plan: &Plan) -> Vec<(u32, u32, Vec<SlotId>)> {
             let block = &mut blocks[rows[0]];
             block.span = block.span.max(entry.rho + 1);
             block.slots.push(entry.slot);
+        }
+    }
+    for operand in &plan.right_operands {
+        for i in 0..operand.count {
+            let row = &mut block_of[(operand.row + i * operand.row_stride) as usize];
+            if *row == 0 {
+                *row = blocks.len();
+                blocks.push(Block { span: 1, slots: Vec::new() });
+            }
+            let block = &mut blocks[*row];
+            block.span = block.span.max(operand.monomial.at(i).0 + 1);
+            block.slots.extend(operand.terms.iter().map(|t| t.at(i)));
         }
     }
     let mut index: BTreeMap<(u32, u32), usize> = BTreeMap::new();

@@ -2,7 +2,8 @@
 
 use crate::check::{CheckError, MAX_ITEMS, size};
 use crate::slots::SlotKind;
-use crate::{Operand, Plan, SlotId, TokenWeight};
+use crate::{Operand, Plan, SlotId, TokenWeight, WeightTile};
+use std::collections::BTreeSet;
 
 /// All claims have distinct monomials.
 pub fn monomials(plan: &Plan) -> Result<(), CheckError> {
@@ -69,7 +70,7 @@ fn product_row(operand: &Operand, i: u32) -> usize {
     (operand.row + i * operand.row_stride) as usize
 }
 
-/// Rows of B belong to one matrix entry or one functional entry; A carries each input of a matrix with the exponents
+/// Rows of B belong to one matrix entry, one functional entry or right operands; A carries each input of a matrix with the exponents
 /// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
 pub fn rows(plan: &Plan) -> Result<(), CheckError> {
     let a = RowTerms::new(plan);
@@ -81,8 +82,7 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
         }
         _ => Err(CheckError::Row { row, reason }),
     };
-    let mut claimed: Vec<u32> = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
-    claimed.sort_unstable();
+    let claimed: BTreeSet<u32> = plan.claims.iter().flat_map(|c| (0..c.count).map(|i| c.monomial.at(i).0)).collect();
     for tile in &plan.tiles {
         let columns = plan.weight_columns;
         size("the number of outputs of a matrix", tile.outputs.into(), MAX_ITEMS)?;
@@ -90,7 +90,7 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
             return Err(CheckError::Row { row: tile.row, reason: "a matrix without columns or entries" });
         }
         let parts = tile.outputs.div_ceil(columns);
-        spare_columns(&a, tile.row, tile.outputs, parts * columns, &claimed)?;
+        spare_columns(&a, tile, columns, &claimed)?;
         for i in 0..tile.inputs {
             for part in 0..parts {
                 let row = tile.row as u64 + i as u64 * parts as u64 + part as u64;
@@ -130,27 +130,40 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
             }
         }
     }
+    if !plan.right_operands.is_empty() && plan.geometry.compressed() {
+        return Err(CheckError::Row { row: 0, reason: "products of two compressed slots are no products of cells" });
+    }
+    let rights = plan.right_operands.iter().flat_map(|o| (0..o.count).map(|i| product_row(o, i)));
+    for row in rights.collect::<BTreeSet<usize>>() {
+        claim(row as u32, "a right operand overlaps another product")?;
+    }
     distinct_values(plan)?;
     match (0..used.len()).find(|&row| !used[row] && !a.of(row).is_empty()) {
-        Some(row) => Err(CheckError::Row { row: row as u32, reason: "an operand meets neither matrix nor functional" }),
+        Some(row) => {
+            Err(CheckError::Row { row: row as u32, reason: "an operand meets neither matrix nor right operand" })
+        }
         None => Ok(()),
     }
 }
 
-/// A matrix has one exponent for its first output, and no claim has an exponent that only spare weight columns reach:
-/// what stands in them cannot add to an output.
-fn spare_columns(a: &RowTerms, row: u32, outputs: u32, reach: u32, claimed: &[u32]) -> Result<(), CheckError> {
-    let mut exponents = a.of(row as usize).iter().map(|term| term.0);
-    let Some((first, 0)) = exponents.next() else {
-        return Err(CheckError::Row { row, reason: "a matrix has no operand, or one with a power of eta" });
-    };
-    if exponents.any(|other| other != (first, 0)) {
-        return Err(CheckError::Row { row, reason: "a matrix has several exponents" });
+/// A matrix has operands, and no claim has an exponent that only spare weight columns reach: what stands in them cannot
+/// add to an output. Where a matrix serves several positions, each has an exponent for its first output.
+fn spare_columns(a: &RowTerms, tile: &WeightTile, columns: u32, claimed: &BTreeSet<u32>) -> Result<(), CheckError> {
+    let parts = tile.outputs.div_ceil(columns);
+    let mut empty = true;
+    for row in (tile.row as usize..a.ends.len()).step_by(parts as usize).take(tile.inputs as usize) {
+        let fail = |reason| Err(CheckError::Row { row: row as u32, reason });
+        for &((first, eta), ..) in a.of(row) {
+            empty = false;
+            if eta != 0 {
+                return fail("a matrix has an operand with a power of eta");
+            }
+            if claimed.range(first + tile.outputs..first + parts * columns).next().is_some() {
+                return fail("a claim has the exponent of a spare weight column");
+            }
+        }
     }
-    if (outputs..reach).any(|j| claimed.binary_search(&(first + j)).is_ok()) {
-        return Err(CheckError::Row { row, reason: "a claim has the exponent of a spare weight column" });
-    }
-    Ok(())
+    if empty { Err(CheckError::Row { row: tile.row, reason: "a matrix has no operand" }) } else { Ok(()) }
 }
 
 /// Entries of [`TokenWeight::Row`] that share rows have different exponents of rho and the same first row.

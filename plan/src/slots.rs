@@ -46,7 +46,7 @@ impl Plan {
             Public::One => Some(1),
             Public::Param { first, .. } => params.get((first + index) as usize).copied(),
             Public::Position => Some((index == t) as i64),
-            Public::OneHot { port, .. } => Some((tensor(*port, t, 0)? == index as i64) as i64),
+            Public::OneHot { port, feature, .. } => Some((tensor(*port, t, *feature)? == index as i64) as i64),
             Public::Const { rows, features, data } => {
                 let row = if *rows == 1 { 0 } else { t };
                 data.get((row * features + index) as usize).copied()

@@ -109,11 +109,13 @@ pub enum Public {
     },
     /// `tokens` slots: slot i is 1 at token i, 0 elsewhere.
     Position,
-    /// `count` slots: slot i is 1 where the public token tensor of `port` equals i.
+    /// `count` slots: slot i is 1 where a feature of a public tensor equals i.
     OneHot {
         /// The tensor.
         port: Port,
-        /// Number of slots (vocabulary).
+        /// Its feature.
+        feature: u32,
+        /// Number of slots (vocabulary, or what the feature is an index of).
         count: u32,
     },
     /// `features` slots of a structural constant, row-major `[rows, features]`, `rows` 1 or `tokens`.
@@ -175,7 +177,7 @@ pub struct Claim {
     pub terms: Vec<Term>,
 }
 
-/// Adds `monomial_i * (sum terms)` to `A[row + i * row_stride]`; several operands may add to one row.
+/// Adds `monomial_i * (sum terms)` to row `row + i * row_stride` of A, or of B; several operands may add to one row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operand {
     /// Row of repetition 0.
@@ -191,8 +193,8 @@ pub struct Operand {
 }
 
 /// Where a hidden matrix stands in the weight columns: with `s = ceil(outputs / columns)`, entry `(i, j)` is at row
-/// `row + i * s + j / columns` of column `j % columns`. `A` carries `rho^(o + (j / columns) * columns) x_i` there, and
-/// the folded weights are `sum_c rho^c w_c`.
+/// `row + i * s + j / columns` of column `j % columns`. `A` carries `rho^(o + (j / columns) * columns) x_i` there, for
+/// each position that the matrix serves with an o of its own, and the folded weights are `sum_c rho^c w_c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WeightTile {
     /// Index into the layer's weights.
@@ -203,6 +205,13 @@ pub struct WeightTile {
     pub inputs: u32,
     /// Columns of the matrix.
     pub outputs: u32,
+}
+
+impl WeightTile {
+    /// One past its last row, where there are `columns` weight columns.
+    pub fn end(&self, columns: u32) -> u32 {
+        self.row.saturating_add(self.inputs.saturating_mul(self.outputs.div_ceil(columns.max(1))))
+    }
 }
 
 /// The circuit of one layer shape.
@@ -238,6 +247,9 @@ pub struct Plan {
     pub weight_columns: u32,
     /// Rows of B that are products' activation side, one accumulator column each.
     pub functionals: Vec<Functional>,
+    /// Rows of B that are products' activation side where there is one token: V is the cells themselves then, and a
+    /// product of two linear forms of it is a product of activations.
+    pub right_operands: Vec<Operand>,
 }
 
 impl Plan {
@@ -270,9 +282,11 @@ impl Plan {
         self.lane_slots() + self.publics.iter().map(|p| self.public_len(p)).sum::<u32>()
     }
 
-    /// Rows of A (and B) in use.
+    /// Rows of A (and B) in use: those of operands and of matrices.
     pub fn operand_rows(&self) -> u32 {
-        self.operands.iter().map(|o| o.row + o.row_stride * (o.count.max(1) - 1) + 1).max().unwrap_or(0)
+        let operands = self.operands.iter().chain(&self.right_operands);
+        let operands = operands.map(|o| o.row + o.row_stride * (o.count.max(1) - 1) + 1);
+        operands.chain(self.tiles.iter().map(|tile| tile.end(self.weight_columns))).max().unwrap_or(0)
     }
 
     /// Number of equations of all relations.

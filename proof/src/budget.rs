@@ -95,7 +95,9 @@ impl LayerError {
         let monomials = claims.chain(plan.operands.iter().map(|o| (o.monomial, o.count)));
         let rho = monomials.clone().map(|(m, count)| last(m.rho, count)).max().unwrap_or(0);
         let eta = monomials.map(|(m, count)| last(m.eta, count)).max().unwrap_or(0);
-        let values = plan.functionals.iter().flat_map(|f| &f.entries).map(|e| e.rho as u64).max().unwrap_or(0);
+        let entries = plan.functionals.iter().flat_map(|f| &f.entries).map(|e| e.rho as u64).max().unwrap_or(0);
+        let right = plan.right_operands.iter().map(|o| last(o.monomial.rho, o.count) + last(o.monomial.eta, o.count));
+        let values = entries + right.max().unwrap_or(0);
         let columns = Columns::new(plan);
         let advice = fractions + columns.multipliers as u64 + plan.tables as u64 + 2;
         let constraints = plan.gates.len() as u64 + fractions + 2 * columns.multipliers as u64 + 3;

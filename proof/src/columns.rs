@@ -10,9 +10,9 @@ pub struct Columns {
     pub opened: Vec<u32>,
     /// Columns that hold V (none when the lanes themselves serve).
     pub v: usize,
-    /// 1 when the plan has a bilinear identity: columns A and, with functionals, B.
+    /// 1 when the plan has a bilinear identity: column A.
     pub a: usize,
-    /// 1 when there are functionals.
+    /// 1 when there are products of two activations: column B.
     pub b: usize,
     /// 1 when there are weights: their fold.
     pub w: usize,
@@ -33,7 +33,7 @@ impl Columns {
             opened: opened_lanes(plan).into_iter().collect(),
             v: plan.v_columns() as usize,
             a: bilinear,
-            b: usize::from(!plan.functionals.is_empty()),
+            b: usize::from(!plan.functionals.is_empty() || !plan.right_operands.is_empty()),
             w: usize::from(!plan.tiles.is_empty()),
             fold: usize::from(compressed),
             multipliers: usize::from(compressed) + plan.functionals.len(),

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 0 | the bilinear identity: `sum A (W + B) - sum claims = 0` |
 //! | 1 + s | `compress(cells of s) - V[s] = 0` (only when slots are compressed) |
-//! | base_b + r | `functionals(cells) - B[r] = 0` |
+//! | base_b + r | `functionals(cells) + right operands - B[r] = 0` |
 //! | base_a + r | `A[r] - operands = 0`, on every data row: where no operand stands, A is 0 |
 //! | base_r + i | relation equation i |
 
@@ -25,7 +25,7 @@ use std::collections::{HashMap, hash_map::Entry};
 pub struct Bases {
     /// First compression equation.
     pub v: i64,
-    /// First functional equation.
+    /// First equation of B.
     pub b: i64,
     /// First operand equation.
     pub a: i64,
@@ -110,13 +110,13 @@ struct MergedOperand<'p> {
     first: Fr,
 }
 
-/// All operands, with `lambda^(base_a + row) * monomial` of their first repetition.
-fn merged<'p>(plan: &'p Plan, ch: &Challenges, lambda: &Lambda) -> Vec<MergedOperand<'p>> {
-    let base = Bases::new(plan).a;
+/// The operands of a column whose equations start at exponent `base`, with `lambda^(base + row) * monomial` of their first
+/// repetition.
+fn merged<'p>(operands: &'p [Operand], base: i64, ch: &Challenges, lambda: &Lambda) -> Vec<MergedOperand<'p>> {
     let key = |o: &'p Operand| (o.count, o.row_stride, o.monomial.rho.1, o.monomial.eta.1, &o.terms);
     let mut index: HashMap<_, usize> = HashMap::new();
     let mut out: Vec<MergedOperand> = Vec::new();
-    for operand in &plan.operands {
+    for operand in operands {
         let (rho, eta) = operand.monomial.at(0);
         let first = lambda.pow(base + operand.row as i64) * ch.monomial(rho.into(), eta.into());
         match index.entry(key(operand)) {
@@ -147,10 +147,12 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
         let weights = series(-ch.monomial(rho.into(), eta.into()), ratio, claim.count as usize);
         scatter(&claim.terms, &weights, ratio, &mut all)?;
     }
-    for MergedOperand { operand, first } in merged(plan, ch, lambda) {
+    // An equation of A is `A - operands`, one of B `right operands - B`.
+    let left = merged(&plan.operands, bases.a, ch, lambda).into_iter().map(|m| MergedOperand { first: -m.first, ..m });
+    for MergedOperand { operand, first } in left.chain(merged(&plan.right_operands, bases.b, ch, lambda)) {
         let step = ch.monomial(operand.monomial.rho.1.into(), operand.monomial.eta.1.into());
         let ratio = step * lambda.pow(operand.row_stride.into());
-        scatter(&operand.terms, &series(-first, ratio, operand.count as usize), ratio, &mut all)?;
+        scatter(&operand.terms, &series(first, ratio, operand.count as usize), ratio, &mut all)?;
     }
     let relations = series(lambda.pow(bases.relations), lambda.value, plan.equations() as usize);
     let mut rest = relations.as_slice();
@@ -169,8 +171,18 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
 
 /// The column A for compressed slots `v` (lane slots, then public slots).
 pub fn operand_values(plan: &Plan, ch: &Challenges, v: &[Fr]) -> Vec<Fr> {
+    column(plan, &plan.operands, ch, v)
+}
+
+/// What the right operands give to the column B.
+pub fn right_operand_values(plan: &Plan, ch: &Challenges, v: &[Fr]) -> Vec<Fr> {
+    column(plan, &plan.right_operands, ch, v)
+}
+
+/// The sum of operands in each row.
+fn column(plan: &Plan, operands: &[Operand], ch: &Challenges, v: &[Fr]) -> Vec<Fr> {
     let mut out = vec![Fr::ZERO; plan.operand_rows() as usize];
-    for operand in &plan.operands {
+    for operand in operands {
         for (i, w) in ch.monomials(&operand.monomial, operand.count).iter().enumerate() {
             let sum: Fr = operand.terms.iter().map(|t| int(t.coef) * v[at(t, i)]).sum();
             out[operand.row as usize + i * operand.row_stride as usize] += *w * sum;
@@ -225,6 +237,10 @@ mod tests {
                 operand(1, 2, 45, 9, vec![term(1, 101, 1), term(2, one, 0)]),
                 operand(200, 1, 3, 0, vec![term(-4, 20, 2)]),
             ],
+            right_operands: vec![
+                operand(2, 3, 30, 4, vec![term(3, 40, 1), term(-1, one, 0)]),
+                operand(200, 0, 3, 2, vec![term(1, 0, 5)]),
+            ],
             ..Plan::default()
         }
     }
@@ -255,10 +271,12 @@ mod tests {
             (0..claim.count).for_each(|i| add(&claim.terms, i, -factor(&claim.monomial, i)));
         }
         let (base_b, base_a) = (1 + slots, 1 + slots + operand_rows);
-        for operand in &plan.operands {
-            for i in 0..operand.count {
-                let weight = power(base_a + operand.row + i * operand.row_stride);
-                add(&operand.terms, i, -weight * factor(&operand.monomial, i));
+        for (operands, base, sign) in [(&plan.operands, base_a, -Fr::ONE), (&plan.right_operands, base_b, Fr::ONE)] {
+            for operand in operands {
+                for i in 0..operand.count {
+                    let weight = power(base + operand.row + i * operand.row_stride);
+                    add(&operand.terms, i, sign * weight * factor(&operand.monomial, i));
+                }
             }
         }
         let mut exponent = base_a + rows;

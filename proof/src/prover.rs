@@ -158,7 +158,8 @@ pub fn prove_layer_with<C: Cell>(
     let slots = compress::compressed_slots(plan, &lanes, &ch);
     let all_slots = [slots.as_slice(), publics.as_slice()].concat();
     let a = linear::operand_values(plan, &ch, &all_slots);
-    let b = compress::functional_values(plan, &lanes, &ch);
+    let mut b = compress::functional_values(plan, &lanes, &ch);
+    b.iter_mut().zip(linear::right_operand_values(plan, &ch, &all_slots)).for_each(|(b, right)| *b += right);
     let mut chosen = Chosen { v: slots, a, b };
     choose(&ch, &mut chosen);
     let Chosen { v: slots, a, b } = chosen;

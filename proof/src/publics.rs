@@ -43,10 +43,12 @@ pub fn public_values(plan: &Plan, data: &PublicData, ch: &Challenges) -> Option<
                 out.extend(params.iter().map(|p| int(*p) * one));
             }
             Public::Position => out.extend_from_slice(&weights),
-            Public::OneHot { port, count } => {
-                let ids = data.tensor(*port).filter(|t| t.len() == tokens)?;
+            Public::OneHot { port, feature, count } => {
+                let features = plan.boundaries.iter().find(|b| b.port == *port)?.features as usize;
+                let ids = data.tensor(*port).filter(|t| t.len() == tokens * features)?;
+                let ids = ids.get(*feature as usize..)?.iter().step_by(features);
                 let mut slots = vec![Fr::ZERO; *count as usize];
-                for (id, w) in ids.iter().zip(&weights) {
+                for (id, w) in ids.zip(&weights) {
                     *slots.get_mut(usize::try_from(*id).ok()?)? += w;
                 }
                 out.extend(slots);

@@ -161,7 +161,12 @@ pub fn layer(path: &Path, index: usize) -> Result<LayerPlan> {
         publics: plan.publics.iter().map(|p| public(plan, p)).collect(),
         equations: plan.equations(),
         relations: plan.relations.len(),
-        products: [plan.claims.len(), plan.operands.len(), plan.tiles.len(), plan.functionals.len()],
+        products: [
+            plan.claims.len(),
+            plan.operands.len() + plan.right_operands.len(),
+            plan.tiles.len(),
+            plan.functionals.len(),
+        ],
         cost,
     })
 }

@@ -60,7 +60,11 @@ impl Emitter<'_> {
                 .collect()
         };
         let groups = parts(0).filter(|groups| groups.len() > 1)?;
-        let shape = GroupShape::Matrix { outputs: exprs.len() as u32 };
+        let shape = self.out.groups[groups[0].0 as usize].shape;
+        let GroupShape::Matrix { outputs, positions } = shape else { return None };
+        if outputs * positions != exprs.len() as u32 {
+            return None;
+        }
         let free = groups.iter().all(|&(group, _)| {
             let group = &self.out.groups[group as usize];
             group.shape == shape
@@ -73,8 +77,9 @@ impl Emitter<'_> {
         let mut products = Vec::new();
         for (group, coef) in groups {
             for product in std::mem::take(&mut self.out.groups[group as usize].products) {
-                if let Product::Matrix { weight, inputs, outputs, scale } = product {
-                    products.push(Product::Matrix { weight, inputs, outputs, scale: scale.saturating_mul(coef) });
+                if let Product::Matrix { scale, weight, inputs, positions, outputs } = product {
+                    let scale = scale.saturating_mul(coef);
+                    products.push(Product::Matrix { weight, inputs, positions, outputs, scale });
                 }
             }
         }

@@ -12,12 +12,13 @@ use crate::expr::Expr;
 use crate::fill::Part;
 use crate::space::{ColumnForm, Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
+use nanozk_ir::int::interp::attention::groups;
 
 /// The parameters of [`nanozk_ir::int::Op::Attend`].
 #[derive(Clone, Copy, Debug)]
-pub struct AttendShape {
-    /// Heads.
-    pub heads: u32,
+pub struct AttendShape<'g> {
+    /// Features of each group.
+    pub keys: &'g [u32],
     /// Table over the distance.
     pub table: u32,
     /// Limbs dropped from the raw score.
@@ -33,14 +34,15 @@ const WEIGHT: usize = 1;
 const IS_MAX: usize = 2;
 const FIRST_OVER: usize = 3;
 
-impl AttendShape {
+impl AttendShape<'_> {
     /// Columns that hold what the table's domain does not: limbs, or one cell that is 0 where visible.
     fn absorbing(&self) -> u32 {
         if self.causal { self.over_limbs.max(1) } else { self.over_limbs }
     }
 
-    /// With one token, the row's sum makes its only cell the maximum, and the gate of the maximum makes d and o 0.
-    fn signature(&self, bits: u32, tokens: u32) -> Signature {
+    /// In groups of one key, the group's sum makes the only cell the maximum, and the gate of the maximum makes d and o 0.
+    fn signature(&self, bits: u32) -> Signature {
+        let choice = self.keys.iter().any(|&keys| keys > 1);
         let mut columns: Vec<String> = ["key", "value", "is max"].map(String::from).into();
         columns.extend((0..self.absorbing()).map(|i| format!("over {i}")));
         let over: Vec<usize> = (FIRST_OVER..columns.len()).collect();
@@ -52,7 +54,7 @@ impl AttendShape {
         let gate = |name, rows, a, b, c| StripGate { name, rows, a, b, c };
         let all = Where::Everywhere;
         let mut gates = vec![gate("the maximum has distance 0", all, column(IS_MAX), distance, constant(0))];
-        if tokens > 1 {
+        if choice {
             gates.push(gate("is max is a bit", all, column(IS_MAX), (vec![(IS_MAX, 1)], -1), constant(0)));
         }
         for &o in &over {
@@ -60,7 +62,7 @@ impl AttendShape {
                 gates.push(gate("visible cells absorb nothing", Where::Visible, column(o), constant(1), constant(0)));
             } else {
                 lookups.push(StripLookup { a: o, b: None, tag: 0, visible_only: self.causal });
-                if tokens > 1 {
+                if choice {
                     let below = (vec![(DISTANCE, -1)], top);
                     gates.push(gate("over only beyond the table", all, column(o), below, constant(0)));
                 }
@@ -80,17 +82,20 @@ impl Emitter<'_> {
     pub fn lower_attend(&mut self, id: ValueId, shape: AttendShape) -> Result<Vec<Expr>, LayoutError> {
         let (node, bits, tokens) = (self.node(id), self.bits, self.tokens);
         let raw = self.input(id, 0)?;
-        let features = shape.heads * tokens;
+        let features = shape.keys.iter().sum();
         self.expect_features(id, raw, features)?;
         if node.features != features || shape.table >= self.graph.tables {
             return Err(operand_error(node, format!("{} features, table {}", node.features, shape.table)));
+        }
+        if shape.causal && shape.keys.iter().any(|&keys| keys != tokens) {
+            return Err(operand_error(node, format!("a causal group has {tokens} keys")));
         }
         self.limit(id, "the remainder", shape.limbs * bits, 62)?;
         self.limit(id, "the distance", (shape.over_limbs + 1) * bits, 62)?;
         let half = if shape.limbs == 0 { 0 } else { 1i128 << (shape.limbs * bits - 1) };
         let scale = 1i128 << (shape.limbs * bits);
 
-        let (strip, first) = self.strip(shape.signature(bits, tokens), features);
+        let (strip, first) = self.strip(shape.signature(bits), features);
         if shape.causal {
             let hidden = (0..features).map(|i| (first + i, i % tokens)).filter(|&(_, n)| n > 0);
             self.out.strips[strip].hidden.extend(hidden);
@@ -114,20 +119,21 @@ impl Emitter<'_> {
         let maximum = self.signed_maximum(id, raw, shape, half)?;
         let remainder = self.range(id, Part::Remainder, features, shape.limbs, 0);
         let bias = self.constant(half);
-        for j in 0..features as usize {
-            let rounded = maximum[j / tokens as usize].plus(&total[j], -1);
-            let score = self.values[raw as usize][j].plus(&bias, 1);
-            self.define(score.plus(&rounded, -scale).plus(&remainder[j], -1));
+        for (group, maximum) in groups(shape.keys).zip(&maximum) {
+            for j in group {
+                let rounded = maximum.plus(&total[j], -1);
+                let score = self.values[raw as usize][j].plus(&bias, 1);
+                self.define(score.plus(&rounded, -scale).plus(&remainder[j], -1));
+            }
         }
-        for head in is_max.chunks(tokens as usize) {
-            let mut ones: Vec<Expr> = head.iter().map(|&cell| Expr::atom(cell)).collect();
-            ones.push(Expr::term(ONE, -1));
-            self.define(Expr::sum(ones.iter().map(|one| (one, 1))));
+        for group in groups(shape.keys) {
+            let marks = is_max[group].iter().map(|&cell| (cell, 1));
+            self.define(Expr::atoms(marks.chain([(ONE, -1)])));
         }
         Ok(weight.into_iter().map(Expr::atom).collect())
     }
 
-    /// The row maximum of each head, signed, from limbs wide enough for every rounded score.
+    /// The maximum of each group, signed, from limbs wide enough for every rounded score.
     fn signed_maximum(
         &mut self,
         id: ValueId,
@@ -141,7 +147,7 @@ impl Emitter<'_> {
         let limbs = self.limbs(2 * reach + 1);
         self.limit(id, "the row maximum", limbs * self.bits, 62)?;
         let offset = 1i64 << (limbs * self.bits - 1);
-        let unsigned = self.range(id, Part::Max, shape.heads, limbs, offset);
+        let unsigned = self.range(id, Part::Max, shape.keys.len() as u32, limbs, offset);
         Ok(self.signed(id, Part::Max, &unsigned, offset, shape.limbs * self.bits))
     }
 }

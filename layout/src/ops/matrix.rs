@@ -1,6 +1,6 @@
 //! Products with hidden matrices: Linear, Embed, TokenBias. Their outputs have no cell until something reads them.
 
-use crate::emit::{Emitter, operand_error, weight_shape};
+use crate::emit::{Emitter, ONE, operand_error, weight_shape};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
@@ -10,48 +10,65 @@ use nanozk_ir::int::{Op, ValueId};
 use nanozk_plan::{Port, Public};
 
 impl Emitter<'_> {
-    /// `x W + 1 bias`.
-    pub fn lower_linear(&mut self, id: ValueId, weight: u32, bias: Option<u32>) -> Result<Vec<Expr>, LayoutError> {
+    /// `x W + 1 bias` for each position.
+    pub fn lower_linear(
+        &mut self,
+        id: ValueId,
+        weight: u32,
+        bias: Option<u32>,
+        positions: u32,
+    ) -> Result<Vec<Expr>, LayoutError> {
         let operand = self.input(id, 0)?;
         let features = self.node(operand).features;
         let inputs = (0..features as usize).map(|f| self.value(operand, f)).collect();
-        let mut products = vec![self.matrix(id, weight, inputs)?];
+        let mut products = vec![self.matrix(id, weight, inputs, positions)?];
         if let Some(bias) = bias {
-            let one = vec![self.constant(1)];
-            products.push(self.matrix(id, bias, one)?);
+            let one = vec![self.constant(1); positions as usize];
+            products.push(self.matrix(id, bias, one, positions)?);
         }
-        let outputs = self.node(id).features;
-        Ok(self.group(id, GroupShape::Matrix { outputs }, products))
+        Ok(self.matrices(id, products, positions))
     }
 
-    /// One-hot tokens times the table.
+    /// One-hot ids times the table.
     pub fn lower_embed(&mut self, id: ValueId, weight: u32, vocab: u32) -> Result<Vec<Expr>, LayoutError> {
-        let node = self.node(id);
         let operand = self.input(id, 0)?;
-        let Op::Input { port } = self.node(operand).op else {
-            return Err(operand_error(node, "its operand is not an input port".into()));
+        let positions = self.node(operand).features;
+        let public = match self.node(operand).op {
+            Op::Input { port } if self.boundary_space(Port::Input(port)).is_none() => Some(Port::Input(port)),
+            _ => None,
         };
-        let spec = self.ports.inputs.get(port as usize);
-        let Some(spec) = spec.filter(|spec| spec.features == 1) else {
-            return Err(operand_error(node, format!("input {port} must hold one token id per position")));
+        let inputs = match public {
+            Some(port) => (0..positions)
+                .flat_map(|feature| {
+                    let run = self.public(Public::OneHot { port, feature, count: vocab });
+                    (0..vocab).map(move |i| Expr::atom(Atom::Public(run, i)))
+                })
+                .collect(),
+            None => self.hidden_one_hots(id, operand, vocab),
         };
-        let inputs = if spec.public {
-            let run = self.public(Public::OneHot { port: Port::Input(port), count: vocab });
-            (0..vocab).map(|i| Expr::atom(Atom::Public(run, i))).collect()
-        } else {
-            self.hidden_one_hot(id, operand, vocab)
-        };
-        let product = self.matrix(id, weight, inputs)?;
-        Ok(self.group(id, GroupShape::Matrix { outputs: node.features }, vec![product]))
+        let product = self.matrix(id, weight, inputs, positions)?;
+        Ok(self.matrices(id, vec![product], positions))
     }
 
-    /// Cells that are 1 at the hidden token id and 0 elsewhere.
+    /// Cells that are 1 at the hidden id of each position and 0 elsewhere.
     ///
     /// Uniqueness: every cell is 0 or 1 and they add up to 1, so one cell is 1; its index is the id.
-    fn hidden_one_hot(&mut self, id: ValueId, operand: ValueId, vocab: u32) -> Vec<Expr> {
+    fn hidden_one_hots(&mut self, id: ValueId, operand: ValueId, vocab: u32) -> Vec<Expr> {
+        let cells = self.bits(id, Part::IsMax, vocab * self.node(operand).features);
+        for (position, cells) in cells.chunks(vocab as usize).enumerate() {
+            let count = cells.iter().map(|&cell| (cell, 1));
+            self.define(Expr::atoms(count.chain([(ONE, -1)])));
+            let index = Expr::atoms(cells.iter().copied().zip(0..));
+            self.define(index.plus(&self.values[operand as usize][position], -1));
+        }
+        cells.into_iter().map(Expr::atom).collect()
+    }
+
+    /// New cells that are 0 or 1.
+    pub fn bits(&mut self, id: ValueId, part: Part, count: u32) -> Vec<Atom> {
         let signature = Signature {
-            name: "one-hot".into(),
-            columns: vec!["is token".into()],
+            name: "bits".into(),
+            columns: vec!["bit".into()],
             lookups: Vec::new(),
             gates: vec![StripGate {
                 name: "0 or 1",
@@ -62,34 +79,39 @@ impl Emitter<'_> {
             }],
             spare_raw: None,
         };
-        let (strip, first) = self.strip(signature, vocab);
-        let cells = self.cells(strip, 0, first, vocab);
-        self.fill(&cells, id, Part::IsMax, 0, 0, None);
-        let cells: Vec<Expr> = cells.into_iter().map(Expr::atom).collect();
-        let weighted = |factor: &dyn Fn(i128) -> i128| Expr::sum(cells.iter().zip((0..).map(factor)));
-        let (count, index) = (weighted(&|_| 1), weighted(&|i| i));
-        let token = self.values[operand as usize][0].clone();
-        self.define(count.plus(&self.constant(1), -1));
-        self.define(index.plus(&token, -1));
+        let (strip, first) = self.strip(signature, count);
+        let cells = self.cells(strip, 0, first, count);
+        self.fill(&cells, id, part, 0, 0, None);
         cells
     }
 
-    /// Positions times the matrix.
+    /// Tokens times the matrix.
     pub fn lower_token_bias(&mut self, id: ValueId, weight: u32) -> Result<Vec<Expr>, LayoutError> {
         let run = self.public(Public::Position);
         let inputs = (0..self.tokens).map(|i| Expr::atom(Atom::Public(run, i))).collect();
-        let product = self.matrix(id, weight, inputs)?;
-        Ok(self.group(id, GroupShape::Matrix { outputs: self.node(id).features }, vec![product]))
+        let product = self.matrix(id, weight, inputs, 1)?;
+        Ok(self.matrices(id, vec![product], 1))
     }
 
-    fn matrix(&self, id: ValueId, weight: u32, inputs: Vec<Expr>) -> Result<Product, LayoutError> {
+    /// One matrix with its rows' factors, `[position, row]`.
+    fn matrix(&self, id: ValueId, weight: u32, inputs: Vec<Expr>, positions: u32) -> Result<Product, LayoutError> {
         let node = self.node(id);
+        let equal = |n: u32| positions > 0 && n.is_multiple_of(positions);
+        if !equal(inputs.len() as u32) || !equal(node.features) {
+            return Err(operand_error(node, format!("{} rows for {positions} positions", inputs.len())));
+        }
         let shape = weight_shape(self.graph, node, weight)?;
-        let wanted = (inputs.len() as u32, node.features);
+        let wanted = (inputs.len() as u32 / positions, node.features / positions);
         if shape != wanted {
             let reason = format!("weight {weight} is {} x {}, expected {} x {}", shape.0, shape.1, wanted.0, wanted.1);
             return Err(operand_error(node, reason));
         }
-        Ok(Product::Matrix { weight, inputs, outputs: node.features, scale: 1 })
+        Ok(Product::Matrix { weight, inputs, positions, outputs: wanted.1, scale: 1 })
+    }
+
+    /// The outputs of matrices that add up.
+    fn matrices(&mut self, id: ValueId, products: Vec<Product>, positions: u32) -> Vec<Expr> {
+        let outputs = self.node(id).features / positions;
+        self.group(id, GroupShape::Matrix { outputs, positions }, products)
     }
 }

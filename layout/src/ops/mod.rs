@@ -1,21 +1,39 @@
-//! The lowering of each op.
+//! The circuit of each op. Those of the registry's ops implement [`Circuit`], one file each.
 
 mod affine;
 mod argmax;
 mod attend;
 mod attention;
+mod floor_div;
+mod matmul;
 mod matrix;
+mod max;
+mod normalise;
 mod port;
 mod product;
 mod recip;
 mod requant;
 mod rsqrt;
+mod step;
 mod table;
+mod top_k;
 
 use super::emit::{Emitter, operand_error};
 use super::error::LayoutError;
 use super::expr::Expr;
+use nanozk_ir::each_gadget;
+use nanozk_ir::int::gadgets::{Meaning, Site};
 use nanozk_ir::int::{Op, ValueId};
+
+/// The circuit of an op of the registry.
+trait Circuit: Meaning {
+    /// Adds the node's cells and facts; the expressions of its features. The site has passed [`Meaning::check`], so the
+    /// node has its operands.
+    ///
+    /// # Errors
+    /// When a quantity is too wide for a proof's integers.
+    fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError>;
+}
 
 impl Emitter<'_> {
     /// Lowers one node; the expressions of its features.
@@ -26,8 +44,7 @@ impl Emitter<'_> {
             Op::Output { port } => self.lower_output(id, *port),
             Op::Embed { weight, vocab } => self.lower_embed(id, *weight, *vocab),
             Op::TokenBias { weight } => self.lower_token_bias(id, *weight),
-            Op::Linear { weight, bias, positions: 1 } => self.lower_linear(id, *weight, *bias),
-            Op::Linear { .. } => Err(operand_error(node, "no circuit for several positions yet".into())),
+            Op::Linear { weight, bias, positions } => self.lower_linear(id, *weight, *bias, *positions),
             Op::Const { rows, data } => self.lower_const(id, *rows, data),
             Op::Param { first } => self.lower_param(id, *first),
             Op::Affine { rows } => self.lower_affine(id, rows),
@@ -38,23 +55,19 @@ impl Emitter<'_> {
             Op::Recip { param } => self.lower_recip(id, *param),
             Op::RSqrt { param } => self.lower_rsqrt(id, *param),
             Op::Scores { heads, kv_heads, head_dim } => self.lower_scores(id, *heads, *kv_heads, *head_dim),
-            Op::Attend { keys, .. } if keys.iter().any(|&keys| keys != self.tokens) => {
-                Err(operand_error(node, "no circuit for groups of other sizes than T yet".into()))
-            }
             Op::Attend { keys, table, limbs, over_limbs, causal } => {
-                let shape = attend::AttendShape {
-                    heads: keys.len() as u32,
-                    table: *table,
-                    limbs: *limbs,
-                    over_limbs: *over_limbs,
-                    causal: *causal,
-                };
-                self.lower_attend(id, shape)
+                let (table, limbs, over_limbs, causal) = (*table, *limbs, *over_limbs, *causal);
+                self.lower_attend(id, attend::AttendShape { keys, table, limbs, over_limbs, causal })
             }
             Op::Context { heads, kv_heads, head_dim } => self.lower_context(id, *heads, *kv_heads, *head_dim),
-            Op::ArgMax { groups: 1, limbs } => self.lower_argmax(id, *limbs),
-            Op::ArgMax { .. } => Err(operand_error(node, "no circuit for several groups yet".into())),
-            Op::Gadget(_) => Err(operand_error(node, "no circuit yet".into())),
+            Op::ArgMax { groups, limbs } => self.lower_argmax(id, *groups, *limbs),
+            Op::Gadget(gadget) => {
+                let widths: Vec<usize> = node.inputs.iter().map(|&input| self.node(input).features as usize).collect();
+                let (tokens, features) = (self.tokens as usize, node.features as usize);
+                let site = Site { tokens, limb_bits: self.bits, widths: &widths, features };
+                gadget.meaning().check(&site).map_err(|reason| operand_error(node, reason))?;
+                each_gadget!(gadget, gadget => gadget.emit(self, id, &site))
+            }
         }
     }
 }

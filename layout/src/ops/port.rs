@@ -26,7 +26,7 @@ impl Emitter<'_> {
     /// Ties the operand to the committed tensor's cells or the public slots.
     pub fn lower_output(&mut self, id: ValueId, port: u32) -> Result<Vec<Expr>, LayoutError> {
         let operand = self.input(id, 0)?;
-        if matches!(self.node(operand).op, Op::ArgMax { .. }) {
+        if matches!(self.node(operand).op, Op::ArgMax { .. }) && self.winners_port(operand).is_some() {
             return Ok(Vec::new());
         }
         let features = self.node(operand).features;

@@ -5,6 +5,7 @@ use crate::error::LayoutError;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::merge::{self, Placed};
 use crate::space::{ETA, ROW};
+use nanozk_ir::int::gadgets::MatMul;
 use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
 
 impl Placer<'_> {
@@ -15,27 +16,33 @@ impl Placer<'_> {
         self.plan.weight_columns = self.weight_columns(columns)?;
 
         let (mut rho, mut row) = (0, 0);
-        let (mut claims, mut operands) = (Vec::new(), Vec::new());
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let mut claims = Vec::new();
+        let mut rows = Rows::default();
         for group in self.emitted.groups.iter().filter(|g| !g.products.is_empty()) {
             self.claims(group, rho, &mut claims)?;
             for product in &group.products {
-                let mut rows = Rows { row, rho, operands: &mut operands, keys: &mut keys, values: &mut values };
-                row = self.product(product, &mut rows)?;
+                row = self.product(product, row, rho, &mut rows)?;
             }
             rho += match group.shape {
-                GroupShape::Matrix { outputs } => outputs.next_multiple_of(self.plan.weight_columns.max(1)),
+                GroupShape::Matrix { outputs, positions } => positions * self.pitch(outputs),
                 GroupShape::Scores { heads } => heads,
                 GroupShape::Context { outputs } => outputs,
+                GroupShape::Pair { rows, .. } => rows,
             };
         }
         self.plan.claims = merge::claims(claims.into_iter());
-        self.plan.operands = merge::operands(operands.into_iter());
-        for (kind, entries) in [(TokenWeight::Eta, keys), (TokenWeight::Row, values)] {
+        self.plan.operands = merge::operands(rows.left.into_iter());
+        self.plan.right_operands = merge::operands(rows.right.into_iter());
+        for (kind, entries) in [(TokenWeight::Eta, rows.keys), (TokenWeight::Row, rows.values)] {
             let chunks = entries.chunks(self.groups() as usize);
             self.plan.functionals.extend(chunks.map(|chunk| Functional { kind, entries: chunk.to_vec() }));
         }
         Ok(())
+    }
+
+    /// Exponents from one position of a matrix to the next: its columns, the spare ones included.
+    fn pitch(&self, outputs: u32) -> u32 {
+        outputs.next_multiple_of(self.plan.weight_columns.max(1))
     }
 
     fn claims(&self, group: &Group, rho: u32, out: &mut Vec<(u32, u32, Vec<Placed>)>) -> Result<(), LayoutError> {
@@ -43,8 +50,12 @@ impl Placer<'_> {
         for (index, bound) in group.bound.iter().enumerate() {
             let index = index as u32;
             let (rho, eta) = match group.shape {
+                GroupShape::Matrix { outputs, .. } => {
+                    (rho + index / outputs * self.pitch(outputs) + index % outputs, 0)
+                }
                 GroupShape::Scores { .. } => (rho + index / tokens, tokens - 1 - index % tokens),
-                _ => (rho + index, 0),
+                GroupShape::Context { .. } => (rho + index, 0),
+                GroupShape::Pair { cols, .. } => (rho + index / cols, index % cols),
             };
             let terms = bound.as_ref().map(|expr| self.placed(expr, 1)).transpose()?.unwrap_or_default();
             out.push((rho, eta, terms));
@@ -52,26 +63,27 @@ impl Placer<'_> {
         Ok(())
     }
 
-    /// Adds one product's rows; returns the next free row.
-    fn product(&mut self, product: &Product, out: &mut Rows) -> Result<u32, LayoutError> {
+    /// Adds one product's rows, from row `row` and the group's exponent `rho` on; returns the next free row.
+    fn product(&mut self, product: &Product, row: u32, rho: u32, out: &mut Rows) -> Result<u32, LayoutError> {
         let tokens = self.plan.geometry.tokens;
         match product {
-            Product::Matrix { weight, inputs, outputs, scale } => {
-                let (inputs_len, per_input) = (inputs.len() as u32, outputs.div_ceil(self.plan.weight_columns));
-                self.plan.tiles.push(WeightTile {
-                    weight: *weight,
-                    row: out.row,
-                    inputs: inputs_len,
-                    outputs: *outputs,
-                });
-                for part in 0..per_input {
-                    for (i, input) in inputs.iter().enumerate() {
-                        let row = out.row + i as u32 * per_input + part;
-                        let terms = self.placed(input, *scale)?;
-                        out.operands.push((row, out.rho + part * self.plan.weight_columns, terms));
+            Product::Matrix { weight, inputs, positions, outputs, scale } => {
+                let (weight, outputs) = (*weight, *outputs);
+                let tile = WeightTile { weight, row, inputs: inputs.len() as u32 / positions, outputs };
+                let (columns, parts) = (self.plan.weight_columns, outputs.div_ceil(self.plan.weight_columns));
+                for part in 0..parts {
+                    for i in 0..tile.inputs {
+                        for p in 0..*positions {
+                            let terms = self.placed(&inputs[(p * tile.inputs + i) as usize], *scale)?;
+                            if !terms.is_empty() {
+                                let rho = rho + p * self.pitch(outputs) + part * columns;
+                                out.left.push((row + i * parts + part, (rho, 0), terms));
+                            }
+                        }
                     }
                 }
-                Ok(out.row + inputs_len * per_input)
+                self.plan.tiles.push(tile);
+                Ok(tile.end(columns))
             }
             Product::Scores { query, heads, keys } => {
                 for member in 0..heads.group() {
@@ -79,17 +91,17 @@ impl Placer<'_> {
                         let head = kv * heads.group() + member;
                         for c in 0..heads.dim {
                             let terms = self.placed(&query[(head * heads.dim + c) as usize], 1)?;
-                            out.operands.push((out.row + kv * heads.dim + c, out.rho + head, terms));
+                            out.left.push((row + kv * heads.dim + c, (rho + head, 0), terms));
                         }
                     }
                 }
                 let rows = heads.kv * heads.dim;
                 out.keys.extend((0..rows).map(|i| FunctionalEntry {
                     slot: self.slot(ETA, keys + i),
-                    row: out.row + i,
+                    row: row + i,
                     rho: 0,
                 }));
-                Ok(out.row + rows)
+                Ok(row + rows)
             }
             Product::Context { weights, heads, values } => {
                 for member in 0..heads.group() {
@@ -97,16 +109,37 @@ impl Placer<'_> {
                         let head = kv * heads.group() + member;
                         for u in 0..tokens {
                             let terms = self.placed(&weights[(head * tokens + u) as usize], 1)?;
-                            out.operands.push((out.row + kv * tokens + u, out.rho + head * heads.dim, terms));
+                            out.left.push((row + kv * tokens + u, (rho + head * heads.dim, 0), terms));
                         }
                     }
                 }
                 out.values.extend((0..heads.kv * heads.dim).map(|i| FunctionalEntry {
                     slot: self.slot(ROW, values + i),
-                    row: out.row + i / heads.dim * tokens,
+                    row: row + i / heads.dim * tokens,
                     rho: i % heads.dim,
                 }));
-                Ok(out.row + heads.kv * tokens)
+                Ok(row + heads.kv * tokens)
+            }
+            Product::Pair { sizes: MatMul { batch, rows, inner, cols }, left, right } => {
+                for b in 0..*batch {
+                    for r in 0..*rows {
+                        for i in 0..*inner {
+                            let terms = self.placed(&left[((b * rows + r) * inner + i) as usize], 1)?;
+                            if !terms.is_empty() {
+                                out.left.push((row + b * inner + i, (rho + b * rows + r, 0), terms));
+                            }
+                        }
+                    }
+                }
+                for i in 0..batch * inner {
+                    for c in 0..*cols {
+                        let terms = self.placed(&right[(i * cols + c) as usize], 1)?;
+                        if !terms.is_empty() {
+                            out.right.push((row + i, (0, c), terms));
+                        }
+                    }
+                }
+                Ok(row + batch * inner)
             }
         }
     }
@@ -124,11 +157,12 @@ impl Placer<'_> {
         let rows = |columns: u32| -> u64 {
             products()
                 .map(|p| match p {
-                    Product::Matrix { inputs, outputs, .. } => {
-                        inputs.len() as u64 * outputs.div_ceil(columns.max(1)) as u64
+                    Product::Matrix { inputs, positions, outputs, .. } => {
+                        inputs.len() as u64 / *positions as u64 * outputs.div_ceil(columns.max(1)) as u64
                     }
                     Product::Scores { heads, .. } => heads.kv as u64 * heads.dim as u64,
                     Product::Context { heads, .. } => heads.kv as u64 * tokens,
+                    Product::Pair { sizes, .. } => sizes.batch as u64 * sizes.inner as u64,
                 })
                 .sum()
         };
@@ -155,11 +189,14 @@ impl Placer<'_> {
     }
 }
 
-/// Where the next product's rows go.
-struct Rows<'r> {
-    row: u32,
-    rho: u32,
-    operands: &'r mut Vec<(u32, u32, Vec<Placed>)>,
-    keys: &'r mut Vec<FunctionalEntry>,
-    values: &'r mut Vec<FunctionalEntry>,
+/// Summands of rows of A and B.
+#[derive(Default)]
+struct Rows {
+    left: Vec<Summand>,
+    right: Vec<Summand>,
+    keys: Vec<FunctionalEntry>,
+    values: Vec<FunctionalEntry>,
 }
+
+/// Row, exponents of rho and eta, and what is multiplied by them.
+type Summand = (u32, (u32, u32), Vec<Placed>);

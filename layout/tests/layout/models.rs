@@ -1,6 +1,7 @@
 //! Layers of the shapes that real models have.
 
 use crate::harness::Net;
+use nanozk_ir::int::gadgets::{FloorDiv, MatMul, Max, Normalise, Step, TopK};
 use nanozk_ir::int::{Op, Role, ValueId};
 
 /// `(x - mean) / deviation`, scaled and cut to one limb.
@@ -136,5 +137,99 @@ pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     let logits = net.linear(turned, vocab, true);
     let winner = net.push(Op::ArgMax { groups: 1, limbs: 3 }, &[logits], 1);
     net.output(winner, Role::PublicOutput);
+    net
+}
+
+/// One token: a convolution over 2 x 2 pixels with padding, whose channels are pooled.
+pub fn convolution() -> Net {
+    let mut net = Net::new(1, 6);
+    let data = net.random(4, 31);
+    let x = net.input(data, Role::Internal);
+    let pixel = |row: u32, col: u32| {
+        let inside = (1..3).contains(&row) && (1..3).contains(&col);
+        if inside { vec![(0, (row - 1) * 2 + col - 1, 1)] } else { Vec::new() }
+    };
+    let patch = |p: u32| (0..4).map(move |i| pixel(p / 3 + i / 2, p % 3 + i % 2));
+    let patches = net.affine(&[x], (0..9).flat_map(patch).collect());
+    let (weight, bias) = (net.weight(4, 2, 20), net.weight(1, 2, 100));
+    let raw = net.push(Op::Linear { weight, bias: Some(bias), positions: 9 }, &[patches], 18);
+    let by_channel =
+        |id: ValueId, net: &mut Net| net.affine(&[id], (0..18).map(|f| vec![(0, f % 9 * 2 + f / 9, 1)]).collect());
+    let short = net.requant(raw, 1);
+    let short = by_channel(short, &mut net);
+    let short = net.push(Max { groups: 6, limbs: 1 }.into(), &[short], 6);
+    net.output(short, Role::Internal);
+    let pooled = by_channel(raw, &mut net);
+    let pooled = net.push(Max { groups: 2, limbs: 2 }.into(), &[pooled], 2);
+    net.output(pooled, Role::PublicOutput);
+    net
+}
+
+/// One token that holds three of them: causal attention as products of two activations and a softmax over groups of one,
+/// two and three keys.
+pub fn flat_attention() -> Net {
+    let mut net = Net::new(1, 6);
+    let [q, k, v] = [(); 3].map(|()| {
+        let data = net.random(6, 31);
+        net.input(data, Role::Internal)
+    });
+    // Keys by features: the right operand is [inner, cols].
+    let k = net.affine(&[k], (0..6).map(|f| vec![(0, f % 3 * 2 + f / 3, 1)]).collect());
+    let sizes = MatMul { batch: 1, rows: 3, inner: 2, cols: 3 };
+    let scores = net.push(sizes.into(), &[q, k], 9);
+    let seen = || (0..3).flat_map(|t| (0..=t).map(move |u| (t, u)));
+    let visible = net.affine(&[scores], seen().map(|(t, u)| vec![(0, t * 3 + u, 1)]).collect());
+    let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
+    let attend = Op::Attend { keys: vec![1, 2, 3], table, limbs: 1, over_limbs: 1, causal: false };
+    let weights = net.push(attend, &[visible], 6);
+    let place = |t: u32, u: u32| if u <= t { vec![(0, t * (t + 1) / 2 + u, 1)] } else { Vec::new() };
+    let all = net.affine(&[weights], (0..9).map(|f| place(f / 3, f % 3)).collect());
+    let sizes = MatMul { batch: 1, rows: 3, inner: 3, cols: 2 };
+    let context = net.push(sizes.into(), &[all, v], 6);
+    let context = net.requant(context, 2);
+    net.output(context, Role::Internal);
+    net
+}
+
+/// One token: comparisons, divisions, winners, floating-point forms.
+pub fn comparisons() -> Net {
+    let mut net = Net::new(1, 6);
+    let x = net.input(vec![-4, 6, -3, -9, 5, 5, 1, 5], Role::Internal);
+    let bits = net.push(Step { limbs: 1 }.into(), &[x], 8);
+    net.output(bits, Role::Internal);
+    let wide = net.affine(&[x], (0..8).map(|j| vec![(0, j, 391)]).collect());
+    for (divisor, limbs) in [(7, 2), (64, 2), (100, 2)] {
+        let floor = net.push(FloorDiv { divisor, limbs }.into(), &[wide], 8);
+        net.output(floor, Role::Internal);
+    }
+    let winners = net.push(Op::ArgMax { groups: 2, limbs: 1 }, &[x], 2);
+    net.output(winners, Role::Internal);
+    let positive = net.affine(&[x], vec![vec![(0, 1, 1)], vec![(0, 7, 21)], vec![(0, 4, 600)]]);
+    let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 6);
+    net.output(normal, Role::Internal);
+    net
+}
+
+/// One token: the greatest two of each of two groups, and a sort.
+pub fn orders() -> Net {
+    let mut net = Net::new(1, 6);
+    let x = net.input(vec![-4, 5, 3, 7, 0, -5], Role::Internal);
+    let top = net.push(TopK { groups: 2, k: 2, limbs: 2 }.into(), &[x], 8);
+    net.output(top, Role::PublicOutput);
+    // Not in the order of the result.
+    let pair = net.affine(&[x], vec![vec![(0, 3, 1)], vec![(0, 2, 1)]]);
+    let sorted = net.push(TopK { groups: 1, k: 2, limbs: 1 }.into(), &[pair], 4);
+    net.output(sorted, Role::Internal);
+    net
+}
+
+/// One token that holds ids at two positions.
+pub fn embeddings(role: Role) -> Net {
+    let mut net = Net::new(1, 6);
+    let ids = net.input(vec![3, 2], role);
+    let weight = net.weight(4, 3, 500);
+    let embedded = net.push(Op::Embed { weight, vocab: 4 }, &[ids], 6);
+    let embedded = net.requant(embedded, 1);
+    net.output(embedded, Role::Internal);
     net
 }

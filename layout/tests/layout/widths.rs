@@ -1,6 +1,7 @@
 //! What is laid out can be proven: every value within a node's bounds, at every width of limbs.
 
 use crate::harness::Net;
+use nanozk_ir::int::gadgets::{FloorDiv, Max, Normalise, Step};
 use nanozk_ir::int::{Op, Role, ValueId};
 use nanozk_layout::{LayoutError, Options, lower, witness};
 
@@ -14,11 +15,16 @@ fn magnitudes() -> Vec<i64> {
 
 /// A net whose only op reads `x`, one value per token, within bounds that are known before: `[lo, hi]`.
 fn net(bits: u32, x: &[i64], lo: i64, hi: i64, op: impl Fn(&mut Net) -> Op) -> Net {
-    let mut net = Net::new(x.len() as u32, bits);
+    rows_net(bits, 1, x, (lo, hi), 1, op)
+}
+
+/// The same for rows of `width` values, of which the op makes `features`.
+fn rows_net(bits: u32, width: u32, x: &[i64], (lo, hi): (i64, i64), features: u32, op: impl Fn(&mut Net) -> Op) -> Net {
+    let mut net = Net::new(x.len() as u32 / width, bits);
     let input = net.input(x.to_vec(), Role::Internal);
     bound(&mut net, input, lo, hi);
     let op = op(&mut net);
-    let y = net.push(op, &[input], 1);
+    let y = net.push(op, &[input], features);
     net.output(y, Role::Internal);
     net
 }
@@ -33,7 +39,7 @@ fn proven(net: &Net, what: &str) -> bool {
     let options = Options { k: Some((net.model.limb_bits + 1).max(14)), ..net.options() };
     let lowered = match lower(&net.model.shapes[0], &net.ports(), &options) {
         Ok(lowered) => lowered,
-        Err(LayoutError::TooWide { .. } | LayoutError::Coefficient { .. }) => return false,
+        Err(LayoutError::TooWide { .. } | LayoutError::Coefficient) => return false,
         Err(other) => panic!("{what}: {other}"),
     };
     let lanes = witness::fill(&lowered, &net.model, 0, &net.values).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -87,5 +93,33 @@ fn requantisations_and_ranges() {
             accepted += i32::from(proven(&range, &format!("{limbs} limbs of {bits} bits")));
         }
         assert!(accepted > 10, "{bits} bits: {accepted}");
+    }
+}
+
+#[test]
+fn comparisons_and_quotients() {
+    for bits in WIDTHS {
+        let mut accepted = [0; 4];
+        for limbs in 1..=62 / bits {
+            let reach = 1i64 << (limbs * bits);
+            let ends = [reach - 1, -reach, 0, -1, reach / 3];
+            let what = format!("{limbs} limbs of {bits} bits");
+            accepted[0] += i32::from(proven(&net(bits, &ends, -reach, reach - 1, |_| Step { limbs }.into()), &what));
+            let (lo, hi) = (1 - reach / 2, reach / 2);
+            let max = rows_net(bits, 2, &[hi, lo, 7, 7], (lo, hi), 1, |_| Max { groups: 1, limbs }.into());
+            accepted[1] += i32::from(proven(&max, &what));
+            for divisor in [1i64, 2, 3, (1 << bits) - 1, 1 << bits, (1 << bits) + 1, 1_000_003, 1 << 40] {
+                let Some(most) = divisor.checked_mul(reach / 2).filter(|most| *most <= 1 << 61) else { continue };
+                let x = [most - 1, -most, 0, -1, divisor - 1, most / 3].map(|x| x.clamp(-most, most - 1));
+                let floor = net(bits, &x, -most, most - 1, |_| FloorDiv { divisor, limbs }.into());
+                accepted[2] += i32::from(proven(&floor, &format!("{what}, by {divisor}")));
+            }
+        }
+        for limbs in 1..62 / bits {
+            let hi = (1i64 << (limbs * bits)) - 1;
+            let normal = rows_net(bits, 1, &operands(hi), (1, hi), 2, |_| Normalise { limbs }.into());
+            accepted[3] += i32::from(proven(&normal, &format!("{limbs} limbs of {bits} bits")));
+        }
+        assert!(accepted.iter().all(|&n| n > 1), "{bits} bits: {accepted:?}");
     }
 }

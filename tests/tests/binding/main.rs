@@ -200,6 +200,9 @@ fn the_plan_is_bound() {
     for i in 0..plan.operands.len() {
         other("a factor of an operand", &|p| p.operands[i].terms[0].coef += 1);
     }
+    for i in 0..plan.right_operands.len() {
+        other("a factor of a right operand", &|p| p.right_operands[i].terms[0].coef += 1);
+    }
     for (i, public) in plan.publics.iter().enumerate() {
         if matches!(public, Public::Const { .. }) {
             other("a public constant", &|p| {

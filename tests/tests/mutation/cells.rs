@@ -70,6 +70,7 @@ type Sum = Vec<(SlotId, Fr)>;
 #[derive(Default)]
 struct Row {
     a: Vec<((u32, u32), Sum)>,
+    b: Vec<((u32, u32), Sum)>,
     weights: Vec<(u32, Fr)>,
     cells: Vec<((u32, u32), usize)>,
 }
@@ -265,10 +266,12 @@ impl Identity {
     fn new(plan: &Plan, data: Data) -> Self {
         let sum = |terms: &[Term], i: u32| terms.iter().map(|t| (t.at(i), int(t.coef))).collect::<Sum>();
         let mut rows: Vec<Row> = (0..plan.operand_rows()).map(|_| Row::default()).collect();
-        for operand in &plan.operands {
+        let sides = [(&plan.operands, true), (&plan.right_operands, false)];
+        for (operand, left) in sides.into_iter().flat_map(|(all, left)| all.iter().map(move |o| (o, left))) {
             for i in 0..operand.count {
                 let row = &mut rows[(operand.row + i * operand.row_stride) as usize];
-                row.a.push((operand.monomial.at(i), sum(&operand.terms, i)));
+                let side = if left { &mut row.a } else { &mut row.b };
+                side.push((operand.monomial.at(i), sum(&operand.terms, i)));
             }
         }
         for tile in &plan.tiles {
@@ -299,10 +302,11 @@ impl Identity {
         }
         let claims: Vec<((u32, u32), Sum)> =
             plan.claims.iter().flat_map(|c| (0..c.count).map(|i| (c.monomial.at(i), sum(&c.terms, i)))).collect();
-        let sums = claims.iter().chain(rows.iter().flat_map(|r| &r.a));
+        let sums = claims.iter().chain(rows.iter().flat_map(|r| r.a.iter().chain(&r.b)));
         sums.flat_map(|s| &s.1).for_each(|term| reads[term.0 as usize].0 = true);
         let products = rows.iter().flat_map(|row| {
             let b = row.weights.iter().map(|w| (w.0, 0)).chain(row.cells.iter().map(|c| c.0));
+            let b = b.chain(row.b.iter().map(|b| b.0));
             b.flat_map(|b| row.a.iter().map(move |a| (a.0.0 + b.0, a.0.1 + b.1)))
         });
         let size = products
@@ -329,6 +333,9 @@ impl Identity {
                 }
                 for ((r, e), cell) in &row.cells {
                     difference[at(rho + r, eta + e)] -= a * cells.cells[*cell];
+                }
+                for ((r, e), sum) in &row.b {
+                    difference[at(rho + r, eta + e)] -= a * cells.weigh(sum, token);
                 }
             }
         }

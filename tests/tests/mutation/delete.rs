@@ -18,6 +18,8 @@ pub enum Deletion {
     Claim(usize, u32),
     /// One repetition of an operand.
     Operand(usize, u32),
+    /// One repetition of a right operand.
+    RightOperand(usize, u32),
     /// All weights of one matrix.
     Tile(usize),
     /// All entries of one functional.
@@ -37,6 +39,8 @@ impl Deletion {
         all.extend(plan.claims.iter().enumerate().flat_map(|(i, c)| (0..c.count).map(move |n| Deletion::Claim(i, n))));
         let operands = plan.operands.iter().enumerate();
         all.extend(operands.flat_map(|(i, o)| (0..o.count).map(move |n| Deletion::Operand(i, n))));
+        let rights = plan.right_operands.iter().enumerate();
+        all.extend(rights.flat_map(|(i, o)| (0..o.count).map(move |n| Deletion::RightOperand(i, n))));
         all.extend((0..plan.tiles.len()).map(Deletion::Tile));
         all.extend((0..plan.functionals.len()).map(Deletion::Functional));
         let functionals = plan.functionals.iter().enumerate();
@@ -63,6 +67,7 @@ impl Deletion {
             Deletion::Equation(..) => "equations",
             Deletion::Claim(..) => "claims",
             Deletion::Operand(..) => "operands",
+            Deletion::RightOperand(..) => "right operands",
             Deletion::Tile(_) => "tiles",
             Deletion::Functional(_) => "functionals",
             Deletion::Entry(..) => "functional rows",
@@ -71,7 +76,14 @@ impl Deletion {
 
     /// Whether it is one repetition, of which a plan has thousands.
     pub fn is_one_of_many(self) -> bool {
-        matches!(self, Deletion::Equation(..) | Deletion::Claim(..) | Deletion::Operand(..) | Deletion::Entry(..))
+        !matches!(
+            self,
+            Deletion::Gate(_)
+                | Deletion::Lookup(_)
+                | Deletion::Relation(_)
+                | Deletion::Tile(_)
+                | Deletion::Functional(_)
+        )
     }
 
     /// Whether it is a part of the bilinear identity.
@@ -109,23 +121,27 @@ impl Deletion {
                 };
                 plan.claims.splice(i..=i, rest(n, whole.count).map(|(first, count)| part(first, count)));
             }
-            Deletion::Operand(i, n) => {
-                let whole = plan.operands[i].clone();
-                let part = |first, count| Operand {
-                    row: whole.row + first * whole.row_stride,
-                    row_stride: whole.row_stride,
-                    count,
-                    monomial: monomial(&whole.monomial, first),
-                    terms: terms(&whole.terms, first),
-                };
-                plan.operands.splice(i..=i, rest(n, whole.count).map(|(first, count)| part(first, count)));
-            }
+            Deletion::Operand(i, n) => without_repetition(&mut plan.operands, i, n),
+            Deletion::RightOperand(i, n) => without_repetition(&mut plan.right_operands, i, n),
             Deletion::Tile(i) => drop(plan.tiles.remove(i)),
             Deletion::Functional(i) => drop(plan.functionals.remove(i)),
             Deletion::Entry(i, n) => drop(plan.functionals[i].entries.remove(n)),
         }
         plan
     }
+}
+
+/// Takes one repetition out of an operand.
+fn without_repetition(operands: &mut Vec<Operand>, i: usize, n: u32) {
+    let whole = operands[i].clone();
+    let part = |(first, count)| Operand {
+        row: whole.row + first * whole.row_stride,
+        row_stride: whole.row_stride,
+        count,
+        monomial: monomial(&whole.monomial, first),
+        terms: terms(&whole.terms, first),
+    };
+    operands.splice(i..=i, rest(n, whole.count).map(part));
 }
 
 /// The repetitions before and after the n-th, as first and count.

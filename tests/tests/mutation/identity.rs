@@ -6,6 +6,7 @@ use crate::delete::Deletion;
 use crate::forge::{self, Forgery};
 use crate::target::Target;
 use nanozk_ir::int::Op;
+use nanozk_ir::int::gadgets::Gadget;
 use nanozk_plan::Plan;
 use nanozk_proof::msm::to_signed;
 use std::cell::OnceCell;
@@ -159,24 +160,33 @@ fn outputs(target: &Target) -> BTreeMap<(u32, u32), (usize, usize)> {
     let claims: Vec<_> = (0..tokens).map(|token| cells.claims(token)).collect();
     let count = claims[0].len();
     let mut all = BTreeMap::new();
-    for (id, node) in target.net.model.shapes[0].nodes.iter().enumerate() {
-        let width = node.features as usize;
-        let is_sum = matches!(
-            node.op,
+    let nodes = &target.net.model.shapes[0].nodes;
+    let is_product = |op: &Op| {
+        matches!(
+            op,
             Op::Linear { .. }
                 | Op::Embed { .. }
                 | Op::TokenBias { .. }
                 | Op::Scores { .. }
                 | Op::Context { .. }
-                | Op::Affine { .. }
-        );
+                | Op::Gadget(Gadget::MatMul(_) | Gadget::TopK(_))
+        )
+    };
+    for (id, node) in nodes.iter().enumerate() {
+        let width = node.features as usize;
+        let is_sum = match node.op {
+            Op::Affine { .. } => node.inputs.iter().all(|&i| is_product(&nodes[i as usize].op)),
+            ref op => is_product(op),
+        };
+        // Of a sort only the values are products.
+        let products = if matches!(node.op, Op::Gadget(Gadget::TopK(_))) { width / 2 } else { width };
         let first = all.len();
         let holds = |token: usize, feature: usize| {
             to_signed(&claims[token][first + feature].1) == Some(target.net.values[id][token * width + feature])
         };
-        let each = || (0..tokens as usize).flat_map(|token| (0..width).map(move |feature| (token, feature)));
-        if is_sum && first + width <= count && each().all(|(token, feature)| holds(token, feature)) {
-            all.extend((0..width).map(|feature| (claims[0][first + feature].0, (id, feature))));
+        let each = || (0..tokens as usize).flat_map(|token| (0..products).map(move |feature| (token, feature)));
+        if is_sum && first + products <= count && each().all(|(token, feature)| holds(token, feature)) {
+            all.extend((0..products).map(|feature| (claims[0][first + feature].0, (id, feature))));
         }
     }
     assert_eq!(all.len(), count, "{}: a claim is the value of no node", target.name);

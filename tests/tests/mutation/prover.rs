@@ -288,8 +288,8 @@ fn through_the_prover(targets: &[Target], step: usize, each: usize, weak_plans: 
 #[test]
 fn some_forgeries_through_the_prover() {
     let counts = through_the_prover(&target::small(), 13, 2, 1);
-    // Gates, lookups, relations; claims, operands, matrices, functionals, rows of functionals.
-    assert_eq!(counts.accepted.len(), 8, "{:?}", counts.accepted);
+    // Gates, lookups, relations; claims, operands of both sides, matrices, functionals, rows of functionals.
+    assert_eq!(counts.accepted.len(), 9, "{:?}", counts.accepted);
     assert!(counts.accepted_fields > 0);
 }
 

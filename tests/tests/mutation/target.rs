@@ -180,5 +180,11 @@ pub fn small() -> Vec<Target> {
         Target::new("activations", models::activations(4)),
         Target::new("language model", models::language(4, 6, 11, Role::PublicInput)),
         Target::new("hidden tokens", models::language(4, 6, 11, Role::PrivateInput)),
+        Target::new("convolution", models::convolution()),
+        Target::new("flat attention", models::flat_attention()),
+        Target::new("comparisons", models::comparisons()),
+        Target::new("orders", models::orders()),
+        Target::new("public ids", models::embeddings(Role::PublicInput)),
+        Target::new("hidden ids", models::embeddings(Role::PrivateInput)),
     ]
 }

@@ -5,6 +5,11 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{Range, Unbounded};
 use serde::{Deserialize, Serialize};
 
+/// Part: `x - divisor y`, in `[0, divisor)`.
+pub const REST: u8 = 0;
+/// Part: `divisor - 1` less the rest.
+pub const GAP: u8 = 1;
+
 /// `y = floor(x / divisor)` for `divisor >= 1`; y is in `[-2^(limbs b - 1), 2^(limbs b - 1))`.
 ///
 /// The rest of the division is `x - divisor y`, in `[0, divisor)`; rounding up, to the nearest or to 0 are this with
@@ -38,6 +43,12 @@ impl Meaning for FloorDiv {
             }
         }
         Ok(())
+    }
+
+    fn parts(&self, _: &Site, args: &[&[i64]], _: &[i64]) -> Vec<Vec<i64>> {
+        let rest: Vec<i64> = args[0].iter().map(|x| x.rem_euclid(self.divisor)).collect();
+        let gap = rest.iter().map(|rest| self.divisor - 1 - rest).collect();
+        vec![rest, gap]
     }
 
     fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {

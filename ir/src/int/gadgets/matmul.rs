@@ -57,6 +57,10 @@ impl Meaning for MatMul {
         Ok(())
     }
 
+    fn parts(&self, _: &Site, _: &[&[i64]], _: &[i64]) -> Vec<Vec<i64>> {
+        Vec::new()
+    }
+
     fn range(&self, _: &Site, args: &[&Range]) -> Result<Range, Unbounded> {
         let [batch, rows, inner, cols] = self.sizes();
         let (x, z) = (args[0], args[1]);

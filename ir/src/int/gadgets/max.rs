@@ -5,6 +5,11 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{Range, Unbounded};
 use serde::{Deserialize, Serialize};
 
+/// Part: the greatest of the group less the feature, as wide as the operand.
+pub const DISTANCE: u8 = 0;
+/// Part: 1 at the first of the greatest features of each group, else 0, as wide as the operand.
+pub const IS_MAX: u8 = 1;
+
 /// `y[g] = max of x[g w .. (g + 1) w]`: the operand's features are `groups` equal groups of w. The greatest less any other
 /// of its group is in `[0, 2^(limbs b))`. The least is minus the greatest of the negated features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,6 +38,18 @@ impl Meaning for Max {
             spread(site, self.limbs, g * width, group)?;
         }
         Ok(())
+    }
+
+    fn parts(&self, site: &Site, args: &[&[i64]], _: &[i64]) -> Vec<Vec<i64>> {
+        let width = site.widths[0] / self.groups as usize;
+        let (mut distance, mut is_max) = (Vec::new(), Vec::new());
+        for group in args[0].chunks_exact(width) {
+            let max = group.iter().copied().fold(i64::MIN, i64::max);
+            let winner = group.iter().position(|&x| x == max);
+            distance.extend(group.iter().map(|x| max - x));
+            is_max.extend((0..width).map(|j| i64::from(Some(j) == winner)));
+        }
+        vec![distance, is_max]
     }
 
     fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {

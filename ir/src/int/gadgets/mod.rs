@@ -2,12 +2,12 @@
 //! has no default bodies, and the engines do not match on these ops. The circuit of each is in the crate that lays out
 //! plans, by the same name.
 
-mod floor_div;
-mod matmul;
-mod max;
-mod normalise;
-mod step;
-mod top_k;
+pub mod floor_div;
+pub mod matmul;
+pub mod max;
+pub mod normalise;
+pub mod step;
+pub mod top_k;
 
 pub use floor_div::FloorDiv;
 pub use matmul::MatMul;
@@ -62,6 +62,10 @@ pub trait Meaning {
     /// # Errors
     /// The first value outside the domain or range, at token 0.
     fn eval(&self, site: &Site, args: &[&[i64]], out: &mut [i64]) -> Result<(), Fault>;
+
+    /// The quantities that a prover chooses beside the result for one token, given one row of each operand and the result:
+    /// those that the constants of the op's module name, by index.
+    fn parts(&self, site: &Site, args: &[&[i64]], result: &[i64]) -> Vec<Vec<i64>>;
 
     /// Bounds of the result from those of the operands.
     ///

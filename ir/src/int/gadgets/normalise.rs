@@ -5,6 +5,19 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{Range, Unbounded};
 use serde::{Deserialize, Serialize};
 
+/// Part: for each value one bit per exponent in `0..limbs b`, 1 at its own.
+pub const BITS: u8 = 0;
+/// Part: `2^e`.
+pub const POWER: u8 = 1;
+/// Part: `2^b + m`.
+pub const SIGNIFICAND: u8 = 2;
+/// Part: `2^e (2^b + m)`.
+pub const PRODUCT: u8 = 3;
+/// Part: `x 2^b - 2^e (2^b + m)`, in `[0, 2^e)`.
+pub const REST: u8 = 4;
+/// Part: `2^e - 1` less the rest.
+pub const GAP: u8 = 5;
+
 /// Exponents and mantissas of n features: for x in `[1, 2^(limbs b))`, `e = floor(log2 x)` and
 /// `m = floor(x 2^b / 2^e) - 2^b` in `[0, 2^b)`, so that `x` is `2^e (1 + m / 2^b)` but for less than a part in `2^b`.
 /// The result has 2 n features: all m, then all e.
@@ -23,6 +36,7 @@ impl Meaning for Normalise {
 
     fn check(&self, site: &Site) -> Result<(), String> {
         limbs_fit(site, self.limbs)?;
+        limbs_fit(site, self.limbs + 1)?;
         match site.widths {
             [width] if site.features == 2 * width => Ok(()),
             _ => Err("not two features for each of its operand".into()),
@@ -36,9 +50,27 @@ impl Meaning for Normalise {
             if !(1..reach).contains(&x) {
                 return Err(fault(j, x.into(), 1, reach - 1));
             }
-            (mantissas[j], exponents[j]) = parts(x, site.limb_bits);
+            (mantissas[j], exponents[j]) = normal(x, site.limb_bits);
         }
         Ok(())
+    }
+
+    fn parts(&self, site: &Site, args: &[&[i64]], _: &[i64]) -> Vec<Vec<i64>> {
+        let mut parts = vec![Vec::new(); 6];
+        for &x in args[0] {
+            let (mantissa, exponent) = normal(x, site.limb_bits);
+            let power = 1i64 << exponent;
+            let significand = mantissa + (1 << site.limb_bits);
+            let product = power * significand;
+            let rest = (x << site.limb_bits) - product;
+            let bits = 0..i64::from(self.limbs * site.limb_bits);
+            parts[usize::from(BITS)].extend(bits.map(|bit| i64::from(bit == exponent)));
+            let cells = [(POWER, power), (SIGNIFICAND, significand), (PRODUCT, product), (REST, rest)];
+            for (part, value) in cells.into_iter().chain([(GAP, power - 1 - rest)]) {
+                parts[usize::from(part)].push(value);
+            }
+        }
+        parts
     }
 
     fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {
@@ -48,7 +80,7 @@ impl Meaning for Normalise {
             return Err(Unbounded::Domain { lo, hi, what: format!("values lie in [1, {}]", reach - 1) });
         }
         let top = (1i64 << site.limb_bits) - 1;
-        let ends = |(&lo, &hi): (&i64, &i64)| (parts(lo, site.limb_bits), parts(hi, site.limb_bits));
+        let ends = |(&lo, &hi): (&i64, &i64)| (normal(lo, site.limb_bits), normal(hi, site.limb_bits));
         let ends: Vec<_> = args[0].lo.iter().zip(&args[0].hi).map(ends).collect();
         // Within one power of two the mantissa grows with x.
         let mantissa = ends.iter().map(|(lo, hi)| if lo.1 == hi.1 { (lo.0, hi.0) } else { (0, top) });
@@ -63,7 +95,7 @@ impl Meaning for Normalise {
 }
 
 /// Mantissa and exponent of `x >= 1`.
-fn parts(x: i64, bits: u32) -> (i64, i64) {
+fn normal(x: i64, bits: u32) -> (i64, i64) {
     let exponent = x.ilog2();
     let mantissa = (i128::from(x) << bits >> exponent) - (1 << bits);
     (mantissa as i64, exponent.into())

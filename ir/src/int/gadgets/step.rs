@@ -5,6 +5,9 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{Range, Unbounded};
 use serde::{Deserialize, Serialize};
 
+/// Part: `x - 2^(limbs b) (y - 1)`, in `[0, 2^(limbs b))`.
+pub const REST: u8 = 0;
+
 /// `y = 1` where `x >= 0`, else 0, for x in `[-2^(limbs b), 2^(limbs b))`.
 ///
 /// `a <= b` is the step of `b - a`, `a < b` that of `b - a - 1`, and `a == b` of integers is
@@ -34,6 +37,11 @@ impl Meaning for Step {
             *y = i64::from(x >= 0);
         }
         Ok(())
+    }
+
+    fn parts(&self, site: &Site, args: &[&[i64]], _: &[i64]) -> Vec<Vec<i64>> {
+        let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+        vec![args[0].iter().map(|x| x.rem_euclid(reach)).collect()]
     }
 
     fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {

@@ -5,6 +5,13 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{Range, Unbounded};
 use serde::{Deserialize, Serialize};
 
+/// Part: for each rank of each group a bit per feature of the group, 1 at the one taken.
+pub const MARKS: u8 = 0;
+/// Part: for each rank of each group but the last, its key less the next rank's, less 1. Keys are `w x - index`.
+pub const DESCENT: u8 = 1;
+/// Part: for each feature the last rank's key less its own, less 1, and `2^(limbs b)` more where it is taken.
+pub const REST: u8 = 2;
+
 /// The k greatest features of each of `groups` equal groups of w, descending, and of equal ones the lowest index first;
 /// with one token. The result has `2 groups k` features: all values `y[g k + r]`, then all indices within the group.
 /// `w (greatest - least + 1)` of every group is at most `2^(limbs b)`. With `k = w` this sorts.
@@ -52,6 +59,27 @@ impl Meaning for TopK {
             }
         }
         Ok(())
+    }
+
+    fn parts(&self, site: &Site, args: &[&[i64]], result: &[i64]) -> Vec<Vec<i64>> {
+        let (k, width) = (self.k as usize, site.widths[0] / self.groups as usize);
+        let reach = site.reach(self.limbs).unwrap_or(i64::MAX);
+        let (mut marks, mut descent, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let key = |value: i64, index: i64| value.wrapping_mul(width as i64).wrapping_sub(index);
+        let (values, indices) = result.split_at(result.len() / 2);
+        for (group, (values, indices)) in
+            args[0].chunks_exact(width).zip(values.chunks_exact(k).zip(indices.chunks_exact(k)))
+        {
+            marks.extend(indices.iter().flat_map(|&taken| (0..width as i64).map(move |j| i64::from(j == taken))));
+            let keys: Vec<i64> = values.iter().zip(indices).map(|(&value, &index)| key(value, index)).collect();
+            descent.extend(keys.windows(2).map(|pair| pair[0].wrapping_sub(pair[1]) - 1));
+            let below = |(j, &x): (usize, &i64)| {
+                let taken = indices.contains(&(j as i64));
+                keys[k - 1].wrapping_sub(key(x, j as i64)) - 1 + if taken { reach } else { 0 }
+            };
+            rest.extend(group.iter().enumerate().map(below));
+        }
+        vec![marks, descent, rest]
     }
 
     fn range(&self, site: &Site, args: &[&Range]) -> Result<Range, Unbounded> {

@@ -4,62 +4,105 @@ use super::{Delta, Forger, Out};
 use nanozk_layout::Part;
 
 impl Forger<'_> {
-    /// An index beyond the features is named the winner, with a maximum above all scores.
-    pub(super) fn no_winner(&self, id: usize, token: usize, out: Out) {
-        let nodes = &self.net.model.shapes[0].nodes;
-        let width = nodes[nodes[id].inputs[0] as usize].features as usize;
+    /// The first feature of a group of a node's operand, and the group's values.
+    fn group(&self, id: usize, token: usize, group: usize) -> (usize, &[i64]) {
+        let (features, x) = self.operand(id, 0);
+        let width = features / self.net.model.shapes[0].nodes[id].features as usize;
+        let first = group * width;
+        (first, &x[token * features + first..][..width])
+    }
+
+    /// The node's winners with another one of a group.
+    fn winners(&self, id: usize, token: usize, group: usize, winner: i64) -> Vec<i64> {
         let mut values = self.net.values[id].clone();
-        values[token] = width as i64;
-        let each = (0..width)
+        values[token * self.net.model.shapes[0].nodes[id].features as usize + group] = winner;
+        values
+    }
+
+    /// An index beyond the features is named the winner, with a maximum above all scores.
+    pub(super) fn no_winner(&self, id: usize, token: usize, group: usize, out: Out) {
+        let (first, row) = self.group(id, token, group);
+        let values = self.winners(id, token, group, row.len() as i64);
+        let each = (first..first + row.len())
             .flat_map(|i| [(Part::Distance, token, i, 1), (Part::Below, token, i, -1), (Part::Excess, token, i, 2)]);
-        let deltas: Vec<Delta> = std::iter::once((Part::Max, token, 0, 1)).chain(each).collect();
+        let deltas: Vec<Delta> = std::iter::once((Part::Max, token, group, 1)).chain(each).collect();
         self.complete("no winner", &format!("{id}, token {token}"), id, &values, &deltas, out);
     }
 
     /// Each other index named the winner without being marked, below a maximum that no score attains.
-    pub(super) fn unmarked_winners(&self, id: usize, token: usize, out: Out) {
-        let width = self.operand(id, 0).0;
+    pub(super) fn unmarked_winners(&self, id: usize, token: usize, group: usize, out: Out) {
+        let (first, row) = self.group(id, token, group);
         let above = |i: usize| [(Part::Distance, token, i, 1), (Part::Excess, token, i, 1)];
-        for winner in 0..width {
-            let mut values = self.net.values[id].clone();
-            values[token] = winner as i64;
-            let marks = [(Part::Max, token, 0, 1), (Part::IsMax, token, winner, -1)];
-            let deltas: Vec<Delta> = marks.into_iter().chain((0..width).flat_map(above)).collect();
+        for winner in 0..row.len() {
+            let values = self.winners(id, token, group, winner as i64);
+            let marks = [(Part::Max, token, group, 1), (Part::IsMax, token, first + winner, -1)];
+            let deltas: Vec<Delta> = marks.into_iter().chain((first..first + row.len()).flat_map(above)).collect();
             self.complete("winner without its mark", &format!("{id}, token {token}"), id, &values, &deltas, out);
         }
     }
 
     /// The forged winner's score presented as the maximum.
-    pub(super) fn other_maximum(&self, id: usize, token: usize, winner: i64) -> Vec<Delta> {
-        let nodes = &self.net.model.shapes[0].nodes;
-        let operand = nodes[id].inputs[0] as usize;
-        let width = nodes[operand].features as usize;
-        let row = &self.net.values[operand][token * width..(token + 1) * width];
+    pub(super) fn other_maximum(&self, id: usize, token: usize, group: usize, winner: i64) -> Vec<Delta> {
+        let (first, row) = self.group(id, token, group);
         let (Some(max), Some(score)) = (row.iter().max(), usize::try_from(winner).ok().and_then(|w| row.get(w))) else {
             return Vec::new();
         };
         let lower = score - max;
-        let each = (0..width).flat_map(|i| [(Part::Distance, token, i, lower), (Part::Excess, token, i, lower)]);
-        std::iter::once((Part::Max, token, 0, lower)).chain(each).collect()
+        let each = (first..first + row.len())
+            .flat_map(|i| [(Part::Distance, token, i, lower), (Part::Excess, token, i, lower)]);
+        std::iter::once((Part::Max, token, group, lower)).chain(each).collect()
     }
 
     /// Indices from some on are not counted as below the winner, or the last ones are.
-    pub(super) fn miscounted(&self, id: usize, token: usize, out: Out) {
-        for last in 0..self.operand(id, 0).0 {
-            let each = (0..=last).flat_map(|i| [(Part::Below, token, i, -1), (Part::Excess, token, i, 1)]);
-            let deltas: Vec<Delta> = each.collect();
+    pub(super) fn miscounted(&self, id: usize, token: usize, group: usize, out: Out) {
+        let (first, row) = self.group(id, token, group);
+        let uncounted = |i: usize| [(Part::Below, token, first + i, -1), (Part::Excess, token, first + i, 1)];
+        for last in 0..row.len() {
+            let deltas: Vec<Delta> = (0..=last).flat_map(uncounted).collect();
             let what = format!("{id}, token {token}, index {last}");
             self.complete("index counted wrong", &what, id, &self.net.values[id], &deltas, out);
         }
+        let winner = first + row.iter().position(|x| Some(x) == row.iter().max()).unwrap_or(0);
+        let others = (first..first + row.len()).filter(|i| *i != winner);
+        let above = others.flat_map(|i| [(Part::Distance, token, i, 1), (Part::Excess, token, i, 1)]);
+        let deltas: Vec<Delta> = std::iter::once((Part::Max, token, group, 1)).chain(above).collect();
+        self.complete("maximum above the winner", &format!("{id}"), id, &self.net.values[id], &deltas, out);
+        for i in first..first + row.len() {
+            let deltas = [(Part::Distance, token, i, 1), (Part::Excess, token, i, 1)];
+            self.complete(
+                "distance of another maximum",
+                &format!("{id} at {i}"),
+                id,
+                &self.net.values[id],
+                &deltas,
+                out,
+            );
+        }
         // Of equal features the first wins, as long as those before the winner are counted.
-        let row = self.operand(id, 0).1.chunks(self.operand(id, 0).0).nth(token).unwrap_or_default();
-        let honest = self.net.values[id][token] as usize;
+        let honest = row.iter().position(|x| Some(x) == row.iter().max()).unwrap_or(0);
         for winner in (honest + 1..row.len()).filter(|i| row[*i] == row[honest]) {
-            let mut values = self.net.values[id].clone();
-            values[token] = winner as i64;
-            let each = (0..winner).flat_map(|i| [(Part::Below, token, i, -1), (Part::Excess, token, i, 1)]);
-            let deltas: Vec<Delta> = each.collect();
+            let values = self.winners(id, token, group, winner as i64);
+            let deltas: Vec<Delta> = (0..winner).flat_map(uncounted).collect();
             self.complete("later of equal winners", &format!("{id}, token {token}"), id, &values, &deltas, out);
+        }
+    }
+
+    /// Of two equal maxima the first is marked twice and the second minus once, which gives an index before both.
+    pub(super) fn doubled_winner(&self, id: usize, token: usize, group: usize, out: Out) {
+        let (first, row) = self.group(id, token, group);
+        let honest = row.iter().position(|x| Some(x) == row.iter().max()).unwrap_or(0);
+        for second in (honest + 1..row.len()).filter(|i| row[*i] == row[honest]) {
+            let index = 2 * honest as i64 - second as i64;
+            // The witness marks the forged index, and counts what is below it.
+            let unmarked = usize::try_from(index).ok().map(|i| (Part::IsMax, token, first + i, -1));
+            let marks = [(Part::IsMax, token, first + honest, 2), (Part::IsMax, token, first + second, -1)];
+            let counted = (0..second).map(|j| (j, i64::from((j as i64) < index), if j < honest { 1 } else { -1 }));
+            let counts = counted.flat_map(|(j, known, below)| {
+                [(Part::Below, token, first + j, below - known), (Part::Excess, token, first + j, known - below)]
+            });
+            let deltas: Vec<Delta> = unmarked.into_iter().chain(marks).chain(counts).collect();
+            let values = self.winners(id, token, group, index);
+            self.complete("winner marked twice", &format!("{id}, token {token}"), id, &values, &deltas, out);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{Forger, Forgery, Out};
 use crate::cells::Change;
 use group::ff::Field;
 use nanozk_ir::int::Op;
+use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, floor_div, step};
 use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
@@ -50,6 +51,16 @@ impl Forger<'_> {
                 // Of two neighbouring quotients of the field one is a square, as a rule.
                 let exact: Option<Fr> = (c * v.invert().unwrap()).sqrt().into();
                 exact.into_iter().for_each(|r| push("root in the field", &root(r)));
+            }
+            Op::Gadget(Gadget::Step(Step { limbs })) => {
+                let reach = int(1 << (limbs * self.net.model.limb_bits));
+                let bit = Fr::ONE + int(self.operand(id, 0).1[at]) * reach.invert().unwrap();
+                push("fraction-valued comparison", &[(Part::Value, bit), (Part::Own(step::REST), Fr::ZERO)]);
+            }
+            Op::Gadget(Gadget::FloorDiv(FloorDiv { divisor, .. })) => {
+                let quotient = int(self.operand(id, 0).1[at]) * int(divisor).invert().unwrap();
+                let rest = [(Part::Own(floor_div::REST), Fr::ZERO), (Part::Own(floor_div::GAP), int(divisor - 1))];
+                push("fraction-valued floor", &[&[(Part::Value, quotient)], &rest[..]].concat());
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 
 mod argmax;
 mod field;
+mod gadgets;
 mod operands;
 mod products;
 mod softmax;
@@ -15,6 +16,7 @@ use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
 use nanozk_proof::field::int;
 use std::collections::BTreeMap;
+use tokens::Place;
 
 /// A full set of cells with the boundary tensors that they claim.
 pub struct Forgery {
@@ -72,12 +74,18 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
         }
         for token in 0..net.model.tokens as usize {
             match node.op {
-                Op::Attend { ref keys, table, causal, .. } => {
-                    for head in (0..keys.len()).filter(|_| step == 1 || next()) {
-                        forger.softmax(id, token, head, table as usize, causal, out);
+                Op::Attend { ref keys, .. } => {
+                    for group in (0..keys.len()).filter(|_| step == 1 || next()) {
+                        forger.softmax(id, token, group, out);
                     }
                 }
-                Op::Embed { weight, vocab } => forger.tokens(id, token, weight as usize, vocab as usize, out),
+                Op::Embed { weight, vocab } => {
+                    let (weight, vocab) = (weight as usize, vocab as usize);
+                    for position in 0..forger.operand(id, 0).0 {
+                        forger.tokens(Place { id, token, position, weight, vocab }, out);
+                    }
+                }
+                Op::Gadget(ref gadget) if step == 1 || next() => forger.gadget(id, token, gadget, out),
                 _ => {}
             }
         }
@@ -170,9 +178,10 @@ impl<'a> Forger<'a> {
                 self.saturated(id, token, feature, whole, out);
             }
             Op::ArgMax { .. } => {
-                self.no_winner(id, token, out);
-                self.unmarked_winners(id, token, out);
-                self.miscounted(id, token, out);
+                self.no_winner(id, token, feature, out);
+                self.unmarked_winners(id, token, feature, out);
+                self.miscounted(id, token, feature, out);
+                self.doubled_winner(id, token, feature, out);
             }
             Op::RSqrt { param } => self.untied_root(id, token, feature, param, out),
             _ => {}
@@ -199,7 +208,7 @@ impl<'a> Forger<'a> {
                 }
                 Op::ArgMax { .. } => {
                     push("winner", Vec::new());
-                    push("winner with its score as maximum", self.other_maximum(id, token, values[at]));
+                    push("winner with its score as maximum", self.other_maximum(id, token, feature, values[at]));
                 }
                 Op::Recip { .. } => {
                     push("reciprocal with its remainder", Vec::new());

@@ -2,37 +2,51 @@
 
 use super::{Forger, Out};
 use nanozk_ir::int::Op;
+use nanozk_ir::int::gadgets::{Gadget, MatMul};
 
 impl Forger<'_> {
     /// How many factors [`Forger::left_out`] knows.
     pub(super) fn factors(&self, id: usize) -> usize {
         match *self.op(id) {
-            Op::Linear { bias, .. } => self.operand(id, 0).0 + usize::from(bias.is_some()),
+            Op::Linear { bias, positions, .. } => {
+                self.operand(id, 0).0 / positions as usize + usize::from(bias.is_some())
+            }
             Op::TokenBias { .. } => self.net.model.tokens as usize,
             Op::Scores { kv_heads, head_dim, .. } => (kv_heads * head_dim) as usize,
             Op::Context { kv_heads, .. } => (kv_heads * self.net.model.tokens) as usize,
+            Op::Gadget(Gadget::MatMul(MatMul { batch, inner, .. })) => (batch * inner) as usize,
             _ => 0,
         }
     }
 
-    /// The product without factor `n`: an input or the bias of a matrix, a feature of a key head, a key.
+    /// The product without factor `n`: an input or the bias of a matrix at all positions, a feature of a key head, a key.
     pub(super) fn left_out(&self, id: usize, n: usize, out: Out) {
         let tokens = self.net.model.tokens as usize;
         let width = self.net.model.shapes[0].nodes[id].features as usize;
         let weights = &self.net.model.layers[0].weights;
-        let entry = |weight: u32, row: usize, j: usize| i64::from(weights[weight as usize][row * width + j]);
+        let entry = |weight: u32, row: usize, j: usize, outputs: usize| {
+            i64::from(weights[weight as usize][row * outputs + j % outputs])
+        };
         let mut values = self.net.values[id].clone();
         for (at, value) in values.iter_mut().enumerate() {
             let (t, j) = (at / width, at % width);
             *value -= match *self.op(id) {
-                Op::Linear { weight, bias, .. } => {
-                    let (inputs, x) = self.operand(id, 0);
+                Op::Linear { weight, bias, positions } => {
+                    let (features, x) = self.operand(id, 0);
+                    let (inputs, outputs) = (features / positions as usize, width / positions as usize);
                     match bias {
-                        Some(bias) if n == inputs => entry(bias, 0, j),
-                        _ => x[t * inputs + n] * entry(weight, n, j),
+                        Some(bias) if n == inputs => entry(bias, 0, j, outputs),
+                        _ => x[t * features + j / outputs * inputs + n] * entry(weight, n, j, outputs),
                     }
                 }
-                Op::TokenBias { weight } if t == n => entry(weight, t, j),
+                Op::TokenBias { weight } if t == n => entry(weight, t, j, width),
+                Op::Gadget(Gadget::MatMul(MatMul { rows, inner, cols, .. })) => {
+                    let (row, c, inner) = (j / cols as usize, j % cols as usize, inner as usize);
+                    let (b, i) = (row / rows as usize, n % inner);
+                    let reads = b == n / inner;
+                    let (x, z) = (self.operand(id, 0).1, self.operand(id, 1).1);
+                    i64::from(reads) * x[row * inner + i] * z[n * cols as usize + c]
+                }
                 Op::Scores { heads, kv_heads, head_dim } => {
                     let ((q_width, q), (k_width, k)) = (self.operand(id, 0), self.operand(id, 1));
                     let (head, u) = (j / tokens, j % tokens);

@@ -2,32 +2,33 @@
 
 use super::{Forger, Out};
 use nanozk_ir::int::Op;
+use nanozk_ir::int::interp::attention::groups;
 use nanozk_layout::Part;
 
 impl Forger<'_> {
     /// Forged maxima of one softmax row, and a mask switched off.
-    pub(super) fn softmax(&self, id: usize, token: usize, head: usize, table: usize, causal: bool, out: Out) {
-        let tokens = self.net.model.tokens as usize;
-        let heads = self.net.model.shapes[0].nodes[id].features as usize / tokens;
-        let table = &self.net.model.layers[0].tables[table];
+    pub(super) fn softmax(&self, id: usize, token: usize, group: usize, out: Out) {
+        let Op::Attend { ref keys, table, limbs, causal, .. } = *self.op(id) else { return };
+        let table = &self.net.model.layers[0].tables[table as usize];
         let top = table.len() as i64 - 1;
+        let Some(features) = groups(keys).nth(group) else { return };
+        let tokens = features.len();
         let visible = if causal { token + 1 } else { tokens };
-        let start = token * heads * tokens + head * tokens;
+        let start = token * self.net.model.shapes[0].nodes[id].features as usize + features.start;
         let honest = &self.net.values[id];
-        let feature = |u: usize| head * tokens + u;
-        let Some((scores, winner)) = self.scores(id, token, head, visible) else { return };
-        let Op::Attend { limbs, .. } = *self.op(id) else { return };
+        let feature = |u: usize| features.start + u;
+        let Some((scores, winner)) = self.scores(id, start, tokens, visible) else { return };
         let shift = limbs * self.net.model.limb_bits;
         let max = scores[winner];
         let distances: Vec<i64> = scores[..visible].iter().map(|s| max - s).collect();
-        let what = format!("softmax {id}, token {token}, head {head}");
+        let what = format!("softmax {id}, token {token}, group {group}");
 
         // Beside small shifts, those that make a masked score the maximum.
         let mut shifts = vec![1, -1, 5];
         shifts.extend(scores[visible..].iter().map(|s| s - max).filter(|s| *s != 0));
         for shift in shifts {
             let mut values = honest.clone();
-            let mut deltas = vec![(Part::Max, token, head, shift)];
+            let mut deltas = vec![(Part::Max, token, group, shift)];
             for (u, d) in distances.iter().enumerate() {
                 let moved = (d + shift).min(top);
                 if let Some(e) = usize::try_from(moved).ok().and_then(|d| table.get(d)) {
@@ -92,16 +93,12 @@ impl Forger<'_> {
         }
     }
 
-    /// Requantised scores of all keys, and the first visible one that is greatest.
-    fn scores(&self, id: usize, token: usize, head: usize, visible: usize) -> Option<(Vec<i64>, usize)> {
-        let nodes = &self.net.model.shapes[0].nodes;
-        let Op::Attend { limbs, .. } = nodes[id].op else { return None };
-        let (operand, tokens) = (nodes[id].inputs[0] as usize, self.net.model.tokens as usize);
-        let start = token * nodes[operand].features as usize + head * tokens;
+    /// Requantised scores of a group of `keys` keys, and the first visible one that is greatest.
+    fn scores(&self, id: usize, start: usize, keys: usize, visible: usize) -> Option<(Vec<i64>, usize)> {
+        let Op::Attend { limbs, .. } = *self.op(id) else { return None };
         let shift = limbs * self.net.model.limb_bits;
         let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
-        let scores: Vec<i64> =
-            self.net.values[operand][start..start + tokens].iter().map(|x| (x + half) >> shift).collect();
+        let scores: Vec<i64> = self.operand(id, 0).1[start..start + keys].iter().map(|x| (x + half) >> shift).collect();
         let max = *scores[..visible].iter().max()?;
         let winner = scores[..visible].iter().position(|s| *s == max)?;
         Some((scores, winner))
