@@ -36,7 +36,7 @@ fn bundled_models() {
             let input = layer.inputs.iter().enumerate().map(|(p, &id)| (Port::Input(p as u32), id));
             let output = layer.outputs.iter().enumerate().map(|(p, &id)| (Port::Output(p as u32), id));
             let publics = input.chain(output).map(|(port, id)| (port, tensors[id as usize].clone())).collect();
-            let (tables, params, weights) = (&layer.tables, &layer.params, &layer.weights);
+            let (tables, params, weights) = (&layer.table_values(), &layer.params, &layer.weights);
             let assignment = Assignment { lanes: &lanes, tables, params, weights, publics: &publics };
             mock::check(&lowered.plan, &assignment).unwrap();
         }

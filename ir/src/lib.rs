@@ -6,6 +6,5 @@
 //! * [`int`]: the *integer* graph, small primitives over exact integers, with the **reference interpreter**:
 //!   the one definition of what a proof says.
 
-#[cfg(feature = "float")]
 pub mod float;
 pub mod int;

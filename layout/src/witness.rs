@@ -7,7 +7,7 @@ use nanozk_ir::int::interp::{
     attention::{attend_row, groups},
     requant::round_shift,
 };
-use nanozk_ir::int::{Graph, Layer, Model, Node, Op, ValueId};
+use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Table, ValueId};
 use nanozk_plan::{Plan, Tag};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -118,7 +118,7 @@ fn limb(value: i64, index: u32, limbs: u32, bits: u32) -> Option<i64> {
 }
 
 /// Value lanes start as `table[0]` wherever a pair is looked up.
-fn pad(plan: &Plan, tables: &[Vec<i64>], lanes: &mut [Vec<i64>]) {
+fn pad(plan: &Plan, tables: &[Table], lanes: &mut [Vec<i64>]) {
     let first = |tag: i64| tables.get(tag as usize - 1).and_then(|t| t.first()).copied().unwrap_or(0);
     for lookup in &plan.lookups {
         let Some(b) = lookup.b else { continue };

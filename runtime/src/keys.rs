@@ -214,7 +214,8 @@ pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed)
     let limbs = limbs.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
     let id = key.unproven_id().map_err(|e| refused(&e))?;
     let mut rng = stream(seed, "key proof", &[], &id);
-    let tables: Vec<&[Vec<i64>]> = layers.iter().map(|l| l.tables.as_slice()).collect();
+    let tables: Vec<Vec<Vec<i64>>> = layers.iter().map(|l| l.table_values()).collect();
+    let tables: Vec<&[Vec<i64>]> = tables.iter().map(Vec::as_slice).collect();
     let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
     let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
     key_proof::check(&key, true).map_err(|e| refused(&e))?;

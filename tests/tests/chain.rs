@@ -68,7 +68,7 @@ impl Prover {
         let prover = LayerProver {
             shape: &keys::shape_prover(plan, &self.bases).unwrap(),
             key,
-            tables: &self.artifact().model.layers[layer].tables,
+            tables: &self.artifact().model.layers[layer].table_values(),
             weights: &keys::weight_columns(self.artifact(), layer, &self.keys.weight_seed).unwrap(),
             index: layer as u32,
         };

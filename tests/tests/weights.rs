@@ -86,7 +86,7 @@ impl Publisher {
 
     /// The pair tables by layer.
     fn tables(&self) -> Vec<Vec<Vec<i64>>> {
-        self.keys.artifact.model.layers.iter().map(|l| l.tables.clone()).collect()
+        self.keys.artifact.model.layers.iter().map(|l| l.table_values()).collect()
     }
 
     /// The verdict over a file that states `values` for a table and commits to their column, changed.
@@ -129,7 +129,7 @@ fn an_honest_file_is_accepted() {
     assert_eq!(verdict.tables, layers.iter().map(|l| l.tables.len()).sum::<usize>());
     for (table, bytes) in tables(publisher.honest()).iter().zip(&publisher.honest().proof.as_ref().unwrap().tables) {
         let values = &layers[table.layer].tables[table.index];
-        assert_eq!(decode(bytes, values.len()).as_ref(), Some(values));
+        assert_eq!(decode(bytes, values.len()).as_deref(), Some(&**values));
         assert!(
             values.iter().all(|v| (-1..1).contains(&(v >> (verdict.table_bits - 1)))),
             "{} bits",

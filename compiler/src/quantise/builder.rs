@@ -2,7 +2,7 @@
 
 use super::QuantiseError;
 use nanozk_ir::int::{
-    Graph, Layer, Node, Op, Term, ValueId,
+    Curve, Graph, Layer, Node, Op, Table, Term, ValueId,
     ranges::{Range, Scope},
 };
 use rayon::prelude::*;
@@ -86,10 +86,11 @@ impl Builder {
         self.graph.weights.len() as u32 - 1
     }
 
-    /// Adds a table of `2^b` entries, one per layer.
-    pub fn table(&mut self, data: Vec<Vec<i64>>) -> u32 {
+    /// Adds a table of `2^b` values, one per layer.
+    pub fn table(&mut self, curves: impl IntoIterator<Item = Curve>) -> u32 {
         self.graph.tables += 1;
-        self.layers.iter_mut().zip(data).for_each(|(l, d)| l.tables.push(d));
+        let tables = curves.into_iter().map(|curve| Table::of(self.limb_bits, curve));
+        self.layers.iter_mut().zip(tables).for_each(|(l, table)| l.tables.push(table));
         self.graph.tables - 1
     }
 

@@ -1,7 +1,9 @@
 //! Elementwise functions without a name: the operations that a model applies to one number, in order.
 
 use super::UnaryFn;
-use serde::{Deserialize, Serialize};
+use super::unary::{greater, lesser};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::cell::Cell;
 
 /// Operations on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +36,8 @@ impl Binary {
             Binary::Sub => a - b,
             Binary::Mul => a * b,
             Binary::Div => a / b,
-            Binary::Max => a.max(b),
-            Binary::Min => a.min(b),
+            Binary::Max => greater(a, b),
+            Binary::Min => lesser(a, b),
             Binary::Greater => f64::from(u8::from(a > b)),
             Binary::GreaterEqual => f64::from(u8::from(a >= b)),
             Binary::Gate if b == 0.0 => 0.0,
@@ -59,9 +61,26 @@ pub enum Step {
 
 /// A function of one number as a list of steps, of which the last is the result. Operands that are no earlier steps
 /// count as 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Formula {
     steps: Vec<Step>,
+}
+
+/// No formula stands within another: readers of files do not recurse as deep as the file likes.
+impl<'de> Deserialize<'de> for Formula {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            steps: Vec<Step>,
+        }
+        thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+        if INSIDE.replace(true) {
+            return Err(D::Error::custom("a formula within a formula"));
+        }
+        let wire = Wire::deserialize(deserializer);
+        INSIDE.set(false);
+        Ok(Formula { steps: wire?.steps })
+    }
 }
 
 impl Formula {
@@ -116,6 +135,17 @@ mod tests {
         let f = Formula::new(steps);
         assert_eq!([f.apply(1.0), f.apply(-3.0), f.apply(0.0)], [2.0, 0.0, 0.0]);
         assert!((f.apply(0.5) - 0.5f64.exp()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn formulas_do_not_nest_in_files() {
+        let nest = |inner: Formula| Formula::new(vec![Step::Argument, Step::Unary(UnaryFn::Formula(inner), 0)]);
+        let read = |f: &Formula| postcard::from_bytes::<Formula>(&postcard::to_stdvec(f).unwrap());
+        let flat = Formula::new(vec![Step::Argument, Step::Unary(UnaryFn::Exp, 0)]);
+        assert_eq!(read(&flat).unwrap(), flat);
+        let deep = (0..1000).fold(flat.clone(), |f, _| nest(f));
+        assert!(read(&deep).is_err());
+        assert_eq!(read(&flat).unwrap(), flat, "after a refusal");
     }
 
     #[test]

@@ -3,13 +3,17 @@
 //! Every activation is a matrix `[tokens, features]`, row-major; attention heads are flattened into features
 //! (`feature = head * head_dim + c`). A model without a token axis has `tokens = 1`.
 
+#[cfg(feature = "graph")]
 mod eval;
 mod formula;
+#[cfg(feature = "graph")]
 mod graph;
 mod op;
 mod unary;
 
+#[cfg(feature = "graph")]
 pub use eval::{EvalError, InputValue, Observer, eval};
 pub use formula::{Binary, Formula, Step};
+#[cfg(feature = "graph")]
 pub use graph::{Graph, Node, NodeId};
 pub use op::{InputKind, NormKind, Op, UnaryFn};

@@ -3,14 +3,25 @@
 use super::UnaryFn;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
+/// The greater number. That of two zeros is the first, where IEEE 754 leaves it open.
+pub(super) fn greater(a: f64, b: f64) -> f64 {
+    if a >= b || b.is_nan() { a } else { b }
+}
+
+/// The lesser number, as [`greater`].
+pub(super) fn lesser(a: f64, b: f64) -> f64 {
+    if a <= b || b.is_nan() { a } else { b }
+}
+
 impl UnaryFn {
-    /// The function at `x`, in double precision.
+    /// The function at `x`, in double precision: the same bits on every machine, since operations that IEEE 754 does not
+    /// fix are those of the pure Rust `libm`.
     pub fn apply(&self, x: f64) -> f64 {
         match self {
             UnaryFn::GeluErf => 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2)),
-            UnaryFn::GeluTanh => 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
-            UnaryFn::Silu => x / (1.0 + (-x).exp()),
-            UnaryFn::Relu => x.max(0.0),
+            UnaryFn::GeluTanh => 0.5 * x * (1.0 + libm::tanh((2.0 / PI).sqrt() * (x + 0.044715 * x * x * x))),
+            UnaryFn::Silu => x / (1.0 + libm::exp(-x)),
+            UnaryFn::Relu => greater(x, 0.0),
             UnaryFn::LeakyRelu(slope) => {
                 if x > 0.0 {
                     x
@@ -18,25 +29,25 @@ impl UnaryFn {
                     f64::from(*slope) * x
                 }
             }
-            UnaryFn::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            UnaryFn::Tanh => x.tanh(),
+            UnaryFn::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
+            UnaryFn::Tanh => libm::tanh(x),
             UnaryFn::Erf => libm::erf(x),
-            UnaryFn::Exp => x.exp(),
+            UnaryFn::Exp => libm::exp(x),
             UnaryFn::Square => x * x,
-            UnaryFn::Sqrt => x.max(0.0).sqrt(),
+            UnaryFn::Sqrt => greater(x, 0.0).sqrt(),
             UnaryFn::Abs => x.abs(),
-            UnaryFn::Ln => x.ln(),
-            UnaryFn::Recip => x.recip(),
-            UnaryFn::Rsqrt => x.sqrt().recip(),
+            UnaryFn::Ln => libm::log(x),
+            UnaryFn::Recip => 1.0 / x,
+            UnaryFn::Rsqrt => 1.0 / x.sqrt(),
             UnaryFn::Sign if x == 0.0 => 0.0,
             UnaryFn::Sign => x.signum(),
             UnaryFn::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-            UnaryFn::Pow(e) => x.powf(f64::from(*e)),
+            UnaryFn::Pow(e) => libm::pow(x, f64::from(*e)),
             UnaryFn::Floor => x.floor(),
             UnaryFn::Ceil => x.ceil(),
             UnaryFn::Round => x.round_ties_even(),
-            UnaryFn::Sin => x.sin(),
-            UnaryFn::Cos => x.cos(),
+            UnaryFn::Sin => libm::sin(x),
+            UnaryFn::Cos => libm::cos(x),
             UnaryFn::Formula(formula) => formula.apply(x),
         }
     }
@@ -75,6 +86,46 @@ impl UnaryFn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tables of a published model are computed again on other machines.
+    #[test]
+    fn every_machine_computes_the_same_bits() {
+        use UnaryFn::*;
+        let functions = [
+            GeluErf,
+            GeluTanh,
+            Silu,
+            Relu,
+            LeakyRelu(0.01),
+            Sigmoid,
+            Tanh,
+            Erf,
+            Exp,
+            Square,
+            Sqrt,
+            Abs,
+            Ln,
+            Recip,
+            Rsqrt,
+            Sign,
+            HardSwish,
+            Pow(2.5),
+            Floor,
+            Ceil,
+            Round,
+            Sin,
+            Cos,
+        ];
+        let mut hash = blake2b_simd::Params::new().hash_length(8).to_state();
+        for f in &functions {
+            for i in -4000i32..4000 {
+                let y = f.apply(f64::from(i) / 127.0);
+                // The sign of what is no number is nobody's.
+                hash.update(&if y.is_nan() { u64::MAX } else { y.to_bits() }.to_le_bytes());
+            }
+        }
+        assert_eq!(hash.finalize().to_hex().as_str(), "9c7867973536df60");
+    }
 
     #[test]
     fn known_values() {

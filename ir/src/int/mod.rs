@@ -9,7 +9,9 @@ pub mod interp;
 mod model;
 mod op;
 pub mod ranges;
+mod table;
 
 pub use graph::{Graph, Node, ValueId};
-pub use model::{Layer, Model, Role, Tensor, TensorId};
+pub use model::{Architecture, Layer, Model, Role, Tensor, TensorId, Weights};
 pub use op::{Op, Term};
+pub use table::{Curve, Table};

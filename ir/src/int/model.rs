@@ -1,6 +1,6 @@
 //! A quantised model: boundary tensors and layers over shared shapes.
 
-use super::Graph;
+use super::{Graph, Table};
 use serde::{Deserialize, Serialize};
 
 /// Index of a boundary tensor.
@@ -38,9 +38,15 @@ pub struct Tensor {
     pub role: Role,
 }
 
-/// One layer: a shape with its data.
+/// Row-major integer matrices of a layer, shapes as in [`Graph::weights`]. Hidden from verifiers.
+pub type Weights = Vec<Vec<i32>>;
+
+/// A model without its weights: what a verifier knows, and what the model id commits to beside the weights.
+pub type Architecture = Model<()>;
+
+/// One layer: a shape with its data. `W` is what is known of its weights.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct Layer<W = Weights> {
     /// Name for tables.
     pub name: String,
     /// Index into [`Model::shapes`].
@@ -49,17 +55,17 @@ pub struct Layer {
     pub inputs: Vec<TensorId>,
     /// Boundary tensors written, by port.
     pub outputs: Vec<TensorId>,
-    /// Row-major integer matrices, shapes as in the graph's `weights`. Hidden.
-    pub weights: Vec<Vec<i32>>,
+    /// The weights.
+    pub weights: W,
     /// Lookup tables of `2^b` entries each. Part of the model id.
-    pub tables: Vec<Vec<i64>>,
+    pub tables: Vec<Table>,
     /// Public constants of this layer. Part of the model id.
     pub params: Vec<i64>,
 }
 
-/// A quantised model.
+/// A quantised model. `W` is what is known of the weights of each layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Model {
+pub struct Model<W = Weights> {
     /// Tokens T of every activation.
     pub tokens: u32,
     /// Width of the range table.
@@ -67,11 +73,42 @@ pub struct Model {
     /// Distinct layer structures.
     pub shapes: Vec<Graph>,
     /// Layers in evaluation order.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Layer<W>>,
     /// Boundary tensors.
     pub tensors: Vec<Tensor>,
     /// Model inputs, in the order of the source model.
     pub inputs: Vec<TensorId>,
     /// Model outputs, in the order of the source model.
     pub outputs: Vec<TensorId>,
+}
+
+impl<W> Layer<W> {
+    /// The values of the tables.
+    pub fn table_values(&self) -> Vec<Vec<i64>> {
+        self.tables.iter().map(|table| table.to_vec()).collect()
+    }
+}
+
+impl<W> Model<W> {
+    /// The model without its weights.
+    pub fn architecture(&self) -> Architecture {
+        let layer = |l: &Layer<W>| Layer {
+            name: l.name.clone(),
+            shape: l.shape,
+            inputs: l.inputs.clone(),
+            outputs: l.outputs.clone(),
+            weights: (),
+            tables: l.tables.clone(),
+            params: l.params.clone(),
+        };
+        Model {
+            tokens: self.tokens,
+            limb_bits: self.limb_bits,
+            shapes: self.shapes.clone(),
+            layers: self.layers.iter().map(layer).collect(),
+            tensors: self.tensors.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
 }

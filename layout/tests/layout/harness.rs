@@ -168,7 +168,7 @@ impl Net {
     pub fn check(&self, lowered: &Lowered, lanes: &[Vec<i64>]) -> Result<(), MockError> {
         let publics = self.tensors();
         let layer = &self.model.layers[0];
-        let (tables, params, weights) = (&layer.tables, &layer.params, &layer.weights);
+        let (tables, params, weights) = (&layer.table_values(), &layer.params, &layer.weights);
         mock::check(&lowered.plan, &Assignment { lanes, tables, params, weights, publics: &publics })
     }
 }

@@ -111,7 +111,7 @@ fn prove_one(scene: &Scene, index: usize) -> Result<LayerProof> {
     let prover = LayerProver {
         shape: scene.shapes.get(&layer.shape).ok_or_else(mismatch)?,
         key,
-        tables: &layer.tables,
+        tables: &layer.table_values(),
         weights: &weights,
         index: index as u32,
     };

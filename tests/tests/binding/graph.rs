@@ -8,7 +8,7 @@ use nanozk_compiler::frontend::{self, LoadOptions, Loaded};
 use nanozk_compiler::partition::partition;
 use nanozk_compiler::quantise::{self, Stats};
 use nanozk_ir::float::NodeId;
-use nanozk_ir::int::{Model, Op, Tensor};
+use nanozk_ir::int::{Model, Op, Table, Tensor, Weights};
 use std::path::{Path, PathBuf};
 
 /// Constants that no integer depends on: model, end of the name, reason.
@@ -34,7 +34,7 @@ pub struct Source {
 /// What a model id binds of one layer: weights, tables, parameters, and the ops of its shape with their constants.
 #[derive(PartialEq)]
 struct Bound {
-    data: (Vec<Vec<i32>>, Vec<Vec<i64>>, Vec<i64>),
+    data: (Weights, Vec<Table>, Vec<i64>),
     ops: Vec<Op>,
     tensors: Vec<Tensor>,
 }

@@ -52,7 +52,12 @@ fn flips(model: &Model) -> Vec<Flip> {
         }
         for (t, table) in layer.tables.iter().enumerate().filter(|(_, t)| !t.is_empty()) {
             let at = entry(table.len(), t);
-            out.push((format!("table {t}"), Box::new(move |m| m.layers[l].tables[t][at] ^= 1)));
+            let flip = move |m: &mut Model| {
+                let mut values = m.layers[l].tables[t].to_vec();
+                values[at] ^= 1;
+                m.layers[l].tables[t] = values.into();
+            };
+            out.push((format!("table {t}"), Box::new(flip)));
         }
         for p in 0..layer.params.len() {
             out.push((format!("parameter {p}"), Box::new(move |m| m.layers[l].params[p] ^= 1)));

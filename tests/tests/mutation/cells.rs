@@ -4,6 +4,7 @@
 //! challenges. Only what a change can reach is evaluated, so that every cell of a plan can be tried.
 
 use group::ff::{Field, PrimeField};
+use nanozk_ir::int::Table;
 use nanozk_plan::{Plan, Port, RowForm, SlotId, Tag, Term, TokenWeight};
 use nanozk_proof::field::{Fr, int};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ pub struct Change {
 /// What a layer's constraints are about, beside its plan.
 #[derive(Clone, Copy)]
 pub struct Data<'a> {
-    pub tables: &'a [Vec<i64>],
+    pub tables: &'a [Table],
     pub params: &'a [i64],
     pub weights: &'a [Vec<i32>],
 }

@@ -59,7 +59,7 @@ impl<'t> Keyed<'t> {
         let (layer, geometry, bases) = (&target.net.model.layers[0], &plan.geometry, &ground.bases);
         let masks = (0..plan.weight_columns).map(|_| random_mask(&mut rng)).collect();
         let weights = WeightColumns::lay_out(plan, &layer.weights, masks).unwrap();
-        let table = |t: &Vec<i64>| msm::dense(bases.lagrange(), &table_column(geometry, t));
+        let table = |t: &nanozk_ir::int::Table| msm::dense(bases.lagrange(), &table_column(geometry, t));
         let key = LayerKey {
             name: target.name.into(),
             shape: 0,
@@ -101,7 +101,7 @@ impl<'t> Keyed<'t> {
         let layer = LayerProver {
             shape: &self.shape,
             key: &self.key,
-            tables: &self.target.net.model.layers[0].tables,
+            tables: &self.target.net.model.layers[0].table_values(),
             weights: &self.weights,
             index: 0,
         };

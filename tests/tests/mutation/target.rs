@@ -86,7 +86,8 @@ impl Target {
 
     /// Whether the plan's own evaluator accepts.
     pub fn mock_accepts(&self, lanes: &[Vec<i64>], publics: &BTreeMap<Port, Vec<i64>>) -> bool {
-        let Data { tables, params, weights } = self.data();
+        let layer = &self.net.model.layers[0];
+        let (tables, params, weights) = (&layer.table_values(), &layer.params, &layer.weights);
         mock::check(self.plan(), &Assignment { lanes, tables, params, weights, publics }).is_ok()
     }
 

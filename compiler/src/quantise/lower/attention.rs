@@ -2,7 +2,8 @@
 
 use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner};
 use crate::quantise::builder::term;
-use nanozk_ir::{float, int};
+use nanozk_ir::float::{self, UnaryFn};
+use nanozk_ir::int::{self, Curve};
 
 /// Least integer factor on exact queries and keys, whose scales must match.
 const LEAST_FACTOR: f64 = 512.0;
@@ -157,14 +158,16 @@ impl Lowering<'_> {
             scores = self.hide_keys(r, shape, scores)?;
         }
         let entries = 1i64 << bits;
-        let table = |p: &f64| {
-            let step = f64::from(bits).exp2() / p;
-            let top = f64::from(self.q().exp_bits).exp2();
-            let entry = |i: i64| if i == entries - 1 { 0 } else { (top * (-(i as f64) * step).exp()).round() as i64 };
-            (0..entries).map(entry).collect::<Vec<i64>>()
+        let top = 1i64 << self.q().exp_bits;
+        let curve = |p: &f64| Curve {
+            function: UnaryFn::Exp,
+            origin: 0,
+            unit: -(entries as f64) / p,
+            scale: top as f64,
+            limit: top,
+            last: Some(0),
         };
-        let tables = product.iter().map(table).collect();
-        let table = self.b.table(tables);
+        let table = self.b.table(product.iter().map(curve));
         let beyond =
             (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max) - (entries - 1) as f64;
         let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };

@@ -2,7 +2,8 @@
 
 use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, port::inverse};
 use crate::quantise::{builder::term, residual_bits};
-use nanozk_ir::int;
+use nanozk_ir::float::UnaryFn;
+use nanozk_ir::int::{self, Curve};
 
 /// Nats beyond which centred inputs saturate: further apart, probabilities are 0 or 1 to eight digits.
 const REACH: f64 = 20.0;
@@ -21,12 +22,16 @@ impl Lowering<'_> {
         }
         let x = self.requantised(pending, true)?;
         let (half, top) = (1i64 << (bits - 1), SUM_BITS - (n as f64).log2().ceil() as u32);
-        let table = |unit: &Vec<f64>| {
-            let entry = |i: i64| (f64::from(top).exp2() * ((i - half + 1) as f64 * unit[0]).exp()).round() as i64;
-            (-half..half).map(entry).collect::<Vec<i64>>()
+        let curve = |unit: &Vec<f64>| Curve {
+            function: UnaryFn::Exp,
+            origin: 2 * half - 1,
+            unit: unit[0],
+            scale: (1u64 << top) as f64,
+            limit: 1 << top,
+            last: None,
         };
-        let tables = x.unit.iter().map(table).collect();
-        let table = self.b.table(tables);
+        let curves: Vec<Curve> = x.unit.iter().map(curve).collect();
+        let table = self.b.table(curves);
         let e = self.push(format!("{name}.exp"), int::Op::Table { table }, &[x.id], n)?;
         let total = int::Op::Affine { rows: vec![(0..n).map(|j| term(0, j, 1)).collect()] };
         let total = self.push(format!("{name}.total"), total, &[e], 1)?;

@@ -1,10 +1,13 @@
 //! Elementwise functions by table.
 
 use super::{Lowering, QuantiseError, Ref, Val};
+use nanozk_ir::int::Curve;
 use nanozk_ir::{float, int};
 
 /// Bits that a table's output has beyond its input's resolution.
 const EXTRA_BITS: u32 = 2;
+/// Bits of the greatest magnitude of a table's output.
+const LIMIT_BITS: u32 = 40;
 /// Bits that the calibrated peak of an operand of a requantised linear map leaves of one limb.
 const BALANCED_BITS: u32 = 2;
 
@@ -49,17 +52,20 @@ impl Lowering<'_> {
 
     fn tabulate(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
         let (n, half) = (self.features(r), 1i64 << (self.b.limb_bits - 1));
-        let mut tables = Vec::with_capacity(self.layers());
-        for (g, s) in scale.iter().enumerate() {
-            let float::Op::Unary(f) = self.op(g, r) else { continue };
-            let unit = x.unit[g][0];
-            let entry = |i: i64| {
-                let y = (f.apply(i as f64 * unit) * s).round();
-                y.clamp(-(2f64.powi(40)), 2f64.powi(40)) as i64
-            };
-            tables.push((-half..half).map(entry).collect());
+        let mut curves = Vec::with_capacity(self.layers());
+        for (g, &scale) in scale.iter().enumerate() {
+            let float::Op::Unary(function) = self.op(g, r) else { continue };
+            let function = function.clone();
+            curves.push(Curve {
+                function,
+                origin: half,
+                unit: x.unit[g][0],
+                scale,
+                limit: 1 << LIMIT_BITS,
+                last: None,
+            });
         }
-        let table = self.b.table(tables);
+        let table = self.b.table(curves);
         let id = self.push(self.name(r), int::Op::Table { table }, &[x.id], n)?;
         Ok(Val::uniform(id, n, &super::port::inverse(scale)))
     }

@@ -10,19 +10,33 @@ use crate::int::{Graph, Layer, Model, Node, Op};
 /// # Errors
 /// [`Error::Malformed`] with the first node that does not fit.
 pub fn check(model: &Model, layer: usize) -> Result<&Graph, Error> {
+    let shape = check_structure(model, layer)?;
+    let l = &model.layers[layer];
+    let fits = l.weights.len() == shape.weights.len()
+        && l.weights.iter().zip(&shape.weights).all(|(w, &(r, c))| w.len() as u64 == u64::from(r) * u64::from(c));
+    if fits { Ok(shape) } else { Err(whole(l, "weights do not have the sizes of the shape")) }
+}
+
+fn whole<W>(l: &Layer<W>, why: &str) -> Error {
+    Error::Malformed { layer: l.name.clone(), node: 0, name: "shape".into(), why: why.into() }
+}
+
+/// [`check`] without the weights.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_structure<W>(model: &Model<W>, layer: usize) -> Result<&Graph, Error> {
     let l = model.layers.get(layer).ok_or(Error::NoLayer { layer })?;
-    let whole = |why: &str| Error::Malformed { layer: l.name.clone(), node: 0, name: "shape".into(), why: why.into() };
+    let whole = |why: &str| whole(l, why);
     let shape = model.shapes.get(l.shape as usize).ok_or_else(|| whole("no such shape"))?;
     if model.tokens == 0 || !(2..=24).contains(&model.limb_bits) {
         return Err(whole("tokens must be positive and limb_bits within 2..=24"));
     }
-    let data_fits = l.weights.len() == shape.weights.len()
-        && l.weights.iter().zip(&shape.weights).all(|(w, &(r, c))| w.len() as u64 == u64::from(r) * u64::from(c))
-        && l.tables.len() == shape.tables as usize
-        && l.tables.iter().all(|t| t.len() == 1 << model.limb_bits)
+    let data_fits = l.tables.len() == shape.tables as usize
+        && l.tables.iter().all(|t| t.check(model.limb_bits))
         && l.params.len() == shape.params as usize;
     if !data_fits {
-        return Err(whole("weights, tables or parameters do not have the sizes of the shape"));
+        return Err(whole("tables or parameters do not have the sizes of the shape"));
     }
     if l.inputs.iter().chain(&l.outputs).any(|&id| id as usize >= model.tensors.len()) {
         return Err(whole("a port names a tensor that does not exist"));
@@ -35,7 +49,7 @@ pub fn check(model: &Model, layer: usize) -> Result<&Graph, Error> {
     Ok(shape)
 }
 
-fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> Result<(), String> {
+fn node_fits<W>(model: &Model<W>, l: &Layer<W>, shape: &Graph, i: usize, node: &Node) -> Result<(), String> {
     let t = u64::from(model.tokens);
     if let Some(v) = node.inputs.iter().find(|&&v| v as usize >= i) {
         return Err(format!("operand {v} is not an earlier node"));
@@ -112,7 +126,7 @@ fn node_fits(model: &Model, l: &Layer, shape: &Graph, i: usize, node: &Node) -> 
             table(*k)?;
             let bits = |m: u32| m.checked_mul(model.limb_bits).is_some_and(|v| v <= 62);
             need(bits(*limbs) && bits(*over_limbs), "bad limb counts")?;
-            need(l.tables[*k as usize].last() == Some(&0), "the exp table does not end in 0")?;
+            need(l.tables[*k as usize].last_value() == Some(0), "the exp table does not end in 0")?;
             let total: u64 = keys.iter().map(|&keys| u64::from(keys)).sum();
             need(!keys.contains(&0) && same && n == total, "widths do not match the groups")?;
             need(!causal || keys.iter().all(|&keys| u64::from(keys) == t), "a causal group has a key for each token")

@@ -16,7 +16,7 @@ mod pointwise;
 pub mod requant;
 mod rows;
 
-pub use check::check;
+pub use check::{check, check_structure};
 pub use error::{Error, Fault};
 
 use super::gadgets::Site;

@@ -107,7 +107,7 @@ fn embed_reads_an_id_for_each_position() {
 fn attend_over_groups_of_several_sizes() {
     let m = model(1, 6, 2, |g, l| {
         g.tables = 1;
-        l.tables.push(vec![4, 2, 1, 0]);
+        l.tables.push(vec![4, 2, 1, 0].into());
         let keys = vec![1, 3, 2];
         g.push(node("a", Op::Attend { keys, table: 0, limbs: 1, over_limbs: 1, causal: false }, &[0], 6));
     });
@@ -141,7 +141,7 @@ fn affine_const_and_param() {
 fn table_covers_its_whole_domain() {
     let m = model(1, 2, 2, |g, l| {
         g.tables = 1;
-        l.tables.push(vec![10, 11, 12, 13]);
+        l.tables.push(vec![10, 11, 12, 13].into());
         g.push(node("q", Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[0], 2));
         g.push(node("t", Op::Table { table: 0 }, &[1], 2));
     });
@@ -163,7 +163,7 @@ fn attend_needs_enough_over_limbs() {
     let m = |over_limbs| {
         model(2, 2, 2, |g, l| {
             g.tables = 1;
-            l.tables.push(vec![4, 2, 1, 0]);
+            l.tables.push(vec![4, 2, 1, 0].into());
             let op = Op::Attend { keys: vec![2], table: 0, limbs: 1, over_limbs, causal: false };
             g.push(node("a", op, &[0], 2));
         })
