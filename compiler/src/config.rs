@@ -1,5 +1,6 @@
 //! `nanozk.yaml`: every setting of a compilation.
 
+use crate::frontend::Setting;
 pub use nanozk_plan::cost::Objective as Optimize;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -30,8 +31,10 @@ pub enum Visibility {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Values of dynamic dimensions by name.
-    pub set: BTreeMap<String, usize>,
+    /// Lengths of dynamic dimensions, and values of inputs of one element, by name.
+    pub set: BTreeMap<String, Setting>,
+    /// Names of the model's outputs to keep; all when empty.
+    pub outputs: Vec<String>,
     /// What the output is.
     pub head: Head,
     /// Who sees the input.
@@ -195,8 +198,8 @@ mod tests {
     fn keys_are_read_and_unknown_ones_refused() {
         let c = Config::parse("set: {seq: 64}\nhead: argmax\ninput: private\nquantise: {limb_bits: 10}").unwrap();
         assert_eq!(
-            (c.set["seq"], c.head, c.input, c.quantise.limb_bits),
-            (64, Head::Argmax, Visibility::Private, Some(10))
+            (c.set["seq"].length(), c.head, c.input, c.quantise.limb_bits),
+            (Some(64), Head::Argmax, Visibility::Private, Some(10))
         );
         for bad in ["heads: argmax", "quantise: {limbs: 3}", "input: secret", "head: [1]"] {
             assert!(matches!(Config::parse(bad), Err(ConfigError::Parse { .. })), "{bad}");

@@ -127,6 +127,13 @@ pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>,
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
 }
 
+/// The shapes of the inputs that a file states, by position; none where it states none or cannot be read.
+pub fn sample_shapes(path: &Path) -> Vec<Option<Vec<usize>>> {
+    let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
+    let raw = if is_npz { Vec::new() } else { json::read(path).unwrap_or_default() };
+    raw.into_iter().map(|r| r.shape.or(Some(vec![r.values.len()]))).collect()
+}
+
 fn count(path: &Path, inputs: &[InputInfo], got: usize) -> DataError {
     let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
     DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names }

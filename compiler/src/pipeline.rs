@@ -2,9 +2,9 @@
 
 use crate::artifact::{self, Artifact, Calibration};
 use crate::config::{Config, ConfigError, Head, Optimize, Visibility};
-use crate::data::{DataError, InputTensor, read_input};
+use crate::data::{DataError, InputTensor, read_input, sample_shapes};
 use crate::fidelity::Models;
-use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded};
+use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
 use crate::head::{self, HeadError};
 use crate::partition::{Partition, partition};
 use crate::quantise::{self, QuantiseError, Stats, soft_mask};
@@ -37,8 +37,10 @@ pub struct CompileOptions {
     pub data: Vec<PathBuf>,
     /// Settings file.
     pub config: Option<PathBuf>,
-    /// Values of dynamic dimensions.
-    pub set: BTreeMap<String, usize>,
+    /// Lengths of dynamic dimensions, and values of inputs of one element.
+    pub set: BTreeMap<String, Setting>,
+    /// Names of the model's outputs to keep; absent: those of the settings file.
+    pub outputs: Vec<String>,
     /// What the output is.
     pub head: Option<Head>,
     /// Who sees the input.
@@ -135,8 +137,10 @@ pub enum Stage {
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
     tell(Notice::Stage(Stage::Load));
-    let load = LoadOptions { set: config.set.clone() };
+    let shapes = options.data.first().map(|file| sample_shapes(file)).unwrap_or_default();
+    let load = LoadOptions { set: config.set.clone(), outputs: config.outputs.clone(), shapes };
     let mut loaded = frontend::load(path, &load)?;
+    loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
     if config.head == Head::Argmax {
         head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
     }
@@ -221,6 +225,9 @@ fn hides(model: &int::Model, shapes: &[Lowered]) -> Result<(), HidingError> {
 fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
     let mut config = options.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
     config.set.extend(options.set.clone());
+    if !options.outputs.is_empty() {
+        config.outputs.clone_from(&options.outputs);
+    }
     config.head = options.head.unwrap_or(config.head);
     config.input = options.input.unwrap_or(config.input);
     config.output = options.output.unwrap_or(config.output);

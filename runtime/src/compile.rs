@@ -4,6 +4,7 @@ use crate::memory::megabytes;
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result, hex};
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
+pub use nanozk_compiler::frontend::Setting;
 pub use nanozk_compiler::pipeline::CompileOptions;
 use nanozk_compiler::pipeline::{self, Notice, Stage};
 use nanozk_ir::int::{Model, Role};

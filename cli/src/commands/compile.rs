@@ -1,7 +1,7 @@
 //! `nanozk compile`
 
 use super::Report;
-use nanozk_runtime::{Progress, compile};
+use nanozk_runtime::{Progress, compile, compile::Setting};
 use std::path::PathBuf;
 
 /// Arguments of `compile`.
@@ -17,9 +17,12 @@ pub struct Args {
     /// Settings file (YAML); options given here override it
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Value of a dynamic dimension, as NAME=N; may be repeated
-    #[arg(long, value_name = "NAME=N", value_parser = parse_set)]
-    set: Vec<(String, usize)>,
+    /// Length of a dynamic dimension, or value of an input of one element, as NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
+    set: Vec<(String, Setting)>,
+    /// Outputs to keep, by name, separated by commas; what only the others need is dropped
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    outputs: Vec<String>,
     /// What the output is: all scores, or the index of the greatest one
     #[arg(long, value_enum)]
     head: Option<Head>,
@@ -65,12 +68,12 @@ enum Optimize {
     Memory,
 }
 
-fn parse_set(text: &str) -> Result<(String, usize), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=N, for example seq=64")?;
-    match value.trim().parse() {
-        Ok(n) if n > 0 && !name.trim().is_empty() => Ok((name.trim().to_string(), n)),
-        _ => Err("expected NAME=N with N a positive whole number, for example seq=64".into()),
+fn parse_set(text: &str) -> Result<(String, Setting), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, for example seq=64")?;
+    if name.trim().is_empty() {
+        return Err("expected NAME=VALUE, for example seq=64".into());
     }
+    Ok((name.trim().to_string(), value.trim().parse()?))
 }
 
 /// Runs the command.
@@ -79,6 +82,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         data: args.data.clone(),
         config: args.config.clone(),
         set: args.set.iter().cloned().collect(),
+        outputs: args.outputs.clone(),
         head: args.head.map(|h| match h {
             Head::Logits => compile::Head::Logits,
             Head::Argmax => compile::Head::Argmax,

@@ -1,5 +1,6 @@
 //! What can go wrong between an ONNX file and the canonical graph.
 
+use super::Setting;
 use std::{fmt, path::PathBuf};
 
 /// A node of the source model that has no canonical form.
@@ -9,7 +10,7 @@ pub struct Problem {
     pub node: String,
     /// Its operator.
     pub op: String,
-    /// Shapes of its operands and of its result.
+    /// Shapes of its operands and of its result; empty when they were not worked out.
     pub shapes: String,
     /// What stands in the way.
     pub reason: String,
@@ -17,7 +18,8 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} \"{}\" ({}): {}", self.op, self.node, self.shapes, self.reason)
+        let shapes = if self.shapes.is_empty() { String::new() } else { format!(" ({})", self.shapes) };
+        write!(f, "{} \"{}\"{shapes}: {}", self.op, self.node, self.reason)
     }
 }
 
@@ -85,7 +87,7 @@ pub enum FrontendError {
         location: String,
     },
     /// A dimension has no value.
-    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}=N`", path.display())]
+    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}={}`", path.display(), length(*.sample))]
     DynamicDim {
         /// Model file.
         path: PathBuf,
@@ -95,6 +97,8 @@ pub enum FrontendError {
         axis: usize,
         /// What to set.
         symbol: String,
+        /// Its length in the sample data.
+        sample: Option<usize>,
     },
     /// A `--set` that names nothing in the model, or contradicts it.
     #[error("{}: `--set {name}={value}`: {reason}", path.display())]
@@ -104,7 +108,7 @@ pub enum FrontendError {
         /// Symbol.
         name: String,
         /// Value.
-        value: usize,
+        value: Setting,
         /// What is wrong with it.
         reason: String,
     },
@@ -167,6 +171,11 @@ pub enum FrontendError {
     /// The float reference failed.
     #[error("the float reference run failed: {0}")]
     Reference(String),
+}
+
+/// The length to set, where the sample data tells it.
+fn length(sample: Option<usize>) -> String {
+    sample.map_or_else(|| "N".to_owned(), |n| n.to_string())
 }
 
 fn list(problems: &[Problem]) -> String {

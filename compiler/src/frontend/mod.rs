@@ -12,14 +12,17 @@ mod mid;
 mod onnx;
 mod recognise;
 mod reference;
+mod rewrite;
 mod screen;
 mod sdpa;
+mod setting;
 mod simplify;
 mod view;
 
 pub use error::{FrontendError, Problem};
 pub use lower::SoftMask;
 pub use reference::Reference;
+pub use setting::Setting;
 
 use crate::data::InputTensor;
 use lower::{Layout, Outcome};
@@ -35,8 +38,12 @@ const SELF_CHECK: f64 = 1e-3;
 /// What the caller knows about the model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LoadOptions {
-    /// Values of dynamic dimensions by name; `<input>.<axis>` for a dimension without name.
-    pub set: BTreeMap<String, usize>,
+    /// Lengths of dynamic dimensions by name (`<input>.<axis>` for one without name), and values of inputs of one element.
+    pub set: BTreeMap<String, Setting>,
+    /// Names of the outputs to keep; all when empty.
+    pub outputs: Vec<String>,
+    /// Shapes of the inputs in the sample data, where it states them.
+    pub shapes: Vec<Option<Vec<usize>>>,
 }
 
 /// An input of the model.
@@ -74,6 +81,8 @@ pub struct Loaded {
     pub soft_masks: Vec<SoftMask>,
     /// BLAKE2b-256 of the files of the source model.
     pub source: [u8; 32],
+    /// What the user should know about how the file was read.
+    pub notes: Vec<String>,
 }
 
 /// Loads an ONNX model and brings it into canonical form.
@@ -100,8 +109,8 @@ fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
         let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
         ValueInfo { name, shape: view.shape.clone(), dtype, map }
     });
-    let (outputs, source) = (outputs.collect(), header.source);
-    let loaded = Loaded { outputs, graph, reference, inputs, soft_masks: outcome.soft_masks, source };
+    let (outputs, source, notes) = (outputs.collect(), header.source, header.notes);
+    let loaded = Loaded { outputs, graph, reference, inputs, soft_masks: outcome.soft_masks, source, notes };
     self_check(&loaded, path)?;
     Ok(loaded)
 }

@@ -1,19 +1,25 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
-use super::{FrontendError, LoadOptions, external, screen::screen, sdpa};
+use super::{FrontendError, LoadOptions, external, rewrite::rewrite, screen::screen, sdpa};
 use nanozk_plan::ElementType;
-use std::{collections::BTreeMap, path::Path};
-use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
-use tract_onnx::{Onnx, prelude::*, tract_hir::internal::*};
+use std::{collections::HashMap, path::Path};
+use tract_onnx::{
+    Onnx,
+    pb::{GraphProto, ModelProto, ValueInfoProto, type_proto},
+    prelude::*,
+    tract_hir::internal::*,
+};
 
 /// What an ONNX file says about itself.
 pub(super) struct Header {
     /// BLAKE2b-256 of all files that the model consists of.
     pub source: [u8; 32],
-    /// Names and element types of the inputs, in the order of the file.
+    /// Names and element types of the inputs that are read, in the order of the file.
     pub inputs: Vec<(String, ElementType)>,
     /// The same of the outputs.
     pub outputs: Vec<(String, ElementType)>,
+    /// What the user should know about how the file was read.
+    pub notes: Vec<String>,
 }
 
 /// Shortest wording of a tract error: the chain of causes on one line.
@@ -21,8 +27,16 @@ pub(super) fn reason(e: &TractError) -> String {
     format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// A file that was read.
+struct Source {
+    model: ModelProto,
+    bytes: Vec<u8>,
+    /// Digest of all files that it consists of.
+    digest: [u8; 32],
+}
+
 /// Reads the file and checks that it is a whole ONNX model.
-fn read(path: &Path, onnx: &Onnx) -> Result<Header, FrontendError> {
+fn read(path: &Path, onnx: &Onnx) -> Result<Source, FrontendError> {
     let io = |source| FrontendError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     if bytes.starts_with(b"version https://git-lfs") {
@@ -31,7 +45,7 @@ fn read(path: &Path, onnx: &Onnx) -> Result<Header, FrontendError> {
     if bytes.is_empty() {
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: "the file is empty".to_owned() });
     }
-    let proto = onnx.proto_model_for_read(&mut &bytes[..]).map_err(|e| {
+    let model = onnx.proto_model_for_read(&mut &bytes[..]).map_err(|e| {
         let (path, reason) = (path.to_owned(), reason(&e));
         // An ONNX file starts with field 1 (ir_version) as a varint.
         if bytes[0] == 0x08 {
@@ -40,47 +54,72 @@ fn read(path: &Path, onnx: &Onnx) -> Result<Header, FrontendError> {
             FrontendError::NotOnnx { path, reason }
         }
     })?;
-    let Some(graph) = &proto.graph else {
+    let Some(graph) = &model.graph else {
         let reason = if bytes[0] == 0x08 { "it holds no graph; it may be cut off" } else { "it holds no graph" };
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
     };
-    screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
-    let source = external::digest(path, &bytes, graph)?;
-    let [inputs, outputs] =
-        signature(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })?;
-    Ok(Header { source, inputs, outputs })
+    screened(path, graph)?;
+    let digest = external::digest(path, &bytes, graph)?;
+    Ok(Source { model, bytes, digest })
 }
 
-/// Names and element types of inputs and outputs. Old files list weights among the inputs.
-fn signature(graph: &GraphProto) -> Result<[Vec<(String, ElementType)>; 2], String> {
-    let weight = |v: &&ValueInfoProto| graph.initializer.iter().any(|t| t.name == v.name);
-    let typed = |v: &ValueInfoProto| {
-        let number = match v.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-            Some(type_proto::Value::TensorType(t)) => t.elem_type,
-            None => 0,
-        };
-        let dtype = ElementType::from_onnx(number);
-        let unknown = || format!("\"{}\" has no element type, or one that is no number (ONNX type {number})", v.name);
-        Ok((v.name.clone(), dtype.ok_or_else(unknown)?))
-    };
-    let inputs = graph.input.iter().filter(|v| !weight(v)).map(typed).collect::<Result<_, String>>()?;
-    Ok([inputs, graph.output.iter().map(typed).collect::<Result<_, String>>()?])
+/// Refuses numbers out of proportion.
+fn screened(path: &Path, graph: &GraphProto) -> Result<(), FrontendError> {
+    screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })
 }
 
 fn parser() -> Onnx {
     tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
 }
 
-/// What the file at `path` says about itself.
-pub(super) fn header(path: &Path) -> Result<Header, FrontendError> {
-    read(path, &parser())
+/// BLAKE2b-256 of all files that the model at `path` consists of.
+pub(super) fn digest(path: &Path) -> Result<[u8; 32], FrontendError> {
+    Ok(read(path, &parser())?.digest)
 }
 
 /// Loads `path` with all input dimensions fixed by the file or by `options`.
 pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, Header), FrontendError> {
     let onnx = parser();
-    let header = read(path, &onnx)?;
-    Ok((analyse(path, &onnx, options)?, header))
+    let Source { mut model, bytes, digest } = read(path, &onnx)?;
+    let types = model.graph.as_ref().map(element_types).unwrap_or_default();
+    let notes = rewrite(&mut model, &bytes, path, &onnx, options)?;
+    let graph = model.graph.as_ref().ok_or_else(|| FrontendError::NotOnnx {
+        path: path.to_owned(),
+        reason: "it holds no graph".to_owned(),
+    })?;
+    screened(path, graph)?;
+    let typed = analyse(path, &onnx, &model)?;
+    let ends = |values: &[ValueInfoProto], outlets: &[OutletId]| {
+        let typed = values.iter().zip(outlets).map(|(v, &outlet)| {
+            let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
+            let dtype = types.get(&v.name).copied().or_else(|| inferred(datum));
+            let unknown = || format!("\"{}\" has no element type, or one that is no number ({datum:?})", v.name);
+            Ok((v.name.clone(), dtype.ok_or_else(unknown)?))
+        });
+        let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
+        typed.collect::<Result<_, String>>().map_err(refused)
+    };
+    let (inputs, outputs) = (ends(&graph.input, &typed.inputs)?, ends(&graph.output, &typed.outputs)?);
+    Ok((typed, Header { source: digest, inputs, outputs, notes }))
+}
+
+/// The element types that the file gives to its inputs and outputs, where they are numbers.
+fn element_types(graph: &GraphProto) -> HashMap<String, ElementType> {
+    let typed = |v: &ValueInfoProto| match v.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(t) => Some((v.name.clone(), ElementType::from_onnx(t.elem_type)?)),
+    };
+    graph.input.iter().chain(&graph.output).filter_map(typed).collect()
+}
+
+/// The element type that follows where the file gives none.
+fn inferred(datum: DatumType) -> Option<ElementType> {
+    match datum {
+        DatumType::F32 => Some(ElementType::Float32),
+        DatumType::I32 => Some(ElementType::Int32),
+        DatumType::I64 | DatumType::TDim => Some(ElementType::Int64),
+        DatumType::Bool => Some(ElementType::Bool),
+        _ => None,
+    }
 }
 
 /// Runs `f` on the model at `path`. tract panics on some inconsistent models (an index beyond a table, say), and lets
@@ -116,10 +155,14 @@ fn declutter(model: TypedModel) -> TractResult<TypedModel> {
     })
 }
 
-fn analyse(path: &Path, onnx: &Onnx, options: &LoadOptions) -> Result<TypedModel, FrontendError> {
+fn analyse(path: &Path, onnx: &Onnx, model: &ModelProto) -> Result<TypedModel, FrontendError> {
     let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-    let mut model = onnx.model_for_path(path).map_err(analysis)?;
-    fix_inputs(&mut model, path, &options.set)?;
+    let parsed = onnx.parse(model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
+    if let Some(unknown) = parsed.unresolved_inputs.first() {
+        let reason = format!("nothing makes the value \"{unknown}\"; export the model again");
+        return Err(FrontendError::Analysis { path: path.to_owned(), reason });
+    }
+    let mut model = parsed.model;
     for slot in 0..model.outputs.len() {
         model.set_output_fact(slot, InferenceFact::default()).map_err(analysis)?;
     }
@@ -130,69 +173,6 @@ fn analyse(path: &Path, onnx: &Onnx, options: &LoadOptions) -> Result<TypedModel
     }
     check(&model, path)?;
     Ok(model)
-}
-
-/// Gives every input a concrete shape.
-fn fix_inputs(model: &mut InferenceModel, path: &Path, set: &BTreeMap<String, usize>) -> Result<(), FrontendError> {
-    let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-    let mut used: Vec<&str> = Vec::new();
-    let mut offered: Vec<String> = Vec::new();
-    for slot in 0..model.inputs.len() {
-        let name = model.node(model.inputs[slot].node).name.clone();
-        let fact = model.input_fact(slot).map_err(analysis)?.clone();
-        let dims: Vec<_> = fact.shape.dims().cloned().collect();
-        if fact.shape.is_open() || dims.contains(&GenericFactoid::Any) && dims.is_empty() {
-            let input = name.clone();
-            return Err(FrontendError::Analysis {
-                path: path.to_owned(),
-                reason: format!("input \"{input}\" has no shape"),
-            });
-        }
-        let mut shape: TVec<usize> = tvec!();
-        for (axis, dim) in dims.iter().enumerate() {
-            let symbolic = match dim {
-                GenericFactoid::Only(d) => match d.to_usize() {
-                    Ok(n) => {
-                        shape.push(n);
-                        continue;
-                    }
-                    Err(_) => d.to_string(),
-                },
-                GenericFactoid::Any => format!("{name}.{axis}"),
-            };
-            let batch = axis == 0 && (symbolic.to_lowercase().contains("batch") || dim == &GenericFactoid::Any);
-            match set.get_key_value(&symbolic) {
-                Some((key, &n)) => {
-                    if n == 0 {
-                        let reason = "a dimension cannot be 0".to_owned();
-                        return Err(FrontendError::BadSet { path: path.to_owned(), name: symbolic, value: n, reason });
-                    }
-                    used.push(key);
-                    shape.push(n);
-                }
-                None if batch => shape.push(1),
-                None => {
-                    return Err(FrontendError::DynamicDim {
-                        path: path.to_owned(),
-                        input: name,
-                        axis,
-                        symbol: symbolic,
-                    });
-                }
-            }
-            offered.push(symbolic);
-        }
-        let datum = fact.datum_type.concretize().unwrap_or(f32::datum_type());
-        model.set_input_fact(slot, InferenceFact::dt_shape(datum, shape)).map_err(analysis)?;
-    }
-    if let Some((name, &value)) = set.iter().find(|(k, _)| !used.contains(&k.as_str())) {
-        let reason = match offered.is_empty() {
-            true => "the model has no dynamic dimension".to_owned(),
-            false => format!("no such dimension; the model has {}", offered.join(", ")),
-        };
-        return Err(FrontendError::BadSet { path: path.to_owned(), name: name.clone(), value, reason });
-    }
-    Ok(())
 }
 
 /// Refuses data-dependent shapes and NaN in constants.

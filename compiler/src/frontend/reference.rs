@@ -22,7 +22,7 @@ impl Reference {
     /// The model at `path`, whose files must have the digest `source`.
     pub fn load(path: &Path, options: &LoadOptions, source: &[u8; 32]) -> Result<Self, FrontendError> {
         onnx::guarded(path, || {
-            if onnx::header(path)?.source != *source {
+            if onnx::digest(path)? != *source {
                 return Err(FrontendError::OtherSource { path: path.to_owned() });
             }
             let (model, _) = onnx::load(path, options)?;

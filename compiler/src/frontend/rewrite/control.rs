@@ -1,0 +1,163 @@
+//! Branches whose condition is known, and loops of known length, replaced by their bodies.
+
+use super::{
+    facts::Facts,
+    inline::Copy,
+    net::{Net, Rewritten},
+    node::{self, Parts},
+    tensor,
+};
+use std::collections::HashSet;
+use tract_onnx::{
+    pb::{GraphProto, NodeProto},
+    tract_hir::internal::*,
+};
+
+/// What a control node becomes.
+pub(super) enum Control {
+    /// Its condition or length is not known.
+    Unknown,
+    /// These nodes.
+    Body(Vec<NodeProto>),
+}
+
+/// The one element of a value that is a constant or follows from constants and shapes.
+pub(super) fn known(net: &Net<'_>, facts: &Facts, value: &str) -> Rewritten<Option<i64>> {
+    let value = net.constant(value)?.or_else(|| facts.value(value));
+    let element = |value: &Tensor| tensor::integers(value).ok()?.first().copied();
+    Ok(value.as_ref().and_then(element))
+}
+
+/// The branch of an `If` that runs.
+///
+/// # Errors
+/// When the node lacks what it must have.
+pub(super) fn branch(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
+    let condition = node.at(0).ok_or("it has no condition; export the model again")?;
+    let Some(condition) = known(net, facts, condition)? else { return Ok(Control::Unknown) };
+    let branch = if condition != 0 { "then_branch" } else { "else_branch" };
+    let graph = node.graph(branch).ok_or_else(|| format!("it has no {branch}; export the model again"))?;
+    let results = node.output.iter().zip(&graph.output).filter(|(name, _)| !name.is_empty());
+    let results: Vec<(&str, &str)> = results.map(|(outer, inner)| (inner.name.as_str(), outer.as_str())).collect();
+    let mut copy = Copy::new(node.label().to_owned(), []);
+    copy.constants(net, &graph.initializer)?;
+    let mut nodes = copy.nodes(net, &graph.node)?;
+    for (inner, outer) in results {
+        nodes.push(node::node(node.label(), "Identity", &[&copy.name(inner)], outer, Vec::new()));
+    }
+    Ok(Control::Body(nodes))
+}
+
+/// All iterations of a `Loop`, one behind the other.
+///
+/// # Errors
+/// When the loop stops on a condition that it computes, or lacks what it must have.
+pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
+    let body = node.graph("body").ok_or("it has no body; export the model again")?;
+    let state = body.input.len().checked_sub(2).filter(|&s| s < body.output.len() && s + 2 == node.input.len());
+    let state = state.ok_or("its body does not fit its inputs; export the model again")?;
+    let trips = match node.at(0) {
+        Some(trips) => known(net, facts, trips)?,
+        None => None,
+    };
+    let first = match node.at(1) {
+        Some(condition) => known(net, facts, condition)?,
+        None => Some(1),
+    };
+    let (Some(trips), Some(first)) = (trips, first) else { return Ok(Control::Unknown) };
+    if !goes_on(body) {
+        return Err("it stops on a condition that its body computes, and a circuit has one length; \
+                    export the model with a fixed number of iterations"
+            .into());
+    }
+    let trips = if first == 0 { 0 } else { trips.max(0) };
+    let mut copy = Copy::new(node.label().to_owned(), []);
+    copy.constants(net, &body.initializer)?;
+    let constants: Vec<(&str, String)> =
+        body.initializer.iter().map(|t| (t.name.as_str(), copy.name(&t.name))).collect();
+    let mut states: Vec<String> = node.input[2..].to_vec();
+    let mut scans: Vec<Vec<String>> = vec![Vec::new(); body.output.len() - 1 - state];
+    if trips == 0 && !scans.is_empty() {
+        return Err("it does not run at all and collects values of no shape; export the model without it".into());
+    }
+    let mut nodes = Vec::new();
+    for trip in 0..trips {
+        let prefix = format!("{}/{trip}", node.label());
+        let number = net.add_constant(format!("{prefix}/number"), &tensor0(trip))?;
+        let goes = net.add_constant(format!("{prefix}/goes"), &tensor0(true))?;
+        let inputs = [number, goes].into_iter().chain(states);
+        let bound = body.input.iter().map(|v| v.name.as_str()).zip(inputs).chain(constants.iter().cloned());
+        let mut copy = Copy::new(prefix, bound);
+        nodes.extend(copy.nodes(net, &body.node)?);
+        states = body.output[1..=state].iter().map(|v| copy.name(&v.name)).collect();
+        for (values, scan) in scans.iter_mut().zip(&body.output[1 + state..]) {
+            values.push(copy.name(&scan.name));
+        }
+    }
+    let mut results = states.into_iter();
+    for (i, output) in node.output.iter().enumerate() {
+        let value = match i.checked_sub(state) {
+            None => results.next().unwrap_or_default(),
+            Some(scan) => stacked(net, node.label(), &mut nodes, scans.get(scan).map_or(&[], Vec::as_slice))?,
+        };
+        if !output.is_empty() {
+            nodes.push(node::node(node.label(), "Identity", &[&value], output, Vec::new()));
+        }
+    }
+    Ok(Control::Body(nodes))
+}
+
+/// The values on top of each other along a new first axis.
+fn stacked(net: &mut Net<'_>, label: &str, nodes: &mut Vec<NodeProto>, values: &[String]) -> Rewritten<String> {
+    let part = NodeProto { name: label.to_owned(), ..Default::default() };
+    let mut make = super::builder::Builder::new(net, None, &part);
+    let mut rows = Vec::new();
+    for value in values {
+        rows.push(make.unsqueeze("row", value, &[0])?);
+    }
+    let stack = make.concat("stack", &rows.iter().map(String::as_str).collect::<Vec<_>>(), 0);
+    nodes.extend(make.nodes);
+    Ok(stack)
+}
+
+/// Whether the condition that a body returns is the one it was given, or always true.
+fn goes_on(body: &GraphProto) -> bool {
+    let (Some(given), Some(returned)) = (body.input.get(1), body.output.first()) else { return false };
+    let mut name = returned.name.as_str();
+    let mut seen = HashSet::new();
+    while name != given.name && seen.insert(name) {
+        let constant = body.initializer.iter().find(|t| t.name == name);
+        if let Some(constant) = constant {
+            return constant.raw_data.first().is_some_and(|&b| b != 0) || constant.int32_data.first() == Some(&1);
+        }
+        match body.node.iter().find(|n| n.output.first().is_some_and(|o| o == name)) {
+            Some(n) if matches!(&n.op_type[..], "Identity" | "Cast") => name = n.at(0).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    name == given.name
+}
+
+/// Replaces what is known; says whether anything was.
+pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> bool {
+    let mut changed = false;
+    for node in std::mem::take(&mut net.graph.node) {
+        let body = match (&node.domain[..], &node.op_type[..]) {
+            ("", "If") => branch(net, facts, &node),
+            ("", "Loop") => iterations(net, facts, &node),
+            _ => Ok(Control::Unknown),
+        };
+        match body {
+            Ok(Control::Unknown) => net.graph.node.push(node),
+            Ok(Control::Body(nodes)) => {
+                net.graph.node.extend(nodes);
+                changed = true;
+            }
+            Err(reason) => {
+                net.refuse(&node, reason);
+                net.graph.node.push(node);
+            }
+        }
+    }
+    changed
+}

@@ -1,0 +1,239 @@
+//! The shapes of the inputs, by the file, by `--set` and by the sample data; inputs whose value is settled.
+
+use super::{
+    facts::{FLOAT, value_info},
+    net::Net,
+};
+use crate::frontend::{FrontendError, LoadOptions, Setting};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+use tract_onnx::{
+    dim_expr::parse_onnx_dim,
+    pb::{ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto},
+    tract_hir::internal::*,
+};
+
+/// An axis of an input: its length, or what to call it.
+enum Axis {
+    Fixed(usize),
+    /// An expression over names, as ONNX writes it.
+    Named(String),
+    Unnamed,
+}
+
+/// What `--set` says, and what of it was of use.
+struct Settings<'o> {
+    set: &'o BTreeMap<String, Setting>,
+    used: BTreeSet<&'o str>,
+    offered: Vec<String>,
+}
+
+/// Gives every input a shape. Inputs without elements, and those that `--set` gives a value, become constants.
+///
+/// # Errors
+/// When a dimension stays open, or a setting is of no use.
+pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Result<(), FrontendError> {
+    let mut settings = Settings { set: &options.set, used: BTreeSet::new(), offered: Vec::new() };
+    let mut kept = Vec::new();
+    for (slot, input) in std::mem::take(&mut net.graph.input).into_iter().enumerate() {
+        let sample = options.shapes.get(slot).and_then(Option::as_deref);
+        let (shape, elem_type) = settings.shape(path, &input, sample)?;
+        let value = settings.value(path, &input.name, &shape)?;
+        let failed = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+        match value {
+            Some(value) => {
+                let value = constant(&shape, elem_type, value).map_err(|e| failed(format!("input \"{}\": {e}", input.name)))?;
+                net.set_constant(&input.name, &value).map_err(failed)?;
+            }
+            None => {
+                let dims: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+                kept.push(value_info(&input.name, elem_type, &dims));
+            }
+        }
+    }
+    net.graph.input = kept;
+    settings.finish(path)
+}
+
+/// A tensor full of one value.
+fn constant(shape: &[usize], elem_type: i32, value: f64) -> TractResult<Tensor> {
+    let datum: DatumType = DataType::try_from(elem_type)?.try_into()?;
+    let scalar = tensor0(value).cast_to_dt(datum)?.into_owned();
+    scalar.broadcast_scalar_to_shape(shape)
+}
+
+impl<'o> Settings<'o> {
+    /// The value of a setting, spaces in names aside.
+    fn get(&mut self, name: &str) -> Option<(&'o str, Setting)> {
+        let plain = |s: &str| s.split_whitespace().collect::<String>();
+        let (key, &value) = self.set.iter().find(|(key, _)| *key == name || plain(key) == plain(name))?;
+        self.used.insert(key);
+        Some((key, value))
+    }
+
+    /// A setting as the length of an axis.
+    fn length(&mut self, path: &Path, name: &str) -> Result<Option<usize>, FrontendError> {
+        let Some((key, value)) = self.get(name) else { return Ok(None) };
+        value.length().map(Some).ok_or_else(|| {
+            let reason = "a dimension is a whole number from 0".to_owned();
+            FrontendError::BadSet { path: path.to_owned(), name: key.to_owned(), value, reason }
+        })
+    }
+
+    /// The shape and the element type of an input.
+    fn shape(
+        &mut self,
+        path: &Path,
+        input: &ValueInfoProto,
+        sample: Option<&[usize]>,
+    ) -> Result<(Vec<usize>, i32), FrontendError> {
+        let name = &input.name;
+        let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+        let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+            return Err(refused(format!(
+                "input \"{name}\" is not a tensor; export the model with tensors as inputs"
+            )));
+        };
+        let axes: Vec<Axis> = match (&tensor.shape, sample) {
+            (Some(shape), _) => shape.dim.iter().map(|d| axis(d.value.as_ref())).collect(),
+            (None, Some(sample)) => sample.iter().map(|&n| Axis::Fixed(n)).collect(),
+            (None, None) => {
+                return Err(refused(format!(
+                    "input \"{name}\" has no shape; give it with \"input_shapes\" in the sample data, or export the model with it"
+                )));
+            }
+        };
+        let mut shape = Vec::new();
+        let sample = sample.map(|s| fit(&axes, s)).unwrap_or_default();
+        for (place, axis) in axes.iter().enumerate() {
+            shape.push(match axis {
+                Axis::Fixed(n) => *n,
+                Axis::Named(symbol) => self.named(path, name, place, symbol, sample.get(place).copied())?,
+                Axis::Unnamed => self.unnamed(path, name, place, sample.get(place).copied())?,
+            });
+        }
+        let elem_type = if tensor.elem_type == 0 { FLOAT } else { tensor.elem_type };
+        Ok((shape, elem_type))
+    }
+
+    fn unnamed(
+        &mut self,
+        path: &Path,
+        input: &str,
+        axis: usize,
+        sample: Option<usize>,
+    ) -> Result<usize, FrontendError> {
+        let symbol = format!("{input}.{axis}");
+        self.offered.push(symbol.clone());
+        match self.length(path, &symbol)?.or(sample) {
+            Some(n) => Ok(n),
+            None if axis == 0 => Ok(1),
+            None => {
+                let (path, input) = (path.to_owned(), input.to_owned());
+                Err(FrontendError::DynamicDim { path, input, axis, symbol, sample: None })
+            }
+        }
+    }
+
+    fn named(
+        &mut self,
+        path: &Path,
+        input: &str,
+        axis: usize,
+        symbol: &str,
+        sample: Option<usize>,
+    ) -> Result<usize, FrontendError> {
+        if !self.offered.iter().any(|o| o == symbol) {
+            self.offered.push(symbol.to_owned());
+        }
+        if let Some(n) = self.length(path, symbol)? {
+            return Ok(n);
+        }
+        let batch = |symbol: &str| axis == 0 && symbol.to_lowercase().contains("batch");
+        let open = |symbol: &str, sample| {
+            let (path, input, symbol) = (path.to_owned(), input.to_owned(), symbol.to_owned());
+            Err(FrontendError::DynamicDim { path, input, axis, symbol, sample })
+        };
+        // Not an expression, so one name.
+        let scope = SymbolScope::default();
+        let Ok(expression) = parse_onnx_dim(&scope, symbol) else {
+            return if batch(symbol) { Ok(1) } else { open(symbol, sample) };
+        };
+        let mut values = SymbolValues::default();
+        let mut names: Vec<Symbol> = expression.symbols().into_iter().collect();
+        names.sort_by_key(ToString::to_string);
+        for name in &names {
+            let text = name.to_string();
+            match self.length(path, &text)? {
+                Some(n) => values.set(name, n as i64),
+                None if batch(&text) => values.set(name, 1),
+                None => return open(&text, sample.filter(|_| names.len() == 1 && text == symbol)),
+            }
+        }
+        let length = expression.eval(&values).to_i64().ok().and_then(|n| usize::try_from(n).ok());
+        length.ok_or_else(|| FrontendError::Analysis {
+            path: path.to_owned(),
+            reason: format!("dimension {axis} of input \"{input}\" ({symbol}) has no length; correct the `--set` values"),
+        })
+    }
+
+    /// The value that an input always has: that of a setting, or none because the input has no elements.
+    fn value(&mut self, path: &Path, input: &str, shape: &[usize]) -> Result<Option<f64>, FrontendError> {
+        if shape.contains(&0) {
+            return Ok(Some(0.0));
+        }
+        let Some((key, value)) = self.get(input) else { return Ok(None) };
+        match shape.iter().all(|&d| d == 1) {
+            true => Ok(Some(value.0)),
+            false => {
+                let reason = format!("the input has shape {shape:?}; only an input of one element can be set");
+                Err(FrontendError::BadSet { path: path.to_owned(), name: key.to_owned(), value, reason })
+            }
+        }
+    }
+
+    /// Refuses settings that name nothing.
+    fn finish(self, path: &Path) -> Result<(), FrontendError> {
+        let Some((name, &value)) = self.set.iter().find(|(key, _)| !self.used.contains(key.as_str())) else {
+            return Ok(());
+        };
+        let reason = match self.offered.is_empty() {
+            true => "the model has no dynamic dimension and no input of one element of that name".to_owned(),
+            false => format!("no such dimension or input of one element; the model has {}", self.offered.join(", ")),
+        };
+        Err(FrontendError::BadSet { path: path.to_owned(), name: name.clone(), value, reason })
+    }
+}
+
+fn axis(value: Option<&dimension::Value>) -> Axis {
+    match value {
+        Some(dimension::Value::DimValue(n)) => usize::try_from(*n).map_or(Axis::Unnamed, Axis::Fixed),
+        Some(dimension::Value::DimParam(name)) if !name.trim().is_empty() && name != "?" && !name.starts_with("unk__") => {
+            Axis::Named(name.trim().to_owned())
+        }
+        _ => Axis::Unnamed,
+    }
+}
+
+/// The lengths of all axes as the sample data has them: by its shape, or by its count where one axis is open; empty when
+/// it does not fit.
+fn fit(axes: &[Axis], sample: &[usize]) -> Vec<usize> {
+    let fits = |(axis, &n): (&Axis, &usize)| !matches!(axis, Axis::Fixed(d) if *d != n);
+    if sample.len() == axes.len() && axes.iter().zip(sample).all(fits) {
+        return sample.to_vec();
+    }
+    let count: usize = sample.iter().product();
+    let fixed = |axis: &Axis| if let Axis::Fixed(d) = axis { Some(*d) } else { None };
+    let open = axes.iter().filter(|a| fixed(a).is_none()).count();
+    let batch = matches!(axes.first(), Some(Axis::Unnamed)) && open == 2;
+    let known: usize = axes.iter().filter_map(fixed).product();
+    if known == 0 || count == 0 || count % known != 0 || !(open == 1 || batch) {
+        return Vec::new();
+    }
+    // Of two open axes the first is the batch, of length 1.
+    let rest = count / known;
+    let length = |(place, axis): (usize, &Axis)| fixed(axis).unwrap_or(if batch && place == 0 { 1 } else { rest });
+    axes.iter().enumerate().map(length).collect()
+}

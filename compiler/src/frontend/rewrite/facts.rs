@@ -1,0 +1,87 @@
+//! What tract infers about the values of a graph: element types, shapes, and the values themselves where they follow
+//! from shapes and constants.
+
+use std::collections::HashMap;
+use tract_onnx::{
+    Onnx,
+    pb::{
+        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+        ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::{Dimension, dimension}, type_proto,
+    },
+    tract_hir::internal::*,
+};
+
+/// Constants of more elements stand for their type and shape alone.
+const MAX_KNOWN: u64 = 1 << 16;
+
+/// Facts by the name of the value.
+#[derive(Default)]
+pub(super) struct Facts(HashMap<String, InferenceFact>);
+
+impl Facts {
+    /// Infers what follows without the nodes that are not `plain` or that tract does not read. A graph that tract cannot parse has no facts: the
+    /// error shows when it is parsed for good.
+    pub fn infer(graph: &GraphProto, onnx: &Onnx, folder: Option<&str>, opset: i64, plain: impl Fn(&NodeProto) -> bool) -> Facts {
+        let large = |t: &&TensorProto| t.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)) > Some(MAX_KNOWN);
+        let (large, small): (Vec<_>, Vec<_>) = graph.initializer.iter().partition(large);
+        let known = |node: &NodeProto| match plain(node) && onnx.op_register.0.contains_key(&node.op_type) {
+            true => node.clone(),
+            // tract prints nodes that it does not know in full, so it sees only the names.
+            false => NodeProto { op_type: "?".into(), attribute: Vec::new(), ..node.clone() },
+        };
+        let sketch = GraphProto {
+            node: graph.node.iter().map(known).collect(),
+            initializer: small.into_iter().cloned().collect(),
+            input: graph.input.iter().cloned().chain(large.into_iter().map(as_input)).collect(),
+            ..Default::default()
+        };
+        let default = OperatorSetIdProto { domain: String::new(), version: opset };
+        let model = ModelProto { graph: Some(sketch), opset_import: vec![default], ..Default::default() };
+        let Ok(mut parsed) = onnx.parse(&model, folder) else { return Facts::default() };
+        // Nodes that fail, or that tract does not know, leave their outputs open.
+        drop(parsed.model.analyse(true));
+        let fact = |(name, outlet): (String, OutletId)| Some((name, parsed.model.outlet_fact(outlet).ok()?.clone()));
+        Facts(parsed.outlets_by_name.clone().into_iter().filter_map(fact).collect())
+    }
+
+    /// The shape of a value, where it is known in full.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.get(name)?.shape.concretize()?.iter().map(|d| d.to_usize().ok()).collect()
+    }
+
+    /// The number of axes of a value.
+    pub fn rank(&self, name: &str) -> Option<usize> {
+        usize::try_from(self.0.get(name)?.shape.rank().concretize()?).ok()
+    }
+
+    /// Whether a value holds booleans.
+    pub fn is_boolean(&self, name: &str) -> Option<bool> {
+        Some(self.0.get(name)?.datum_type.concretize()? == bool::datum_type())
+    }
+
+    /// A value that follows from shapes and constants; dimensions come as 64-bit integers.
+    pub fn value(&self, name: &str) -> Option<Tensor> {
+        let value = self.0.get(name)?.value.concretize()?;
+        match value.datum_type() == TDim::datum_type() {
+            true => Some(value.cast_to::<i64>().ok()?.into_owned()),
+            false => Some(value.into_tensor()),
+        }
+    }
+}
+
+/// A constant as an input of its type and shape.
+fn as_input(tensor: &TensorProto) -> ValueInfoProto {
+    value_info(&tensor.name, tensor.data_type, &tensor.dims)
+}
+
+/// What a file says of a value: its name, element type and shape.
+pub(super) fn value_info(name: &str, elem_type: i32, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&d: &i64| Dimension { value: Some(dimension::Value::DimValue(d)), ..Default::default() };
+    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = type_proto::Tensor { elem_type, shape: Some(shape) };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
+}
+
+/// The element type of a float.
+pub(super) const FLOAT: i32 = DataType::Float as i32;

@@ -1,0 +1,88 @@
+//! Bodies of functions, branches and loops, copied into the graph that uses them.
+
+use super::{
+    net::{Net, Rewritten},
+    node,
+};
+use std::collections::HashMap;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+/// A copy of a body in the making: its own names get a prefix, those of what surrounds it stay.
+pub(super) struct Copy<'b> {
+    prefix: String,
+    names: HashMap<&'b str, String>,
+}
+
+impl<'b> Copy<'b> {
+    /// A copy whose names start with `prefix` and in which the names of `bound` stand for other values.
+    pub fn new(prefix: String, bound: impl IntoIterator<Item = (&'b str, String)>) -> Self {
+        Copy { prefix, names: bound.into_iter().collect() }
+    }
+
+    /// The copies of `nodes`; the outputs that `bound` names get those names.
+    ///
+    /// # Errors
+    /// When copies grow out of proportion.
+    pub fn nodes(&mut self, net: &mut Net<'_>, nodes: &'b [NodeProto]) -> Rewritten<Vec<NodeProto>> {
+        net.spend(nodes)?;
+        for output in nodes.iter().flat_map(|n| &n.output).filter(|o| !o.is_empty()) {
+            self.own(net, output);
+        }
+        let copy = |node: &NodeProto| {
+            let name = net.fresh(format!("{}/{}", self.prefix, node::Parts::label(node)));
+            NodeProto { name, ..renamed(node, &self.names) }
+        };
+        Ok(nodes.iter().map(copy).collect())
+    }
+
+    /// Moves the constants of a body into the graph.
+    pub fn constants(&mut self, net: &mut Net<'_>, constants: &'b [TensorProto]) -> Rewritten<()> {
+        for constant in constants {
+            let name = self.own(net, &constant.name);
+            net.add_proto(TensorProto { name, ..constant.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn own(&mut self, net: &mut Net<'_>, name: &'b str) -> String {
+        let fresh = || net.fresh(format!("{}/{name}", self.prefix));
+        self.names.entry(name).or_insert_with(fresh).clone()
+    }
+
+    /// What a name of the body is called in the graph.
+    pub fn name(&self, name: &str) -> String {
+        self.names.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+}
+
+/// The node with the names of values replaced, inside its own graphs too.
+fn renamed(node: &NodeProto, names: &HashMap<&str, String>) -> NodeProto {
+    let mut node = node.clone();
+    rename_node(&mut node, names);
+    node
+}
+
+fn rename_node(node: &mut NodeProto, names: &HashMap<&str, String>) {
+    for name in node.input.iter_mut().chain(&mut node.output) {
+        if let Some(new) = names.get(name.as_str()) {
+            name.clone_from(new);
+        }
+    }
+    for graph in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
+        // Names that the inner graph gives to values of its own mean those.
+        let owned = graph.node.iter().flat_map(|n| &n.output).chain(graph.input.iter().map(|v| &v.name));
+        let owned: std::collections::HashSet<&str> =
+            owned.chain(graph.initializer.iter().map(|t| &t.name)).map(String::as_str).collect();
+        let outer = names.iter().filter(|(name, _)| !owned.contains(**name)).map(|(&n, new)| (n, new.clone())).collect();
+        rename_graph(graph, &outer);
+    }
+}
+
+fn rename_graph(graph: &mut GraphProto, names: &HashMap<&str, String>) {
+    graph.node.iter_mut().for_each(|node| rename_node(node, names));
+    for output in &mut graph.output {
+        if let Some(new) = names.get(output.name.as_str()) {
+            output.name.clone_from(new);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Operators of onnxruntime's domain `com.microsoft`, by onnxruntime's documentation of its contributed operators.
+
+mod attention;
+mod elementwise;
+mod embed;
+mod group_query;
+mod masks;
+mod matmul;
+mod multi_head;
+mod norm;
+
+use super::expand::Rule;
+
+/// The rule for an operator.
+pub(super) fn rule(op: &str) -> Option<Rule> {
+    Some(match op {
+        "Attention" => attention::attention,
+        "EmbedLayerNormalization" => embed::embed_layer_normalization,
+        "FusedConv" => matmul::fused_conv,
+        "FusedGemm" => matmul::fused_gemm,
+        "FusedMatMul" | "TransposeMatMul" => matmul::fused_matmul,
+        "FusedMatMulActivation" => matmul::fused_matmul_activation,
+        "GroupQueryAttention" => group_query::group_query_attention,
+        "MultiHeadAttention" => multi_head::multi_head_attention,
+        "BiasAdd" => elementwise::bias_add,
+        "BiasSplitGelu" => elementwise::bias_split_gelu,
+        "Gelu" => elementwise::gelu,
+        "SkipLayerNormalization" => norm::skip_layer_normalization,
+        "SkipSimplifiedLayerNormalization" => norm::skip_simplified,
+        "RotaryEmbedding" => elementwise::rotary,
+        _ => return None,
+    })
+}

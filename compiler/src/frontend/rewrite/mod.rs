@@ -1,0 +1,93 @@
+//! Rewriting of the file before tract reads it: what tract lacks becomes plain ONNX operators of the same meaning.
+//!
+//! Every part that stands for a node of the file has a name that starts with the name of that node, so that what follows
+//! can say where in the file it stands.
+
+mod attention;
+mod builder;
+mod control;
+#[cfg(test)]
+mod differential;
+mod dims;
+mod expand;
+mod facts;
+mod fold;
+mod functions;
+mod inline;
+mod microsoft;
+mod ml;
+mod net;
+mod node;
+mod normalise;
+mod outputs;
+mod refuse;
+mod sequence;
+mod tensor;
+#[cfg(test)]
+mod testing;
+mod widen;
+
+use crate::frontend::{FrontendError, LoadOptions, Problem};
+use functions::Functions;
+use net::{Net, Refusal, Rewritten};
+use std::path::Path;
+use tract_onnx::{Onnx, pb::ModelProto};
+
+/// Most rounds of inferring facts and replacing what they settle.
+const MAX_ROUNDS: usize = 256;
+
+/// Rewrites `model`, which was read from `bytes`; returns what the user should know about it.
+///
+/// # Errors
+/// With all nodes that have no plain form.
+pub(super) fn rewrite(
+    model: &mut ModelProto,
+    bytes: &[u8],
+    path: &Path,
+    onnx: &Onnx,
+    options: &LoadOptions,
+) -> Result<Vec<String>, FrontendError> {
+    let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+    let folder = path.parent().and_then(Path::to_str);
+    let functions = Functions::take(model, bytes);
+    let mut net = Net::new(model, onnx, folder);
+    normalise::normalise(&mut net).map_err(refused)?;
+    outputs::select(&mut net, path, &options.outputs)?;
+    outputs::prune(&mut net);
+    widen::widen(&mut net).map_err(refused)?;
+    dims::fix(&mut net, path, options)?;
+    rounds(&mut net, &functions).map_err(refused)?;
+    outputs::prune(&mut net);
+    refuse::remaining(&mut net);
+    if !net.refusals.is_empty() {
+        let problem = |r: Refusal| Problem { node: r.node, op: r.op, shapes: String::new(), reason: r.reason };
+        let problems = net.refusals.into_iter().map(problem).collect();
+        return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
+    }
+    net.name_nodes();
+    model.graph = Some(std::mem::take(&mut net.graph));
+    Ok(net.notes)
+}
+
+/// Replaces whatever can be, until nothing more can.
+fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
+    let mut sequences = sequence::Sequences::new();
+    for _ in 0..MAX_ROUNDS {
+        functions.inline(net);
+        normalise::normalise(net)?;
+        widen::widen(net)?;
+        let mut changed = expand::expand(net, None);
+        if !changed {
+            let facts = net.facts();
+            changed |= control::run(net, &facts);
+            changed |= sequence::unroll(net, &facts, &mut sequences);
+            changed |= expand::expand(net, Some(&facts));
+            changed |= fold::fold(net, &facts)?;
+        }
+        if !changed || !net.refusals.is_empty() {
+            return Ok(());
+        }
+        outputs::prune(net);
+    }
+    Err(format!("it does not come to an end within {MAX_ROUNDS} rounds of rewriting; export it without functions and loops"))
+}

@@ -1,0 +1,201 @@
+//! The model under rewriting: its graph, its constants by name, and names that are free.
+
+use super::{expand::has_rule, facts::Facts, node::Parts, tensor};
+use prost::Message;
+use std::collections::{HashMap, HashSet};
+use tract_onnx::{
+    Onnx,
+    pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto},
+    tract_hir::internal::*,
+};
+
+/// Most nodes that rewriting may make of a file, and most bytes that it may add as constants.
+const MAX_NODES: usize = 1 << 17;
+const MAX_ADDED: usize = 1 << 30;
+
+/// Why a node stays as it is and cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::frontend) struct Refusal {
+    /// Name of the node in the file.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Cause and way out.
+    pub reason: String,
+}
+
+/// The outcome of rewriting something.
+pub(super) type Rewritten<T> = Result<T, String>;
+
+/// The model under rewriting.
+pub(super) struct Net<'a> {
+    onnx: &'a Onnx,
+    folder: Option<&'a str>,
+    /// Version of the default operator set.
+    pub opset: i64,
+    /// The main graph.
+    pub graph: GraphProto,
+    /// What the user should know about the rewriting.
+    pub notes: Vec<String>,
+    /// The nodes that have no plain form.
+    pub refusals: Vec<Refusal>,
+    constants: HashMap<String, usize>,
+    names: HashSet<String>,
+    added: usize,
+    copied: usize,
+}
+
+impl<'a> Net<'a> {
+    /// Takes the graph out of `model`.
+    pub fn new(model: &mut ModelProto, onnx: &'a Onnx, folder: Option<&'a str>) -> Net<'a> {
+        let default = |o: &&mut OperatorSetIdProto| o.domain.is_empty() || o.domain == "ai.onnx";
+        let opset = model.opset_import.iter_mut().find(default).map_or(0, |o| o.version);
+        let graph = model.graph.take().unwrap_or_default();
+        let mut net = Net {
+            onnx,
+            folder,
+            opset,
+            graph,
+            notes: Vec::new(),
+            refusals: Vec::new(),
+            constants: HashMap::new(),
+            names: HashSet::new(),
+            added: 0,
+            copied: 0,
+        };
+        net.index();
+        net
+    }
+
+    /// Takes stock of the names and constants after the graph was changed as a whole.
+    pub fn index(&mut self) {
+        self.constants = self.graph.initializer.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        let values = self.graph.node.iter().flat_map(|n| n.output.iter().chain(&n.input).chain([&n.name]));
+        let ends = self.graph.input.iter().chain(&self.graph.output).map(|v| &v.name);
+        self.names = values.chain(ends).chain(self.constants.keys()).cloned().collect();
+    }
+
+    /// Notes that a node has no plain form; the first reason stands.
+    pub fn refuse(&mut self, node: &NodeProto, reason: String) {
+        let label = node.label();
+        if !self.refusals.iter().any(|r| r.node == label) {
+            self.refusals.push(Refusal { node: label.to_owned(), op: node.op_type.clone(), reason });
+        }
+    }
+
+    /// Gives every node a name of its own, the file's to the first of its parts.
+    pub fn name_nodes(&mut self) {
+        let ends = self.graph.input.iter().map(|v| &v.name).chain(self.graph.initializer.iter().map(|t| &t.name));
+        let mut names: HashSet<String> = ends.cloned().collect();
+        for node in &mut self.graph.node {
+            let label = node.label().to_owned();
+            let mut name = label.clone();
+            let mut count = 1;
+            while !names.insert(name.clone()) {
+                count += 1;
+                name = format!("{label}_{count}");
+            }
+            node.name = name;
+        }
+    }
+
+    /// A name that nothing has yet: this one, or with a number behind it.
+    pub fn fresh(&mut self, name: String) -> String {
+        let mut free = name.clone();
+        let mut count = 1;
+        while !self.names.insert(free.clone()) {
+            count += 1;
+            free = format!("{name}_{count}");
+        }
+        free
+    }
+
+    /// The node that makes a value, among those already in the graph.
+    pub fn producer(&self, name: &str) -> Option<&NodeProto> {
+        self.graph.node.iter().rev().find(|n| n.output.iter().any(|o| o == name))
+    }
+
+    /// Whether `name` is a constant.
+    pub fn is_constant(&self, name: &str) -> bool {
+        self.constants.contains_key(name)
+    }
+
+    /// The constant as the file holds it.
+    pub fn proto(&self, name: &str) -> Option<&TensorProto> {
+        self.graph.initializer.get(*self.constants.get(name)?)
+    }
+
+    /// The value of the constant `name`; `None` when it is computed or an input.
+    ///
+    /// # Errors
+    /// When the constant cannot be read.
+    pub fn constant(&self, name: &str) -> Rewritten<Option<Tensor>> {
+        self.proto(name).map(|proto| self.load(proto)).transpose()
+    }
+
+    /// The value of a tensor of the file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(&self, proto: &TensorProto) -> Rewritten<Tensor> {
+        tensor::load(proto, self.onnx, self.folder)
+            .map_err(|e| format!("the constant \"{}\" cannot be read ({}); export the model again", proto.name, e))
+    }
+
+    /// Adds a constant under a free name like `name`, which is returned.
+    ///
+    /// # Errors
+    /// When constants grow out of proportion, or no constant can hold the value.
+    pub fn add_constant(&mut self, name: String, value: &Tensor) -> Rewritten<String> {
+        let name = self.fresh(name);
+        self.set_constant(&name, value)?;
+        Ok(name)
+    }
+
+    /// Gives the name of a value to a constant.
+    ///
+    /// # Errors
+    /// As [`Net::add_constant`].
+    pub fn set_constant(&mut self, name: &str, value: &Tensor) -> Rewritten<()> {
+        let proto = tensor::store(name, value).map_err(|e| format!("{e}; export the model with fixed weights"))?;
+        self.add_proto(proto)
+    }
+
+    /// Adds a constant under the name it has.
+    ///
+    /// # Errors
+    /// When constants grow out of proportion.
+    pub fn add_proto(&mut self, proto: TensorProto) -> Rewritten<()> {
+        self.added = self.added.saturating_add(proto.raw_data.len());
+        if self.added > MAX_ADDED {
+            return Err(format!("its constants grow beyond {MAX_ADDED} bytes when it is expanded; make the model smaller"));
+        }
+        self.names.insert(proto.name.clone());
+        self.constants.insert(proto.name.clone(), self.graph.initializer.len());
+        self.graph.initializer.push(proto);
+        Ok(())
+    }
+
+    /// Accounts for copies of `nodes`.
+    ///
+    /// # Errors
+    /// When all copies together grow out of proportion.
+    pub fn spend(&mut self, nodes: &[NodeProto]) -> Rewritten<()> {
+        self.copied = self.copied.saturating_add(nodes.len());
+        self.added = nodes.iter().fold(self.added, |sum, n| sum.saturating_add(n.encoded_len()));
+        if self.copied > MAX_NODES || self.added > MAX_ADDED {
+            return Err(format!("it expands to more than {MAX_NODES} nodes or {MAX_ADDED} bytes; make it shorter"));
+        }
+        Ok(())
+    }
+
+    /// Shapes and values that tract infers in the graph as it is.
+    pub fn facts(&self) -> Facts {
+        Facts::infer(&self.graph, self.onnx, self.folder, self.opset, |node| !has_rule(node))
+    }
+
+    /// Whether tract reads the operator.
+    pub fn reads(&self, op: &str) -> bool {
+        self.onnx.op_register.0.contains_key(op)
+    }
+}

@@ -1,0 +1,81 @@
+//! What has no plain form after all rewriting, with the reason and the way out.
+
+use super::{
+    net::Net,
+    node::Parts,
+    outputs::reads,
+};
+use std::collections::{HashMap, HashSet};
+use tract_onnx::pb::{NodeProto, type_proto};
+
+/// Operators of other domains that tract reads under their name.
+const FOREIGN: [(&str, &str); 6] = [
+    ("com.microsoft", "BiasGelu"),
+    ("com.microsoft", "DequantizeLinear"),
+    ("com.microsoft", "FastGelu"),
+    ("com.microsoft", "MatMulNBits"),
+    ("com.microsoft", "QuantizeLinear"),
+    ("com.microsoft", "QuickGelu"),
+];
+
+/// Refuses all nodes of the graph that tract does not read.
+pub(super) fn remaining(net: &mut Net<'_>) {
+    let reasons: Vec<(NodeProto, String)> =
+        net.graph.node.iter().filter_map(|node| Some((NodeProto { attribute: Vec::new(), ..node.clone() }, reason(net, node)?))).collect();
+    for (node, reason) in reasons {
+        net.refuse(&node, reason);
+    }
+}
+
+fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
+    let known = node.domain.is_empty() && net.reads(&node.op_type);
+    let random = |op: &str| op.starts_with("Random") || matches!(op, "Bernoulli" | "Multinomial");
+    match &node.op_type[..] {
+        op if random(op) => {
+            Some("it draws random numbers, and a proof is about one result; export the model without it".into())
+        }
+        "If" => Some(format!("which branch runs is {}", depends(net, node, 0))),
+        "Loop" => {
+            let open = if node.at(0).is_some_and(|trips| !net.is_constant(trips)) { 0 } else { 1 };
+            Some(format!("how often it runs is {}", depends(net, node, open)))
+        }
+        "SequenceAt" | "SequenceInsert" | "SequenceErase" | "SplitToSequence" => Some(format!(
+            "the length of its sequence, or a place in it, is {}",
+            depends(net, node, if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) })
+        )),
+        _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => None,
+        _ if node.domain.is_empty() => Some("this operator is not supported".into()),
+        _ => Some(format!("operators of the domain \"{}\" other than those in README.md are not supported", node.domain)),
+    }
+}
+
+/// Words for a value that is not settled, with the inputs that settle it.
+fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
+    let producers: HashMap<&str, &NodeProto> =
+        net.graph.node.iter().flat_map(|n| n.output.iter().map(move |o| (o.as_str(), n))).collect();
+    let mut open: Vec<&str> = node.at(slot).into_iter().collect();
+    let mut seen = HashSet::new();
+    while let Some(value) = open.pop() {
+        if seen.insert(value)
+            && let Some(producer) = producers.get(value)
+        {
+            reads(producer, &mut open);
+        }
+    }
+    let one = |v: &&tract_onnx::pb::ValueInfoProto| match v.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(type_proto::Value::TensorType(t)) => t.shape.iter().flat_map(|s| &s.dim).all(|d| {
+            d.value == Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(1))
+        }),
+        None => false,
+    };
+    let inputs: Vec<_> = net.graph.input.iter().filter(|i| seen.contains(i.name.as_str())).collect();
+    let names: Vec<String> = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect();
+    match inputs.iter().all(|i| one(i)) && !inputs.is_empty() {
+        true => {
+            let sets: Vec<String> = inputs.iter().map(|i| format!("`--set {}=VALUE`", i.name)).collect();
+            format!("decided by the input {} when the model runs, and a circuit is fixed; settle it with {}", names.join(", "), sets.join(" "))
+        }
+        false if names.is_empty() => "not settled by the model; export it with a fixed one".to_owned(),
+        false => format!("computed from the input {}, and a circuit is fixed; export the model with a fixed one", names.join(", ")),
+    }
+}
