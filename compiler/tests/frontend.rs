@@ -22,8 +22,8 @@ fn form(name: &str) -> PathBuf {
 
 /// Loads a model file with the given `--set` values.
 fn load_with(path: &Path, set: &[(&str, usize)]) -> Result<Loaded, FrontendError> {
-    let set = set.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
-    load(path, &LoadOptions { set })
+    let set = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
+    load(path, &LoadOptions { set, ..Default::default() })
 }
 
 /// The error of a model that must be refused.

@@ -14,7 +14,6 @@ mod recognise;
 mod reference;
 mod rewrite;
 mod screen;
-mod sdpa;
 mod setting;
 mod simplify;
 mod view;

@@ -1,6 +1,10 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
-use super::{FrontendError, LoadOptions, external, rewrite::rewrite, screen::screen, sdpa};
+use super::{
+    FrontendError, LoadOptions, external,
+    rewrite::{Rewriting, rewrite},
+    screen::screen,
+};
 use nanozk_plan::ElementType;
 use std::{collections::HashMap, path::Path};
 use tract_onnx::{
@@ -82,24 +86,25 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     let onnx = parser();
     let Source { mut model, bytes, digest } = read(path, &onnx)?;
     let types = model.graph.as_ref().map(element_types).unwrap_or_default();
-    let notes = rewrite(&mut model, &bytes, path, &onnx, options)?;
-    let graph = model.graph.as_ref().ok_or_else(|| FrontendError::NotOnnx {
-        path: path.to_owned(),
-        reason: "it holds no graph".to_owned(),
-    })?;
+    let Rewriting { outputs, notes } = rewrite(&mut model, &bytes, path, &onnx, options)?;
+    let graph = model
+        .graph
+        .as_ref()
+        .ok_or_else(|| FrontendError::NotOnnx { path: path.to_owned(), reason: "it holds no graph".to_owned() })?;
     screened(path, graph)?;
     let typed = analyse(path, &onnx, &model)?;
-    let ends = |values: &[ValueInfoProto], outlets: &[OutletId]| {
-        let typed = values.iter().zip(outlets).map(|(v, &outlet)| {
+    let ends = |names: &[String], outlets: &[OutletId]| {
+        let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
             let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
-            let dtype = types.get(&v.name).copied().or_else(|| inferred(datum));
-            let unknown = || format!("\"{}\" has no element type, or one that is no number ({datum:?})", v.name);
-            Ok((v.name.clone(), dtype.ok_or_else(unknown)?))
+            let dtype = types.get(name).copied().or_else(|| inferred(datum));
+            let unknown = || format!("\"{name}\" has no element type, or one that is no number ({datum:?})");
+            Ok((name.clone(), dtype.ok_or_else(unknown)?))
         });
         let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
         typed.collect::<Result<_, String>>().map_err(refused)
     };
-    let (inputs, outputs) = (ends(&graph.input, &typed.inputs)?, ends(&graph.output, &typed.outputs)?);
+    let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
+    let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
     Ok((typed, Header { source: digest, inputs, outputs, notes }))
 }
 
@@ -167,10 +172,7 @@ fn analyse(path: &Path, onnx: &Onnx, model: &ModelProto) -> Result<TypedModel, F
         model.set_output_fact(slot, InferenceFact::default()).map_err(analysis)?;
     }
     let typed = model.into_typed().map_err(analysis)?;
-    let mut model = declutter(typed).map_err(analysis)?;
-    if sdpa::expand(&mut model).map_err(analysis)? {
-        model = declutter(model).map_err(analysis)?;
-    }
+    let model = declutter(typed).map_err(analysis)?;
     check(&model, path)?;
     Ok(model)
 }

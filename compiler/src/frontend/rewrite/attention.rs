@@ -229,13 +229,7 @@ pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
 }
 
 /// What a mask adds to the scores; keys beyond a short mask are hidden.
-fn mask_bias(
-    make: &mut Builder<'_, '_>,
-    mask: &str,
-    boolean: bool,
-    shape: &[usize],
-    keys: usize,
-) -> Rewritten<String> {
+fn mask_bias(make: &mut Builder<'_, '_>, mask: &str, boolean: bool, shape: &[usize], keys: usize) -> Rewritten<String> {
     let bias = if boolean { hide(make, "mask", mask, f32::NEG_INFINITY)? } else { mask.to_owned() };
     let given = shape.last().copied().unwrap_or(1);
     if given >= keys || given == 1 && keys > 1 && shape.len() < 2 {
@@ -243,7 +237,8 @@ fn mask_bias(
     }
     let mut rest = shape.to_vec();
     rest[shape.len() - 1] = keys - given;
-    let rest = tensor0(f32::NEG_INFINITY).broadcast_scalar_to_shape(&rest).map_err(|e| format!("{e}; correct the mask"))?;
+    let rest =
+        tensor0(f32::NEG_INFINITY).broadcast_scalar_to_shape(&rest).map_err(|e| format!("{e}; correct the mask"))?;
     let rest = make.constant("mask_rest", &rest)?;
     Ok(make.concat("mask_all", &[&bias, &rest], -1))
 }

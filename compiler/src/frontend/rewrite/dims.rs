@@ -44,7 +44,8 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
         let failed = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
         match value {
             Some(value) => {
-                let value = constant(&shape, elem_type, value).map_err(|e| failed(format!("input \"{}\": {e}", input.name)))?;
+                let value =
+                    constant(&shape, elem_type, value).map_err(|e| failed(format!("input \"{}\": {e}", input.name)))?;
                 net.set_constant(&input.name, &value).map_err(failed)?;
             }
             None => {
@@ -92,9 +93,7 @@ impl<'o> Settings<'o> {
         let name = &input.name;
         let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
         let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-            return Err(refused(format!(
-                "input \"{name}\" is not a tensor; export the model with tensors as inputs"
-            )));
+            return Err(refused(format!("input \"{name}\" is not a tensor; export the model with tensors as inputs")));
         };
         let axes: Vec<Axis> = match (&tensor.shape, sample) {
             (Some(shape), _) => shape.dim.iter().map(|d| axis(d.value.as_ref())).collect(),
@@ -175,7 +174,9 @@ impl<'o> Settings<'o> {
         let length = expression.eval(&values).to_i64().ok().and_then(|n| usize::try_from(n).ok());
         length.ok_or_else(|| FrontendError::Analysis {
             path: path.to_owned(),
-            reason: format!("dimension {axis} of input \"{input}\" ({symbol}) has no length; correct the `--set` values"),
+            reason: format!(
+                "dimension {axis} of input \"{input}\" ({symbol}) has no length; correct the `--set` values"
+            ),
         })
     }
 
@@ -210,7 +211,9 @@ impl<'o> Settings<'o> {
 fn axis(value: Option<&dimension::Value>) -> Axis {
     match value {
         Some(dimension::Value::DimValue(n)) => usize::try_from(*n).map_or(Axis::Unnamed, Axis::Fixed),
-        Some(dimension::Value::DimParam(name)) if !name.trim().is_empty() && name != "?" && !name.starts_with("unk__") => {
+        Some(dimension::Value::DimParam(name))
+            if !name.trim().is_empty() && name != "?" && !name.starts_with("unk__") =>
+        {
             Axis::Named(name.trim().to_owned())
         }
         _ => Axis::Unnamed,
@@ -229,7 +232,7 @@ fn fit(axes: &[Axis], sample: &[usize]) -> Vec<usize> {
     let open = axes.iter().filter(|a| fixed(a).is_none()).count();
     let batch = matches!(axes.first(), Some(Axis::Unnamed)) && open == 2;
     let known: usize = axes.iter().filter_map(fixed).product();
-    if known == 0 || count == 0 || count % known != 0 || !(open == 1 || batch) {
+    if known == 0 || count == 0 || !count.is_multiple_of(known) || !(open == 1 || batch) {
         return Vec::new();
     }
     // Of two open axes the first is the batch, of length 1.

@@ -4,8 +4,9 @@ use super::{
     attention,
     builder::Builder,
     facts::Facts,
-    microsoft, ml,
+    indices, microsoft, ml,
     net::{Net, Rewritten},
+    quantised::qlinear,
 };
 use tract_onnx::pb::NodeProto;
 
@@ -14,6 +15,8 @@ use tract_onnx::pb::NodeProto;
 pub(super) enum Outcome {
     /// Its parts stand for it.
     Replaced,
+    /// tract reads it as it is.
+    Kept,
     /// Facts about its inputs are missing.
     Later,
 }
@@ -26,6 +29,10 @@ fn rule(node: &NodeProto) -> Option<Rule> {
     match &node.domain[..] {
         "" => match &node.op_type[..] {
             "Attention" => Some(attention::attention),
+            "Cast" => Some(indices::cast),
+            "GatherND" | "ScatterND" => Some(indices::from_the_end),
+            "QLinearConv" => Some(qlinear::conv),
+            "QLinearMatMul" => Some(qlinear::matmul),
             _ => None,
         },
         "ai.onnx.ml" => ml::rule(&node.op_type),
@@ -34,9 +41,9 @@ fn rule(node: &NodeProto) -> Option<Rule> {
     }
 }
 
-/// Whether a node is to be replaced.
-pub(super) fn has_rule(node: &NodeProto) -> bool {
-    rule(node).is_some()
+/// Whether tract reads a node as it is meant, apart from rare forms.
+pub(super) fn is_plain(node: &NodeProto) -> bool {
+    rule(node).is_none() || matches!(&node.op_type[..], "Cast" | "GatherND" | "ScatterND")
 }
 
 /// Replaces all nodes with a rule whose facts are there; says whether there were any.
@@ -54,7 +61,7 @@ pub(super) fn expand(net: &mut Net<'_>, facts: Option<&Facts>) -> bool {
                 net.graph.node.extend(parts);
                 changed = true;
             }
-            Ok(Outcome::Later) => net.graph.node.push(node),
+            Ok(Outcome::Kept | Outcome::Later) => net.graph.node.push(node),
             Err(reason) => {
                 net.refuse(&node, reason);
                 net.graph.node.push(node);

@@ -6,7 +6,10 @@ use tract_onnx::{
     Onnx,
     pb::{
         GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-        ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::{Dimension, dimension}, type_proto,
+        ValueInfoProto,
+        tensor_proto::DataType,
+        tensor_shape_proto::{Dimension, dimension},
+        type_proto,
     },
     tract_hir::internal::*,
 };
@@ -21,7 +24,13 @@ pub(super) struct Facts(HashMap<String, InferenceFact>);
 impl Facts {
     /// Infers what follows without the nodes that are not `plain` or that tract does not read. A graph that tract cannot parse has no facts: the
     /// error shows when it is parsed for good.
-    pub fn infer(graph: &GraphProto, onnx: &Onnx, folder: Option<&str>, opset: i64, plain: impl Fn(&NodeProto) -> bool) -> Facts {
+    pub fn infer(
+        graph: &GraphProto,
+        onnx: &Onnx,
+        folder: Option<&str>,
+        opset: i64,
+        plain: impl Fn(&NodeProto) -> bool,
+    ) -> Facts {
         let large = |t: &&TensorProto| t.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64)) > Some(MAX_KNOWN);
         let (large, small): (Vec<_>, Vec<_>) = graph.initializer.iter().partition(large);
         let known = |node: &NodeProto| match plain(node) && onnx.op_register.0.contains_key(&node.op_type) {

@@ -1,6 +1,9 @@
 //! Values that follow from shapes and constants become constants.
 
-use super::{facts::Facts, net::{Net, Rewritten}};
+use super::{
+    facts::Facts,
+    net::{Net, Rewritten},
+};
 use tract_onnx::tract_hir::internal::*;
 
 /// Most elements of a value that is written out.
@@ -11,7 +14,7 @@ pub(super) fn fold(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
     let mut changed = false;
     for node in std::mem::take(&mut net.graph.node) {
         let outputs = node.output.iter().filter(|o| !o.is_empty());
-        let value = |name: &String| Some((name.clone(), facts.value(name).filter(|v| foldable(v))?));
+        let value = |name: &String| Some((name.clone(), facts.value(name).filter(foldable)?));
         let values: Option<Vec<(String, Tensor)>> = outputs.map(value).collect();
         match values.filter(|v| !v.is_empty()) {
             Some(values) => {

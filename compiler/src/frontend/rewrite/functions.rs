@@ -66,14 +66,12 @@ impl Functions {
                 match body {
                     None => net.graph.node.push(node),
                     Some(Ok(body)) => net.graph.node.extend(body),
-                    Some(Err(reason)) => net.refuse(&node, reason),
+                    Some(Err(reason)) => return net.refuse(&node, reason),
                 }
             }
-            if !net.refusals.is_empty() {
-                return;
-            }
         }
-        let reason = format!("its function calls functions more than {MAX_DEPTH} deep, or itself; export without functions");
+        let reason =
+            format!("its function calls functions more than {MAX_DEPTH} deep, or itself; export without functions");
         if let Some(node) = net.graph.node.iter().find(|n| self.of(n).is_some()).cloned() {
             net.refuse(&node, reason);
         }

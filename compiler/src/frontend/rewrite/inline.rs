@@ -2,7 +2,7 @@
 
 use super::{
     net::{Net, Rewritten},
-    node,
+    node::Parts,
 };
 use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
@@ -29,7 +29,7 @@ impl<'b> Copy<'b> {
             self.own(net, output);
         }
         let copy = |node: &NodeProto| {
-            let name = net.fresh(format!("{}/{}", self.prefix, node::Parts::label(node)));
+            let name = format!("{}/{}", self.prefix, node.label());
             NodeProto { name, ..renamed(node, &self.names) }
         };
         Ok(nodes.iter().map(copy).collect())
@@ -73,7 +73,8 @@ fn rename_node(node: &mut NodeProto, names: &HashMap<&str, String>) {
         let owned = graph.node.iter().flat_map(|n| &n.output).chain(graph.input.iter().map(|v| &v.name));
         let owned: std::collections::HashSet<&str> =
             owned.chain(graph.initializer.iter().map(|t| &t.name)).map(String::as_str).collect();
-        let outer = names.iter().filter(|(name, _)| !owned.contains(**name)).map(|(&n, new)| (n, new.clone())).collect();
+        let outer =
+            names.iter().filter(|(name, _)| !owned.contains(**name)).map(|(&n, new)| (n, new.clone())).collect();
         rename_graph(graph, &outer);
     }
 }

@@ -6,25 +6,26 @@
 mod attention;
 mod builder;
 mod control;
-#[cfg(test)]
-mod differential;
 mod dims;
 mod expand;
 mod facts;
 mod fold;
 mod functions;
+mod indices;
 mod inline;
 mod microsoft;
 mod ml;
 mod net;
 mod node;
 mod normalise;
+mod order;
 mod outputs;
+mod quantised;
 mod refuse;
 mod sequence;
 mod tensor;
 #[cfg(test)]
-mod testing;
+mod tests;
 mod widen;
 
 use crate::frontend::{FrontendError, LoadOptions, Problem};
@@ -36,7 +37,15 @@ use tract_onnx::{Onnx, pb::ModelProto};
 /// Most rounds of inferring facts and replacing what they settle.
 const MAX_ROUNDS: usize = 256;
 
-/// Rewrites `model`, which was read from `bytes`; returns what the user should know about it.
+/// What is left of a file besides its graph.
+pub(super) struct Rewriting {
+    /// Names of the outputs in the file.
+    pub outputs: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Rewrites `model`, which was read from `bytes`.
 ///
 /// # Errors
 /// With all nodes that have no plain form.
@@ -46,7 +55,7 @@ pub(super) fn rewrite(
     path: &Path,
     onnx: &Onnx,
     options: &LoadOptions,
-) -> Result<Vec<String>, FrontendError> {
+) -> Result<Rewriting, FrontendError> {
     let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
     let folder = path.parent().and_then(Path::to_str);
     let functions = Functions::take(model, bytes);
@@ -57,6 +66,8 @@ pub(super) fn rewrite(
     widen::widen(&mut net).map_err(refused)?;
     dims::fix(&mut net, path, options)?;
     rounds(&mut net, &functions).map_err(refused)?;
+    order::sort(&mut net).map_err(refused)?;
+    quantised::run(&mut net);
     outputs::prune(&mut net);
     refuse::remaining(&mut net);
     if !net.refusals.is_empty() {
@@ -64,9 +75,10 @@ pub(super) fn rewrite(
         let problems = net.refusals.into_iter().map(problem).collect();
         return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
     }
+    let outputs = outputs::part(&mut net);
     net.name_nodes();
     model.graph = Some(std::mem::take(&mut net.graph));
-    Ok(net.notes)
+    Ok(Rewriting { outputs, notes: net.notes })
 }
 
 /// Replaces whatever can be, until nothing more can.
@@ -89,5 +101,7 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
         }
         outputs::prune(net);
     }
-    Err(format!("it does not come to an end within {MAX_ROUNDS} rounds of rewriting; export it without functions and loops"))
+    Err(format!(
+        "it does not come to an end within {MAX_ROUNDS} rounds of rewriting; export it without functions and loops"
+    ))
 }

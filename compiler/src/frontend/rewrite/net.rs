@@ -1,8 +1,8 @@
 //! The model under rewriting: its graph, its constants by name, and names that are free.
 
-use super::{expand::has_rule, facts::Facts, node::Parts, tensor};
+use super::{expand::is_plain, facts::Facts, node::Parts, tensor};
 use prost::Message;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto},
@@ -40,7 +40,8 @@ pub(super) struct Net<'a> {
     /// The nodes that have no plain form.
     pub refusals: Vec<Refusal>,
     constants: HashMap<String, usize>,
-    names: HashSet<String>,
+    /// Names that are taken, each with how many there are like it.
+    names: HashMap<String, usize>,
     added: usize,
     copied: usize,
 }
@@ -59,7 +60,7 @@ impl<'a> Net<'a> {
             notes: Vec::new(),
             refusals: Vec::new(),
             constants: HashMap::new(),
-            names: HashSet::new(),
+            names: HashMap::new(),
             added: 0,
             copied: 0,
         };
@@ -72,7 +73,7 @@ impl<'a> Net<'a> {
         self.constants = self.graph.initializer.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
         let values = self.graph.node.iter().flat_map(|n| n.output.iter().chain(&n.input).chain([&n.name]));
         let ends = self.graph.input.iter().chain(&self.graph.output).map(|v| &v.name);
-        self.names = values.chain(ends).chain(self.constants.keys()).cloned().collect();
+        self.names = values.chain(ends).chain(self.constants.keys()).map(|name| (name.clone(), 1)).collect();
     }
 
     /// Notes that a node has no plain form; the first reason stands.
@@ -86,28 +87,15 @@ impl<'a> Net<'a> {
     /// Gives every node a name of its own, the file's to the first of its parts.
     pub fn name_nodes(&mut self) {
         let ends = self.graph.input.iter().map(|v| &v.name).chain(self.graph.initializer.iter().map(|t| &t.name));
-        let mut names: HashSet<String> = ends.cloned().collect();
+        let mut names: HashMap<String, usize> = ends.map(|name| (name.clone(), 1)).collect();
         for node in &mut self.graph.node {
-            let label = node.label().to_owned();
-            let mut name = label.clone();
-            let mut count = 1;
-            while !names.insert(name.clone()) {
-                count += 1;
-                name = format!("{label}_{count}");
-            }
-            node.name = name;
+            node.name = numbered(&mut names, node.label().to_owned());
         }
     }
 
     /// A name that nothing has yet: this one, or with a number behind it.
     pub fn fresh(&mut self, name: String) -> String {
-        let mut free = name.clone();
-        let mut count = 1;
-        while !self.names.insert(free.clone()) {
-            count += 1;
-            free = format!("{name}_{count}");
-        }
-        free
+        numbered(&mut self.names, name)
     }
 
     /// The node that makes a value, among those already in the graph.
@@ -168,9 +156,11 @@ impl<'a> Net<'a> {
     pub fn add_proto(&mut self, proto: TensorProto) -> Rewritten<()> {
         self.added = self.added.saturating_add(proto.raw_data.len());
         if self.added > MAX_ADDED {
-            return Err(format!("its constants grow beyond {MAX_ADDED} bytes when it is expanded; make the model smaller"));
+            return Err(format!(
+                "its constants grow beyond {MAX_ADDED} bytes when it is expanded; make the model smaller"
+            ));
         }
-        self.names.insert(proto.name.clone());
+        self.names.entry(proto.name.clone()).or_insert(1);
         self.constants.insert(proto.name.clone(), self.graph.initializer.len());
         self.graph.initializer.push(proto);
         Ok(())
@@ -191,11 +181,24 @@ impl<'a> Net<'a> {
 
     /// Shapes and values that tract infers in the graph as it is.
     pub fn facts(&self) -> Facts {
-        Facts::infer(&self.graph, self.onnx, self.folder, self.opset, |node| !has_rule(node))
+        Facts::infer(&self.graph, self.onnx, self.folder, self.opset, is_plain)
     }
 
     /// Whether tract reads the operator.
     pub fn reads(&self, op: &str) -> bool {
         self.onnx.op_register.0.contains_key(op)
     }
+}
+
+/// The name, or with a number behind it where it is taken; takes it.
+fn numbered(taken: &mut HashMap<String, usize>, name: String) -> String {
+    let Some(count) = taken.get(&name).copied() else {
+        taken.insert(name.clone(), 1);
+        return name;
+    };
+    let free = (count + 1..).map(|n| (n, format!("{name}_{n}"))).find(|(_, free)| !taken.contains_key(free));
+    let (n, free) = free.unwrap_or((count, name.clone()));
+    taken.insert(name, n);
+    taken.insert(free.clone(), 1);
+    free
 }

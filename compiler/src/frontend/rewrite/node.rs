@@ -89,14 +89,14 @@ pub(super) fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f, r#type: AttributeType::Float as i32, ..Default::default() }
 }
 
+/// A text attribute.
+#[cfg(test)]
+pub(super) fn text(name: &str, s: &str) -> AttributeProto {
+    AttributeProto { name: name.into(), s: s.into(), r#type: AttributeType::String as i32, ..Default::default() }
+}
+
 /// A node with one output.
-pub(super) fn node(
-    name: &str,
-    op: &str,
-    inputs: &[&str],
-    output: &str,
-    attributes: Vec<AttributeProto>,
-) -> NodeProto {
+pub(super) fn node(name: &str, op: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         name: name.into(),
         op_type: op.into(),

@@ -73,7 +73,8 @@ fn constant(node: &NodeProto, name: &str) -> Rewritten<TensorProto> {
             _ => return None,
         })
     });
-    let value = value.ok_or_else(|| format!("the Constant \"{}\" holds no value; export the model again", node.label()))?;
+    let value =
+        value.ok_or_else(|| format!("the Constant \"{}\" holds no value; export the model again", node.label()))?;
     Ok(TensorProto { name: name.into(), ..value? })
 }
 
@@ -97,11 +98,15 @@ fn dense(sparse: &SparseTensorProto, name: &str) -> Rewritten<TensorProto> {
     let mut full = vec![0f32; size];
     for (index, value) in indices.chunks_exact(axes.max(1)).zip(values) {
         let flat = match per_axis {
-            true => index.iter().zip(&shape).fold(0i64, |flat, (&i, &d)| flat.saturating_mul(d as i64).saturating_add(i)),
+            true => {
+                index.iter().zip(&shape).fold(0i64, |flat, (&i, &d)| flat.saturating_mul(d as i64).saturating_add(i))
+            }
             false => index[0],
         };
-        *usize::try_from(flat).ok().and_then(|i| full.get_mut(i)).ok_or_else(|| bad("has an index out of its shape"))? =
-            value;
+        *usize::try_from(flat)
+            .ok()
+            .and_then(|i| full.get_mut(i))
+            .ok_or_else(|| bad("has an index out of its shape"))? = value;
     }
     let full = tensor1(&full).into_shape(&shape).and_then(|t| tensor::store(name, &t));
     full.map_err(|e| bad(&e.to_string()))

@@ -3,7 +3,7 @@
 use super::{
     facts::{FLOAT, value_info},
     net::Net,
-    node::Parts,
+    node::{self, Parts},
 };
 use crate::frontend::FrontendError;
 use std::{
@@ -60,6 +60,22 @@ pub(super) fn prune(net: &mut Net<'_>) {
         *o = ValueInfoProto { doc_string: std::mem::take(&mut o.doc_string), ..value_info(&o.name, FLOAT, &[]) };
     });
     net.index();
+}
+
+/// Gives outputs that are inputs values of their own, which tract wants; returns the names of the outputs in the file.
+pub(super) fn part(net: &mut Net<'_>) -> Vec<String> {
+    let names: Vec<String> = net.graph.output.iter().map(|o| o.name.clone()).collect();
+    for (place, name) in names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| net.graph.input.iter().any(|i| i.name == **name))
+        .collect::<Vec<_>>()
+    {
+        let value = net.fresh(format!("{name}/output"));
+        net.graph.node.push(node::node(&value, "Identity", &[name], &value, Vec::new()));
+        net.graph.output[place].name = value;
+    }
+    names
 }
 
 /// All values that a node reads, those of the graphs inside it too.

@@ -1,27 +1,21 @@
 //! What has no plain form after all rewriting, with the reason and the way out.
 
-use super::{
-    net::Net,
-    node::Parts,
-    outputs::reads,
-};
+use super::{net::Net, node::Parts, outputs::reads};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{NodeProto, type_proto};
 
 /// Operators of other domains that tract reads under their name.
-const FOREIGN: [(&str, &str); 6] = [
-    ("com.microsoft", "BiasGelu"),
-    ("com.microsoft", "DequantizeLinear"),
-    ("com.microsoft", "FastGelu"),
-    ("com.microsoft", "MatMulNBits"),
-    ("com.microsoft", "QuantizeLinear"),
-    ("com.microsoft", "QuickGelu"),
-];
+const FOREIGN: [(&str, &str); 3] =
+    [("com.microsoft", "BiasGelu"), ("com.microsoft", "FastGelu"), ("com.microsoft", "QuickGelu")];
 
 /// Refuses all nodes of the graph that tract does not read.
 pub(super) fn remaining(net: &mut Net<'_>) {
-    let reasons: Vec<(NodeProto, String)> =
-        net.graph.node.iter().filter_map(|node| Some((NodeProto { attribute: Vec::new(), ..node.clone() }, reason(net, node)?))).collect();
+    let reasons: Vec<(NodeProto, String)> = net
+        .graph
+        .node
+        .iter()
+        .filter_map(|node| Some((NodeProto { attribute: Vec::new(), ..node.clone() }, reason(net, node)?)))
+        .collect();
     for (node, reason) in reasons {
         net.refuse(&node, reason);
     }
@@ -45,7 +39,9 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
         )),
         _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => None,
         _ if node.domain.is_empty() => Some("this operator is not supported".into()),
-        _ => Some(format!("operators of the domain \"{}\" other than those in README.md are not supported", node.domain)),
+        _ => {
+            Some(format!("operators of the domain \"{}\" other than those in README.md are not supported", node.domain))
+        }
     }
 }
 
@@ -63,19 +59,28 @@ fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
         }
     }
     let one = |v: &&tract_onnx::pb::ValueInfoProto| match v.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(type_proto::Value::TensorType(t)) => t.shape.iter().flat_map(|s| &s.dim).all(|d| {
-            d.value == Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(1))
-        }),
+        Some(type_proto::Value::TensorType(t)) => t
+            .shape
+            .iter()
+            .flat_map(|s| &s.dim)
+            .all(|d| d.value == Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(1))),
         None => false,
     };
     let inputs: Vec<_> = net.graph.input.iter().filter(|i| seen.contains(i.name.as_str())).collect();
     let names: Vec<String> = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect();
-    match inputs.iter().all(|i| one(i)) && !inputs.is_empty() {
+    match inputs.iter().all(one) && !inputs.is_empty() {
         true => {
             let sets: Vec<String> = inputs.iter().map(|i| format!("`--set {}=VALUE`", i.name)).collect();
-            format!("decided by the input {} when the model runs, and a circuit is fixed; settle it with {}", names.join(", "), sets.join(" "))
+            format!(
+                "decided by the input {} when the model runs, and a circuit is fixed; settle it with {}",
+                names.join(", "),
+                sets.join(" ")
+            )
         }
         false if names.is_empty() => "not settled by the model; export it with a fixed one".to_owned(),
-        false => format!("computed from the input {}, and a circuit is fixed; export the model with a fixed one", names.join(", ")),
+        false => format!(
+            "computed from the input {}, and a circuit is fixed; export the model with a fixed one",
+            names.join(", ")
+        ),
     }
 }

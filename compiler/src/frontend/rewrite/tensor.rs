@@ -14,7 +14,8 @@ pub(super) fn load(proto: &TensorProto, onnx: &Onnx, folder: Option<&str>) -> Tr
     match DataType::try_from(proto.data_type) {
         Ok(DataType::Bfloat16) => {
             let halves = raw(&as_type(DataType::Uint16))?;
-            let wide = halves.try_as_plain_ram()?.as_slice::<u16>()?.iter().map(|&h| f32::from_bits(u32::from(h) << 16));
+            let wide =
+                halves.try_as_plain_ram()?.as_slice::<u16>()?.iter().map(|&h| f32::from_bits(u32::from(h) << 16));
             tensor1(&wide.collect::<Vec<_>>()).into_shape(halves.shape())
         }
         Ok(t @ (DataType::Int4 | DataType::Uint4)) => {
@@ -36,8 +37,11 @@ pub(super) fn load(proto: &TensorProto, onnx: &Onnx, folder: Option<&str>) -> Tr
 /// A constant with this value: f32, bool, strings, or integers of 8, 32 or 64 bits. Symbolic dimensions become 64-bit
 /// integers.
 pub(super) fn store(name: &str, tensor: &Tensor) -> TractResult<TensorProto> {
-    let mut proto =
-        TensorProto { name: name.into(), dims: tensor.shape().iter().map(|&d| d as i64).collect(), ..Default::default() };
+    let mut proto = TensorProto {
+        name: name.into(),
+        dims: tensor.shape().iter().map(|&d| d as i64).collect(),
+        ..Default::default()
+    };
     let plain = tensor.try_as_plain_ram()?;
     let data_type = match tensor.datum_type() {
         DatumType::F32 => {

@@ -19,6 +19,12 @@ pub(super) fn gelu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Ou
     Ok(Outcome::Replaced)
 }
 
+/// An operator that means what ONNX's of the same name does.
+pub(super) fn without_domain(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    make.nodes.push(NodeProto { domain: String::new(), ..node.clone() });
+    Ok(Outcome::Replaced)
+}
+
 /// x + bias + skip.
 pub(super) fn bias_add(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;

@@ -71,7 +71,8 @@ pub(super) fn group_query_attention(make: &mut Builder<'_, '_>, node: &NodeProto
             node::int("interleaved", node.int("rotary_interleaved", 0)),
             node::int("rotary_embedding_dim", 2 * half),
         ];
-        let mut turn = |part: &str, x: &str| make.op(part, "RotaryEmbedding", &[x, cos, sin, &places], attributes.clone());
+        let mut turn =
+            |part: &str, x: &str| make.op(part, "RotaryEmbedding", &[x, cos, sin, &places], attributes.clone());
         (q, k) = (turn("q_rotary", &q), turn("k_rotary", &k));
     }
     let (k, v) = (append(make, "all_keys", node.at(3), &k), append(make, "all_values", node.at(4), &v));

@@ -48,7 +48,9 @@ pub(super) fn bias(
             let (_, all) = (make.length("rows", q, 2)?, make.length("columns", k, 2)?);
             let full = make.shape(q).and_then(|s| s.get(2).copied()).is_none_or(|n| n == rows);
             if !full {
-                return Err(format!("its mask of {rows} rows is larger than its queries, {all}; export it with a mask of [batch, keys]"));
+                return Err(format!(
+                    "its mask of {rows} rows is larger than its queries, {all}; export it with a mask of [batch, keys]"
+                ));
             }
             seen(make, mask, &[])?
         }

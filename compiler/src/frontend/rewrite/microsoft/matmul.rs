@@ -117,7 +117,9 @@ fn activation(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, output: &st
             make.last("Min", &[&raised, &high], output, Vec::new());
             return Ok(());
         }
-        other => return Err(format!("its activation \"{other}\" is not known; export the model without merged operators")),
+        other => {
+            return Err(format!("its activation \"{other}\" is not known; export the model without merged operators"));
+        }
     };
     make.last(&op, &[x], output, attributes);
     Ok(())

@@ -9,7 +9,10 @@ mod matmul;
 mod multi_head;
 mod norm;
 
-use super::expand::Rule;
+use super::{
+    expand::Rule,
+    quantised::{nbits, qlinear},
+};
 
 /// The rule for an operator.
 pub(super) fn rule(op: &str) -> Option<Rule> {
@@ -21,6 +24,19 @@ pub(super) fn rule(op: &str) -> Option<Rule> {
         "FusedMatMul" | "TransposeMatMul" => matmul::fused_matmul,
         "FusedMatMulActivation" => matmul::fused_matmul_activation,
         "GroupQueryAttention" => group_query::group_query_attention,
+        "DequantizeLinear" | "QuantizeLinear" => elementwise::without_domain,
+        "DynamicQuantizeMatMul" => qlinear::dynamic,
+        "MatMulIntegerToFloat" => qlinear::to_float,
+        "MatMulNBits" => nbits::matmul,
+        "QAttention" => qlinear::attention,
+        "QGemm" => qlinear::gemm,
+        "QLinearAdd" | "QLinearMul" => qlinear::binary,
+        "QLinearAveragePool"
+        | "QLinearGlobalAveragePool"
+        | "QLinearLeakyRelu"
+        | "QLinearSigmoid"
+        | "QLinearSoftmax" => qlinear::unary,
+        "QLinearConcat" => qlinear::concat,
         "MultiHeadAttention" => multi_head::multi_head_attention,
         "BiasAdd" => elementwise::bias_add,
         "BiasSplitGelu" => elementwise::bias_split_gelu,

@@ -91,13 +91,16 @@ pub(super) fn label_encoder(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rew
     };
     let whole = values.datum_type().is_integer();
     let default = match given("default_tensor")? {
-        Some(tensor) => tensor.cast_to::<f32>().ok().and_then(|t| t.to_plain_array_view::<f32>().ok()?.first().copied()),
+        Some(tensor) => {
+            tensor.cast_to::<f32>().ok().and_then(|t| t.to_plain_array_view::<f32>().ok()?.first().copied())
+        }
         None if whole => Some(node.int("default_int64", -1) as f32),
         None => Some(node.float("default_float", 0.0)),
     };
     let default = default.ok_or("its default is not a number; correct the model")?;
     let values = values.cast_to::<f32>().map_err(|e| e.to_string())?;
-    let above: Vec<f32> = values.to_plain_array_view::<f32>().map_err(|e| e.to_string())?.iter().map(|v| v - default).collect();
+    let above: Vec<f32> =
+        values.to_plain_array_view::<f32>().map_err(|e| e.to_string())?.iter().map(|v| v - default).collect();
     let count = above.len();
     let table = tensor1(&above).into_shape(&[count, 1]).map_err(|e| e.to_string())?;
     let hits = matches(make, x, &keys)?;
@@ -123,6 +126,8 @@ pub(super) fn zip_map(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
         Labels::Texts(texts) => format!("{texts:?}"),
     };
     make.last("Identity", &[x], y, Vec::new());
-    make.net.notes.push(format!("output \"{y}\" is a tensor [rows, classes] in place of a list of maps; its classes are {labels}"));
+    make.net.notes.push(format!(
+        "output \"{y}\" is a tensor [rows, classes] in place of a list of maps; its classes are {labels}"
+    ));
     Ok(Outcome::Replaced)
 }

@@ -62,13 +62,15 @@ impl Forest {
     pub fn of_nodes(node: &NodeProto, kind: &str) -> Rewritten<Forest> {
         let bad = |what: &str| format!("its trees are not well formed ({what}); export the model again");
         let trees = node.ints("nodes_treeids");
-        let lists = ["nodes_nodeids", "nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids"].map(|n| node.ints(n));
+        let lists =
+            ["nodes_nodeids", "nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids"].map(|n| node.ints(n));
         let (values, modes) = (node.floats("nodes_values"), node.texts("nodes_modes"));
         if lists.iter().any(|l| l.len() != trees.len()) || values.len() != trees.len() || modes.len() != trees.len() {
             return Err(bad("lists of different lengths"));
         }
         let [ids, features, yes, no] = lists;
-        let places: HashMap<(i64, i64), usize> = trees.iter().zip(ids).enumerate().map(|(i, (&t, &n))| ((t, n), i)).collect();
+        let places: HashMap<(i64, i64), usize> =
+            trees.iter().zip(ids).enumerate().map(|(i, (&t, &n))| ((t, n), i)).collect();
         let mut weights: HashMap<(i64, i64), Vec<(usize, f32)>> = HashMap::new();
         let scores = node.ints(&format!("{kind}_ids")).iter().zip(node.floats(&format!("{kind}_weights")));
         let owners = node.ints(&format!("{kind}_treeids")).iter().zip(node.ints(&format!("{kind}_nodeids")));
@@ -102,11 +104,15 @@ impl Forest {
         let read = |e: tract_onnx::prelude::TractError| bad(&e.to_string());
         let (splits, weights) = (tensor::floats(splits).map_err(read)?, tensor::floats(weights).map_err(read)?);
         let modes = tensor::integers(modes).map_err(read)?;
-        let names = ["nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_trueleafs", "nodes_falseleafs"];
+        let names =
+            ["nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_trueleafs", "nodes_falseleafs"];
         let [features, yes, no, yes_leaf, no_leaf] = names.map(|n| node.ints(n));
         let targets = node.ints("leaf_targetids");
         let nodes = splits.len();
-        if modes.len() != nodes || [features, yes, no, yes_leaf, no_leaf].iter().any(|l| l.len() != nodes) || targets.len() != weights.len() {
+        if modes.len() != nodes
+            || [features, yes, no, yes_leaf, no_leaf].iter().any(|l| l.len() != nodes)
+            || targets.len() != weights.len()
+        {
             return Err(bad("lists of different lengths"));
         }
         // Inner nodes come first, leaves behind them.
@@ -120,8 +126,10 @@ impl Forest {
                 let score = usize::try_from(targets[leaf]).map_err(|_| bad("a negative score"))?;
                 return Ok(Branch::Leaf(vec![(score, weights[leaf])]));
             }
-            let name = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER"];
-            let name = usize::try_from(modes[i]).ok().and_then(|m| name.get(m)).ok_or_else(|| bad("an unknown mode"))?;
+            let name =
+                ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER"];
+            let name =
+                usize::try_from(modes[i]).ok().and_then(|m| name.get(m)).ok_or_else(|| bad("an unknown mode"))?;
             let (compare, inverted) = mode(name)?;
             let test = Test { compare, feature: features[i], threshold: splits[i] };
             let (yes, no) = (place(yes[i], yes_leaf[i])?, place(no[i], no_leaf[i])?);

@@ -42,8 +42,11 @@ fn ends(node: &NodeProto) -> Rewritten<(&str, &str)> {
 
 /// A matrix of `columns` columns, turned around: [columns, rows].
 fn turned(values: &[f32], columns: usize) -> Rewritten<Tensor> {
-    if columns == 0 || values.is_empty() || values.len() % columns != 0 {
-        return Err(format!("its {} coefficients do not divide into {columns} columns; correct the model", values.len()));
+    if columns == 0 || values.is_empty() || !values.len().is_multiple_of(columns) {
+        return Err(format!(
+            "its {} coefficients do not divide into {columns} columns; correct the model",
+            values.len()
+        ));
     }
     let rows = values.len() / columns;
     let turned: Vec<f32> = (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect();

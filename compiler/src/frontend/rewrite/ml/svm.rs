@@ -10,7 +10,7 @@ const MAX_COEFFICIENTS: usize = 1 << 24;
 /// The kernel of x with every support vector: [rows, vectors].
 fn kernel(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, vectors: usize) -> Rewritten<String> {
     let support = node.floats("support_vectors");
-    if vectors == 0 || support.is_empty() || support.len() % vectors != 0 {
+    if vectors == 0 || support.is_empty() || !support.len().is_multiple_of(vectors) {
         return Err("its support vectors do not fit their number; correct the model".into());
     }
     let features = support.len() / vectors;
@@ -62,7 +62,8 @@ pub(super) fn regressor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
     let shift = make.constant("rho", &tensor1(&node.floats("rho")[..node.floats("rho").len().min(1)]))?;
     let scores = make.add("scores", &sums, &shift);
     if node.int("one_class", 0) != 0 {
-        let (zero, inside, outside) = (make.scalar("zero", 0.0)?, make.scalar("inside", 1.0)?, make.scalar("outside", -1.0)?);
+        let (zero, inside, outside) =
+            (make.scalar("zero", 0.0)?, make.scalar("inside", 1.0)?, make.scalar("outside", -1.0)?);
         let positive = make.op("positive", "Greater", &[&scores, &zero], Vec::new());
         make.last("Where", &[&positive, &inside, &outside], y, Vec::new());
     } else {
@@ -90,7 +91,9 @@ pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
 
 fn linear(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels) -> Rewritten<()> {
     if labels.len() == 2 {
-        return Err("ONNX does not say how two classes without support vectors are labelled; export a LinearClassifier".into());
+        return Err(
+            "ONNX does not say how two classes without support vectors are labelled; export a LinearClassifier".into(),
+        );
     }
     let coefficients = node.floats("coefficients");
     let weights = turned(coefficients, coefficients.len() / labels.len().max(1))?;
@@ -106,13 +109,7 @@ fn linear(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels
 }
 
 /// Every pair of classes has a score; the label is the class that wins most of its pairs.
-fn pairs(
-    make: &mut Builder<'_, '_>,
-    node: &NodeProto,
-    x: &str,
-    labels: &Labels,
-    counts: &[usize],
-) -> Rewritten<()> {
+fn pairs(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels, counts: &[usize]) -> Rewritten<()> {
     let classes = counts.len();
     let vectors: usize = counts.iter().sum();
     let coefficients = node.floats("coefficients");
@@ -161,9 +158,11 @@ fn pairs(
             post.apply(make, &both, output);
         }
         _ => {
-            return Err("the probabilities of more than two classes are found by iteration, which a circuit cannot follow; \
+            return Err(
+                "the probabilities of more than two classes are found by iteration, which a circuit cannot follow; \
                         train the model with probability=False"
-                .into());
+                    .into(),
+            );
         }
     }
     Ok(())

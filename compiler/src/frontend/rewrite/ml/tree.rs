@@ -6,12 +6,7 @@ use super::{
     ends,
     forest::{Compare, Forest},
 };
-use crate::frontend::rewrite::{
-    builder::Builder,
-    expand::Outcome,
-    net::Rewritten,
-    node::Parts,
-};
+use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Most weights of all leaves.
@@ -31,7 +26,9 @@ pub(super) fn regressor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
     let aggregate = match &node.text("aggregate_function")[..] {
         "" | "SUM" => Aggregate::Sum,
         "AVERAGE" => Aggregate::Average,
-        other => return Err(format!("aggregate_function {other} is not supported; train the model with SUM or AVERAGE")),
+        other => {
+            return Err(format!("aggregate_function {other} is not supported; train the model with SUM or AVERAGE"));
+        }
     };
     let targets = usize::try_from(node.int("n_targets", 1)).unwrap_or(1);
     let scores = scores(make, x, &forest, targets, aggregate, node.floats("base_values"))?;
@@ -128,13 +125,16 @@ fn scores(
 ) -> Rewritten<String> {
     let leaves = forest.leaves.len();
     if leaves.checked_mul(targets).is_none_or(|n| n > MAX_WEIGHTS || n == 0) {
-        return Err(format!("its {leaves} leaves with {targets} scores each are too many or none; train a smaller model"));
+        return Err(format!(
+            "its {leaves} leaves with {targets} scores each are too many or none; train a smaller model"
+        ));
     }
     let mut weights = vec![0f32; leaves * targets];
     let divisor = if aggregate == Aggregate::Average { forest.trees as f32 } else { 1.0 };
     for (row, leaf) in weights.chunks_exact_mut(targets).zip(&forest.leaves) {
         for &(score, weight) in &leaf.weights {
-            *row.get_mut(score).ok_or("a leaf adds to a score that there is not; correct the model")? += weight / divisor;
+            *row.get_mut(score).ok_or("a leaf adds to a score that there is not; correct the model")? +=
+                weight / divisor;
         }
     }
     let reached = reached(make, x, forest)?;
@@ -188,7 +188,8 @@ fn reached(make: &mut Builder<'_, '_>, x: &str, forest: &Forest) -> Rewritten<St
     let ways = forest.leaves.iter().flat_map(|l| {
         l.way.iter().map(column).chain(std::iter::repeat_n(2 * count, depth - l.way.len())).collect::<Vec<_>>()
     });
-    let ways = tensor1(&ways.collect::<Vec<i64>>()).into_shape(&[forest.leaves.len(), depth]).map_err(|e| e.to_string())?;
+    let ways =
+        tensor1(&ways.collect::<Vec<i64>>()).into_shape(&[forest.leaves.len(), depth]).map_err(|e| e.to_string())?;
     let ways = make.constant("ways", &ways)?;
     let steps = make.gather("steps", &columns, &ways, 1);
     let sums = make.reduce("met", "ReduceSum", &steps, &[2])?;

@@ -1,5 +1,15 @@
 //! Small models made by tests, rewritten and run by tract.
 
+mod attention;
+mod control;
+mod dims;
+mod functions;
+mod microsoft;
+mod ml;
+mod outputs;
+mod quantised;
+mod types;
+
 use super::{
     facts::{FLOAT, value_info},
     node, rewrite, tensor,
@@ -10,7 +20,6 @@ use std::path::Path;
 use tract_onnx::{
     pb::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto},
     prelude::*,
-    tract_hir::internal::*,
 };
 
 /// A model in the making; its input `x` and output `y` are floats unless told otherwise.
@@ -71,8 +80,8 @@ impl Small {
     pub fn rewritten(&self) -> Result<(ModelProto, Vec<String>), FrontendError> {
         let mut model = self.proto();
         let bytes = model.encode_to_vec();
-        let notes = rewrite(&mut model, &bytes, Path::new("small.onnx"), &onnx(), &self.options)?;
-        Ok((model, notes))
+        let done = rewrite(&mut model, &bytes, Path::new("small.onnx"), &onnx(), &self.options)?;
+        Ok((model, done.notes))
     }
 
     /// What the rewritten model gives for these inputs.
@@ -131,4 +140,57 @@ pub(super) fn numbers(count: usize, seed: u64) -> Vec<f32> {
 /// A float tensor of such numbers.
 pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {
     tensor1(&numbers(shape.iter().product(), seed)).into_shape(shape).unwrap()
+}
+
+/// Rows of `a` [m, k] times columns of `b` [k, n].
+pub(super) fn product(a: &[f32], b: &[f32], k: usize, n: usize) -> Vec<f32> {
+    let row = |r: &[f32]| (0..n).map(|j| (0..k).map(|i| r[i] * b[i * n + j]).sum()).collect::<Vec<f32>>();
+    a.chunks_exact(k).flat_map(row).collect()
+}
+
+/// Softmax of each row of `width`.
+pub(super) fn softmax(x: &[f32], width: usize) -> Vec<f32> {
+    let row = |r: &[f32]| {
+        let most = r.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let e: Vec<f32> = r.iter().map(|v| (v - most).exp()).collect();
+        let sum: f32 = e.iter().sum();
+        e.into_iter().map(|v| v / sum).collect::<Vec<f32>>()
+    };
+    x.chunks_exact(width).flat_map(row).collect()
+}
+
+/// (row - mean) / sqrt(variance + eps) * gain + shift.
+pub(super) fn layer_norm(x: &[f32], gain: &[f32], shift: &[f32], eps: f32) -> Vec<f32> {
+    let n = gain.len() as f32;
+    let row = |r: &[f32]| {
+        let mean = r.iter().sum::<f32>() / n;
+        let variance = r.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
+        let unit = r.iter().map(move |v| (v - mean) / (variance + eps).sqrt());
+        unit.zip(gain).zip(shift).map(|((v, g), s)| v * g + s).collect::<Vec<f32>>()
+    };
+    x.chunks_exact(gain.len()).flat_map(row).collect()
+}
+
+/// Attention of q [rows, heads * size] over k and v [keys, heads * size], with what is added to each score.
+pub(super) fn attend(
+    [q, k, v]: [&[f32]; 3],
+    heads: usize,
+    size: usize,
+    scale: f32,
+    bias: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
+    let width = heads * size;
+    let (rows, keys) = (q.len() / width, k.len() / width);
+    let mut out = vec![0.0; rows * width];
+    for h in 0..heads {
+        for i in 0..rows {
+            let part = |x: &[f32], r: usize, d: usize| x[r * width + h * size + d];
+            let score = |j: usize| (0..size).map(|d| part(q, i, d) * part(k, j, d)).sum::<f32>() * scale + bias(i, j);
+            let weights = softmax(&(0..keys).map(score).collect::<Vec<_>>(), keys);
+            for d in 0..size {
+                out[i * width + h * size + d] = (0..keys).map(|j| weights[j] * part(v, j, d)).sum();
+            }
+        }
+    }
+    out
 }

@@ -1,0 +1,45 @@
+//! Forms of ONNX operators that tract reads otherwise than ONNX means them.
+
+use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use tract_onnx::{
+    pb::{NodeProto, tensor_proto::DataType},
+    tract_hir::internal::*,
+};
+
+/// `Cast` to 64-bit integers. tract takes what it makes for lengths of axes, which cannot be added up along an axis or
+/// stand in a circuit; from `CastLike` it takes integers.
+pub(super) fn cast(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    if node.int("to", 0) != DataType::Int64 as i64 {
+        return Ok(Outcome::Kept);
+    }
+    let like = make.constant("type", &tensor0(0i64))?;
+    make.last("CastLike", &[x, &like], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
+/// `GatherND` and `ScatterND` with constant indices that count from the end of an axis.
+pub(super) fn from_the_end(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let (data, indices) = node.at(0).zip(node.at(1)).ok_or("it lacks an input; export the model again")?;
+    let Some(value) = make.net.constant(indices)? else { return Ok(Outcome::Kept) };
+    let numbers = tensor::integers(&value).map_err(|e| e.to_string())?;
+    if numbers.iter().all(|&i| i >= 0) {
+        return Ok(Outcome::Kept);
+    }
+    let Some(shape) = make.shape(data) else { return Ok(Outcome::Later) };
+    let skipped = usize::try_from(node.int("batch_dims", 0)).unwrap_or(0);
+    let width = value.shape().last().copied().unwrap_or(1).max(1);
+    let place = |(flat, index): (usize, i64)| match shape.get(skipped + flat % width) {
+        Some(&length) if index < 0 => Some(index + length as i64).filter(|&i| i >= 0),
+        Some(_) => Some(index),
+        None => None,
+    };
+    let places: Option<Vec<i64>> = numbers.into_iter().enumerate().map(place).collect();
+    let places = places.ok_or("its indices lie outside of its data; correct the model")?;
+    let places = tensor1(&places).into_shape(value.shape()).map_err(|e| e.to_string())?;
+    let places = make.constant("indices", &places)?;
+    let mut inputs: Vec<String> = node.input.clone();
+    inputs[1] = places;
+    make.nodes.push(NodeProto { input: inputs, name: node.label().to_owned(), ..node.clone() });
+    Ok(Outcome::Replaced)
+}

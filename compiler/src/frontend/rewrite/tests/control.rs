@@ -1,0 +1,183 @@
+use super::{Small, make, near};
+use crate::frontend::rewrite::{facts::FLOAT, node, tensor};
+use tract_onnx::{
+    pb::{
+        AttributeProto, GraphProto, NodeProto, ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
+    },
+    prelude::*,
+};
+
+fn graph(name: &str, inputs: &[&str], nodes: Vec<NodeProto>, outputs: &[&str]) -> AttributeProto {
+    let info = |n: &&str| ValueInfoProto { name: (*n).into(), ..Default::default() };
+    let graph = GraphProto {
+        node: nodes,
+        input: inputs.iter().map(info).collect(),
+        output: outputs.iter().map(info).collect(),
+        ..Default::default()
+    };
+    AttributeProto { name: name.into(), g: Some(graph), r#type: AttributeType::Graph as i32, ..Default::default() }
+}
+
+/// x or -x, by the input `negate`.
+fn conditional() -> Small {
+    let branch = |name: &str, op: &str| graph(name, &[], vec![make(op, &["x"], &["r"], &[])], &["r"]);
+    let branches = [branch("then_branch", "Neg"), branch("else_branch", "Abs")];
+    Small::new(17)
+        .input("x", &[2])
+        .typed_input("negate", DataType::Bool as i32, &[1])
+        .node("If", &["negate"], &["y"], &branches)
+        .output("y")
+}
+
+#[test]
+fn a_condition_is_settled_by_the_model_or_by_the_user() {
+    let x = tensor1(&[1f32, -3.0]);
+    for (set, want) in [(1.0, [-1.0, 3.0]), (0.0, [1.0, 3.0])] {
+        let mut small = conditional();
+        small.options.set.insert("negate".into(), crate::frontend::Setting(set));
+        near(&small.run(&[x.clone()])[0], &[2], &want);
+    }
+    // From a shape: the first axis of x has length 2.
+    let mut small = conditional();
+    small.graph.input.pop();
+    small = small.constant("two", tensor1(&[2i64])).node("Shape", &["x"], &["s"], &[]);
+    small = small.node("Equal", &["s", "two"], &["negate"], &[]);
+    near(&small.run(&[x])[0], &[2], &[-1.0, 3.0]);
+}
+
+#[test]
+fn a_condition_that_is_open_is_refused_with_the_way_to_settle_it() {
+    let refusal = conditional().refusal();
+    assert!(refusal.contains("If \"y\"") && refusal.contains("`--set negate=VALUE`"), "{refusal}");
+    let mut small = conditional();
+    small.graph.input.pop();
+    small = small.node("ReduceMax", &["x"], &["m"], &[]).constant("zero", tensor0(0f32));
+    small = small.node("Greater", &["m", "zero"], &["negate"], &[]);
+    let refusal = small.refusal();
+    assert!(refusal.contains("computed from the input \"x\""), "{refusal}");
+}
+
+/// s = s * 2 + number, `trips` times, collecting s.
+fn counting(trips: i64) -> Small {
+    let body = vec![
+        make("Cast", &["i"], &["n"], &[node::int("to", FLOAT.into())]),
+        make("Add", &["s", "s"], &["d"], &[]),
+        make("Add", &["d", "n"], &["t"], &[]),
+        make("Identity", &["c"], &["d_out"], &[]),
+    ];
+    let body = graph("body", &["i", "c", "s"], body, &["d_out", "t", "t"]);
+    Small::new(17)
+        .input("x", &[2])
+        .constant("trips", tensor0(trips))
+        .node("Loop", &["trips", "", "x"], &["y", "all"], &[body])
+        .output("y")
+        .output("all")
+}
+
+#[test]
+fn loops_of_known_length_are_unrolled() {
+    let got = counting(3).run(&[tensor1(&[1f32, -1.0])]);
+    // 1 -> 2 -> 5 -> 12 and -1 -> -2 -> -3 -> -4.
+    near(&got[0], &[2], &[12.0, -4.0]);
+    near(&got[1], &[3, 2], &[2.0, -2.0, 5.0, -3.0, 12.0, -4.0]);
+    let (model, _) = counting(2).rewritten().unwrap();
+    let names: Vec<String> = model.graph.unwrap().node.into_iter().map(|n| n.name).collect();
+    assert!(names.iter().all(|n| n.starts_with('y')), "{names:?}");
+}
+
+#[test]
+fn loops_that_are_too_long_or_of_unknown_length_are_refused() {
+    assert!(counting(1 << 40).refusal().contains("expands to more than"));
+    let mut open = counting(1).typed_input("trips", DataType::Int64 as i32, &[]);
+    open.graph.initializer.clear();
+    let refusal = open.refusal();
+    assert!(refusal.contains("Loop \"y\"") && refusal.contains("`--set trips=VALUE`"), "{refusal}");
+    let mut small = counting(3);
+    let body = small.graph.node[0].attribute[0].g.as_mut().unwrap();
+    body.node[3] = make("Less", &["s", "s"], &["d_out"], &[]);
+    assert!(small.refusal().contains("stops on a condition"), "{}", small.refusal());
+}
+
+#[test]
+fn nested_bodies_keep_what_they_read_apart() {
+    // Both loops call their state s; the inner one also reads the outer number.
+    let inner = vec![make("Add", &["s", "n"], &["t"], &[]), make("Identity", &["c"], &["go"], &[])];
+    let inner = graph("body", &["i", "c", "s"], inner, &["go", "t"]);
+    let outer = vec![
+        make("Cast", &["i"], &["n"], &[node::int("to", FLOAT.into())]),
+        make("Loop", &["two", "", "s"], &["r"], &[inner]),
+        make("Identity", &["c"], &["go"], &[]),
+    ];
+    let outer = graph("body", &["i", "c", "s"], outer, &["go", "r"]);
+    let small = Small::new(17)
+        .input("x", &[1])
+        .constant("two", tensor0(2i64))
+        .constant("three", tensor0(3i64))
+        .node("Loop", &["three", "", "x"], &["y"], &[outer])
+        .output("y");
+    near(&small.run(&[tensor1(&[10f32])])[0], &[1], &[10.0 + 2.0 * (0.0 + 1.0 + 2.0)]);
+}
+
+#[test]
+fn sequences_of_known_length_become_their_tensors() {
+    let x = tensor1(&[1f32, 2.0, 3.0, 4.0, 5.0]);
+    let base = || Small::new(17).input("x", &[5]).constant("two", tensor0(2i64)).constant("last", tensor0(-1i64));
+    let axis = [node::int("axis", 0)];
+    // Parts of two: [1, 2], [3, 4], [5]; the last one first.
+    let small = base()
+        .node("SplitToSequence", &["x", "two"], &["s"], &axis)
+        .node("SequenceAt", &["s", "last"], &["e"], &[])
+        .node("SequenceErase", &["s"], &["r"], &[])
+        .constant("zero", tensor0(0i64))
+        .node("SequenceInsert", &["r", "e", "zero"], &["t"], &[])
+        .node("ConcatFromSequence", &["t"], &["y"], &axis)
+        .node("SequenceLength", &["t"], &["n"], &[])
+        .output("y")
+        .output("n");
+    let got = small.run(&[x.clone()]);
+    near(&got[0], &[5], &[5.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(tensor::integers(&got[1]).unwrap(), [3]);
+    // Elements of their own, on top of each other, by sizes.
+    let small = base()
+        .node("SplitToSequence", &["x"], &["s"], &[node::int("keepdims", 0)])
+        .node("ConcatFromSequence", &["s"], &["y"], &[node::int("axis", 0), node::int("new_axis", 1)])
+        .output("y");
+    near(&small.run(&[x.clone()])[0], &[5], &[1.0, 2.0, 3.0, 4.0, 5.0]);
+    let small = base()
+        .constant("sizes", tensor1(&[1i64, 4]))
+        .node("SplitToSequence", &["x", "sizes"], &["s"], &axis)
+        .node("SequenceAt", &["s", "last"], &["y"], &[])
+        .output("y");
+    near(&small.run(&[x])[0], &[4], &[2.0, 3.0, 4.0, 5.0]);
+    let beyond = base()
+        .node("SplitToSequence", &["x", "two"], &["s"], &axis)
+        .constant("five", tensor0(5i64))
+        .node("SequenceAt", &["s", "five"], &["y"], &[])
+        .output("y");
+    assert!(beyond.refusal().contains("position 5 is not in a sequence of 3"), "{}", beyond.refusal());
+}
+
+#[test]
+fn a_sequence_that_a_loop_fills_is_known_behind_it() {
+    let body = vec![
+        make("Neg", &["v"], &["w"], &[]),
+        make("SequenceInsert", &["s", "w"], &["t"], &[]),
+        make("Identity", &["c"], &["go"], &[]),
+    ];
+    let body = graph("body", &["i", "c", "s", "v"], body, &["go", "t", "w"]);
+    let small = Small::new(17)
+        .input("x", &[1])
+        .constant("two", tensor0(2i64))
+        .node("SequenceEmpty", &[], &["none"], &[])
+        .node("Loop", &["two", "", "none", "x"], &["all", "v"], &[body])
+        .node("ConcatFromSequence", &["all"], &["y"], &[node::int("axis", 0)])
+        .output("y");
+    near(&small.run(&[tensor1(&[3f32])])[0], &[2], &[-3.0, 3.0]);
+}
+
+#[test]
+fn values_depending_on_themselves_are_refused() {
+    let small = Small::new(17).input("x", &[1]).node("Add", &["x", "b"], &["a"], &[]);
+    let small = small.node("Neg", &["a"], &["b"], &[]).output("b");
+    assert!(small.refusal().contains("depends on itself"), "{}", small.refusal());
+}
