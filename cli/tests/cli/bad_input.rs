@@ -294,7 +294,7 @@ fn dynamic_dimensions_must_be_set() {
         .expect("writes");
     fs::write(dir.path().join("i.json"), "{\"input_data\": [[1.0, -2.0, 3.0, -4.0]]}").expect("writes");
     let compile = ["compile", "d.onnx", "--data", "i.json", "-o", "m.nanozk"];
-    nanozk(dir.path(), &compile).fails_with(&["d.onnx", "\"x\"", "--set width=N"]);
+    nanozk(dir.path(), &compile).fails_with(&["d.onnx", "\"x\"", "--set width=4"]);
     assert!(!dir.path().join("m.nanozk").exists());
     nanozk(dir.path(), &[&compile[..], &["--set", "width=4", "--json"]].concat()).json();
     nanozk(dir.path(), &[&compile[..], &["--set", "width=4", "--set", "other=1"]].concat()).fails_with(&["other"]);

@@ -54,6 +54,9 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
             }
         }
     }
+    if kept.is_empty() {
+        return Err(settings.nothing_left(path));
+    }
     net.graph.input = kept;
     settings.finish(path)
 }
@@ -192,6 +195,18 @@ impl<'o> Settings<'o> {
                 let reason = format!("the input has shape {shape:?}; only an input of one element can be set");
                 Err(FrontendError::BadSet { path: path.to_owned(), name: key.to_owned(), value, reason })
             }
+        }
+    }
+
+    /// The error of a model whose inputs have no elements or are all settled.
+    fn nothing_left(&self, path: &Path) -> FrontendError {
+        let path = path.to_owned();
+        match self.set.iter().find(|(_, value)| value.0 == 0.0) {
+            Some((name, &value)) => {
+                let reason = "no input with values is left".to_owned();
+                FrontendError::BadSet { path, name: name.clone(), value, reason }
+            }
+            None => FrontendError::Analysis { path, reason: "it has no input with values".to_owned() },
         }
     }
 

@@ -35,7 +35,7 @@ fn a_condition_is_settled_by_the_model_or_by_the_user() {
     for (set, want) in [(1.0, [-1.0, 3.0]), (0.0, [1.0, 3.0])] {
         let mut small = conditional();
         small.options.set.insert("negate".into(), crate::frontend::Setting(set));
-        near(&small.run(&[x.clone()])[0], &[2], &want);
+        near(&small.run(std::slice::from_ref(&x))[0], &[2], &want);
     }
     // From a shape: the first axis of x has length 2.
     let mut small = conditional();
@@ -134,7 +134,7 @@ fn sequences_of_known_length_become_their_tensors() {
         .node("SequenceLength", &["t"], &["n"], &[])
         .output("y")
         .output("n");
-    let got = small.run(&[x.clone()]);
+    let got = small.run(std::slice::from_ref(&x));
     near(&got[0], &[5], &[5.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(tensor::integers(&got[1]).unwrap(), [3]);
     // Elements of their own, on top of each other, by sizes.
@@ -142,7 +142,7 @@ fn sequences_of_known_length_become_their_tensors() {
         .node("SplitToSequence", &["x"], &["s"], &[node::int("keepdims", 0)])
         .node("ConcatFromSequence", &["s"], &["y"], &[node::int("axis", 0), node::int("new_axis", 1)])
         .output("y");
-    near(&small.run(&[x.clone()])[0], &[5], &[1.0, 2.0, 3.0, 4.0, 5.0]);
+    near(&small.run(std::slice::from_ref(&x))[0], &[5], &[1.0, 2.0, 3.0, 4.0, 5.0]);
     let small = base()
         .constant("sizes", tensor1(&[1i64, 4]))
         .node("SplitToSequence", &["x", "sizes"], &["s"], &axis)

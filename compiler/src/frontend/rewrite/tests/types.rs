@@ -25,9 +25,9 @@ fn floats_of_other_widths_become_floats_of_32_bits() {
     let x = tensor1(&[2f32, 4.0]);
     // 1.5 and -0.25 in each format.
     let half = times(DataType::Float16, vec![0x00, 0x3e, 0x00, 0xb4]);
-    near(&half.run(&[x.clone()])[0], &[2], &[3.0, -1.0]);
+    near(&half.run(std::slice::from_ref(&x))[0], &[2], &[3.0, -1.0]);
     let brain = times(DataType::Bfloat16, vec![0xc0, 0x3f, 0x80, 0xbe]);
-    near(&brain.run(&[x.clone()])[0], &[2], &[3.0, -1.0]);
+    near(&brain.run(std::slice::from_ref(&x))[0], &[2], &[3.0, -1.0]);
     let double = times(DataType::Double, [1.5f64, -0.25].iter().flat_map(|v| v.to_le_bytes()).collect());
     near(&double.run(&[x])[0], &[2], &[3.0, -1.0]);
 }
