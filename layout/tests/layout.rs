@@ -8,7 +8,7 @@ mod models;
 mod widths;
 
 use harness::Net;
-use nanozk_ir::int::gadgets::Gadget;
+use nanozk_ir::int::gadgets::{Gadget, Max};
 use nanozk_ir::int::{Op, Role};
 use nanozk_layout::{Lowered, Options, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
@@ -95,6 +95,21 @@ fn comparisons_quotients_and_orders() {
     for net in [models::comparisons(), models::orders()] {
         accepts_only_the_truth(&net, &net.lower(), 1);
     }
+    for tokens in [1, 2] {
+        let net = models::digits(tokens);
+        accepts_only_the_truth(&net, &net.lower(), 1);
+    }
+}
+
+/// The checker follows the maxima of many groups at once.
+#[test]
+fn a_pool_of_many_groups() {
+    let mut net = Net::new(1, 6);
+    let data = net.random(9000, 31);
+    let x = net.input(data, Role::Internal);
+    let y = net.push(Max { groups: 3000, limbs: 1 }.into(), &[x], 3000);
+    net.output(y, Role::Internal);
+    check::check(&net.lower().plan).unwrap();
 }
 
 /// Ids at several positions, public ones and hidden ones.

@@ -378,14 +378,28 @@ impl Equations {
         coefs.windows(2).all(|pair| pair[1] >> self.limb_bits >= pair[0])
     }
 
-    /// The bounded open slots of all equations that have no other open slots, or else of the first equation that has
-    /// bounded ones.
+    /// The bounded open slots of all equations that have no other open slots; or else of those whose one unknown slot
+    /// stands in several such equations, as the maximum of a group does; or else of the first equation that has bounded
+    /// ones.
     fn stuck(&mut self, analysis: &Analysis) -> BTreeSet<SlotId> {
         let blocked = self.blocked(analysis);
         let bounded = |slot: &SlotId| analysis.state[*slot as usize] == State::Bounded;
         let open = |equation: &u32| self.slots(*equation).iter().map(|s| s.0).filter(|&slot| analysis.is_open(slot));
         let equations = || self.live.iter().filter(|equation| !self.waits(**equation, &blocked));
         let mut all: Vec<SlotId> = equations().filter(|e| open(e).all(|slot| bounded(&slot))).flat_map(open).collect();
+        if all.is_empty() {
+            let mut unknown: BTreeMap<SlotId, Vec<u32>> = BTreeMap::new();
+            for &equation in equations() {
+                let mut others = open(&equation).filter(|slot| !bounded(slot));
+                if let (Some(slot), None) = (others.next(), others.next())
+                    && open(&equation).any(|slot| bounded(&slot))
+                {
+                    unknown.entry(slot).or_default().push(equation);
+                }
+            }
+            let shared = unknown.values().filter(|equations| equations.len() > 1).flatten();
+            all.extend(shared.flat_map(open).filter(bounded));
+        }
         if all.is_empty() {
             let first = equations().find(|e| open(e).any(|slot| bounded(&slot)));
             all.extend(first.into_iter().flat_map(open).filter(bounded));
