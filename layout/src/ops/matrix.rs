@@ -44,22 +44,22 @@ impl Emitter<'_> {
                     (0..vocab).map(move |i| Expr::atom(Atom::Public(run, i)))
                 })
                 .collect(),
-            None => self.hidden_one_hots(id, operand, vocab),
+            None => self.one_hots(id, Part::IsMax, operand, vocab),
         };
         let product = self.matrix(id, weight, inputs, positions)?;
         Ok(self.matrices(id, vec![product], positions))
     }
 
-    /// Cells that are 1 at the hidden id of each position and 0 elsewhere.
+    /// Cells of a quantity that are 1 at the index which each feature of the operand is, and 0 elsewhere.
     ///
-    /// Uniqueness: every cell is 0 or 1 and they add up to 1, so one cell is 1; its index is the id.
-    fn hidden_one_hots(&mut self, id: ValueId, operand: ValueId, vocab: u32) -> Vec<Expr> {
-        let cells = self.bits(id, Part::IsMax, vocab * self.node(operand).features);
-        for (position, cells) in cells.chunks(vocab as usize).enumerate() {
+    /// Uniqueness: every cell is 0 or 1 and they add up to 1, so one cell is 1; its place is the index.
+    pub fn one_hots(&mut self, id: ValueId, part: Part, operand: ValueId, depth: u32) -> Vec<Expr> {
+        let cells = self.bits(id, part, depth * self.node(operand).features);
+        for (feature, cells) in cells.chunks(depth as usize).enumerate() {
             let count = cells.iter().map(|&cell| (cell, 1));
             self.define(Expr::atoms(count.chain([(ONE, -1)])));
             let index = Expr::atoms(cells.iter().copied().zip(0..));
-            self.define(index.plus(&self.values[operand as usize][position], -1));
+            self.define(index.plus(&self.values[operand as usize][feature], -1));
         }
         cells.into_iter().map(Expr::atom).collect()
     }

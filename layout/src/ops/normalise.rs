@@ -12,9 +12,6 @@ use crate::fill::Part;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::gadgets::{Normalise, Site, normalise};
 
-/// Width that tells a row of products not to hold the square of its factor.
-const NO_SQUARE: u32 = 62;
-
 impl Circuit for Normalise {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
         let operand = emitter.input(id, 0)?;
@@ -25,7 +22,7 @@ impl Circuit for Normalise {
         let rest = emitter.range(id, Part::Own(normalise::REST), features, self.limbs, 0);
         let gap = emitter.range(id, Part::Own(normalise::GAP), features, self.limbs, 0);
         let bits = emitter.bits(id, Part::Own(normalise::BITS), features * exponents);
-        let rows = emitter.product_rows(features, false, NO_SQUARE);
+        let rows = emitter.plain_rows(features);
         emitter.fill(&rows.a, id, Part::Own(normalise::POWER), 0, 0, None);
         emitter.fill(&rows.b, id, Part::Own(normalise::SIGNIFICAND), 0, 0, None);
         emitter.fill(&rows.c, id, Part::Own(normalise::PRODUCT), 0, 0, None);

@@ -47,6 +47,11 @@ impl Emitter<'_> {
         }
     }
 
+    /// New rows of products whose factors have no squares beside them.
+    pub fn plain_rows(&mut self, rows: u32) -> ProductRows {
+        self.product_rows(rows, false, 64)
+    }
+
     /// Elementwise product.
     pub fn lower_mul(&mut self, id: ValueId) -> Result<Vec<Expr>, LayoutError> {
         let features = self.node(id).features;

@@ -1,7 +1,7 @@
 //! Layers of the shapes that real models have.
 
 use crate::harness::Net;
-use nanozk_ir::int::gadgets::{FloorDiv, MatMul, Max, Normalise, Step, TopK};
+use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Step, TopK};
 use nanozk_ir::int::{Op, Role, ValueId};
 
 /// `(x - mean) / deviation`, scaled and cut to one limb.
@@ -207,6 +207,23 @@ pub fn comparisons() -> Net {
     let positive = net.affine(&[x], vec![vec![(0, 1, 1)], vec![(0, 7, 21)], vec![(0, 4, 600)]]);
     let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 6);
     net.output(normal, Role::Internal);
+    net
+}
+
+/// Indices, bits and quotients that are computed.
+pub fn digits(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let all = |row: &[i64]| row.repeat(tokens as usize);
+    let x = net.input(all(&[3, 1, 0]), Role::Internal);
+    let hot = net.push(OneHot { depth: 4 }.into(), &[x], 12);
+    net.output(hot, Role::Internal);
+    let bits = net.push(Bits { count: 3 }.into(), &[x], 9);
+    net.output(bits, Role::Internal);
+    let x = net.input(all(&[-400, 391, 70]), Role::Internal);
+    let z = net.input(all(&[7, 100, 1]), Role::Internal);
+    let z = net.affine(&[z, z], (0..3).map(|j| vec![(0, j, 2), (1, j, -1)]).collect());
+    let quotient = net.push(Div { limbs: 2, rest_limbs: 2 }.into(), &[x, z], 3);
+    net.output(quotient, Role::Internal);
     net
 }
 

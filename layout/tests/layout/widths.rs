@@ -1,7 +1,7 @@
 //! What is laid out can be proven: every value within a node's bounds, at every width of limbs.
 
 use crate::harness::Net;
-use nanozk_ir::int::gadgets::{FloorDiv, Max, Normalise, Step};
+use nanozk_ir::int::gadgets::{Div, FloorDiv, Max, Normalise, Step};
 use nanozk_ir::int::{Op, Role, ValueId};
 use nanozk_layout::{LayoutError, Options, lower, witness};
 
@@ -96,15 +96,36 @@ fn requantisations_and_ranges() {
     }
 }
 
+/// Quotients of numbers up to `most.0` by divisors up to `most.1`.
+fn division(bits: u32, most: (i64, i64), op: Div) -> Net {
+    let x = [most.0 - 1, 1 - most.0, 0, most.0 / 3, -1, 1];
+    let z = [1, 1, most.1, most.1 - 1, most.1 / 2 + 1, 1];
+    let mut net = Net::new(x.len() as u32, bits);
+    let inputs = [(x, 1 - most.0, most.0 - 1), (z, 1, most.1)].map(|(data, lo, hi)| {
+        let input = net.input(data.to_vec(), Role::Internal);
+        bound(&mut net, input, lo, hi);
+        input
+    });
+    let y = net.push(op.into(), &inputs, 1);
+    bound(&mut net, y, 1 - most.0, most.0 - 1);
+    net.output(y, Role::Internal);
+    net
+}
+
 #[test]
 fn comparisons_and_quotients() {
     for bits in WIDTHS {
-        let mut accepted = [0; 4];
+        let mut accepted = [0; 5];
         for limbs in 1..=62 / bits {
             let reach = 1i64 << (limbs * bits);
             let ends = [reach - 1, -reach, 0, -1, reach / 3];
             let what = format!("{limbs} limbs of {bits} bits");
             accepted[0] += i32::from(proven(&net(bits, &ends, -reach, reach - 1, |_| Step { limbs }.into()), &what));
+            for rest_limbs in 1..=62 / bits {
+                let (x, z) = ((reach / 2).min(1 << 61), 1i64 << (rest_limbs * bits).min(61));
+                let div = division(bits, (x, z), Div { limbs, rest_limbs });
+                accepted[4] += i32::from(proven(&div, &format!("{what} by {rest_limbs} limbs")));
+            }
             let (lo, hi) = (1 - reach / 2, reach / 2);
             let max = rows_net(bits, 2, &[hi, lo, 7, 7], (lo, hi), 1, |_| Max { groups: 1, limbs }.into());
             accepted[1] += i32::from(proven(&max, &what));

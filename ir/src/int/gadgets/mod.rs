@@ -2,17 +2,23 @@
 //! has no default bodies, and the engines do not match on these ops. The circuit of each is in the crate that lays out
 //! plans, by the same name.
 
+pub mod bits;
+pub mod div;
 pub mod floor_div;
 pub mod matmul;
 pub mod max;
 pub mod normalise;
+pub mod one_hot;
 pub mod step;
 pub mod top_k;
 
+pub use bits::Bits;
+pub use div::Div;
 pub use floor_div::FloorDiv;
 pub use matmul::MatMul;
 pub use max::Max;
 pub use normalise::Normalise;
+pub use one_hot::OneHot;
 pub use step::Step;
 pub use top_k::TopK;
 
@@ -89,6 +95,9 @@ macro_rules! each_gadget {
             Gadget::FloorDiv($gadget) => $body,
             Gadget::Normalise($gadget) => $body,
             Gadget::TopK($gadget) => $body,
+            Gadget::OneHot($gadget) => $body,
+            Gadget::Bits($gadget) => $body,
+            Gadget::Div($gadget) => $body,
         }
     }};
 }
@@ -115,7 +124,7 @@ macro_rules! registry {
     };
 }
 
-registry!(MatMul, Step, Max, FloorDiv, Normalise, TopK);
+registry!(MatMul, Step, Max, FloorDiv, Normalise, TopK, OneHot, Bits, Div);
 
 impl Gadget {
     /// The op's methods.

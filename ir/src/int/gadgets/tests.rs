@@ -66,6 +66,24 @@ fn top_k_orders_equal_features_by_index() {
 }
 
 #[test]
+fn one_hots_and_bits() {
+    let hot = |x: &[i64]| eval(&OneHot { depth: 3 }, &[x], 3 * x.len());
+    assert_eq!(hot(&[2, 0]).unwrap(), [0, 0, 1, 1, 0, 0]);
+    assert!(hot(&[3]).is_err() && hot(&[-1]).is_err() && eval(&OneHot { depth: 0 }, &[&[0]], 0).is_err());
+    let bits = |x: &[i64]| eval(&Bits { count: 3 }, &[x], 3 * x.len());
+    assert_eq!(bits(&[6, 1]).unwrap(), [0, 1, 1, 1, 0, 0]);
+    assert!(bits(&[8]).is_err() && bits(&[-1]).is_err() && eval(&Bits { count: 63 }, &[&[1]], 63).is_err());
+}
+
+#[test]
+fn div_rounds_down() {
+    let div = |x: &[i64], z: &[i64]| eval(&Div { limbs: 1, rest_limbs: 1 }, &[x, z], x.len());
+    assert_eq!(div(&[7, -7, 7, 3], &[2, 2, 1, 16]).unwrap(), [3, -4, 7, 0]);
+    assert!(div(&[1], &[0]).is_err() && div(&[1], &[-1]).is_err() && div(&[1], &[17]).is_err());
+    assert!(div(&[8], &[1]).is_err() && div(&[-9], &[1]).is_err());
+}
+
+#[test]
 fn limbs_beyond_the_integers_are_refused() {
     for limbs in [0, 16, u32::MAX] {
         assert!(eval(&Step { limbs }, &[&[1]], 1).is_err());
@@ -85,6 +103,9 @@ fn all() -> Vec<(Op, Vec<usize>, usize)> {
         (MatMul { batch: 1, rows: 2, inner: 3, cols: 2 }.into(), vec![6, 6], 4),
         (Normalise { limbs: 3 }.into(), vec![6], 12),
         (TopK { groups: 2, k: 2, limbs: 4 }.into(), vec![6], 8),
+        (OneHot { depth: 2000 }.into(), vec![2], 4000),
+        (Bits { count: 11 }.into(), vec![3], 33),
+        (Div { limbs: 3, rest_limbs: 3 }.into(), vec![6, 6], 6),
     ]
 }
 
@@ -98,7 +119,8 @@ proptest! {
     ) {
         for (op, widths, features) in all() {
             let Op::Gadget(gadget) = &op else { continue };
-            let positive = matches!(gadget, Gadget::Normalise(_));
+            let positive =
+                matches!(gadget, Gadget::Normalise(_) | Gadget::OneHot(_) | Gadget::Bits(_) | Gadget::Div(_));
             let (mut args, mut ranges, mut first) = (Vec::new(), Vec::new(), 0);
             for &width in &widths {
                 let each = first..first + width;
@@ -130,12 +152,14 @@ proptest! {
     #[test]
     fn ranges_refuse_what_evaluation_refuses(x in -70_000i64..70_000, y in -70_000i64..70_000) {
         let widths = [2];
-        let ops: [(&dyn Meaning, usize); 5] = [
+        let ops: [(&dyn Meaning, usize); 7] = [
             (&Step { limbs: 2 }, 2),
             (&Max { groups: 1, limbs: 2 }, 1),
             (&FloorDiv { divisor: 5, limbs: 2 }, 2),
             (&Normalise { limbs: 2 }, 4),
             (&TopK { groups: 1, k: 1, limbs: 2 }, 2),
+            (&OneHot { depth: 50_000 }, 100_000),
+            (&Bits { count: 16 }, 32),
         ];
         for (op, features) in ops {
             let site = site(&widths, features);

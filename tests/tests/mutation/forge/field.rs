@@ -4,7 +4,7 @@ use super::{Forger, Forgery, Out};
 use crate::cells::Change;
 use group::ff::Field;
 use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, floor_div, step};
+use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, div, floor_div, step};
 use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
@@ -61,6 +61,13 @@ impl Forger<'_> {
                 let quotient = int(self.operand(id, 0).1[at]) * int(divisor).invert().unwrap();
                 let rest = [(Part::Own(floor_div::REST), Fr::ZERO), (Part::Own(floor_div::GAP), int(divisor - 1))];
                 push("fraction-valued floor", &[&[(Part::Value, quotient)], &rest[..]].concat());
+            }
+            Op::Gadget(Gadget::Div(_)) => {
+                let (x, z) = (int(self.operand(id, 0).1[at]), int(self.operand(id, 1).1[at]));
+                let quotient = x * z.invert().unwrap();
+                let helpers = [(div::PRODUCT, x), (div::REST, Fr::ZERO), (div::GAP, z - Fr::ONE)];
+                let helpers = helpers.map(|(part, value)| (Part::Own(part), value));
+                push("fraction-valued division", &[&[(Part::Value, quotient)], &helpers[..]].concat());
             }
             _ => {}
         }

@@ -4,7 +4,8 @@
 use super::{Delta, Forger, Out};
 use nanozk_ir::each_gadget;
 use nanozk_ir::int::gadgets::{
-    FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, Site, Step, TopK, floor_div, max, normalise, step, top_k,
+    Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, OneHot, Site, Step, TopK, div, floor_div, max,
+    normalise, step, top_k,
 };
 use nanozk_layout::Part;
 
@@ -92,6 +93,69 @@ impl Forge for FloorDiv {
                 all.push(with_rest.clone().of("floor with its rest"));
                 let both = with_rest.part(floor_div::GAP, j, self.divisor - 1 - rest);
                 all.push(both.of("floor with its rest and gap"));
+            }
+        }
+        all
+    }
+}
+
+impl Forge for Div {
+    fn forgeries(&self, _: &Site, args: &[&[i64]], honest: Forged) -> Vec<Forged> {
+        let mut all = Vec::new();
+        for (j, (&x, &z)) in args[0].iter().zip(args[1]).enumerate() {
+            for delta in [1, -1] {
+                let quotient = honest.value[j] + delta;
+                let rest = x - z * quotient;
+                let forged = honest.clone().value(j, quotient);
+                all.push(forged.clone().of("quotient with the honest product"));
+                let product = forged.part(div::PRODUCT, j, z * quotient);
+                all.push(product.clone().of("quotient with the honest rest"));
+                let with_rest = product.part(div::REST, j, rest);
+                all.push(with_rest.clone().of("quotient with its rest"));
+                all.push(with_rest.part(div::GAP, j, z - 1 - rest).of("quotient with its rest and gap"));
+            }
+        }
+        all
+    }
+}
+
+impl Forge for OneHot {
+    fn forgeries(&self, _: &Site, args: &[&[i64]], honest: Forged) -> Vec<Forged> {
+        let depth = self.depth as usize;
+        let mut all = Vec::new();
+        for (j, &x) in args[0].iter().enumerate() {
+            let with = |kind, ones: &[(i64, i64)]| {
+                let mut forged = honest.clone().of(kind);
+                forged.value[j * depth..(j + 1) * depth].fill(0);
+                for &(i, times) in ones.iter().filter(|one| (0..depth as i64).contains(&one.0)) {
+                    forged.value[j * depth + i as usize] += times;
+                }
+                forged
+            };
+            all.push(with("no index", &[]));
+            for other in (0..depth as i64).filter(|i| *i != x) {
+                all.push(with("another index", &[(other, 1)]));
+                all.push(with("index with the first", &[(x, 1), (0, 1)]));
+                all.push(with("indices whose sum it is", &[(other, 1), (x - other, 1)]));
+                all.push(with("twice an index less another", &[(other, 2), (2 * other - x, -1)]));
+            }
+        }
+        all
+    }
+}
+
+impl Forge for Bits {
+    fn forgeries(&self, _: &Site, args: &[&[i64]], honest: Forged) -> Vec<Forged> {
+        let count = self.count as usize;
+        let mut all = Vec::new();
+        for at in 0..args[0].len() * count {
+            let bit = honest.value[at];
+            all.push(honest.clone().value(at, 1 - bit).of("another bit"));
+            if at % count > 0 {
+                // What one digit loses the next lower one gains twice.
+                let below = honest.value[at - 1];
+                all.push(honest.clone().value(at, bit - 1).value(at - 1, below + 2).of("digit of two"));
+                all.push(honest.clone().value(at, bit + 1).value(at - 1, below - 2).of("negative digit"));
             }
         }
         all
