@@ -85,6 +85,14 @@ fn matrices_over_positions_and_pooling() {
 }
 
 #[test]
+fn a_matrix_that_several_products_read_stands_in_the_columns_once() {
+    let net = models::recurrence();
+    let lowered = net.lower();
+    accepts_only_the_truth(&net, &lowered, 1);
+    assert_eq!(lowered.plan.tiles.len(), 2);
+}
+
+#[test]
 fn products_of_two_activations() {
     let net = models::flat_attention();
     accepts_only_the_truth(&net, &net.lower(), 1);

@@ -7,6 +7,7 @@ use crate::merge::{self, Placed};
 use crate::space::{ETA, ROW};
 use nanozk_ir::int::gadgets::MatMul;
 use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
+use std::collections::BTreeSet;
 
 impl Placer<'_> {
     /// Relations, products and functionals.
@@ -69,18 +70,24 @@ impl Placer<'_> {
         match product {
             Product::Matrix { weight, inputs, positions, outputs, scale } => {
                 let (weight, outputs) = (*weight, *outputs);
-                let tile = WeightTile { weight, row, inputs: inputs.len() as u32 / positions, outputs };
                 let (columns, parts) = (self.plan.weight_columns, outputs.div_ceil(self.plan.weight_columns));
+                // A matrix that several products read, as the steps of a recurrence do, stands in the columns once.
+                let known = self.plan.tiles.iter().find(|tile| tile.weight == weight).copied();
+                let tile =
+                    known.unwrap_or(WeightTile { weight, row, inputs: inputs.len() as u32 / positions, outputs });
                 for part in 0..parts {
                     for i in 0..tile.inputs {
                         for p in 0..*positions {
                             let terms = self.placed(&inputs[(p * tile.inputs + i) as usize], *scale)?;
                             if !terms.is_empty() {
                                 let rho = rho + p * self.pitch(outputs) + part * columns;
-                                out.left.push((row + i * parts + part, (rho, 0), terms));
+                                out.left.push((tile.row + i * parts + part, (rho, 0), terms));
                             }
                         }
                     }
+                }
+                if known.is_some() {
+                    return Ok(row);
                 }
                 self.plan.tiles.push(tile);
                 Ok(tile.end(columns))
@@ -155,7 +162,10 @@ impl Placer<'_> {
             .max();
         let tokens = self.plan.geometry.tokens as u64;
         let rows = |columns: u32| -> u64 {
+            let mut weights = BTreeSet::new();
+            let first = |p: &&Product| !matches!(p, Product::Matrix { weight, .. } if !weights.insert(*weight));
             products()
+                .filter(first)
                 .map(|p| match p {
                     Product::Matrix { inputs, positions, outputs, .. } => {
                         inputs.len() as u64 / *positions as u64 * outputs.div_ceil(columns.max(1)) as u64

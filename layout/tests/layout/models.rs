@@ -210,6 +210,24 @@ pub fn comparisons() -> Net {
     net
 }
 
+/// One token: three steps of a recurrence, whose matrix and bias all of them share.
+pub fn recurrence() -> Net {
+    let mut net = Net::new(1, 6);
+    let data = net.random(6, 20);
+    let x = net.input(data, Role::Internal);
+    let data = net.random(2, 20);
+    let mut state = net.input(data, Role::Internal);
+    let (weight, bias) = (net.weight(4, 2, 20), net.weight(1, 2, 100));
+    for step in 0..3 {
+        let read = vec![vec![(0, 2 * step, 1)], vec![(0, 2 * step + 1, 1)], vec![(1, 0, 1)], vec![(1, 1, 1)]];
+        let read = net.affine(&[x, state], read);
+        let next = net.push(Op::Linear { weight, bias: Some(bias), positions: 1 }, &[read], 2);
+        state = net.requant(next, 1);
+    }
+    net.output(state, Role::Internal);
+    net
+}
+
 /// Indices, bits and quotients that are computed.
 pub fn digits(tokens: u32) -> Net {
     let mut net = Net::new(tokens, 6);

@@ -5,12 +5,14 @@ use crate::cells::Cells;
 use crate::delete::Deletion;
 use crate::forge::{self, Forgery};
 use crate::target::Target;
+use group::ff::Field;
 use nanozk_ir::int::Op;
 use nanozk_ir::int::gadgets::Gadget;
-use nanozk_plan::Plan;
+use nanozk_plan::{Plan, Port};
+use nanozk_proof::field::Fr;
 use nanozk_proof::msm::to_signed;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs on other inputs.
 const OTHERS: u64 = 12;
@@ -118,30 +120,62 @@ impl<'t> Runs<'t> {
         deltas.flat_map(|delta| (0..tokens).map(move |token| (delta, token))).find_map(|(delta, token)| {
             let mut values = run.net.values[node].clone();
             values[token * width + feature] += delta;
-            accepted(run, node, &values, weak)
+            accepted(run, &BTreeMap::from([(node, values)]), weak)
         })
     }
 
-    /// The outputs of a product are what is left of it.
+    /// The outputs of products are what is left of them, in evaluation order: those after them follow.
     fn other_products(&self, run: &Target, weak: &Plan) -> Option<Forgery> {
-        let cells = run.cells(weak);
-        let mut forged: Option<(usize, Vec<i64>)> = None;
+        let mut forged = BTreeMap::new();
+        let mut left = self.left(run, &run.lanes, &run.publics, weak)?;
+        while let Some((node, values)) = left.pop_first() {
+            let known = forged.insert(node, values);
+            if known.is_some() || left.is_empty() && forged.len() == 1 {
+                break;
+            }
+            let mut next = None;
+            forge::with_values(&run.net, &run.lowered, &forged, &mut |forgery| {
+                next.get_or_insert_with(|| self.left(run, &forgery.lanes, &forgery.publics, weak));
+            });
+            left = next.flatten()?;
+        }
+        if forged.is_empty() { None } else { accepted(run, &forged, weak) }
+    }
+
+    /// What the weak plan leaves of the products that are not what the cells say, by node.
+    fn left(
+        &self,
+        run: &Target,
+        lanes: &[Vec<i64>],
+        publics: &BTreeMap<Port, Vec<i64>>,
+        weak: &Plan,
+    ) -> Option<BTreeMap<usize, Vec<i64>>> {
+        let cells = Cells::new(weak, run.data(), lanes, publics);
+        let mut all: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+        let mut broken = BTreeSet::new();
         for token in 0..run.net.model.tokens {
-            for (monomial, difference) in cells.differences(token) {
+            let differences: BTreeMap<(u32, u32), Fr> = cells.differences(token).into_iter().collect();
+            let known = differences.keys().all(|monomial| self.outputs.contains_key(monomial));
+            for (monomial, claim) in known.then(|| cells.claims(token))? {
                 let &(node, feature) = self.outputs.get(&monomial)?;
-                let (forged, values) = forged.get_or_insert_with(|| (node, run.net.values[node].clone()));
-                let difference = to_signed(&difference).filter(|_| *forged == node)?;
-                values[token as usize * run.net.model.shapes[0].nodes[node].features as usize + feature] -= difference;
+                let values = all.entry(node).or_insert_with(|| run.net.values[node].clone());
+                let width = run.net.model.shapes[0].nodes[node].features as usize;
+                let difference = differences.get(&monomial).copied().unwrap_or(Fr::ZERO);
+                values[token as usize * width + feature] = to_signed(&(claim - difference))?;
+                if difference != Fr::ZERO {
+                    broken.insert(node);
+                }
             }
         }
-        forged.and_then(|(node, values)| accepted(run, node, &values, weak))
+        all.retain(|node, _| broken.contains(node));
+        Some(all)
     }
 }
 
-/// Cells of the run with other values of a node, if the plan accepts them and the whole plan does not.
-fn accepted(run: &Target, node: usize, values: &[i64], weak: &Plan) -> Option<Forgery> {
+/// Cells of the run with other values of nodes, if the plan accepts them and the whole plan does not.
+fn accepted(run: &Target, values: &BTreeMap<usize, Vec<i64>>, weak: &Plan) -> Option<Forgery> {
     let mut found = None;
-    forge::with_values(&run.net, &run.lowered, node, values, &mut |forgery| {
+    forge::with_values(&run.net, &run.lowered, values, &mut |forgery| {
         let holds = |plan: &Plan| {
             let cells = Cells::new(plan, run.data(), &forgery.lanes, &forgery.publics);
             cells.broken_by_honest().is_empty()

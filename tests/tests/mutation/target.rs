@@ -184,6 +184,7 @@ pub fn small() -> Vec<Target> {
         Target::new("convolution", models::convolution()),
         Target::new("flat attention", models::flat_attention()),
         Target::new("comparisons", models::comparisons()),
+        Target::new("recurrence", models::recurrence()),
         Target::new("digits", models::digits(2)),
         Target::new("orders", models::orders()),
         Target::new("public ids", models::embeddings(Role::PublicInput)),

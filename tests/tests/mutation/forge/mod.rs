@@ -98,9 +98,12 @@ pub fn other_inputs(net: &Net, lowered: &Lowered, seed: u64) -> Vec<Vec<i64>> {
     (0..net.inputs.len()).map(|port| forger.other_input(port, seed)).collect()
 }
 
-/// Cells for node `id` having `values`, with everything after it recomputed.
-pub fn with_values(net: &Net, lowered: &Lowered, id: usize, values: &[i64], out: Out) {
-    Forger::new(net, lowered).complete("other values", "", id, values, &[], out);
+/// Cells for some nodes having other values, with everything after them recomputed.
+pub fn with_values(net: &Net, lowered: &Lowered, values: &BTreeMap<usize, Vec<i64>>, out: Out) {
+    let forger = Forger::new(net, lowered);
+    let model = forger.with_constants(values.iter().map(|(id, values)| (*id, values.as_slice())));
+    let inputs: Vec<&[i64]> = net.inputs.iter().map(Vec::as_slice).collect();
+    forger.run(&model, &inputs, "other values", "", usize::MAX, &[], out);
 }
 
 /// Puts a node in front of all others, which then have the next indices.
@@ -313,24 +316,16 @@ impl<'a> Forger<'a> {
         deltas: &[Delta],
         out: Out,
     ) {
-        self.run(&self.with_value(id, values), inputs, kind, what, id, deltas, out);
+        self.run(&self.with_constants([(id, values)]), inputs, kind, what, id, deltas, out);
     }
 
-    /// The model with a constant in the node's place. A table reads requantised values only, so there the constant
-    /// stands in front of all nodes, and the node divides it.
-    fn with_value(&self, id: usize, values: &[i64]) -> Model {
+    /// The model with constants in the places of nodes.
+    fn with_constants<'v>(&self, constants: impl IntoIterator<Item = (usize, &'v [i64])>) -> Model {
         let mut model = self.boundless.clone();
-        let (rows, bits) = (model.tokens, model.limb_bits);
-        let nodes = &mut model.shapes[0].nodes;
-        if nodes.iter().any(|n| matches!(n.op, Op::Table { .. }) && n.inputs[0] as usize == id) {
-            let op = Op::Const { rows, data: values.iter().map(|v| v << bits).collect() };
-            let front = Node { op, inputs: Vec::new(), ..nodes[id].clone() };
-            put_in_front(nodes, front);
-            nodes[id + 1].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
-            nodes[id + 1].inputs = vec![0];
-        } else {
-            nodes[id].op = Op::Const { rows, data: values.to_vec() };
-            nodes[id].inputs.clear();
+        for (id, values) in constants {
+            let node = &mut model.shapes[0].nodes[id];
+            node.op = Op::Const { rows: model.tokens, data: values.to_vec() };
+            node.inputs.clear();
         }
         model
     }
@@ -347,16 +342,14 @@ impl<'a> Forger<'a> {
         deltas: &[Delta],
         out: Out,
     ) {
-        let Ok(mut values) = interp::run(model, 0, inputs) else { return };
-        let in_front = values.len() - self.net.values.len();
-        values.drain(..in_front);
+        let Ok(values) = interp::run(model, 0, inputs) else { return };
         let Ok(whole) = witness::fill(&self.whole, &self.net.model, 0, &values) else { return };
         let mut publics = self.net.tensors();
         for (port, tensor) in inputs.iter().enumerate() {
             publics.insert(Port::Input(port as u32), tensor.to_vec());
         }
         for (port, node) in interp::outputs(&model.shapes[0]) {
-            publics.insert(Port::Output(port as u32), values[node - in_front].clone());
+            publics.insert(Port::Output(port as u32), values[node].clone());
         }
         let forgery = Forgery { kind, what: what.into(), lanes: whole, publics, field: Vec::new() };
         self.split_all(forgery, id, deltas, out);
