@@ -10,7 +10,7 @@ use clap::Parser;
     nanozk compile model.onnx --data input.json -o model.nanozk\n  \
     nanozk setup model.nanozk -o keys/\n  \
     nanozk prove keys/ --input input.json -o proof.nanozk\n  \
-    nanozk verify keys/verifier.nanozk proof.nanozk --allow-unsafe-srs")]
+    nanozk verify keys/verifier.nanozk proof.nanozk")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

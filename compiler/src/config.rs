@@ -1,6 +1,7 @@
 //! `nanozk.yaml`: every setting of a compilation.
 
 use crate::frontend::Setting;
+pub use nanozk_plan::check::MAX_K;
 pub use nanozk_plan::cost::Objective as Optimize;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -27,6 +28,9 @@ pub enum Visibility {
     Private,
 }
 
+/// Circuits of up to `2^EMBEDDED_K` rows are served by the SRS that comes with the program.
+pub const EMBEDDED_K: u32 = 12;
+
 /// Settings of a compilation; absent keys take their defaults, unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +47,9 @@ pub struct Config {
     pub output: Visibility,
     /// What the layout minimises.
     pub optimize: Optimize,
+    /// Largest circuits: `2^max_k` rows, as the SRS that the proofs will have allows. Absent: 12, which the SRS of this
+    /// program serves, or more where the model asks for it.
+    pub max_k: Option<u32>,
     /// Quantisation.
     pub quantise: Quantise,
 }
@@ -113,7 +120,7 @@ pub enum ConfigError {
         source: serde_yaml::Error,
     },
     /// A value outside its range.
-    #[error("quantise.{key} = {value}: must lie within {range}")]
+    #[error("{key} = {value}: must lie within {range}")]
     Value {
         /// Key.
         key: &'static str,
@@ -146,8 +153,20 @@ impl Config {
         let parsed: Option<Config> =
             serde_yaml::from_str(text).map_err(|source| ConfigError::Parse { path: "configuration".into(), source })?;
         let config = parsed.unwrap_or_default();
-        config.quantise.check()?;
+        config.check()?;
         Ok(config)
+    }
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first one outside.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let max_k = self.max_k.unwrap_or(MAX_K);
+        if !(9..=MAX_K).contains(&max_k) {
+            return Err(ConfigError::Value { key: "max_k", value: max_k.into(), range: "9..=20" });
+        }
+        self.quantise.check()
     }
 }
 
@@ -166,15 +185,15 @@ impl Quantise {
     /// [`ConfigError::Value`] for the first one outside.
     pub fn check(&self) -> Result<(), ConfigError> {
         let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 9] = [
-            ("limb_bits", self.limb_bits().into(), 8.0..=16.0, "8..=16"),
-            ("tolerance", self.tolerance, 0.0..=1.0, "0..=1"),
-            ("residual_bits", self.residual_bits.unwrap_or(22).into(), 8.0..=28.0, "8..=28"),
-            ("margin", self.margin, 1.0..=100.0, "1..=100"),
-            ("coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
-            ("exp_range", self.exp_range, 4.0..=64.0, "4..=64"),
-            ("exp_step", self.exp_step, 1e-6..=1.0, "1e-6..=1"),
-            ("exp_bits", self.exp_bits.into(), 6.0..=20.0, "6..=20"),
-            ("mean_bits", self.mean_bits.into(), 4.0..=16.0, "4..=16"),
+            ("quantise.limb_bits", self.limb_bits().into(), 8.0..=16.0, "8..=16"),
+            ("quantise.tolerance", self.tolerance, 0.0..=1.0, "0..=1"),
+            ("quantise.residual_bits", self.residual_bits.unwrap_or(22).into(), 8.0..=28.0, "8..=28"),
+            ("quantise.margin", self.margin, 1.0..=100.0, "1..=100"),
+            ("quantise.coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
+            ("quantise.exp_range", self.exp_range, 4.0..=64.0, "4..=64"),
+            ("quantise.exp_step", self.exp_step, 1e-6..=1.0, "1e-6..=1"),
+            ("quantise.exp_bits", self.exp_bits.into(), 6.0..=20.0, "6..=20"),
+            ("quantise.mean_bits", self.mean_bits.into(), 4.0..=16.0, "4..=16"),
         ];
         for (key, value, allowed, range) in rules {
             if !allowed.contains(&value) {
@@ -204,7 +223,11 @@ mod tests {
         for bad in ["heads: argmax", "quantise: {limbs: 3}", "input: secret", "head: [1]"] {
             assert!(matches!(Config::parse(bad), Err(ConfigError::Parse { .. })), "{bad}");
         }
-        let err = Config::parse("quantise: {limb_bits: 30}").unwrap_err().to_string();
-        assert_eq!(err, "quantise.limb_bits = 30: must lie within 8..=16");
+        for (text, expected) in [
+            ("quantise: {limb_bits: 30}", "quantise.limb_bits = 30: must lie within 8..=16"),
+            ("max_k: 21", "max_k = 21: must lie within 9..=20"),
+        ] {
+            assert_eq!(Config::parse(text).unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From an ONNX file to `model.nanozk`: load, calibrate, quantise, lay out.
 
 use crate::artifact::{self, Artifact, Calibration};
-use crate::config::{Config, ConfigError, Head, Optimize, Visibility};
+use crate::config::{Config, ConfigError, EMBEDDED_K, Head, MAX_K, Optimize, Visibility};
 use crate::data::{DataError, InputTensor, read_input, sample_shapes};
 use crate::fidelity::Models;
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
@@ -18,14 +18,19 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Largest circuits that are tried: `2^MAX_K` rows.
-const MAX_K: u32 = 20;
-
 /// Narrowest limbs that are tried where the settings name no width.
 const LEAST_LIMB_BITS: u32 = 10;
 
 /// What narrower limbs must save at least to be worth their coarser activations: this share of the score.
 const NARROW_SAVES: f64 = 1.0 / 8.0;
+
+/// How much greater the score may be of circuits that the SRS of this program serves: their proofs need nobody's trust
+/// in the machine that made the SRS.
+const EMBEDDED_WORTH: f64 = 3.0;
+
+/// How much further from the float model the outputs of such circuits may be where the tolerance is exceeded anyhow: a bit
+/// less in each activation doubles the difference.
+const EMBEDDED_COARSER: f64 = 3.0;
 
 /// How many sizes above the least possible one are tried.
 const SPREAD: usize = 5;
@@ -49,6 +54,8 @@ pub struct CompileOptions {
     pub output: Option<Visibility>,
     /// What the layout minimises.
     pub optimize: Option<Optimize>,
+    /// Largest circuits: `2^max_k` rows.
+    pub max_k: Option<u32>,
 }
 
 /// Why a model cannot be compiled.
@@ -86,8 +93,16 @@ pub enum CompileError {
     #[error("{}", line(.0, "make the tensor public or cut the model into smaller parts"))]
     Hiding(#[from] HidingError),
     /// No common number of rows for all shapes.
-    #[error("the layers do not fit circuits of up to 2^{MAX_K} rows: {0}; cut the model into smaller parts")]
-    TooLarge(String),
+    #[error(
+        "the layers do not fit circuits of up to 2^{max_k} rows: {reason}; allow more rows or cut the model into smaller \
+         parts"
+    )]
+    TooLarge {
+        /// Largest k that was allowed.
+        max_k: u32,
+        /// What does not fit.
+        reason: String,
+    },
 }
 
 /// `cause; way out`: a cause that names its way out stays as it is.
@@ -152,7 +167,15 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
     let source = Source { loaded: &loaded, partition, stats: &stats, samples: &samples };
     tell(Notice::Stage(Stage::Layout));
-    let Circuits { model, shapes, .. } = source.circuits(&config)?;
+    let circuits = source.circuits(&config)?;
+    if config.max_k.is_none() && circuits.k() > EMBEDDED_K {
+        tell(Notice::Warning(&format!(
+            "circuits have 2^{} rows, and the SRS of this program serves 2^{EMBEDDED_K}: `setup` needs `--srs FILE`, or its \
+             proofs convince nobody else",
+            circuits.k()
+        )));
+    }
+    let Circuits { model, shapes, .. } = circuits;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
     let source = artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load };
@@ -168,6 +191,13 @@ struct Circuits {
     score: f64,
 }
 
+impl Circuits {
+    /// The circuits have `2^k` rows.
+    fn k(&self) -> u32 {
+        self.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0)
+    }
+}
+
 /// A source model, cut into layers, with its sample data.
 struct Source<'s> {
     loaded: &'s Loaded,
@@ -177,26 +207,43 @@ struct Source<'s> {
 }
 
 impl Source<'_> {
-    /// The circuits at the configured width of limbs. Without one: at the usual width, or at a smaller one while the table
-    /// of limbs is what asks for the rows, the circuits get cheaper and the outputs stay within the tolerance.
+    /// The cheapest circuits with at most `max_k`. Without one: circuits that the SRS of this program serves, where they do
+    /// not cost many times more and their outputs stay within the tolerance, or not much further off than any.
     fn circuits(&self, config: &Config) -> Result<Circuits, CompileError> {
-        let mut best = self.circuits_at(config)?;
-        if config.quantise.limb_bits.is_some() {
+        let best = self.circuits_from(config, config.quantise.limb_bits(), config.max_k.unwrap_or(MAX_K));
+        let too_large = best.as_ref().is_ok_and(|circuits| circuits.k() > EMBEDDED_K);
+        if config.max_k.is_some() || !too_large {
+            return best;
+        }
+        let best = best?;
+        // A table of 2^bits entries needs more rows than that.
+        let Ok(small) = self.circuits_from(config, best.model.limb_bits.min(EMBEDDED_K - 1), EMBEDDED_K) else {
+            return Ok(best);
+        };
+        let allowed = self.gap(&best.model, config).map(|gap| config.quantise.tolerance.max(gap * EMBEDDED_COARSER));
+        let close = self.gap(&small.model, config).zip(allowed).is_some_and(|(gap, allowed)| gap <= allowed);
+        Ok(if close && small.score <= best.score * EMBEDDED_WORTH { small } else { best })
+    }
+
+    /// The circuits at the configured width of limbs. Without one: at `bits`, or at a smaller width while the table of
+    /// limbs is what asks for the rows, the circuits get cheaper and the outputs stay within the tolerance.
+    fn circuits_from(&self, config: &Config, bits: u32, max_k: u32) -> Result<Circuits, CompileError> {
+        let mut narrow = config.clone();
+        let fixed = config.quantise.limb_bits;
+        narrow.quantise.limb_bits = fixed.or(Some(bits));
+        let mut best = self.circuits_at(&narrow, max_k)?;
+        if fixed.is_some() {
             return Ok(best);
         }
-        let mut narrow = config.clone();
         for bits in (LEAST_LIMB_BITS..best.model.limb_bits).rev() {
-            if best.shapes.iter().any(|s| s.plan.geometry.k > best.model.limb_bits + 1) {
+            if best.k() > best.model.limb_bits + 1 {
                 break;
             }
             narrow.quantise.limb_bits = Some(bits);
             // What does not fit narrow limbs needs the usual ones.
-            let Ok(next) = self.circuits_at(&narrow) else { break };
-            let Loaded { reference, outputs, .. } = self.loaded;
-            let models = Models { reference, model: &next.model, outputs, head: config.head };
-            let gap = models.relative_gap(self.samples).ok().flatten();
+            let Ok(next) = self.circuits_at(&narrow, max_k) else { break };
             let saves = next.score <= best.score * (1.0 - NARROW_SAVES);
-            if !saves || gap.is_none_or(|gap| gap > config.quantise.tolerance) {
+            if !saves || self.gap(&next.model, config).is_none_or(|gap| gap > config.quantise.tolerance) {
                 break;
             }
             best = next;
@@ -204,9 +251,15 @@ impl Source<'_> {
         Ok(best)
     }
 
-    fn circuits_at(&self, config: &Config) -> Result<Circuits, CompileError> {
+    /// Largest difference of a model from the source model on the sample data, as a share of the greatest output.
+    fn gap(&self, model: &int::Model, config: &Config) -> Option<f64> {
+        let Loaded { reference, outputs, .. } = self.loaded;
+        Models { reference, model, outputs, head: config.head }.relative_gap(self.samples).ok().flatten()
+    }
+
+    fn circuits_at(&self, config: &Config, max_k: u32) -> Result<Circuits, CompileError> {
         let model = quantise::quantise(&self.loaded.graph, &self.partition, self.stats, config)?;
-        let circuits = lay_out(model, config.optimize)?;
+        let circuits = lay_out(model, config.optimize, max_k)?;
         hides(&circuits.model, &circuits.shapes)?;
         Ok(circuits)
     }
@@ -232,6 +285,8 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
     config.input = options.input.unwrap_or(config.input);
     config.output = options.output.unwrap_or(config.output);
     config.optimize = options.optimize.unwrap_or(config.optimize);
+    config.max_k = options.max_k.or(config.max_k);
+    config.check()?;
     if (config.head, config.output) == (Head::Argmax, Visibility::Private) {
         return Err(CompileError::PrivateArgmax);
     }
@@ -251,14 +306,14 @@ fn samples(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, C
 }
 
 /// Lowers all shapes to circuits of one size: layers that share a committed tensor must lay it out alike.
-fn lay_out(model: int::Model, objective: Objective) -> Result<Circuits, CompileError> {
+fn lay_out(model: int::Model, objective: Objective, max_k: u32) -> Result<Circuits, CompileError> {
     let (model, ports) = split_by_ports(model);
     let counts: Vec<f64> =
         (0..model.shapes.len()).map(|s| model.layers.iter().filter(|l| l.shape as usize == s).count() as f64).collect();
     let mut best: Option<(f64, Vec<Lowered>)> = None;
     let mut reason = format!("the range table of 2^{} entries does not fit", model.limb_bits);
     let mut tried = 0;
-    for k in (1..=MAX_K).filter(|&k| Geometry::new(k, model.limb_bits, model.tokens).is_some()) {
+    for k in (1..=max_k).filter(|&k| Geometry::new(k, model.limb_bits, model.tokens).is_some()) {
         let options = Options { k: Some(k), objective, ..Options::new(model.tokens, model.limb_bits) };
         let lower = |(shape, graph)| {
             layout::lower(graph, &ports[shape], &options).map_err(|source| CompileError::Layout { shape, source })
@@ -282,7 +337,7 @@ fn lay_out(model: int::Model, objective: Objective) -> Result<Circuits, CompileE
         }
     }
     let circuits = best.map(|(score, shapes)| Circuits { model, shapes, score });
-    circuits.ok_or(CompileError::TooLarge(reason))
+    circuits.ok_or(CompileError::TooLarge { max_k, reason })
 }
 
 /// Cost of proving all layers: memory counts once, all else adds up.

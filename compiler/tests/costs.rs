@@ -4,7 +4,7 @@
 
 use nanozk_compiler::{
     artifact::Artifact,
-    config::Config,
+    config::{Config, EMBEDDED_K, MAX_K},
     frontend::{LoadOptions, load},
     partition::{Partition, partition},
     pipeline::{CompileOptions, compile},
@@ -137,8 +137,36 @@ fn partitions_of_the_bundled_models() {
 #[test]
 fn plans_of_the_bundled_models() {
     for name in MODELS {
-        let options = CompileOptions { data: vec![bundled(name).join("input.json")], ..Default::default() };
-        let artifact = compile(&bundled(name).join("network.onnx"), &options, &|_| {}).unwrap();
-        insta::assert_snapshot!(format!("plan-{name}"), plan_table(&artifact));
+        insta::assert_snapshot!(format!("plan-{name}"), plan_table(&compiled(name, Some(MAX_K))));
     }
+}
+
+/// By default the circuits of every bundled model are served by the SRS of the program; where that asks for more proof
+/// bytes, not for more than double.
+#[test]
+fn bundled_models_fit_the_embedded_srs() {
+    for name in MODELS {
+        let bytes = |artifact: &Artifact| -> u64 {
+            let plan = |layer: &nanozk_ir::int::Layer| &artifact.shapes[layer.shape as usize].plan;
+            artifact.model.layers.iter().map(|layer| cost(plan(layer)).proof_bytes).sum()
+        };
+        let (small, best) = (compiled(name, None), compiled(name, Some(MAX_K)));
+        assert!(small.shapes.iter().all(|shape| shape.plan.geometry.k <= EMBEDDED_K), "{name}");
+        assert!(bytes(&small) <= 2 * bytes(&best), "{name}: {} and {} bytes", bytes(&small), bytes(&best));
+    }
+}
+
+#[test]
+fn no_circuit_is_larger_than_allowed() {
+    let model = bundled("block-d16-t16");
+    let options = |max_k| CompileOptions { data: vec![model.join("input.json")], max_k, ..Default::default() };
+    let error = compile(&model.join("network.onnx"), &options(Some(9)), &|_| {}).unwrap_err().to_string();
+    assert!(error.contains("circuits of up to 2^9 rows"), "{error}");
+    let error = compile(&model.join("network.onnx"), &options(Some(21)), &|_| {}).unwrap_err().to_string();
+    assert!(error.contains("max_k = 21"), "{error}");
+}
+
+fn compiled(name: &str, max_k: Option<u32>) -> Artifact {
+    let options = CompileOptions { data: vec![bundled(name).join("input.json")], max_k, ..Default::default() };
+    compile(&bundled(name).join("network.onnx"), &options, &|_| {}).unwrap()
 }

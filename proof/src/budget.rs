@@ -10,20 +10,14 @@ use crate::{
     keys::VerifierKey,
     linear::Bases,
 };
-use nanozk_plan::{Plan, check::MAX_K, hiding::FRACTIONS_PER_HELPER};
-
-const _: () = assert!(MAX_K <= SRS_POWERS);
+use nanozk_plan::{Plan, hiding::FRACTIONS_PER_HELPER};
 
 /// log2 of the order of the scalar field of BLS12-381.
-const FIELD_BITS: f64 = 254.86;
+const FIELD_BITS: f64 = 254.857;
 
-/// Estimate for discrete logarithms in the target field of BLS12-381 (Guillevic and Singh, 2019: about 126 bits;
-/// Barbulescu and Duquesne, 2017: 117). The lower one.
-const CURVE_BITS: f64 = 117.0;
-
-/// log2 of the number of powers of s that are public: those of the longest known ceremony (Midnight, 2^25). Whoever
-/// cheats may commit to polynomials of that degree and attack s with all of them, however small the circuit is.
-const SRS_POWERS: u32 = 25;
+/// Work to compute discrete logarithms in the target field of BLS12-381, log2: Guillevic and Singh, 2021, "On the alpha
+/// value of polynomials in the tower number field sieve algorithm". Section 11 of docs/protocol.md says why this one.
+const CURVE_BITS: f64 = 126.0;
 
 /// Soundness of a model's proofs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +26,8 @@ pub struct Budget {
     pub statistical_bits: f64,
     /// Work to break the curve, log2.
     pub curve_bits: f64,
-    /// Work to break the q-type assumption of the SRS by Cheon's attack, log2: half the field less half of
-    /// the logarithm of the number of powers.
+    /// Work to break the q-type assumption of the SRS by Cheon's attack, log2: half the field less half of the logarithm
+    /// of the number of powers that the ceremony of the SRS published.
     pub srs_bits: f64,
 }
 
@@ -83,10 +77,11 @@ pub struct LayerError {
 const POINT_SETS: u64 = 2;
 
 impl LayerError {
-    /// The degrees for a plan.
-    pub fn new(plan: &Plan) -> Self {
+    /// The degrees for a plan. Whoever cheats may commit to polynomials with as many coefficients as the SRS has powers,
+    /// however few rows the circuit has; `log_powers` is the logarithm of their number.
+    pub fn new(plan: &Plan, log_powers: u32) -> Self {
         let g = &plan.geometry;
-        let n = 1u64 << SRS_POWERS;
+        let powers = 1u64 << log_powers.max(g.k);
         let fractions = fractions(plan) as u64;
         let last = |(start, step): (u32, i32), count: u32| {
             (start as i64).max(start as i64 + count as i64 * step as i64) as u64
@@ -107,8 +102,8 @@ impl LayerError {
             products: rho + plan.weight_columns as u64 + values + eta + g.tokens as u64,
             equations: Bases::new(plan).end as u64,
             lookups: 4 * fractions * g.rows() as u64,
-            circuit: constraints + degree * n,
-            openings: columns.committed() as u64 + advice + fixed_columns(plan) as u64 + 2 + 2 * POINT_SETS + n,
+            circuit: constraints + degree * powers,
+            openings: columns.committed() as u64 + advice + fixed_columns(plan) as u64 + 2 + 2 * POINT_SETS + powers,
             single: 7,
         }
     }
@@ -122,27 +117,32 @@ impl LayerError {
 
 /// The budget of a model.
 pub fn budget(key: &VerifierKey) -> Budget {
-    budget_of(key.layers.iter().map(|l| &*key.shapes[l.shape as usize].plan))
+    budget_of(key.layers.iter().map(|l| &*key.shapes[l.shape as usize].plan), key.srs.log_powers())
 }
 
 /// The budget of the proof over a verifier file: `plans` of the proofs of ranges, `known` columns folded and opened.
 pub fn key_budget<'a>(key: &VerifierKey, plans: impl Iterator<Item = &'a Plan>, known: usize) -> Budget {
-    let ranges: f64 = plans.map(|p| LayerError::new(p).total() as f64).sum();
-    Budget::new(ranges + known as f64 + (1u64 << SRS_POWERS) as f64 * key.shapes.len() as f64)
+    let log_powers = key.srs.log_powers();
+    let openings = known as f64 + (1u64 << log_powers) as f64 * key.shapes.len() as f64;
+    Budget::new(degrees(plans, log_powers) + openings, log_powers)
 }
 
-/// The budget of layers with these plans.
-pub fn budget_of<'a>(layers: impl Iterator<Item = &'a Plan>) -> Budget {
-    Budget::new(layers.map(|p| LayerError::new(p).total() as f64).sum())
+/// The budget of layers with these plans under an SRS of `2^log_powers` powers.
+pub fn budget_of<'a>(layers: impl Iterator<Item = &'a Plan>, log_powers: u32) -> Budget {
+    Budget::new(degrees(layers, log_powers), log_powers)
+}
+
+fn degrees<'a>(plans: impl Iterator<Item = &'a Plan>, log_powers: u32) -> f64 {
+    plans.map(|plan| LayerError::new(plan, log_powers).total() as f64).sum()
 }
 
 impl Budget {
     /// For a sum of degrees.
-    fn new(degrees: f64) -> Self {
+    fn new(degrees: f64, log_powers: u32) -> Self {
         Budget {
             statistical_bits: FIELD_BITS - degrees.max(1.0).log2(),
             curve_bits: CURVE_BITS,
-            srs_bits: (FIELD_BITS - SRS_POWERS as f64) / 2.0,
+            srs_bits: (FIELD_BITS - f64::from(log_powers)) / 2.0,
         }
     }
 }
@@ -150,6 +150,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::srs::EMBEDDED_K;
     use nanozk_plan::{Claim, Geometry, Lookup, Monomial, Tag};
 
     /// By hand, for one lookup in 2^10 rows of 8 tokens.
@@ -164,18 +165,20 @@ mod tests {
             weight_columns: 4,
             ..Plan::default()
         };
-        let error = LayerError::new(&plan);
+        let error = LayerError::new(&plan, 25);
         assert_eq!(error.compression, 8);
         assert_eq!(error.products, 11 + 4 + 7 + 8);
         // One equation per slot of V (geometry.groups of them) and per data row of A, and the bilinear one.
         assert_eq!(error.equations, 1 + geometry.groups as u64 + geometry.rows() as u64);
         assert_eq!(error.lookups, 4 * 2 * geometry.rows() as u64);
-        assert!(error.circuit > 4 << SRS_POWERS && error.openings > 1 << SRS_POWERS);
-        let budget = budget_of([&plan, &plan].into_iter());
+        assert!(error.circuit > 4 << 25 && error.openings > 1 << 25);
+        let budget = budget_of([&plan, &plan].into_iter(), 25);
         let bits = FIELD_BITS - (2.0 * error.total() as f64).log2();
         assert!((budget.statistical_bits - bits).abs() < 1e-9 && budget.statistical_bits > 123.0);
         assert_eq!(budget.srs_bits, (FIELD_BITS - 25.0) / 2.0);
         assert_eq!(budget.computational_bits(), budget.srs_bits.min(CURVE_BITS));
         assert_eq!(budget.soundness_bits(), budget.computational_bits());
+        let embedded = budget_of([&plan].into_iter(), EMBEDDED_K);
+        assert!(embedded.soundness_bits() > 121.0, "{embedded}");
     }
 }

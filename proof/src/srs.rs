@@ -1,9 +1,10 @@
 //! The structured reference string (SRS) of the KZG commitment scheme on BLS12-381.
 //!
 //! An SRS for `k` holds `[s^i]_1` for `i < 2^k`, the Lagrange bases of one or more domains of size at most `2^k`, and
-//! `[s]_2`. It comes from a ceremony file ([`Srs::import`]) or, for tests and benchmarks, from a local random `s` that
-//! is thrown away ([`Srs::generate_unsafe`]).
+//! `[s]_2`. It comes with this program for small circuits ([`Srs::embedded`]), from a ceremony file ([`Srs::import`]) or,
+//! for tests and benchmarks, from a local random `s` that is thrown away ([`Srs::generate_unsafe`]).
 
+mod ceremony;
 mod file;
 mod import;
 
@@ -24,18 +25,10 @@ use serde::{Deserialize, Serialize};
 use crate::field::{Bls12, Fr, G1, G1Affine, powers};
 use crate::msm::to_affine;
 
+pub use ceremony::{Ceremony, EMBEDDED_K};
+
 /// Largest supported `k`: beyond it the bases no longer fit the memory of common machines.
 pub const MAX_K: u32 = 26;
-
-/// Name and compressed `[s]_2` of public ceremonies. The Midnight ceremony updates Filecoin's; its point was taken from
-/// the file `bls_midnight_2p14` whose SHA-256, `fc253016...38e2b244`, the ceremony's catalogue lists.
-const CEREMONIES: &[(&str, &str)] = &[(
-    "Midnight",
-    concat!(
-        "a4bbe1a24fcc4f988c6ef268d0c1160eac0a0c4f53d80bd74f3d2e4667be27408625a83825354e27c70859883102eb43",
-        "07acb569b3187c0fd1993980aa52a6e9e2080b9697fab96abd5c5f1c3b988256f2d99366f1bbccf13cf0e20702fee18c",
-    ),
-)];
 
 /// Why an SRS could not be read, imported or used.
 #[derive(Debug, thiserror::Error)]
@@ -256,17 +249,6 @@ impl TryFrom<Vec<u8>> for SrsVerifierPart {
         let point: Option<G2Affine> = G2Affine::from_bytes(&encoding).into();
         point.filter(|p| !bool::from(p.is_identity())).map(|s_g2| SrsVerifierPart { s_g2 }).ok_or(bad)
     }
-}
-
-/// Name of the public ceremony that produced the SRS with this [`SrsVerifierPart::id`], if it is a known one.
-pub fn known_ceremony(id: [u8; 32]) -> Option<&'static str> {
-    CEREMONIES.iter().find(|(_, s_g2)| ceremony_id(s_g2) == Some(id)).map(|(name, _)| *name)
-}
-
-fn ceremony_id(s_g2: &str) -> Option<[u8; 32]> {
-    let digits = s_g2.as_bytes().chunks_exact(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
-    let bytes: Option<Vec<u8>> = digits.collect();
-    SrsVerifierPart::try_from(bytes?).ok().map(|part| part.id())
 }
 
 fn check_k(k: u32, limit: u32) -> Result<(), SrsError> {

@@ -8,7 +8,6 @@ use crate::{
     key_proof::{self, KeyError},
     keys::VerifierKey,
     publics::PublicData,
-    srs::known_ceremony,
     transcript::Absorber,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
@@ -162,7 +161,7 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     if options.nonce.as_ref().is_some_and(|n| *n != bundle.nonce) {
         return Err(VerifyError::Nonce);
     }
-    let ceremony = known_ceremony(key.srs.id());
+    let ceremony = key.srs.ceremony().map(|ceremony| ceremony.name);
     if ceremony.is_none() && !options.allow_unsafe_srs {
         return Err(VerifyError::UnsafeSrs);
     }

@@ -3,7 +3,6 @@
 use crate::error::with_way_out;
 use crate::{Result, hex, keys, srs};
 use nanozk_proof::key_proof::check as check_key;
-use nanozk_proof::srs::known_ceremony;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -43,7 +42,7 @@ pub struct CheckReport {
 /// Checks a verifier file. An unreadable file is an error, a file that does not hold what it must a report.
 pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool) -> Result<CheckReport> {
     let key = keys::read_verifier(verifier)?;
-    let ceremony = known_ceremony(key.srs.id());
+    let ceremony = key.srs.ceremony().map(|c| c.name);
     let mut report = CheckReport {
         checked: false,
         error: None,

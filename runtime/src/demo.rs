@@ -6,7 +6,7 @@ use crate::prove::{self, ProveReport, prove};
 use crate::run::{self, RunReport, run};
 use crate::setup::{SetupReport, setup};
 use crate::shown::{Number, Shown};
-use crate::verify::{self, VerifyOptions, VerifyReport, verify};
+use crate::verify::{self, VerifyReport, verify};
 use crate::{Error, Progress, Result, storage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -64,9 +64,7 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let request = prove::Request { keys: keys.clone(), input, out: proof.clone(), layers: None, nonce: None };
     let prove = prove(&request, progress)?;
     progress.stage("verifying", 1);
-    // The SRS was made a moment ago on this machine: fine to try things out, no proof for anyone else.
-    let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
-    let request = verify::Request { verifier: keys.join("verifier.nanozk"), proof, options, ..Default::default() };
+    let request = verify::Request { verifier: keys.join("verifier.nanozk"), proof, ..Default::default() };
     let verify = verify(&request)?;
     if let Some(error) = &verify.error {
         return Err(Error::Refused(error.clone()));
@@ -122,8 +120,9 @@ impl std::fmt::Display for DemoReport {
         }
         writeln!(
             f,
-            "\nThe SRS was generated on this machine, so `verify` needed --allow-unsafe-srs: whoever makes an SRS can\n\
-             forge proofs. For real use, import one of a public ceremony with `nanozk srs import`."
+            "\nThe SRS comes with this program and from a ceremony that many took part in ({}):\n\
+             nobody who did not break it can forge such a proof.",
+            v.ceremony.unwrap_or("unknown")
         )?;
         match &self.kept {
             Some(dir) => write!(f, "Model, keys and proof are in {}.", dir.display()),

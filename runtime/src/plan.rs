@@ -1,7 +1,7 @@
 //! `nanozk plan`: what each layer will cost.
 
 use crate::table::Table;
-use crate::{Error, Result, inspect, load_model, memory};
+use crate::{Error, Result, inspect, load_model, memory, srs};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_plan::cost::{Cost, cost};
 use nanozk_plan::{Plan, Public};
@@ -24,7 +24,7 @@ pub struct PlanReport {
     pub memory_mb: f64,
     /// Memory of this machine, where the system tells.
     pub available_mb: Option<f64>,
-    /// The least of the two below.
+    /// The least of the two below, under the SRS that `setup` takes when it is given none.
     pub soundness_bits: f64,
     /// `-log2` of the probability that challenges let a false statement pass, over all layers.
     pub statistical_bits: f64,
@@ -97,7 +97,8 @@ pub fn plan(path: &Path) -> Result<PlanReport> {
 fn report(artifact: &Artifact) -> PlanReport {
     let layers: Vec<LayerCost> = (0..artifact.model.layers.len()).filter_map(|i| layer_cost(artifact, i)).collect();
     let plans = artifact.model.layers.iter().filter_map(|l| artifact.shapes.get(l.shape as usize)).map(|s| &s.plan);
-    let budget = budget_of(plans);
+    let k = artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
+    let budget = budget_of(plans, srs::usual_log_powers(k));
     PlanReport {
         soundness_bits: budget.soundness_bits(),
         statistical_bits: budget.statistical_bits,

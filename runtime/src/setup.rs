@@ -6,7 +6,7 @@ use crate::storage::{self, Batch, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, srs};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_plan::format::{self, FormatError, Kind};
-use nanozk_proof::srs::known_ceremony;
+use nanozk_proof::srs::EMBEDDED_K;
 use nanozk_proof::transcript::Absorber;
 use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
@@ -38,6 +38,8 @@ pub struct SetupReport {
     pub key_bytes: u64,
     /// Size of the verifier file.
     pub verifier_bytes: u64,
+    /// Where the SRS came from.
+    pub srs_source: srs::Source,
     /// Ceremony of the SRS, if it is a known one.
     pub ceremony: Option<&'static str>,
     /// True when the SRS matches no known ceremony.
@@ -77,7 +79,7 @@ fn make_keys(
     let k = artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0);
 
     let start = Instant::now();
-    let srs = srs::choose(srs_file, dir, k, progress)?;
+    let (srs, source) = srs::choose(srs_file, dir, k, progress)?;
     let bases = keys::bases(&srs, artifact.shapes.iter().map(|s| &s.plan))?;
     let srs_seconds = start.elapsed().as_secs_f64();
 
@@ -106,7 +108,7 @@ fn make_keys(
     files.add(&dir.prover(), Secrecy::Secret, |f| f.write_all(&prover_bytes))?;
     files.add(&dir.verifier(), Secrecy::Open, |f| f.write_all(&verifier_bytes))?;
     files.commit()?;
-    let ceremony = known_ceremony(srs.id());
+    let ceremony = srs.verifier_part().ceremony().map(|c| c.name);
     Ok(SetupReport {
         keys: dir.path().into(),
         model_id: hex(&verifier.model_id()),
@@ -118,6 +120,7 @@ fn make_keys(
         srs_seconds,
         key_bytes,
         verifier_bytes: verifier_bytes.len() as u64,
+        srs_source: source,
         ceremony,
         unsafe_srs: ceremony.is_none(),
         open_weights,
@@ -147,6 +150,9 @@ impl std::fmt::Display for SetupReport {
         writeln!(f, "model id       {}", self.model_id)?;
         writeln!(f, "keys           {} shapes for {} layers, 2^{} rows", self.shapes, self.layers, self.k)?;
         writeln!(f, "SRS            {} ({:.2} s)", srs::origin(self.ceremony), self.srs_seconds)?;
+        if self.srs_source == srs::Source::Local {
+            writeln!(f, "               made on this machine: the SRS of this program serves 2^{EMBEDDED_K} rows")?;
+        }
         writeln!(f, "prover file    {:.2} MB, keep it secret", megabytes(self.key_bytes))?;
         writeln!(f, "verifier file  {:.2} MB, publish it with the model id", megabytes(self.verifier_bytes))?;
         write!(f, "time           {:.2} s (ranges of weights {:.2} s)", self.setup_seconds, self.weights_seconds)

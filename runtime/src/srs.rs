@@ -3,13 +3,15 @@
 use crate::error::with_way_out;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex};
-use nanozk_proof::srs::{Srs, SrsError, known_ceremony};
+use nanozk_proof::srs::{EMBEDDED_K, MAX_K, Srs, SrsError};
 use rand_core::OsRng;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+const _: () = assert!(EMBEDDED_K == nanozk_compiler::config::EMBEDDED_K, "the compiler knows what the SRS serves");
 
 /// What an SRS file is.
 #[derive(Clone, Debug, Serialize)]
@@ -87,28 +89,54 @@ pub fn read(path: &Path) -> Result<Srs> {
     Srs::read(&mut BufReader::with_capacity(1 << 20, file)).map_err(at(path))
 }
 
-/// The SRS for keys of up to `2^k` rows: the given file, what the key directory holds already, or a local one.
-pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progress) -> Result<Srs> {
+/// Where `setup` took an SRS from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The file that the caller named.
+    File,
+    /// The key directory, where an earlier `setup` left it.
+    Keys,
+    /// This program, which holds that of a public ceremony for small circuits.
+    Embedded,
+    /// Made on this machine.
+    Local,
+}
+
+/// The SRS for keys of up to `2^k` rows: the given file; what the key directory holds already, if it comes from a known
+/// ceremony; the one in this program; whatever the directory holds; a local one.
+pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progress) -> Result<(Srs, Source)> {
     if let Some(path) = given {
         progress.stage("reading the SRS", 1);
         let srs = read(path)?;
         if srs.k() < k {
             return Err(Error::refused(
                 format!("{}: the SRS serves 2^{} rows, the model needs 2^{k}", path.display(), srs.k()),
-                format!("use an SRS of k >= {k}, or compile with --optimize memory"),
+                format!("use an SRS of k >= {k}, or compile with `--max-k {}`", srs.k()),
             ));
         }
-        return srs.truncated(k).map_err(at(path));
+        return Ok((srs.truncated(k).map_err(at(path))?, Source::File));
     }
     let path = keys.srs();
-    if path.exists() {
-        let srs = read(&path)?;
-        if srs.k() >= k {
-            return srs.truncated(k).map_err(at(&path));
+    let kept = if path.exists() { Some(read(&path)?).filter(|srs| srs.k() >= k) } else { None };
+    match kept {
+        Some(srs) if srs.verifier_part().ceremony().is_some() || k > EMBEDDED_K => {
+            Ok((srs.truncated(k).map_err(at(&path))?, Source::Keys))
+        }
+        _ if k <= EMBEDDED_K => {
+            progress.stage("reading the SRS of this program", 1);
+            Ok((Srs::embedded(k).map_err(|e| Error::Refused(e.to_string()))?, Source::Embedded))
+        }
+        _ => {
+            progress.stage("generating a local SRS", 1);
+            Ok((fresh(k)?, Source::Local))
         }
     }
-    progress.stage("generating a local SRS", 1);
-    fresh(k)
+}
+
+/// log2 of the number of public powers of the SRS that `setup` takes for `2^k` rows when it is given none.
+pub fn usual_log_powers(k: u32) -> u32 {
+    if k <= EMBEDDED_K { EMBEDDED_K } else { MAX_K }
 }
 
 fn fresh(k: u32) -> Result<Srs> {
@@ -142,7 +170,7 @@ fn at(path: &Path) -> impl FnOnce(SrsError) -> Error + '_ {
 }
 
 fn report(srs: &Srs, file: &Path, start: Instant) -> Result<SrsReport> {
-    let ceremony = known_ceremony(srs.id());
+    let ceremony = srs.verifier_part().ceremony().map(|c| c.name);
     Ok(SrsReport {
         file: file.into(),
         k: srs.k(),

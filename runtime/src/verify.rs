@@ -6,7 +6,6 @@ use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
-use nanozk_proof::srs::known_ceremony;
 pub use nanozk_proof::verify::VerifyOptions;
 use nanozk_proof::verify::{Basis, VerifyError, verify as verify_model, verify_layers};
 use serde::Serialize;
@@ -155,7 +154,7 @@ fn differences(
 
 /// What the files claim, nothing verified yet.
 fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> VerifyReport {
-    let ceremony = known_ceremony(key.srs.id());
+    let ceremony = key.srs.ceremony().map(|c| c.name);
     VerifyReport {
         verified: false,
         full: false,

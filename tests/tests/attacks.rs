@@ -1,9 +1,10 @@
 //! Attacks on finished proofs: every public field, commitment and byte changed, layers moved and spliced, keys swapped.
-//! The verifier of these tests insists on nothing, so each rejection is the proof's own.
+//! The verifier of these tests insists on nothing, so each rejection is the proof's own. The slow verifier gives its verdict
+//! too: on every kind of attack, and on every one of them when [`SLOW_STEP`] is set to 1.
 
 mod common;
 
-use common::{Fixture, NONCE, lenient, model_dir};
+use common::{Fixture, NONCE, lenient, model_dir, slow};
 use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{ElementMap, ElementType, ValueInfo};
@@ -15,10 +16,15 @@ use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::wire::POINT_BYTES;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 /// Bytes between two flipped ones in the sampled tests.
 const STEP: usize = 97;
+
+/// Attacks of one kind between two that the slow verifier sees; `NANOZK_SLOW_STEP=1` shows it all.
+static SLOW_STEP: LazyLock<usize> =
+    LazyLock::new(|| std::env::var("NANOZK_SLOW_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(10));
 
 /// One layer, public input and output.
 static SINGLE: LazyLock<(Fixture, Bundle)> = LazyLock::new(|| {
@@ -50,12 +56,15 @@ struct Attacks<'a> {
     key: &'a VerifierKey,
     honest: &'a Bundle,
     tried: usize,
+    kinds: HashSet<String>,
+    twice: usize,
 }
 
 impl<'a> Attacks<'a> {
     fn new(what: &'static str, key: &'a VerifierKey, honest: &'a Bundle) -> Self {
         lenient(key, honest).unwrap();
-        Attacks { what, key, honest, tried: 0 }
+        slow::verify(key, honest).unwrap();
+        Attacks { what, key, honest, tried: 0, kinds: HashSet::new(), twice: 0 }
     }
 
     fn forge(&mut self, what: &str, change: impl FnOnce(&mut Bundle)) -> VerifyError {
@@ -67,6 +76,11 @@ impl<'a> Attacks<'a> {
 
     fn rejects(&mut self, what: &str, key: &VerifierKey, forged: &Bundle) -> VerifyError {
         self.tried += 1;
+        let kind = what.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        if self.kinds.insert(kind) || self.tried.is_multiple_of(*SLOW_STEP) {
+            self.twice += 1;
+            assert!(slow::verify(key, forged).is_err(), "{}: {what} was ACCEPTED by the slow verifier", self.what);
+        }
         match lenient(key, forged) {
             Ok(_) => panic!("{}: {what} was ACCEPTED", self.what),
             Err(error) => error,
@@ -75,7 +89,7 @@ impl<'a> Attacks<'a> {
 
     fn report(self) {
         assert!(self.tried > 0);
-        println!("{}: {} tried, {} rejected", self.what, self.tried, self.tried);
+        println!("{}: {} tried, {} rejected, {} of them twice", self.what, self.tried, self.tried, self.twice);
     }
 }
 
@@ -237,6 +251,7 @@ fn a_dropped_layer_is_never_full() {
         partial.layers.remove(dropped);
         assert_eq!(fixture.verdict(&partial), Err(VerifyError::Partial { proven: total - 1, total }));
         let verdict = fixture.partial(&partial).unwrap();
+        slow::verify(&fixture.key, &partial).unwrap();
         assert!(!verdict.layers.contains(&(dropped as u32)));
         let output = fixture.key.outputs[0].tensor;
         assert_eq!(verdict.tensors.contains(&output), dropped + 1 < total, "the last layer writes the output");
@@ -249,7 +264,7 @@ fn a_dropped_layer_is_never_full() {
 fn two_proofs_of_one_statement_share_nothing() {
     let Chain { first, again, .. } = &*CHAIN;
     // Every point and every scalar holds windows of the length of a scalar, wherever it stands.
-    let windows = |bundle: &Bundle| -> std::collections::HashSet<Vec<u8>> {
+    let windows = |bundle: &Bundle| -> HashSet<Vec<u8>> {
         let committed = bundle.committed.iter().flat_map(|t| &t.lanes).map(|p| p.to_bytes().as_ref().to_vec());
         let proofs = bundle.layers.iter().map(|l| l.bytes.clone());
         committed.chain(proofs).flat_map(|b| b.windows(32).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
@@ -405,7 +420,7 @@ fn verifier_files() {
     let Chain { fixture, first, .. } = &*CHAIN;
     let honest = &fixture.key;
     let mut attacks = Attacks::new("verifier files", honest, first);
-    let mut ids = std::collections::HashSet::from([honest.model_id()]);
+    let mut ids = HashSet::from([honest.model_id()]);
     let mut other = |what: &str, change: &dyn Fn(&mut VerifierKey)| {
         let mut key = honest.clone();
         change(&mut key);
@@ -521,7 +536,13 @@ fn what_the_verifier_insists_on() {
     verify(&fixture.key, honest, &nonce(NONCE)).unwrap();
     assert_eq!(verify(&fixture.key, honest, &nonce(b"another")), Err(VerifyError::Nonce));
     assert_eq!(verify(&fixture.key, honest, &nonce(b"")), Err(VerifyError::Nonce));
-    assert_eq!(verify(&fixture.key, honest, &VerifyOptions::default()), Err(VerifyError::UnsafeSrs));
+    verify(&fixture.key, honest, &VerifyOptions::default()).unwrap();
+    let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, .. } = fixture.key.clone();
+    let local = *Srs::generate_unsafe(4, &mut ChaCha20Rng::seed_from_u64(5)).unwrap().verifier_part();
+    let key = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, local).unwrap();
+    let mut claimed = honest.clone();
+    claimed.model_id = key.model_id();
+    assert_eq!(verify(&key, &claimed, &VerifyOptions::default()), Err(VerifyError::UnsafeSrs));
     let other = VerifyOptions { model_id: Some([7; 32]), ..lenient };
     assert!(matches!(verify(&fixture.key, honest, &other), Err(VerifyError::ModelId { .. })));
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Fixture, model_dir, partial};
+use common::{Fixture, model_dir, partial, slow};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_ir::int::interp;
 use nanozk_layout::witness;
@@ -99,12 +99,14 @@ fn a_tensor_of_another_run_is_rejected_at_every_port() {
         let (run, other) = (prover.run(layer, &file, &mut rng), prover.run(layer, &reversed, &mut rng));
         let honest = prover.prove(layer, &run, &run.commitments, &mut rng);
         partial(&fixture.key, &honest).unwrap();
+        slow::verify(&fixture.key, &honest).unwrap();
         let plan = &prover.artifact().shapes[prover.artifact().model.layers[layer].shape as usize].plan;
         for boundary in plan.boundaries.iter().filter(|b| !b.lanes.is_empty()) {
             let mut commitments = run.commitments.clone();
             boundary.lanes.iter().for_each(|l| commitments[*l as usize] = other.commitments[*l as usize]);
             let forged = prover.prove(layer, &run, &commitments, &mut rng);
             assert!(partial(&fixture.key, &forged).is_err(), "layer {layer}, {:?}: ACCEPTED", boundary.port);
+            assert!(slow::verify(&fixture.key, &forged).is_err(), "layer {layer}, {:?}: ACCEPTED", boundary.port);
             ports += 1;
         }
     }

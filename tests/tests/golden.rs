@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Fixture, lenient, model_dir};
+use common::{Fixture, lenient, model_dir, slow};
 use nanozk_plan::format::{FormatError, VERSION};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
@@ -30,6 +30,7 @@ fn the_kept_proof_is_accepted() {
     let key = VerifierKey::from_bytes(&verifier).unwrap();
     let bundle = Bundle::from_bytes(&proof).unwrap();
     lenient(&key, &bundle).unwrap();
+    slow::verify(&key, &bundle).unwrap();
     assert_eq!(key.to_bytes().unwrap(), verifier, "reading and writing keeps every byte");
     assert_eq!(bundle.to_bytes().unwrap(), proof);
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk check keys/verifier.nanozk --model-id 3f9c...\n  \
-    nanozk check keys/verifier.nanozk --allow-unsafe-srs")]
+    nanozk check keys/verifier.nanozk --json")]
 pub struct Args {
     /// Verifier file made by `nanozk setup`
     verifier: PathBuf,

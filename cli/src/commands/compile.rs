@@ -35,6 +35,10 @@ pub struct Args {
     /// What the layout minimises
     #[arg(long, value_enum)]
     optimize: Option<Optimize>,
+    /// Largest circuits, of 2^K rows: the K of your own SRS. Without it 2^12, which the SRS of this program serves, or
+    /// more where the model asks for it
+    #[arg(long, value_name = "K")]
+    max_k: Option<u32>,
     /// File to write
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -95,6 +99,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
             Optimize::ProveTime => compile::Optimize::ProveTime,
             Optimize::Memory => compile::Optimize::Memory,
         }),
+        max_k: args.max_k,
     };
     Report::new(&compile::compile(&args.model, &options, &args.out, progress)?)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk verify keys/verifier.nanozk proof.nanozk --model-id 3f9c...\n  \
-    nanozk verify keys/verifier.nanozk proof.nanozk --input input.json --output answer.json --allow-unsafe-srs")]
+    nanozk verify keys/verifier.nanozk proof.nanozk --input input.json --output answer.json")]
 pub struct Args {
     /// Verifier file made by `nanozk setup`
     verifier: PathBuf,

@@ -282,7 +282,7 @@ fn a_short_prompt_where_tokens_see_the_padding() {
     assert!(cause.iter().all(|part| refused.stdout.contains(part)), "{}", refused.stdout);
     assert_eq!(listing(dir.path()), before, "nothing half-written");
     prove("full.json").json();
-    let verify = ["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--json"];
+    let verify = ["verify", "keys/verifier.nanozk", "p.nanozk", "--json"];
     let verdict = nanozk(dir.path(), &verify).json();
     assert_eq!((&verdict["verified"], &verdict["length"]), (&true.into(), &6.into()));
 }

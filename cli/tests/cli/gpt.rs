@@ -58,8 +58,7 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     let report = nanozk(dir.path(), &args).json();
     assert!(report["resumed"].as_u64().is_some_and(|n| n >= 1), "{report}");
     assert!(!work.exists());
-    let verdict =
-        nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--json"]).json();
+    let verdict = nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--json"]).json();
     assert_eq!((&verdict["verified"], &verdict["length"]), (&true.into(), &10.into()));
     for (what, shape, known) in [("input", vec![1, 64], 10), ("output", vec![1, 64, 63], 10 * 63)] {
         let tensor = &verdict[what][0];
@@ -74,7 +73,7 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     // The length counts: ten tokens are not the same ten tokens and a zero.
     let compare = |ids: &[u32]| {
         fs::write(dir.path().join("s.json"), serde_json::json!({ "input_data": [ids] }).to_string()).expect("writes");
-        nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-unsafe-srs", "--input", "s.json"])
+        nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--input", "s.json"])
     };
     let same = compare(&[7; 10]);
     assert_eq!(same.code, Some(0), "{}", same.stderr);
@@ -89,7 +88,7 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     // A proof of the first layer says nothing of the output.
     let part = ["prove", "keys", "--input", "i.json", "--layers", "0", "-o", "part.nanozk", "--json"];
     nanozk(dir.path(), &part).json();
-    let verify = ["verify", "keys/verifier.nanozk", "part.nanozk", "--allow-unsafe-srs", "--json"];
+    let verify = ["verify", "keys/verifier.nanozk", "part.nanozk", "--json"];
     let refused = nanozk(dir.path(), &verify);
     refused.fails_with(&["partial", "1 of 6 layers", "--allow-partial"]);
     let verdict: serde_json::Value = serde_json::from_str(&refused.stdout).expect("JSON");
@@ -99,7 +98,7 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     assert!(verdict["input"][0]["values"].is_array(), "layer 0 reads it: {verdict}");
     assert!(verdict["output"][0].get("values").is_none(), "{verdict}");
     assert_eq!(verdict["output"][0]["reason"], "no proven layer writes it");
-    let text = nanozk(dir.path(), &["verify", verify[1], verify[2], verify[3], "--allow-partial"]).stdout;
+    let text = nanozk(dir.path(), &["verify", verify[1], verify[2], "--allow-partial"]).stdout;
     assert!(text.starts_with("PARTIAL") && !text.contains("\nVERIFIED"), "{text}");
     let beyond = ["prove", "keys", "--input", "i.json", "--layers", "0-6", "-o", "x.nanozk"];
     nanozk(dir.path(), &beyond).fails_with(&["--layers"]);
@@ -109,7 +108,9 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
 fn the_demo_runs_anywhere_and_leaves_nothing() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let report = nanozk(dir.path(), &["demo", "--json"]).json();
-    assert_eq!(report["verify"]["verified"], true);
+    let verdict = &report["verify"];
+    assert_eq!((&verdict["verified"], &verdict["unsafe_srs"]), (&true.into(), &false.into()));
+    assert!(verdict["soundness_bits"].as_f64().is_some_and(|bits| bits >= 120.0), "{verdict}");
     assert_eq!(report["verify"]["layers_covered"], report["verify"]["layers_total"]);
     assert!(report["prompt"].as_str().is_some_and(|p| p.contains("Giving thanks")), "{}", report["prompt"]);
     assert!(listing(dir.path()).is_empty());

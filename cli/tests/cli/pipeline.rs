@@ -78,15 +78,46 @@ fn run_reads_the_source_model_again() {
     run(&["--source", &other]).fails_with(&["not the file that the model was compiled from", "--source FILE"]);
 }
 
+/// Files of the block under an SRS that was made on this machine.
 #[test]
 fn an_unsafe_srs_is_refused_unless_asked_for() {
-    verify(&["p.nanozk"]).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);
-    let verdict = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json();
-    assert_eq!((&verdict["verified"], &verdict["unsafe_srs"]), (&true.into(), &true.into()));
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let run = |args: &[&str]| nanozk(dir.path(), args);
+    let (model, input) = (made().join("m.nanozk").display().to_string(), bundled("block-d16-t16/input.json"));
+    run(&["srs", "generate", "--k", "12", "-o", "local.bin", "--json"]).json();
+    let setup = run(&["setup", &model, "--srs", "local.bin", "-o", "keys", "--json"]).json();
+    assert_eq!((&setup["srs_source"], &setup["unsafe_srs"]), (&"file".into(), &true.into()));
+    run(&["prove", "keys", "--input", &input, "-o", "p.nanozk", "--json"]).json();
+    for args in [&["verify", "keys/verifier.nanozk", "p.nanozk"][..], &["check", "keys/verifier.nanozk"]] {
+        run(args).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);
+        let verdict = run(&[args, &["--allow-unsafe-srs", "--json"]].concat()).json();
+        assert_eq!(verdict["unsafe_srs"], true);
+        assert!(verdict["soundness_bits"].as_f64().is_none_or(|b| b < 120.0), "{verdict}");
+    }
+    // A directory with a local SRS is made anew under that of the program.
+    let setup = run(&["setup", &model, "-o", "keys", "--json"]).json();
+    assert_eq!((&setup["srs_source"], &setup["unsafe_srs"]), (&"embedded".into(), &false.into()));
+}
+
+#[test]
+fn the_srs_of_the_program_needs_no_permission() {
+    let verdict = verify(&["p.nanozk", "--json"]).json();
+    assert_eq!((&verdict["verified"], &verdict["unsafe_srs"]), (&true.into(), &false.into()));
+    assert!(verdict["ceremony"].as_str().is_some_and(|name| name.contains("Ethereum")), "{verdict}");
+    assert!(verdict["soundness_bits"].as_f64().is_some_and(|bits| bits >= 120.0), "{verdict}");
+    let check = nanozk(made(), &["check", "keys/verifier.nanozk", "--json"]).json();
+    assert_eq!((&check["checked"], &check["unsafe_srs"]), (&true.into(), &false.into()));
+    let plan = nanozk(made(), &["plan", "m.nanozk", "--json"]).json();
+    assert_eq!(plan["soundness_bits"], verdict["soundness_bits"]);
+}
+
+#[test]
+fn a_verdict_tells_what_it_covers() {
+    let verdict = verify(&["p.nanozk", "--json"]).json();
+    assert_eq!(verdict["verified"], true);
     assert_eq!(verdict["layers_covered"], verdict["layers_total"]);
     assert_eq!(verdict["nonce"], "c0ffee");
-    assert!(verdict["soundness_bits"].as_f64().is_some_and(|b| b > 100.0), "{verdict}");
-    assert!(verdict["statistical_bits"].as_f64().is_some_and(|b| b > 123.0), "{verdict}");
+    assert!(verdict["statistical_bits"].as_f64().is_some_and(|b| b > 200.0), "{verdict}");
     assert_eq!(verdict["soundness_bits"], verdict["computational_bits"]);
     assert!(verdict["verify_seconds"].as_f64().is_some_and(|s| s > 0.0));
     for tensor in ["input", "output"] {
@@ -97,30 +128,29 @@ fn an_unsafe_srs_is_refused_unless_asked_for() {
 #[test]
 fn a_verifier_file_is_checked_once() {
     let check = |args: &[&str]| nanozk(made(), &[&["check", "keys/verifier.nanozk"], args].concat());
-    check(&[]).fails_with(&["no known ceremony", "--allow-unsafe-srs"]);
-    let report = check(&["--allow-unsafe-srs", "--json"]).json();
+    let report = check(&["--json"]).json();
     assert_eq!(report["checked"], true);
     assert!(report["weights"].as_u64().is_some_and(|n| n > 1000), "{report}");
     assert!(report["weight_bits"].as_u64().is_some_and(|n| (1..=48).contains(&n)), "{report}");
     assert!(report["tables"].as_u64().is_some_and(|n| n > 0), "{report}");
     assert!(report["table_bits"].as_u64().is_some_and(|n| (2..=48).contains(&n)), "{report}");
-    assert!(report["statistical_bits"].as_f64().is_some_and(|b| b > 123.0), "{report}");
-    check(&["--allow-unsafe-srs", "--model-id", &"0".repeat(64)]).fails_with(&["another model"]);
+    assert!(report["statistical_bits"].as_f64().is_some_and(|b| b > 200.0), "{report}");
+    check(&["--model-id", &"0".repeat(64)]).fails_with(&["another model"]);
 
-    let alone = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json();
-    let both = verify(&["p.nanozk", "--allow-unsafe-srs", "--check-weights", "--json"]).json();
+    let alone = verify(&["p.nanozk", "--json"]).json();
+    let both = verify(&["p.nanozk", "--check-weights", "--json"]).json();
     assert_eq!((&alone["weights_checked"], &both["weights_checked"]), (&false.into(), &true.into()));
 }
 
 #[test]
 fn the_expected_model_and_nonce_are_checked() {
-    let id = verify(&["p.nanozk", "--allow-unsafe-srs", "--json"]).json()["model_id"].as_str().expect("id").to_string();
-    let good = ["p.nanozk", "--allow-unsafe-srs", "--model-id", &id, "--nonce", "c0ffee", "--json"];
+    let id = verify(&["p.nanozk", "--json"]).json()["model_id"].as_str().expect("id").to_string();
+    let good = ["p.nanozk", "--model-id", &id, "--nonce", "c0ffee", "--json"];
     assert_eq!(verify(&good).json()["model_id_checked"], true);
     let other = id.replace(|_| true, "0");
-    verify(&["p.nanozk", "--allow-unsafe-srs", "--model-id", &other]).fails_with(&["model"]);
-    verify(&["p.nanozk", "--allow-unsafe-srs", "--nonce", "00"]).fails_with(&["nonce"]);
-    let run = verify(&["p.nanozk", "--allow-unsafe-srs", "--nonce", "00", "--json"]);
+    verify(&["p.nanozk", "--model-id", &other]).fails_with(&["model"]);
+    verify(&["p.nanozk", "--nonce", "00"]).fails_with(&["nonce"]);
+    let run = verify(&["p.nanozk", "--nonce", "00", "--json"]);
     let verdict: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((run.code, &verdict["verified"]), (Some(1), &false.into()));
     assert_eq!((&verdict["full"], &verdict["layers_covered"]), (&false.into(), &0.into()));
@@ -158,7 +188,7 @@ fn inputs_and_outputs_are_compared() {
     };
     let run = nanozk(made(), &["run", "m.nanozk", "--input", &input, "--json"]).json();
     let answer = file("answer.json", &run);
-    let compare = |args: &[&str]| verify(&[&["p.nanozk", "--allow-unsafe-srs", "--json"], args].concat());
+    let compare = |args: &[&str]| verify(&[&["p.nanozk", "--json"], args].concat());
     let verdict = compare(&["--input", &input, "--output", &answer]).json();
     assert_eq!((&verdict["input_checked"], &verdict["output_checked"]), (&true.into(), &true.into()));
 
@@ -187,7 +217,7 @@ fn damaged_and_foreign_proofs() {
     let bad = dir.path().join("bad.nanozk").display().to_string();
     let refuse = |bytes: &[u8], parts: &[&str]| {
         fs::write(&bad, bytes).expect("writes");
-        verify(&[&bad, "--allow-unsafe-srs"]).fails_with(parts);
+        verify(&[&bad]).fails_with(parts);
     };
     refuse(&[], &["bad.nanozk", "not a nanozk file"]);
     refuse(&good[..good.len() - 1], &["damaged"]);
@@ -238,7 +268,7 @@ fn damaged_and_foreign_keys() {
     let other = dir.path().join("other");
     let verifier = other.join("verifier.nanozk").display().to_string();
     let proof = made().join("p.nanozk").display().to_string();
-    nanozk(dir.path(), &["verify", &verifier, &proof, "--allow-unsafe-srs"]).fails_with(&["model"]);
+    nanozk(dir.path(), &["verify", &verifier, &proof]).fails_with(&["model"]);
     fs::remove_dir_all(other).expect("removes");
     refuse(&["different setups", "nanozk setup"]);
 }

@@ -13,7 +13,6 @@ use crate::{
     keys::VerifierKey,
     layer::ShapeKey,
     publics::PublicData,
-    srs::known_ceremony,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
 use rayon::prelude::*;
@@ -82,7 +81,7 @@ pub struct KeyVerdict {
 /// The first defect. Without `allow_unsafe_srs` an SRS of no known ceremony is one.
 pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, KeyError> {
     let proof = key.proof.as_ref().ok_or(KeyError::Missing)?;
-    if known_ceremony(key.srs.id()).is_none() && !allow_unsafe_srs {
+    if key.srs.ceremony().is_none() && !allow_unsafe_srs {
         return Err(KeyError::UnsafeSrs);
     }
     let chunks = chunks(key, &proof.limbs).map_err(KeyError::Mismatch)?;

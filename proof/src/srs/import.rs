@@ -73,7 +73,7 @@ impl Srs {
     }
 }
 
-fn decode_compressed<P: GroupEncoding>(bytes: &[u8]) -> Option<P> {
+pub(super) fn decode_compressed<P: GroupEncoding>(bytes: &[u8]) -> Option<P> {
     let mut encoding = P::Repr::default();
     encoding.as_mut().copy_from_slice(bytes);
     P::from_bytes(&encoding).into()
@@ -86,7 +86,7 @@ fn decode_uncompressed<P: UncompressedEncoding>(bytes: &[u8]) -> Option<P> {
 }
 
 /// `e(sum r_i [s^(i+1)], [1]_2) = e(sum r_i [s^i], [s]_2)` for random `r_i`.
-fn check_powers(monomial: &[G1Affine], s_g2: G2Affine) -> Result<(), SrsError> {
+pub(super) fn check_powers(monomial: &[G1Affine], s_g2: G2Affine) -> Result<(), SrsError> {
     let scalars: Vec<Fr> = (1..monomial.len()).map(|_| Fr::random(OsRng)).collect();
     let shifted = dense(&monomial[1..], &scalars).to_affine();
     let plain = dense(monomial, &scalars).to_affine();
@@ -101,7 +101,7 @@ fn check_powers(monomial: &[G1Affine], s_g2: G2Affine) -> Result<(), SrsError> {
 }
 
 /// A polynomial with random values has the same commitment in the Lagrange bases as in the monomial bases.
-fn check_lagrange(k: u32, monomial: &[G1Affine], lagrange: &[G1Affine]) -> Result<(), SrsError> {
+pub(super) fn check_lagrange(k: u32, monomial: &[G1Affine], lagrange: &[G1Affine]) -> Result<(), SrsError> {
     let values: Vec<Fr> = lagrange.iter().map(|_| Fr::random(OsRng)).collect();
     let mut coefficients = values.clone();
     best_fft(&mut coefficients, root_of_unity(k).invert().unwrap_or(Fr::ONE), k);

@@ -8,6 +8,7 @@ use crate::setup::setup;
 use crate::srs;
 use crate::verify::{self, VerifyOptions, verify};
 use crate::{Error, Progress, Result};
+use nanozk_compiler::config::MAX_K;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -86,7 +87,8 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let report = match step {
         Step::Compile { network, data, model } => {
-            let options = CompileOptions { data: vec![data.clone()], ..Default::default() };
+            // The SRS is made for the model, whatever rows it asks for.
+            let options = CompileOptions { data: vec![data.clone()], max_k: Some(MAX_K), ..Default::default() };
             json(compile(network, &options, model, progress)?)
         }
         Step::Run { model, input, eval } => {

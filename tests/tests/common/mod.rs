@@ -1,6 +1,9 @@
 //! Models that are compiled, set up and proven once for all tests of a file.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod hash;
+pub mod slow;
+
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::bundle::Bundle;
@@ -37,12 +40,12 @@ pub fn compiled(name: &str) -> Artifact {
 }
 
 impl Fixture {
-    /// Compiles `onnx-models/NAME` and sets it up under a local SRS.
+    /// Compiles `onnx-models/NAME` and sets it up.
     pub fn new(name: &str) -> Self {
         Fixture::of(compiled(name))
     }
 
-    /// Sets a compiled model up under a local SRS.
+    /// Sets a compiled model up.
     pub fn of(artifact: Artifact) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let model = dir.path().join("model.nanozk");

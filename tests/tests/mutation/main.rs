@@ -19,8 +19,6 @@ use delete::Deletion;
 use forge::{Forgery, forgeries};
 use group::ff::Field;
 use identity::Runs;
-use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::Gadget;
 use nanozk_plan::{SlotId, check};
 use nanozk_proof::field::Fr;
 use rand_chacha::ChaCha20Rng;
@@ -30,43 +28,6 @@ use target::{Pool, Target};
 
 /// The bundled model whose own plan is attacked.
 const REAL: &str = "block-d16-t16";
-
-/// The number of an op that is older than the registry; a new one does not compile without a number, and not attacked it
-/// fails [`every_op_is_attacked`].
-fn number(op: &Op) -> Option<usize> {
-    Some(match op {
-        Op::Input { .. } => 0,
-        Op::Embed { .. } => 1,
-        Op::TokenBias { .. } => 2,
-        Op::Linear { .. } => 3,
-        Op::Const { .. } => 4,
-        Op::Param { .. } => 5,
-        Op::Affine { .. } => 6,
-        Op::Requant { .. } => 7,
-        Op::Table { .. } => 8,
-        Op::Mul => 9,
-        Op::Recip { .. } => 10,
-        Op::RSqrt { .. } => 11,
-        Op::Scores { .. } => 12,
-        Op::Attend { .. } => 13,
-        Op::Context { .. } => 14,
-        Op::Range { .. } => 15,
-        Op::ArgMax { .. } => 16,
-        Op::Output { .. } => 17,
-        Op::Gadget(_) => return None,
-    })
-}
-
-/// Every op goes through the interpreter, the layout, the witness and the attacks.
-#[test]
-fn every_op_is_attacked() {
-    let targets = target::small();
-    let ops = || targets.iter().flat_map(|t| &t.net.model.shapes[0].nodes).map(|node| &node.op);
-    let numbers: BTreeSet<usize> = ops().filter_map(number).collect();
-    assert_eq!(numbers, (0..18).collect());
-    let names: BTreeSet<&str> = ops().filter(|op| number(op).is_none()).map(Op::name).collect();
-    assert_eq!(names, Gadget::NAMES.iter().copied().collect());
-}
 
 /// Other values of a cell, and its swap with the next cell of its lane: +1, -1, negated, the neighbour's, a half more, a
 /// random field element.

@@ -3,6 +3,7 @@
 
 use crate::REAL;
 use crate::cells::{Change, Constraint};
+use crate::common::slow;
 use crate::delete::Deletion;
 use crate::forge::{Forgery, forgeries};
 use crate::identity::Runs;
@@ -120,7 +121,10 @@ impl<'t> Keyed<'t> {
         let proof = prove_layer_with(&self.ground.bases, &layer, input, &mut rng, choose).unwrap_or_default();
         let claim =
             LayerClaim { shape: &self.shape.key, key: &self.key, index: 0, boundary: &boundary, public, prefix };
-        prepare_layer(&claim, &proof).is_ok_and(|guard| guard.check(self.ground.srs.verifier_part()).is_ok())
+        let srs = self.ground.srs.verifier_part();
+        let accepted = prepare_layer(&claim, &proof).is_ok_and(|guard| guard.check(srs).is_ok());
+        assert_eq!(slow::verify_layer(&claim, &proof, srs).is_ok(), accepted, "the verdicts of two verifiers");
+        accepted
     }
 }
 

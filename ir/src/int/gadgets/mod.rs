@@ -114,11 +114,6 @@ macro_rules! registry {
             )+
         }
 
-        impl Gadget {
-            /// The names of all ops of the registry.
-            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
-        }
-
         $(
             impl From<$name> for Op {
                 fn from(gadget: $name) -> Op {

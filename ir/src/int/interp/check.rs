@@ -61,16 +61,7 @@ fn node_fits<W>(model: &Model<W>, l: &Layer<W>, shape: &Graph, i: usize, node: &
         Op::Input { .. } | Op::TokenBias { .. } | Op::Const { .. } | Op::Param { .. } => Some(0),
         Op::Affine { .. } | Op::Gadget(_) => None,
         Op::Mul | Op::Scores { .. } | Op::Context { .. } => Some(2),
-        Op::Embed { .. }
-        | Op::Linear { .. }
-        | Op::Requant { .. }
-        | Op::Table { .. }
-        | Op::Recip { .. }
-        | Op::RSqrt { .. }
-        | Op::Attend { .. }
-        | Op::Range { .. }
-        | Op::ArgMax { .. }
-        | Op::Output { .. } => Some(1),
+        _ => Some(1),
     };
     need(arity.is_none_or(|a| a == widths.len()), "wrong number of operands")?;
     need(n > 0, "no features")?;

@@ -1,0 +1,167 @@
+//! Public ceremonies, known by their `[s]_2`, and the one whose powers come with this program.
+
+use super::file::{read_exact, read_points};
+use super::{MAX_K, Srs, SrsError, SrsVerifierPart, check_k};
+use crate::field::G1Affine;
+use group::GroupEncoding;
+use std::collections::BTreeMap;
+
+/// A ceremony that made an SRS in public. Whoever trusts that one participant forgot its share can trust proofs under it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ceremony {
+    /// Its name.
+    pub name: &'static str,
+    /// log2 of the number of powers of s that it published in G1.
+    pub log_powers: u32,
+    /// `[s]_2`, compressed, in hexadecimal digits.
+    s_g2: &'static str,
+}
+
+/// Largest k that the SRS in this program serves.
+pub const EMBEDDED_K: u32 = 12;
+
+/// The first of the four sets of Ethereum's KZG ceremony of 2023, which serves its blobs; each set has an s of its own.
+/// Ethereum's EIP-4844 states this `[s]_2` as `KZG_SETUP_G2_MONOMIAL_1`. The ceremony has 65 powers in G2 too, which
+/// give powers up to `s^4159` by pairing: not one more bit to an attack whose exponent divides p - 1.
+static ETHEREUM: Ceremony = Ceremony {
+    name: "Ethereum KZG, 2^12 powers",
+    log_powers: EMBEDDED_K,
+    s_g2: concat!(
+        "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d2914e5870cb452d2afaaab24f3499f72",
+        "185cbfee53492714734429b7b38608e23926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2",
+    ),
+};
+
+/// The Midnight ceremony updates Filecoin's; its point was taken from the file `bls_midnight_2p14` whose SHA-256,
+/// `fc253016...38e2b244`, the ceremony's catalogue lists.
+static MIDNIGHT: Ceremony = Ceremony {
+    name: "Midnight",
+    log_powers: 25,
+    s_g2: concat!(
+        "a4bbe1a24fcc4f988c6ef268d0c1160eac0a0c4f53d80bd74f3d2e4667be27408625a83825354e27c70859883102eb43",
+        "07acb569b3187c0fd1993980aa52a6e9e2080b9697fab96abd5c5f1c3b988256f2d99366f1bbccf13cf0e20702fee18c",
+    ),
+};
+
+static CEREMONIES: [&Ceremony; 2] = [&ETHEREUM, &MIDNIGHT];
+
+/// `[s^i]_1` for `i < 2^12` of [`ETHEREUM`], compressed; `data/ethereum-kzg/README.md` tells their origin.
+const MONOMIAL: &[u8] = include_bytes!("../../data/ethereum-kzg/g1_monomial_4096.bin");
+
+/// Lagrange bases of the two sizes that compiled models have, which are functions of [`MONOMIAL`]: to read them takes a
+/// tenth of the time of the group FFT.
+const LAGRANGE: [(u32, &[u8]); 2] = [
+    (11, include_bytes!("../../data/ethereum-kzg/g1_lagrange_2048.bin")),
+    (12, include_bytes!("../../data/ethereum-kzg/g1_lagrange_4096.bin")),
+];
+
+/// Bytes of a compressed point of G1.
+const POINT_BYTES: usize = 48;
+
+impl Ceremony {
+    fn verifier_part(&self) -> Option<SrsVerifierPart> {
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = self.s_g2.as_bytes().chunks_exact(2).map(byte).collect();
+        SrsVerifierPart::try_from(bytes?).ok()
+    }
+}
+
+impl SrsVerifierPart {
+    /// The public ceremony that this SRS comes from, if it is a known one.
+    pub fn ceremony(&self) -> Option<&'static Ceremony> {
+        let digits: String = self.s_g2.to_bytes().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        CEREMONIES.into_iter().find(|ceremony| ceremony.s_g2 == digits)
+    }
+
+    /// log2 of the number of powers of s that are public. Of an unknown SRS the number is unknown: as many as the longest
+    /// SRS that this program reads.
+    pub fn log_powers(&self) -> u32 {
+        self.ceremony().map_or(MAX_K, |ceremony| ceremony.log_powers)
+    }
+}
+
+impl Srs {
+    /// The SRS in this program, of Ethereum's ceremony, for circuits of up to `2^k` rows. Its points are not checked when
+    /// it is read: tests check that they are the powers that belong to the ceremony's `[s]_2`.
+    ///
+    /// # Errors
+    /// [`SrsError::TooLarge`] if `k` exceeds [`EMBEDDED_K`].
+    pub fn embedded(k: u32) -> Result<Self, SrsError> {
+        check_k(k, EMBEDDED_K)?;
+        let read = |part, k, bytes: &[u8]| {
+            let mut rest = bytes;
+            read_points(part, k, POINT_BYTES, |block| read_exact(&mut rest, block), decode_unchecked)
+        };
+        let monomial = read("monomial bases", k, MONOMIAL)?;
+        let mut tables = BTreeMap::new();
+        for (size, bytes) in LAGRANGE.into_iter().filter(|(size, _)| *size == k) {
+            tables.insert(size, read("Lagrange bases", size, bytes)?.into());
+        }
+        let verifier = ETHEREUM.verifier_part().ok_or(SrsError::BadPoint { part: "[s]_2", index: 0 })?;
+        Ok(Srs::from_parts(k, monomial, tables, verifier))
+    }
+}
+
+fn decode_unchecked(bytes: &[u8]) -> Option<G1Affine> {
+    let mut encoding = <G1Affine as GroupEncoding>::Repr::default();
+    encoding.as_mut().copy_from_slice(bytes);
+    G1Affine::from_bytes_unchecked(&encoding).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srs::import::{check_lagrange, check_powers, decode_compressed};
+    use sha2::{Digest, Sha256};
+
+    /// `[s]_2` fixes every power, so with these checks nothing is left to trust but the constant above.
+    #[test]
+    fn the_embedded_powers_are_those_of_the_ceremony() {
+        let srs = Srs::embedded(EMBEDDED_K).expect("reads");
+        assert_eq!(srs.verifier_part().ceremony(), Some(&ETHEREUM));
+        assert_eq!(srs.verifier_part().log_powers(), 12);
+        let all = |bytes: &[u8]| -> Vec<G1Affine> {
+            assert_eq!(bytes.len() % POINT_BYTES, 0);
+            bytes.chunks(POINT_BYTES).map(|b| decode_compressed(b).expect("a point of the subgroup")).collect()
+        };
+        let monomial = all(MONOMIAL);
+        assert_eq!(monomial.len(), 1 << EMBEDDED_K);
+        assert_eq!(monomial[0], group::prime::PrimeCurveAffine::generator());
+        assert_eq!(srs.monomial(), monomial);
+        check_powers(&monomial, srs.verifier_part().s_g2()).expect("consecutive powers");
+        for (k, bytes) in LAGRANGE {
+            let lagrange = all(bytes);
+            assert_eq!(lagrange.len(), 1 << k);
+            check_lagrange(k, &monomial[..1 << k], &lagrange).expect("the bases of these powers");
+            assert_eq!(Srs::embedded(k).and_then(|s| s.lagrange(k)).expect("reads")[..], lagrange);
+        }
+    }
+
+    /// The hashes of the files of these names in the package `c-kzg` 2.1.8, which Ethereum's clients verify blobs with.
+    #[test]
+    fn the_embedded_files_are_the_published_ones() {
+        let [_, (_, lagrange)] = LAGRANGE;
+        for (bytes, published) in [
+            (MONOMIAL, "08797579f6cfd5788eddc1a215d64dcfabd04acbcaf2953fb2c1afb830f43315"),
+            (lagrange, "52c7615a9bd3eb20df67eb5a81ee701c96787c82a5ff638740b54fbadfde960b"),
+        ] {
+            let hash: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(hash, published);
+        }
+    }
+
+    #[test]
+    fn smaller_sizes_are_derived_and_larger_ones_refused() {
+        let (small, all) = (Srs::embedded(5).expect("reads"), Srs::embedded(EMBEDDED_K).expect("reads"));
+        assert_eq!(small.monomial(), &all.monomial()[..32]);
+        check_lagrange(5, small.monomial(), &small.lagrange(5).expect("derives")).expect("the bases of these powers");
+        assert!(matches!(Srs::embedded(13), Err(SrsError::TooLarge { k: 13, limit: 12 })));
+    }
+
+    #[test]
+    fn known_ceremonies_are_valid_points_and_found() {
+        for ceremony in CEREMONIES {
+            assert_eq!(ceremony.verifier_part().expect("a point").ceremony(), Some(ceremony));
+        }
+    }
+}

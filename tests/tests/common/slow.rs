@@ -1,0 +1,343 @@
+//! A second verifier, plain and slow, to compare the verdicts of the fast one with.
+//!
+//! It follows docs/protocol.md sections 3 to 8 one equation, one point and one pairing at a time, with the stock transcript,
+//! field, group and Halo2 verifier. With `nanozk_proof` it shares what the two must agree on, and no arithmetic: the readers
+//! of files, `Bundle::fits`, the plan, and the circuit (constraints and order of columns) that keys are made of.
+
+use super::hash::Preimage;
+use blake2b_simd::State;
+use ff::Field;
+use halo2_proofs::plonk::prepare;
+use halo2_proofs::poly::commitment::Guard;
+use halo2_proofs::transcript::{CircuitTranscript, Hashable, Sampleable, Transcript};
+use nanozk_plan::format::VERSION;
+use nanozk_plan::{Plan, Port, Term, TokenWeight};
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::field::{Fr, G1, Kzg};
+use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::publics::PublicData;
+use nanozk_proof::srs::SrsVerifierPart;
+use nanozk_proof::verifier::LayerClaim;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// Mask rows whose Lagrange commitments re-randomise the weight fold.
+const SPAN_ROWS: usize = 4;
+
+/// Whether every proof of a bundle holds. The caller's wishes (model id, nonce, SRS, all layers) are no part of it.
+pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
+    let file = key.to_bytes().map_err(|e| e.to_string())?;
+    if bundle.model_id[..] != Preimage::new("nanozk model id").bytes("verifier file", &file).digest()[..] {
+        return Err("another model".into());
+    }
+    bundle.fits(key)?;
+    if bundle.layers.is_empty() {
+        return Err("no layer".into());
+    }
+    let prefix = prefix(bundle);
+    for proof in &bundle.layers {
+        let layer = &key.layers[proof.index as usize];
+        let shape = &key.shapes[layer.shape as usize];
+        let mut boundary = vec![None; shape.plan.lanes.len()];
+        for part in shape.plan.boundaries.iter().filter(|b| !b.lanes.is_empty()) {
+            let tensor = layer.tensor(part.port).ok_or("no tensor at a port")?;
+            let committed = bundle.committed.iter().find(|c| c.tensor == tensor).ok_or("no commitments of a tensor")?;
+            if committed.lanes.len() != part.lanes.len() {
+                return Err("another number of lanes".into());
+            }
+            part.lanes.iter().zip(&committed.lanes).for_each(|(lane, point)| boundary[*lane as usize] = Some(*point));
+        }
+        let values = |tensor: &u32| bundle.public.iter().find(|p| p.tensor == *tensor).map(|p| p.values.as_slice());
+        let inputs: Vec<_> = layer.inputs.iter().map(values).collect();
+        let outputs: Vec<_> = layer.outputs.iter().map(values).collect();
+        let public = PublicData { params: &layer.params, inputs: &inputs, outputs: &outputs };
+        let claim = LayerClaim { shape, key: layer, index: proof.index, boundary: &boundary, public, prefix };
+        verify_layer(&claim, &proof.bytes, &key.srs).map_err(|e| format!("layer {}: {e}", proof.index))?;
+    }
+    Ok(())
+}
+
+/// What all layer proofs of a bundle are bound to.
+fn prefix(bundle: &Bundle) -> Fr {
+    let mut preimage = Preimage::new("nanozk bundle")
+        .bytes("version", &VERSION.to_le_bytes())
+        .bytes("model id", &bundle.model_id)
+        .bytes("nonce", &bundle.nonce)
+        .bytes("length", &bundle.length.to_le_bytes());
+    for tensor in &bundle.public {
+        preimage = preimage.bytes("public tensor", &tensor.tensor.to_le_bytes()).integers("values", &tensor.values);
+    }
+    for tensor in &bundle.committed {
+        preimage = preimage.bytes("committed tensor", &tensor.tensor.to_le_bytes()).points("lanes", &tensor.lanes);
+    }
+    preimage.scalar()
+}
+
+/// The stock transcript, except that it stops to absorb common inputs once these are functions of what it has absorbed.
+#[derive(Clone)]
+struct Suppressing {
+    inner: CircuitTranscript<State>,
+    bound: bool,
+}
+
+impl Transcript for Suppressing {
+    type Hash = State;
+
+    fn init() -> Self {
+        Suppressing { inner: CircuitTranscript::init(), bound: false }
+    }
+
+    fn init_from_bytes(bytes: &[u8]) -> Self {
+        Suppressing { inner: CircuitTranscript::init_from_bytes(bytes), bound: false }
+    }
+
+    fn squeeze_challenge<T: Sampleable<State>>(&mut self) -> T {
+        self.inner.squeeze_challenge()
+    }
+
+    fn common<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
+        if self.bound { Ok(()) } else { self.inner.common(input) }
+    }
+
+    fn read<T: Hashable<State>>(&mut self) -> io::Result<T> {
+        self.inner.read()
+    }
+
+    fn write<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
+        self.inner.write(input)
+    }
+
+    fn finalize(self) -> Vec<u8> {
+        self.inner.finalize()
+    }
+
+    fn assert_empty(&mut self) -> io::Result<()> {
+        self.inner.assert_empty()
+    }
+}
+
+/// The challenges of a layer before Halo2's.
+struct Challenges {
+    theta: Fr,
+    rho: Fr,
+    eta: Fr,
+    lambda: Fr,
+}
+
+/// `base^exponent` for an exponent of either sign.
+fn power(base: Fr, exponent: i64) -> Fr {
+    let power = base.pow_vartime([exponent.unsigned_abs()]);
+    if exponent < 0 { power.invert().unwrap() } else { power }
+}
+
+fn integer(value: i64) -> Fr {
+    let magnitude = Fr::from(value.unsigned_abs());
+    if value < 0 { -magnitude } else { magnitude }
+}
+
+fn sum(points: &[G1], factors: impl Iterator<Item = Fr>) -> G1 {
+    points.iter().zip(factors).map(|(point, factor)| *point * factor).sum()
+}
+
+/// Whether the proof of one layer holds.
+pub fn verify_layer(claim: &LayerClaim, proof: &[u8], srs: &SrsVerifierPart) -> Result<(), String> {
+    let shape = claim.shape;
+    let plan = &*shape.plan;
+    let fail = |e: io::Error| e.to_string();
+    let mut transcript = Suppressing::init_from_bytes(proof);
+    let position = [Fr::from(u64::from(claim.index)), Fr::from(u64::from(claim.key.shape))];
+    for value in [claim.prefix, position[0], position[1], shape.vk.transcript_repr()] {
+        transcript.common(&value).map_err(fail)?;
+    }
+
+    let mut lanes: Vec<G1> = Vec::new();
+    for (lane, known) in plan.lanes.iter().zip(claim.boundary) {
+        if lane.boundary.is_some() != known.is_some() {
+            return Err("a lane and its tensor".into());
+        }
+        lanes.push(known.map_or_else(|| transcript.read(), Ok).map_err(fail)?);
+    }
+    let draw = |transcript: &mut Suppressing| -> Result<Fr, String> {
+        let challenge: Fr = transcript.squeeze_challenge();
+        if challenge == Fr::ZERO { Err("a challenge is 0".into()) } else { Ok(challenge) }
+    };
+    let [theta, rho, eta] = [draw(&mut transcript)?, draw(&mut transcript)?, draw(&mut transcript)?];
+    let columns = &shape.columns;
+    let mut read = |count: usize| (0..count).map(|_| transcript.read()).collect::<io::Result<Vec<G1>>>().map_err(fail);
+    let (v, a, b, w) = (read(columns.v)?, read(columns.a)?, read(columns.b)?, read(columns.w)?);
+    if let Some(opened) = w.first() {
+        let t: G1 = transcript.read().map_err(fail)?;
+        let c: Fr = transcript.squeeze_challenge();
+        let z = (0..SPAN_ROWS).map(|_| transcript.read()).collect::<io::Result<Vec<Fr>>>().map_err(fail)?;
+        let fold = sum(&claim.key.weights, (0..).map(|column| power(rho, column)));
+        if sum(&shape.span_basis, z.into_iter()) != t + (*opened - fold) * c {
+            return Err("the weight fold".into());
+        }
+    }
+    let lambda = draw(&mut transcript)?;
+    let ch = Challenges { theta, rho, eta, lambda };
+
+    let mut committed: Vec<G1> = opened_lanes(plan).into_iter().map(|lane| lanes[lane as usize]).collect();
+    committed.extend([v, a, b, w].concat());
+    if plan.geometry.tokens > 1 {
+        let groups = i64::from(plan.geometry.groups);
+        committed.push(sum(&lanes, (0..).map(|lane| power(lambda, lane * groups))));
+    }
+    let multipliers = multipliers(plan, &ch);
+    if multipliers.len() != shape.patterns.len() {
+        return Err("the row patterns".into());
+    }
+    for (factors, patterns) in multipliers.into_iter().zip(&shape.patterns) {
+        if factors.len() != patterns.len() {
+            return Err("the row patterns".into());
+        }
+        committed.push(sum(patterns, factors.into_iter()));
+    }
+    committed.extend_from_slice(&claim.key.tables);
+
+    let plain = plain_columns(plan, columns.omega_v(), &claim.public, &ch).ok_or("the public data")?;
+    let plain: Vec<&[Fr]> = plain.iter().map(Vec::as_slice).collect();
+    transcript.bound = true;
+    let guard =
+        prepare::<Fr, Kzg, _>(&shape.vk, &[&committed], &[&plain], &mut transcript).map_err(|e| e.to_string())?;
+    transcript.assert_empty().map_err(fail)?;
+    guard.verify(&srs.params()).map_err(|_| "the opening".into())
+}
+
+/// Lanes that the circuit reads cell by cell.
+fn opened_lanes(plan: &Plan) -> BTreeSet<u32> {
+    if plan.geometry.tokens == 1 {
+        return (0..plan.lanes.len() as u32).collect();
+    }
+    let mut out = BTreeSet::new();
+    for gate in &plan.gates {
+        [&gate.a, &gate.b, &gate.c].into_iter().for_each(|form| out.extend(form.terms.iter().map(|term| term.0)));
+    }
+    plan.lookups.iter().for_each(|lookup| out.extend([Some(lookup.a), lookup.b].into_iter().flatten()));
+    for functional in &plan.functionals {
+        out.extend(functional.entries.iter().map(|entry| entry.slot / plan.geometry.groups));
+    }
+    out
+}
+
+/// First exponents of lambda: of the slots of V, rows of B, rows of A, relations.
+fn bases(plan: &Plan) -> [i64; 4] {
+    let slots = if plan.geometry.tokens > 1 { i64::from(plan.lane_slots()) } else { 0 };
+    let b = 1 + slots;
+    let a = b + i64::from(plan.operand_rows());
+    [1, b, a, a + plan.geometry.rows() as i64]
+}
+
+/// The distinct values of each accumulator's multiplier, in the order of their exponents (of lambda, theta or eta, rho).
+fn multipliers(plan: &Plan, ch: &Challenges) -> Vec<Vec<Fr>> {
+    let (tokens, rows) = (i64::from(plan.geometry.tokens), plan.geometry.rows());
+    let [base_v, base_b, ..] = bases(plan);
+    let mut out = Vec::new();
+    if tokens > 1 {
+        let weight = |row: usize| {
+            let (group, token) = (row as i64 / tokens, row as i64 % tokens);
+            Some([base_v + group, tokens - 1 - token, 0])
+        };
+        out.push(distinct_ratios((0..rows).map(weight).collect(), [ch.lambda, ch.theta, ch.rho]));
+    }
+    for functional in &plan.functionals {
+        let mut weights = vec![None; rows];
+        for entry in &functional.entries {
+            for token in 0..plan.geometry.tokens {
+                let (row, t) = (i64::from(entry.row), i64::from(token));
+                weights[plan.geometry.row(entry.slot, token)] = Some(match functional.kind {
+                    TokenWeight::Eta => [base_b + row, tokens - 1 - t, 0],
+                    TokenWeight::Row => [base_b + row + t, 0, i64::from(entry.rho)],
+                });
+            }
+        }
+        out.push(distinct_ratios(weights, [ch.lambda, ch.eta, ch.rho]));
+    }
+    out
+}
+
+/// `w[r] / w[r + 1]` for exponents of rows, with 1 after the last row; a row without a weight has that of the next.
+fn distinct_ratios(weights: Vec<Option<[i64; 3]>>, bases: [Fr; 3]) -> Vec<Fr> {
+    let mut ratios = BTreeMap::new();
+    let mut next = [0; 3];
+    for weight in weights.into_iter().rev() {
+        let weight = weight.unwrap_or(next);
+        let ratio: [i64; 3] = std::array::from_fn(|i| weight[i] - next[i]);
+        ratios.entry(ratio).or_insert_with(|| (0..3).map(|i| power(bases[i], ratio[i])).product());
+        next = weight;
+    }
+    ratios.into_values().collect()
+}
+
+/// Omega_V, Omega_A, Omega_B and the constant, from the equations one by one. `None` when a public value is missing.
+fn plain_columns(plan: &Plan, v_columns: usize, public: &PublicData, ch: &Challenges) -> Option<Vec<Vec<Fr>>> {
+    let [base_v, base_b, base_a, base_relations] = bases(plan);
+    let (lane_slots, rows) = (plan.lane_slots() as usize, plan.geometry.rows());
+    let mut slots = vec![Fr::ZERO; plan.slots() as usize];
+    let monomial = |(rho, eta): (u32, u32)| power(ch.rho, rho.into()) * power(ch.eta, eta.into());
+    if plan.geometry.tokens > 1 {
+        (0..lane_slots).for_each(|slot| slots[slot] -= power(ch.lambda, base_v + slot as i64));
+    }
+    let mut add = |terms: &[Term], repetition: u32, weight: Fr| {
+        for term in terms {
+            slots[term.at(repetition) as usize] += integer(term.coef) * weight;
+        }
+    };
+    for claim in &plan.claims {
+        (0..claim.count).for_each(|i| add(&claim.terms, i, -monomial(claim.monomial.at(i))));
+    }
+    // An equation of A is `A - operands`, one of B `right operands - B`.
+    for (operands, base, sign) in [(&plan.operands, base_a, -Fr::ONE), (&plan.right_operands, base_b, Fr::ONE)] {
+        for operand in operands {
+            for i in 0..operand.count {
+                let row = i64::from(operand.row) + i64::from(operand.row_stride) * i64::from(i);
+                add(&operand.terms, i, sign * power(ch.lambda, base + row) * monomial(operand.monomial.at(i)));
+            }
+        }
+    }
+    let mut exponent = base_relations;
+    for relation in &plan.relations {
+        for i in 0..relation.count {
+            add(&relation.terms, i, power(ch.lambda, exponent));
+            exponent += 1;
+        }
+    }
+    let constant: Fr =
+        slots.split_off(lane_slots).iter().zip(public_slots(plan, public, ch)?).map(|(w, p)| *w * p).sum();
+
+    let mut out: Vec<Vec<Fr>> = slots.chunks(rows).map(<[Fr]>::to_vec).collect();
+    assert_eq!(out.len(), v_columns);
+    if !plan.operands.is_empty() {
+        out.push((0..rows as i64).map(|row| power(ch.lambda, base_a + row)).collect());
+    }
+    if !plan.functionals.is_empty() || !plan.right_operands.is_empty() {
+        out.push((0..i64::from(plan.operand_rows())).map(|row| -power(ch.lambda, base_b + row)).collect());
+    }
+    out.push(vec![constant]);
+    Some(out)
+}
+
+/// The compressed public slots.
+fn public_slots(plan: &Plan, data: &PublicData, ch: &Challenges) -> Option<Vec<Fr>> {
+    let tokens = plan.geometry.tokens;
+    let tensor = |port: Port| match port {
+        Port::Input(p) => data.inputs.get(p as usize).copied().flatten(),
+        Port::Output(p) => data.outputs.get(p as usize).copied().flatten(),
+    };
+    let cell = |port: Port, token: u32, feature: u32| {
+        let values = tensor(port)?;
+        values.get(token as usize * (values.len() / tokens as usize) + feature as usize).copied()
+    };
+    let mut out = Vec::new();
+    for public in &plan.publics {
+        for index in 0..plan.public_len(public) {
+            let mut slot = Fr::ZERO;
+            for token in 0..tokens {
+                let value = plan.public_value(public, index, token, data.params, cell)?;
+                slot = slot * ch.theta + integer(value);
+            }
+            out.push(slot);
+        }
+    }
+    Some(out)
+}
