@@ -99,7 +99,8 @@ impl LayerError {
         let degree = FRACTIONS_PER_HELPER as u64 + 1;
         LayerError {
             compression: g.tokens as u64,
-            products: rho + plan.weight_columns as u64 + values + eta + g.tokens as u64,
+            // A row of A is a polynomial in theta too, and what it multiplies may be one in eta, of T tokens each.
+            products: rho + plan.weight_columns as u64 + values + eta + 2 * g.tokens as u64,
             equations: Bases::new(plan).end as u64,
             lookups: 4 * fractions * g.rows() as u64,
             circuit: constraints + degree * powers,
@@ -167,7 +168,7 @@ mod tests {
         };
         let error = LayerError::new(&plan, 25);
         assert_eq!(error.compression, 8);
-        assert_eq!(error.products, 11 + 4 + 7 + 8);
+        assert_eq!(error.products, 11 + 4 + 7 + 2 * 8);
         // One equation per slot of V (geometry.groups of them) and per data row of A, and the bilinear one.
         assert_eq!(error.equations, 1 + geometry.groups as u64 + geometry.rows() as u64);
         assert_eq!(error.lookups, 4 * 2 * geometry.rows() as u64);
