@@ -76,7 +76,7 @@ fn narrow_limbs() {
     for (name, settings, bits) in [
         ("block-d16-t16", "", 10),
         ("block-d16-t16", "quantise: {tolerance: 0.001}", 11),
-        ("block-d16-t16", "quantise: {tolerance: 0}", 12),
+        ("block-d16-t16", "quantise: {tolerance: 0}", 11),
         ("block-d16-t16", "quantise: {limb_bits: 12}", 12),
         ("mlp-digits", "quantise: {tolerance: 0.0005}", 12),
         ("kjvgpt-d64-l4", "quantise: {tolerance: 1}", 12),
