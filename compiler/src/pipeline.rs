@@ -220,8 +220,12 @@ impl Source<'_> {
         let Ok(small) = self.circuits_from(config, best.model.limb_bits.min(EMBEDDED_K - 1), EMBEDDED_K) else {
             return Ok(best);
         };
-        let allowed = self.gap(&best.model, config).map(|gap| config.quantise.tolerance.max(gap * EMBEDDED_COARSER));
-        let close = self.gap(&small.model, config).zip(allowed).is_some_and(|(gap, allowed)| gap <= allowed);
+        let tolerance = config.quantise.tolerance;
+        let gaps = self.gap(&best.model, config).zip(self.gap(&small.model, config));
+        // What keeps the tolerance is not given up; where no width keeps it, a little coarser is still worth it.
+        let close = gaps.is_some_and(|(best, small)| {
+            small <= tolerance || (tolerance > 0.0 && best > tolerance && small <= best * EMBEDDED_COARSER)
+        });
         Ok(if close && small.score <= best.score * EMBEDDED_WORTH { small } else { best })
     }
 
