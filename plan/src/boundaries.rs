@@ -42,7 +42,8 @@ pub(crate) fn outputs(plan: &Plan, reads: &[(u32, u32)], determined: &[bool]) ->
                     p == port && f < *features && bound(first + f) && determined[(first + f) as usize]
                 }
                 Public::OneHot { port: p, feature, count } => {
-                    p == port && f == *feature && (first..first + count).all(bound)
+                    let follows = |slot: SlotId| bound(slot) && determined[slot as usize];
+                    p == port && f == *feature && (first..first + count).all(follows)
                 }
                 _ => false,
             })

@@ -72,6 +72,12 @@ pub enum CheckError {
         /// Its group.
         group: u32,
     },
+    /// The factors of a slot in one equation add up to more than 64 bits.
+    #[error("the factors of slot {slot} in one equation add up to more than 64 bits")]
+    Coefficient {
+        /// The slot.
+        slot: SlotId,
+    },
     /// A slot with free rows is read by more than the one equation that it may absorb.
     #[error("slot {slot} (lane '{lane}') has free rows and is read {reads} times; only one equation may read it")]
     FreeRead {
@@ -140,7 +146,7 @@ pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     linear(plan)?;
     products::monomials(plan)?;
     products::rows(plan)?;
-    pinned_slots(plan, pinned::analyse(plan))
+    pinned_slots(plan, pinned::analyse(plan)?)
 }
 
 pub(crate) fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {

@@ -10,6 +10,7 @@
 //! root, a clamp or a maximum): the bounded slots of the stuck equations are taken as determined and listed.
 
 use crate::boundaries::boundary_lanes;
+use crate::check::CheckError;
 use crate::{Gate, Plan, Port, Public, SlotId, Term, TokenWeight};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -43,12 +44,15 @@ pub fn reads(plan: &Plan) -> Vec<(u32, u32)> {
 }
 
 /// Runs the analysis on a plan whose indices are in bounds.
-pub fn analyse(plan: &Plan) -> Pinned {
+///
+/// # Errors
+/// When the factors of one slot in an equation add up to more than 64 bits.
+pub fn analyse(plan: &Plan) -> Result<Pinned, CheckError> {
     let mut analysis = Analysis::new(plan);
     analysis.lookups();
     analysis.single_lane_gates();
     let free = analysis.bound_slots();
-    let mut equations = Equations::new(plan);
+    let mut equations = Equations::new(plan)?;
     let mut argued = BTreeSet::new();
     // Where the passes run out, slots stay open and the plan is refused.
     let mut passes = equations.most_passes();
@@ -66,7 +70,7 @@ pub fn analyse(plan: &Plan) -> Pinned {
         argued.extend(stuck);
     }
     let determined = analysis.state.iter().map(|s| *s == State::Determined).collect();
-    Pinned { determined, argued, free }
+    Ok(Pinned { determined, argued, free })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +95,10 @@ impl<'p> Analysis<'p> {
         let first = |slot| if slot >= lane_slots { State::Determined } else { State::Unknown };
         let mut state: Vec<State> = (0..plan.slots()).map(first).collect();
         // The provider states outputs: as for any cell, an equation has to determine them.
-        let output = |public: &Public| matches!(public, Public::Tensor { port: Port::Output(_), .. });
+        let output = |public: &Public| match public {
+            Public::Tensor { port, .. } | Public::OneHot { port, .. } => matches!(port, Port::Output(_)),
+            _ => false,
+        };
         for (first, public) in plan.public_runs().filter(|(_, public)| output(public)) {
             state[first as usize..][..plan.public_len(public) as usize].fill(State::Unknown);
         }
@@ -263,7 +270,7 @@ struct Factor {
 }
 
 impl Equations {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan) -> Result<Self, CheckError> {
         let claims = || plan.claims.iter().flat_map(|c| (0..c.count).map(move |i| c.monomial.at(i).0));
         let mut exponents: Vec<u32> = claims().collect();
         exponents.sort_unstable();
@@ -284,29 +291,33 @@ impl Equations {
             live: Vec::new(),
             limb_bits: plan.geometry.limb_bits,
         };
-        plan.relations.iter().for_each(|r| this.extend(&r.terms, r.count));
-        plan.claims.iter().for_each(|c| this.extend(&c.terms, c.count));
+        plan.relations.iter().try_for_each(|r| this.extend(&r.terms, r.count))?;
+        plan.claims.iter().try_for_each(|c| this.extend(&c.terms, c.count))?;
         this.live = (0..this.ends.len() as u32).collect();
-        this
+        Ok(this)
     }
 
     /// Adds an equation for each repetition: factors of one slot added up, slots that cancel left out.
-    fn extend(&mut self, terms: &[Term], count: u32) {
-        let mut sums: Vec<(SlotId, i64)> = Vec::with_capacity(terms.len());
+    fn extend(&mut self, terms: &[Term], count: u32) -> Result<(), CheckError> {
+        let mut sums: Vec<(SlotId, i128)> = Vec::with_capacity(terms.len());
         for i in 0..count {
             sums.clear();
-            sums.extend(terms.iter().map(|term| (term.at(i), term.coef)));
+            sums.extend(terms.iter().map(|term| (term.at(i), i128::from(term.coef))));
             sums.sort_by_key(|sum| sum.0);
             sums.dedup_by(|next, sum| {
                 let same = next.0 == sum.0;
                 if same {
-                    sum.1 = sum.1.saturating_add(next.1);
+                    // The number of terms is bounded, so 128 bits hold the sum.
+                    sum.1 += next.1;
                 }
                 same
             });
-            self.terms.extend(sums.iter().filter(|sum| sum.1 != 0));
+            for &(slot, sum) in sums.iter().filter(|sum| sum.1 != 0) {
+                self.terms.push((slot, i64::try_from(sum).map_err(|_| CheckError::Coefficient { slot })?));
+            }
             self.ends.push(self.terms.len() as u32);
         }
+        Ok(())
     }
 
     /// The slots of an equation with their factors.

@@ -101,3 +101,31 @@ fn bounded_cells_are_listed_and_not_refused() {
     let report = check(&plan).unwrap();
     assert_eq!(report.argued.into_iter().collect::<Vec<_>>(), digits);
 }
+
+/// `M y + M y - M y - M y = 0` says nothing of y, however sums of factors are kept.
+#[test]
+fn factors_that_cancel_determine_nothing() {
+    let y = 2 * GROUPS;
+    for great in [1, i64::MAX / 2, i64::MAX] {
+        let factors = [great, great, -great, -great];
+        let error = refused(|plan| {
+            plan.relations = vec![relation(factors.map(|coef| term(coef, y)).into())];
+        });
+        assert!(matches!(error, CheckError::Unpinned { .. } | CheckError::Unbound { .. }), "{error}");
+    }
+    let error = refused(|plan| plan.relations.push(relation(vec![term(i64::MAX, y), term(i64::MAX, y)])));
+    assert!(matches!(error, CheckError::Coefficient { .. }), "{error}");
+}
+
+/// A chosen token that an equation mentions, but that nothing determines, could be any.
+#[test]
+fn an_output_token_must_follow_from_the_inputs() {
+    let error = refused(|plan| {
+        let port = Port::Output(1);
+        plan.boundaries.push(Boundary { port, lanes: Vec::new(), features: 1 });
+        plan.publics = vec![Public::One, Public::OneHot { port, feature: 0, count: 2 }];
+        let one = plan.lane_slots();
+        plan.relations.push(relation(vec![term(1, one + 1), term(1, one + 2), term(-1, one)]));
+    });
+    assert!(matches!(error, CheckError::Unbound { port: Port::Output(1), .. }), "{error}");
+}
