@@ -80,8 +80,10 @@ fn checker_sees_every_missing_lookup() {
 
 #[test]
 fn matrices_over_positions_and_pooling() {
-    let net = models::convolution();
-    accepts_only_the_truth(&net, &net.lower(), 1);
+    for tokens in [1, 3] {
+        let net = models::convolution(tokens);
+        accepts_only_the_truth(&net, &net.lower(), 1);
+    }
 }
 
 #[test]
@@ -118,6 +120,14 @@ fn a_pool_of_many_groups() {
     let y = net.push(Max { groups: 3000, limbs: 1 }.into(), &[x], 3000);
     net.output(y, Role::Internal);
     check::check(&net.lower().plan).unwrap();
+}
+
+/// What follows from quotients is listed with them; forged cells are refused all the same.
+#[test]
+fn ops_on_computed_values() {
+    let net = models::chained();
+    let lowered = net.lower();
+    refuses_forged_cells(&net, &lowered, &check::check(&lowered.plan).unwrap(), 1);
 }
 
 /// Ids at several positions, public ones and hidden ones.

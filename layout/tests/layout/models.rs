@@ -140,10 +140,10 @@ pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     net
 }
 
-/// One token: a convolution over 2 x 2 pixels with padding, whose channels are pooled.
-pub fn convolution() -> Net {
-    let mut net = Net::new(1, 6);
-    let data = net.random(4, 31);
+/// A convolution over 2 x 2 pixels with padding, whose channels are pooled, in every token.
+pub fn convolution(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let data = net.random(tokens as usize * 4, 31);
     let x = net.input(data, Role::Internal);
     let pixel = |row: u32, col: u32| {
         let inside = (1..3).contains(&row) && (1..3).contains(&col);
@@ -202,11 +202,34 @@ pub fn comparisons() -> Net {
         let floor = net.push(FloorDiv { divisor, limbs }.into(), &[wide], 8);
         net.output(floor, Role::Internal);
     }
-    let winners = net.push(Op::ArgMax { groups: 2, limbs: 1 }, &[x], 2);
+    let argmax = Op::ArgMax { groups: 2, limbs: 1 };
+    let winners = net.push(argmax.clone(), &[x], 2);
     net.output(winners, Role::Internal);
+    let winners = net.push(argmax, &[x], 2);
+    net.output(winners, Role::PublicOutput);
     let positive = net.affine(&[x], vec![vec![(0, 1, 1)], vec![(0, 7, 21)], vec![(0, 4, 600)]]);
     let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 6);
     net.output(normal, Role::Internal);
+    net
+}
+
+/// One token: ops that read what other ops computed. The winner of a group is embedded, and a table is read at mantissas.
+pub fn chained() -> Net {
+    let mut net = Net::new(1, 6);
+    let x = net.input(vec![-4, 6, 6, -9], Role::Internal);
+    let winner = net.push(Op::ArgMax { groups: 1, limbs: 1 }, &[x], 1);
+    let weight = net.weight(4, 2, 500);
+    let embedded = net.push(Op::Embed { weight, vocab: 4 }, &[winner], 2);
+    net.output(embedded, Role::Internal);
+    let one = net.push(Op::Const { rows: 1, data: vec![1] }, &[], 1);
+    let positive = net.affine(&[x, one], (0..4).map(|j| vec![(0, j, 13), (1, 0, 200)]).collect());
+    let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 8);
+    let key = net.affine(&[normal, one], (0..4).map(|j| vec![(0, j, 1), (1, 0, -32)]).collect());
+    let table = net.table(|i| (i + 64) * 7);
+    let read = net.push(Op::Table { table }, &[key], 4);
+    let exponents = net.slice(normal, 4..8);
+    let product = net.push(Op::Mul, &[read, exponents], 4);
+    net.output(product, Role::Internal);
     net
 }
 
