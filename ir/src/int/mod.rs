@@ -9,7 +9,7 @@ pub mod interp;
 mod model;
 mod op;
 pub mod ranges;
-mod table;
+pub mod table;
 
 pub use graph::{Graph, Node, ValueId};
 pub use model::{Architecture, Layer, Model, Role, Tensor, TensorId, Weights};

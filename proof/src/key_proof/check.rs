@@ -5,7 +5,7 @@ use super::{
     chunks::{Chunk, chunks, limb_bits, sizes},
     known::Known,
     layer, prefix, shape, statement,
-    tables::{Table, decode, tables, width},
+    tables::{Table, decode, tables},
 };
 use crate::{
     budget::{Budget, key_budget},
@@ -135,7 +135,9 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
 /// Width of a table's stated values.
 fn table(table: &Table, values: &[u8]) -> Result<u32, KeyError> {
     let values = decode(values, 1 << table.geometry.limb_bits);
-    values.and_then(|v| width(&v)).ok_or(KeyError::Table { layer: table.layer, table: table.index })
+    values
+        .and_then(|v| nanozk_ir::int::Table::width(&v))
+        .ok_or(KeyError::Table { layer: table.layer, table: table.index })
 }
 
 /// Checks the ranges of one chunk.

@@ -38,8 +38,14 @@ pub fn encode(values: &[i64]) -> Vec<u8> {
     out
 }
 
+/// Reads the `len` values of a table. `None` for bytes that [`encode`] does not write.
+pub fn decode(bytes: &[u8], len: usize) -> Option<Vec<i64>> {
+    let mut out = Vec::new();
+    walk(bytes, len, |value| out.push(value)).map(|()| out)
+}
+
 /// Gives the `len` values of a table to `each`, in order. `None` for bytes that [`encode`] does not write.
-pub fn decode(bytes: &[u8], len: usize, mut each: impl FnMut(i64)) -> Option<()> {
+pub fn walk(bytes: &[u8], len: usize, mut each: impl FnMut(i64)) -> Option<()> {
     let mut rest = bytes;
     let (mut last, mut slope) = (0i64, 0i64);
     for first in (0..len).step_by(BLOCK) {
@@ -75,11 +81,6 @@ pub fn decode(bytes: &[u8], len: usize, mut each: impl FnMut(i64)) -> Option<()>
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn decode(bytes: &[u8], len: usize) -> Option<Vec<i64>> {
-        let mut out = Vec::new();
-        super::decode(bytes, len, |value| out.push(value)).map(|()| out)
-    }
 
     #[test]
     fn smooth_tables_are_short() {

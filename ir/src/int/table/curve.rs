@@ -42,14 +42,6 @@ impl Curve {
             }
         }
     }
-
-    /// Steps that one value takes.
-    pub fn work(&self) -> u64 {
-        match &self.function {
-            UnaryFn::Formula(formula) => 1 + formula.steps().len() as u64,
-            _ => 1,
-        }
-    }
 }
 
 impl std::fmt::Display for Curve {

@@ -1,6 +1,6 @@
 //! Lookup tables: values of a named function, or values as they are stated.
 
-mod code;
+pub mod code;
 mod curve;
 
 pub use curve::Curve;
@@ -47,7 +47,7 @@ impl Table {
         match &self.rule {
             Rule::Curve { bits: own, curve } => *own == bits && curve.check(),
             Rule::Stated { len, code } => {
-                bits < u32::BITS && *len == 1 << bits && code::decode(code, *len as usize, |_| ()).is_some()
+                bits < u32::BITS && *len == 1 << bits && code::walk(code, *len as usize, |_| ()).is_some()
             }
         }
     }
@@ -60,14 +60,6 @@ impl Table {
         }
     }
 
-    /// Steps that computing the values takes.
-    pub fn work(&self) -> u64 {
-        match &self.rule {
-            Rule::Curve { bits, curve } => curve.work().saturating_mul(1u64.checked_shl(*bits).unwrap_or(u64::MAX)),
-            Rule::Stated { len, .. } => u64::from(*len),
-        }
-    }
-
     /// The values, computed anew and not kept: the tables of a model may be many times the size of its file.
     pub fn compute(&self) -> Vec<i64> {
         match &self.rule {
@@ -75,12 +67,8 @@ impl Table {
                 let len = 1i64 << bits;
                 (0..len).map(|i| curve.value(len, i)).collect()
             }
-            Rule::Stated { len, code } => {
-                let mut out = Vec::new();
-                // What is malformed was refused by `check`.
-                let _ = code::decode(code, *len as usize, |value| out.push(value));
-                out
-            }
+            // What is malformed was refused by `check`.
+            Rule::Stated { len, code } => code::decode(code, *len as usize).unwrap_or_default(),
         }
     }
 
