@@ -134,6 +134,19 @@ pub fn sample_shapes(path: &Path) -> Vec<Option<Vec<usize>>> {
     raw.into_iter().map(|r| r.shape.or(Some(vec![r.values.len()]))).collect()
 }
 
+/// Least and greatest value of each input over all files, where they can be read without knowing the model.
+pub fn extents(files: &[PathBuf]) -> Vec<Option<(f64, f64)>> {
+    let mut extents: Vec<Option<(f64, f64)>> = Vec::new();
+    for raw in files.iter().filter_map(|file| json::read(file).ok()) {
+        extents.resize(extents.len().max(raw.len()), None);
+        for (extent, input) in extents.iter_mut().zip(&raw) {
+            let wider = |e: Option<(f64, f64)>, &v: &f64| Some(e.map_or((v, v), |(lo, hi)| (lo.min(v), hi.max(v))));
+            *extent = input.values.iter().fold(*extent, wider);
+        }
+    }
+    extents
+}
+
 fn count(path: &Path, inputs: &[InputInfo], got: usize) -> DataError {
     let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
     DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names }
@@ -146,7 +159,7 @@ fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<Inp
     if got == 0 {
         return Err(DataError::Empty { path, index, name, expected });
     }
-    let padded = !matches!(info.kind, InputKind::Float);
+    let padded = matches!(info.kind, InputKind::Tokens { .. } | InputKind::Mask);
     if got > expected || (got < expected && !padded) {
         return Err(DataError::Length { path, index, name, got, expected, shape: info.shape.clone() });
     }
@@ -183,6 +196,15 @@ fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<Inp
             bits.resize(expected, false);
             InputValue::Mask(bits)
         }
+        InputKind::Integer { lo, hi } => {
+            if let Some(p) = find(&|v| v.fract() != 0.0 || v < lo as f64 || v > hi as f64) {
+                return Err(wrong(
+                    p,
+                    format!("a whole number in {lo}..={hi}, the range that use and sample data gave"),
+                ));
+            }
+            InputValue::Integer(raw.values.iter().map(|&v| v as i64).collect())
+        }
         InputKind::Float => {
             if let Some(p) = find(&|v| !(v as f32).is_finite()) {
                 return Err(wrong(p, "a finite single-precision number".to_owned()));
@@ -208,6 +230,10 @@ impl InputTensor {
                 InputValue::Tokens((0..len).map(|_| (next() % vocab.max(1) as u64) as u32).collect())
             }
             InputKind::Mask => InputValue::Mask((0..len).map(|i| i + len / 4 < len).collect()),
+            InputKind::Integer { lo, hi } => {
+                let span = hi.abs_diff(lo).saturating_add(1);
+                InputValue::Integer((0..len).map(|_| lo.saturating_add_unsigned(next() % span)).collect())
+            }
             InputKind::Float => {
                 InputValue::Float((0..len).map(|_| next() as f32 / (1u64 << 30) as f32 - 1.0).collect())
             }

@@ -30,7 +30,7 @@ pub fn argmax(graph: &mut Graph, outputs: &mut [ValueInfo]) -> Result<(), HeadEr
             rows(value, width).ok_or_else(|| HeadError { output: value.name.clone(), shape: value.shape.clone() })?;
         // Softmax keeps the order of its operands.
         let mut source = graph.operands(output)[0];
-        while matches!(graph.dag[source].op, Op::Softmax) {
+        while matches!(graph.dag[source].op, Op::Softmax { .. }) {
             source = graph.operands(source)[0];
         }
         if !classes.iter().copied().eq(0..width) {
@@ -80,7 +80,7 @@ mod tests {
     fn scores(tokens: usize, width: usize) -> Graph {
         let mut g = Graph { tokens, ..Graph::default() };
         let x = g.add("x", Op::Input(InputKind::Float), width, &[]);
-        let soft = g.add("soft", Op::Softmax, width, &[x]);
+        let soft = g.add("soft", Op::Softmax { groups: 1, hidden: None }, width, &[x]);
         let y = g.add("y", Op::Output, width, &[soft]);
         (g.inputs, g.outputs) = (vec![x], vec![y]);
         g

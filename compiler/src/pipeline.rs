@@ -2,7 +2,7 @@
 
 use crate::artifact::{self, Artifact, Calibration};
 use crate::config::{Config, ConfigError, EMBEDDED_K, Head, MAX_K, Optimize, Visibility};
-use crate::data::{DataError, InputTensor, read_input, sample_shapes};
+use crate::data::{DataError, InputTensor, extents, read_input, sample_shapes};
 use crate::fidelity::Models;
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
 use crate::head::{self, HeadError};
@@ -153,7 +153,8 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let config = settings(options)?;
     tell(Notice::Stage(Stage::Load));
     let shapes = options.data.first().map(|file| sample_shapes(file)).unwrap_or_default();
-    let load = LoadOptions { set: config.set.clone(), outputs: config.outputs.clone(), shapes };
+    let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data));
+    let load = LoadOptions { set, outputs, shapes, seen };
     let mut loaded = frontend::load(path, &load)?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
     if config.head == Head::Argmax {

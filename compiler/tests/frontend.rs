@@ -204,6 +204,7 @@ fn dynamo_exports_compute_what_torch_did() {
         let tensor = |(data, info): (Vec<f32>, &InputInfo)| match info.kind {
             InputKind::Float => InputValue::Float(data),
             InputKind::Tokens { .. } => InputValue::Tokens(data.iter().map(|&v| v as u32).collect()),
+            InputKind::Integer { .. } => InputValue::Integer(data.iter().map(|&v| v as i64).collect()),
             InputKind::Mask => InputValue::Mask(data.iter().map(|&v| v != 0.0).collect()),
         };
         let inputs: Vec<InputValue> = values.zip(&model.inputs).map(tensor).collect();

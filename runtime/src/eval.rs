@@ -81,6 +81,7 @@ fn labelled(artifact: &Artifact, root: &Value) -> std::result::Result<Vec<Sample
                     data.into_iter().map(|v| token(v, vocab)).collect::<std::result::Result<_, _>>()?,
                 ),
                 InputKind::Mask => InputValue::Mask(data.into_iter().map(|v| v != 0.0).collect()),
+                InputKind::Integer { .. } => InputValue::Integer(data.into_iter().map(|v| v as i64).collect()),
                 InputKind::Float => InputValue::Float(data.into_iter().map(|v| v as f32).collect()),
             })
         });

@@ -191,6 +191,7 @@ fn input_kind(info: &InputInfo) -> String {
         InputKind::Tokens { vocab } => format!("token ids below {vocab}"),
         InputKind::Float => "real numbers".into(),
         InputKind::Mask => "0/1 mask".into(),
+        InputKind::Integer { lo, hi } => format!("whole numbers in {lo}..={hi}"),
     }
 }
 

@@ -75,7 +75,12 @@ impl Emit<'_> {
         if node.features == features {
             return Ok(source);
         }
-        Ok(self.graph.add(name, Op::Linear { weight: vec![1.0; features], bias: None }, features, &[source]))
+        Ok(self.graph.add(
+            name,
+            Op::Linear { positions: 1, weight: vec![1.0; features], bias: None },
+            features,
+            &[source],
+        ))
     }
 
     fn node(&mut self, node: &MidNode) -> Result<NodeId, Missing> {
@@ -89,17 +94,20 @@ impl Emit<'_> {
             MidOp::Input(kind) => Op::Input(kind.clone()),
             MidOp::Const { .. } => return Err(None),
             MidOp::Embed { table } => Op::Embed { table: table.to_vec() },
-            MidOp::Linear { weight, bias } => {
-                Op::Linear { weight: weight.to_vec(), bias: bias.clone().filter(|b| b.iter().any(|&v| v != 0.0)) }
-            }
+            MidOp::Linear { weight, bias } => Op::Linear {
+                positions: 1,
+                weight: weight.to_vec(),
+                bias: bias.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
+            },
             MidOp::Norm { kind, eps, gamma, beta } => Op::Norm {
                 kind: *kind,
+                groups: 1,
                 eps: *eps,
                 gamma: gamma.clone().filter(|g| g.iter().any(|&v| v != 1.0)),
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
             MidOp::Canonical(op) => op.clone(),
-            MidOp::Softmax => Op::Softmax,
+            MidOp::Softmax => Op::Softmax { groups: 1, hidden: None },
             MidOp::Unary(f) => Op::Unary(f.clone()),
             MidOp::Binary(op) => return self.binary(*op, node),
             MidOp::Reduce(red) => return self.reduce(*red, node),
@@ -140,6 +148,9 @@ impl Emit<'_> {
                 let compare = Op::Unary(UnaryFn::Formula(Formula::new(steps)));
                 return Ok(g.add(name, compare, features, &[gap]));
             }
+            Binary::Equal | Binary::And | Binary::Or | Binary::Xor | Binary::Pow | Binary::Rem => {
+                return Err(Some("this operator is not read by rows".to_owned()));
+            }
         };
         Ok(g.add(name, op, features, &operands))
     }
@@ -157,7 +168,7 @@ impl Emit<'_> {
                 return Err(Some("a maximum over features is supported only inside a softmax".to_owned()));
             }
         };
-        Ok(self.graph.add(name, Op::Linear { weight: vec![weight; width], bias: None }, 1, &[x]))
+        Ok(self.graph.add(name, Op::Linear { positions: 1, weight: vec![weight; width], bias: None }, 1, &[x]))
     }
 
     /// Slices for the runs of neighbouring features, joined by a concatenation.
@@ -199,7 +210,7 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
         let found = match &node.op {
             Op::Embed { table } => find(table),
             Op::Const { data, .. } => find(data),
-            Op::Linear { weight, bias } => find(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
+            Op::Linear { weight, bias, .. } => find(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
             Op::Norm { gamma, beta, .. } => {
                 find(gamma.as_deref().unwrap_or_default()).or_else(|| find(beta.as_deref().unwrap_or_default()))
             }
@@ -207,9 +218,9 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
             Op::Scale(c) => find(&[*c]),
             Op::Unary(f) => find(&undefined(f)),
             Op::Attention { scale, .. } => find(&[*scale]),
-            Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Softmax | Op::Output => {
-                None
-            }
+            Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Output => None,
+            Op::Softmax { .. } | Op::Pick { .. } | Op::MatMul { .. } | Op::Sum { .. } | Op::Max { .. } => None,
+            Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } => None,
         };
         found.map(|(i, v)| (node.name.clone(), i, v))
     })

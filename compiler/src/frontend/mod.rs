@@ -7,6 +7,7 @@
 mod emit;
 mod error;
 mod external;
+mod general;
 mod lower;
 mod mid;
 mod onnx;
@@ -43,6 +44,8 @@ pub struct LoadOptions {
     pub outputs: Vec<String>,
     /// Shapes of the inputs in the sample data, where it states them.
     pub shapes: Vec<Option<Vec<usize>>>,
+    /// Least and greatest value of the sample data of each input, where known.
+    pub seen: Vec<Option<(f64, f64)>>,
 }
 
 /// An input of the model.
@@ -91,25 +94,48 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError>
 
 fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
     let (model, header) = onnx::load(path, options)?;
+    let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
+    let reference = Reference::new(&model).map_err(analysis)?;
     let names: Vec<&str> = header.outputs.iter().map(|(name, _)| name.as_str()).collect();
-    let (outcome, graph) = canonical(&model, &names, path)?;
+    let by_rows = canonical(&model, &names, path).and_then(|(outcome, graph)| {
+        let outputs = outcome.outputs.iter().zip(&header.outputs).map(|((_, view), (name, dtype))| {
+            let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
+            ValueInfo { name: name.clone(), shape: view.shape.clone(), dtype: *dtype, map }
+        });
+        loaded(&model, &reference, &header, (graph, outputs.collect(), outcome.soft_masks), path)
+    });
+    by_rows.or_else(|_| {
+        let graph = general::lower(&model, &names, &options.seen)
+            .map_err(|problems| FrontendError::Unsupported { path: path.to_owned(), problems })?;
+        let mut outputs = Vec::new();
+        for (&outlet, (name, dtype)) in model.outputs.iter().zip(&header.outputs) {
+            let shape = model.outlet_fact(outlet).map_err(analysis)?.shape.as_concrete().unwrap_or_default().to_vec();
+            outputs.push(ValueInfo::row_major(name, shape, *dtype));
+        }
+        loaded(&model, &reference, &header, (graph, outputs, Vec::new()), path)
+    })
+}
+
+/// The model with its float graph, the graph's outputs and its soft masks; compared with tract's own run.
+fn loaded(
+    model: &TypedModel,
+    reference: &Reference,
+    header: &onnx::Header,
+    (graph, outputs, soft_masks): (Graph, Vec<ValueInfo>, Vec<SoftMask>),
+    path: &Path,
+) -> Result<Loaded, FrontendError> {
     if let Some((node, index, value)) = emit::non_finite(&graph) {
         return Err(FrontendError::NonFiniteWeight { path: path.to_owned(), node, index, value });
     }
-    let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
-    let reference = Reference::new(&model).map_err(analysis)?;
     let mut inputs = Vec::new();
-    for ((&outlet, &id), (name, dtype)) in model.inputs.iter().zip(&graph.inputs).zip(header.inputs) {
-        let shape = model.outlet_fact(outlet).map_err(analysis)?.shape.as_concrete().unwrap_or_default().to_vec();
+    for ((&outlet, &id), (name, dtype)) in model.inputs.iter().zip(&graph.inputs).zip(&header.inputs) {
+        let fact = &model.node(outlet.node).outputs[outlet.slot].fact;
+        let shape = fact.shape.as_concrete().unwrap_or_default().to_vec();
         let Op::Input(kind) = &graph.dag[id].op else { continue };
-        inputs.push(InputInfo { name, shape, dtype, kind: kind.clone() });
+        inputs.push(InputInfo { name: name.clone(), shape, dtype: *dtype, kind: kind.clone() });
     }
-    let outputs = outcome.outputs.iter().zip(header.outputs).map(|((_, view), (name, dtype))| {
-        let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
-        ValueInfo { name, shape: view.shape.clone(), dtype, map }
-    });
-    let (outputs, source, notes) = (outputs.collect(), header.source, header.notes);
-    let loaded = Loaded { outputs, graph, reference, inputs, soft_masks: outcome.soft_masks, source, notes };
+    let (reference, source, notes) = (reference.clone(), header.source, header.notes.clone());
+    let loaded = Loaded { outputs, graph, reference, inputs, soft_masks, source, notes };
     self_check(&loaded, path)?;
     Ok(loaded)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use tract_onnx::prelude::*;
 
 /// The source model, ready to run.
+#[derive(Clone)]
 pub struct Reference {
     plan: Arc<TypedRunnableModel>,
     inputs: Vec<(DatumType, Vec<usize>)>,
@@ -58,6 +59,7 @@ impl Reference {
                 InputValue::Mask(bits) => {
                     Tensor::from_shape(shape, &bits.iter().map(|&b| i64::from(b)).collect::<Vec<_>>())
                 }
+                InputValue::Integer(data) => Tensor::from_shape(shape, data),
                 InputValue::Float(data) => Tensor::from_shape(shape, data),
             };
             let tensor = tensor.and_then(|t| Ok(t.cast_to_dt(*datum)?.into_owned())).map_err(failed)?;

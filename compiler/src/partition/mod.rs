@@ -194,7 +194,7 @@ fn lookups(graph: &Graph, id: NodeId) -> u64 {
         * match &node.op {
             Op::Norm { .. } | Op::Mul => 3 * width,
             Op::Linear { .. } => 2 * width,
-            Op::Softmax => 7 * width,
+            Op::Softmax { .. } => 7 * width,
             Op::Attention { heads, .. } => 3 * *heads as u64 * tokens + 4 * width,
             _ => 0,
         }

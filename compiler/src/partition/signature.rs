@@ -1,18 +1,19 @@
 //! Structural identity: what two layers must have in common to share a shape.
 
 use super::{Ref, Segment};
-use nanozk_ir::float::{Graph, InputKind, Op};
+use nanozk_ir::float::{Graph, Node, Op};
 use std::fmt::Write;
 
 /// A text that is equal for segments of one structure: ops, attributes, widths and wiring, but no weights.
 pub(super) fn signature(graph: &Graph, segment: &Segment) -> String {
     let mut s = String::new();
     for &i in &segment.inputs {
-        let _ = write!(s, "in {} {};", input(&graph.dag[i].op), graph.dag[i].features);
+        let node = &graph.dag[i];
+        let _ = write!(s, "in {} {} {};", input(&node.op), node.features, node.exact);
     }
     for (&id, operands) in segment.nodes.iter().zip(&segment.operands) {
         let node = &graph.dag[id];
-        let _ = write!(s, "{} {}", attributes(&node.op), node.features);
+        let _ = write!(s, "{} {}", attributes(node), node.features);
         for o in operands {
             let _ = match o {
                 Ref::Node(i) => write!(s, " n{i}"),
@@ -34,22 +35,38 @@ fn input(op: &Op) -> String {
     }
 }
 
-/// Everything of an op that becomes structure; functions, factors and data are per-layer.
-fn attributes(op: &Op) -> String {
-    let name = op.name();
-    match op {
-        Op::Input(InputKind::Tokens { vocab }) => format!("{name} {vocab}"),
-        Op::Embed { table } => format!("{name} {}", table.len()),
-        Op::Const { rows, .. } => format!("{name} {rows}"),
+/// Everything of a node that becomes structure; functions, factors and data of real numbers are per-layer.
+fn attributes(node: &Node) -> String {
+    let name = node.op.name();
+    let own = match &node.op {
+        Op::Input(kind) => format!("{kind:?}"),
+        Op::Embed { table } => format!("{}", table.len()),
+        Op::Const { rows, data } if node.exact => format!("{rows} {:x}", hash(data.iter().map(|v| v.to_bits()))),
+        Op::Const { rows, .. } => format!("{rows}"),
+        Op::Linear { positions, .. } => format!("{positions}"),
+        Op::Norm { groups, .. } => format!("{groups}"),
         Op::Attention { heads, kv_heads, head_dim, causal, key_mask, .. } => {
-            format!("{name} {heads} {kv_heads} {head_dim} {causal} {key_mask}")
+            format!("{heads} {kv_heads} {head_dim} {causal} {key_mask}")
         }
         Op::Rope { heads, cos, sin } => {
-            let mut hash = std::collections::hash_map::DefaultHasher::new();
-            std::hash::Hash::hash(&cos.iter().chain(sin).map(|v| v.to_bits()).collect::<Vec<_>>(), &mut hash);
-            format!("{name} {heads} {:x}", std::hash::Hasher::finish(&hash))
+            format!("{heads} {:x}", hash(cos.iter().chain(sin).map(|v| v.to_bits())))
         }
-        Op::Slice { start, len } => format!("{name} {start} {len}"),
-        _ => name.into(),
-    }
+        Op::Scale(factor) if node.exact => format!("{factor}"),
+        Op::Slice { start, len } => format!("{start} {len}"),
+        Op::Softmax { groups, hidden } => format!("{groups} {hidden:?}"),
+        Op::Pick { picks } => format!("{:x}", hash(picks.iter())),
+        Op::MatMul { batch, rows, inner, cols } => format!("{batch} {rows} {inner} {cols}"),
+        Op::Sum { sizes } => format!("{:x}", hash(sizes.iter())),
+        Op::Max { groups } | Op::ArgMax { groups } => format!("{groups}"),
+        Op::FloorDiv { divisor } => format!("{divisor}"),
+        Op::Unary(_) | Op::Add | Op::Sub | Op::Mul | Op::Scale(_) | Op::Concat | Op::Step | Op::Output => String::new(),
+    };
+    format!("{name} {own} {}", if node.exact { "exact" } else { "" })
+}
+
+fn hash<T: std::hash::Hash>(values: impl Iterator<Item = T>) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    values.for_each(|v| v.hash(&mut hasher));
+    hasher.finish()
 }

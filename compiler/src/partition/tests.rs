@@ -6,11 +6,11 @@ use nanozk_ir::float::{NormKind, UnaryFn};
 const D: usize = 4;
 
 fn linear(g: &mut Graph, name: &str, x: NodeId) -> NodeId {
-    g.add(name, Op::Linear { weight: vec![0.1; D * D], bias: None }, D, &[x])
+    g.add(name, Op::Linear { positions: 1, weight: vec![0.1; D * D], bias: None }, D, &[x])
 }
 
 fn norm(g: &mut Graph, x: NodeId) -> NodeId {
-    g.add("norm", Op::Norm { kind: NormKind::Layer, eps: 1e-5, gamma: None, beta: None }, D, &[x])
+    g.add("norm", Op::Norm { kind: NormKind::Layer, groups: 1, eps: 1e-5, gamma: None, beta: None }, D, &[x])
 }
 
 /// One pre-norm transformer layer; `swap` adds the projections in another order.

@@ -114,10 +114,12 @@ impl Builder {
         self.push(name, Op::Affine { rows }, &[a.0, b.0], n)
     }
 
-    /// `x + c` for a single feature and a structural constant.
+    /// `x + c` with a structural constant.
     pub fn plus(&mut self, name: String, x: ValueId, c: i64) -> Result<ValueId, QuantiseError> {
         let constant = self.push(format!("{name}.constant"), Op::Const { rows: 1, data: vec![c] }, &[], 1)?;
-        self.combine(name, (x, 1), (constant, 1))
+        let n = self.features(x);
+        let rows = (0..n).map(|j| vec![term(0, j, 1), term(1, 0, 1)]).collect();
+        self.push(name, Op::Affine { rows }, &[x, constant], n)
     }
 
     /// Limbs that hold every value of `x` after dropping `shift` bits, over all layers.
@@ -130,6 +132,19 @@ impl Builder {
         };
         let bits = 129 - peak(lo).max(peak(hi)).leading_zeros();
         bits.div_ceil(self.limb_bits)
+    }
+
+    /// Limbs that hold every value from `lo` to `hi` with its sign.
+    pub fn signed_limbs(&self, lo: i64, hi: i64) -> u32 {
+        let magnitude = |v: i64| if v < 0 { -1 - v } else { v };
+        (65 - magnitude(lo).max(magnitude(hi)).leading_zeros()).div_ceil(self.limb_bits)
+    }
+
+    /// Limbs that hold the difference of any two values of `x`, over all layers.
+    pub fn spread_limbs(&self, x: ValueId) -> u32 {
+        let (lo, hi) = self.bounds(x);
+        let gap = i128::from(hi) - i128::from(lo);
+        (128 - gap.leading_zeros()).div_ceil(self.limb_bits).max(1)
     }
 
     pub fn mark(&self) -> Mark {

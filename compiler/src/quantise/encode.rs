@@ -31,6 +31,7 @@ pub fn encode_tensor(tensor: &Tensor, tokens: u32, value: &InputValue) -> Result
             let row: Vec<i64> = mask.iter().map(|&m| m.into()).collect();
             row.repeat(tokens as usize)
         }
+        InputValue::Integer(x) => x.clone(),
         InputValue::Float(x) => {
             if let Some(p) = x.iter().position(|v| !v.is_finite()) {
                 return Err(refuse(format!("value {p} is {}", x[p])));

@@ -128,6 +128,7 @@ impl Quantiser<'_> {
         let role = if private { Role::PrivateInput } else { Role::PublicInput };
         let (scale, range, role) = match &node.op {
             Op::Input(InputKind::Tokens { vocab }) => (1.0, Bounds::uniform(1, 0, *vocab as i64 - 1), role),
+            Op::Input(InputKind::Integer { lo, hi }) => (1.0, Bounds::uniform(node.features, *lo, *hi), role),
             Op::Input(InputKind::Mask) => (1.0, Bounds::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
             _ => {
                 let stats = self.stats.of(id);
@@ -261,6 +262,7 @@ impl Quantiser<'_> {
                 };
                 let argmax = is_output && self.config.head == Head::Argmax;
                 let scale = match (is_output, argmax) {
+                    _ if self.graph.dag[id].exact => 1.0,
                     (_, true) => 1.0,
                     (true, false) => output_scale(self.stats, id, &self.config.quantise),
                     (false, false) => residual_scale(&self.config.quantise),

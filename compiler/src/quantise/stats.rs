@@ -10,13 +10,13 @@ pub struct NodeStats {
     pub lo: Vec<f32>,
     /// Greatest value of each feature.
     pub hi: Vec<f32>,
-    /// Least mean square of a token, after subtracting the token's mean.
+    /// Least mean square of a stretch that a normalisation reads (else of a token), after subtracting its mean.
     pub least_variance: f64,
-    /// Greatest mean square of a token, after subtracting the token's mean.
+    /// Greatest mean square of such a stretch, after subtracting its mean.
     pub greatest_variance: f64,
-    /// Least mean square of a token.
+    /// Least mean square of such a stretch.
     pub least_square: f64,
-    /// Greatest mean square of a token.
+    /// Greatest mean square of such a stretch.
     pub greatest_square: f64,
 }
 
@@ -34,7 +34,8 @@ impl NodeStats {
         }
     }
 
-    fn add(&mut self, features: usize, value: &[f32]) {
+    /// Adds the value of one sample; normalisations read stretches of `stretch` features.
+    fn add(&mut self, features: usize, stretch: usize, value: &[f32]) {
         if self.lo.is_empty() {
             self.lo = vec![f32::INFINITY; features];
             self.hi = vec![f32::NEG_INFINITY; features];
@@ -46,7 +47,9 @@ impl NodeStats {
                 *l = l.min(v);
                 *h = h.max(v);
             }
-            let n = features as f64;
+        }
+        for row in value.chunks_exact(stretch) {
+            let n = stretch as f64;
             let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
             let square = row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n;
             let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
@@ -75,6 +78,7 @@ impl Stats {
             return Err(QuantiseError::NoData);
         }
         let mut nodes = vec![NodeStats::default(); graph.dag.node_count()];
+        let groups: Vec<usize> = graph.dag.node_indices().map(|id| normalised_groups(graph, id)).collect();
         for (index, sample) in samples.iter().enumerate() {
             let mut broken = None;
             let mut observe = |id: NodeId, value: &[f32]| {
@@ -85,7 +89,7 @@ impl Stats {
                     Op::Input(_) if value.len() == graph.tokens => 1,
                     _ => graph.dag[id].features,
                 };
-                nodes[id.index()].add(width, value);
+                nodes[id.index()].add(width, width / groups[id.index()], value);
             };
             eval(graph, sample, &mut observe).map_err(|source| QuantiseError::Sample { index, source })?;
             if let Some(id) = broken {
@@ -104,4 +108,13 @@ impl Stats {
     pub fn of(&self, id: NodeId) -> &NodeStats {
         &self.nodes[id.index()]
     }
+}
+
+/// Stretches that normalisations see in the features of `id`; 1 when none reads them.
+fn normalised_groups(graph: &Graph, id: NodeId) -> usize {
+    let of = |c: NodeId| match graph.dag[c].op {
+        Op::Norm { groups, .. } => groups,
+        _ => 1,
+    };
+    graph.consumers(id).into_iter().map(of).max().unwrap_or(1)
 }

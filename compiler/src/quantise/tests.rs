@@ -41,13 +41,13 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
 fn linear(g: &mut Graph, x: NodeId, out: usize, seed: u32) -> NodeId {
     let n = g.dag[x].features;
     let weight = numbers(n * out, seed);
-    g.add("linear", Float::Linear { weight, bias: Some(numbers(out, seed + 1)) }, out, &[x])
+    g.add("linear", Float::Linear { positions: 1, weight, bias: Some(numbers(out, seed + 1)) }, out, &[x])
 }
 
 fn norm(g: &mut Graph, x: NodeId, kind: NormKind) -> NodeId {
     let n = g.dag[x].features;
     let (gamma, beta) = (Some(numbers(n, 91)), Some(numbers(n, 92)));
-    g.add("norm", Float::Norm { kind, eps: 1e-5, gamma, beta }, n, &[x])
+    g.add("norm", Float::Norm { kind, groups: 1, eps: 1e-5, gamma, beta }, n, &[x])
 }
 
 fn built(g: &Graph, config: &Config) -> Result<Model, QuantiseError> {
@@ -155,7 +155,7 @@ fn views_and_functions() {
 fn softmax_and_its_argmax() {
     let (mut g, x) = graph(2, 6);
     let l = linear(&mut g, x, 5, 1);
-    let y = g.add("softmax", Float::Softmax, 5, &[l]);
+    let y = g.add("softmax", Float::Softmax { groups: 1, hidden: None }, 5, &[l]);
     output(&mut g, y);
     let model = built(&g, &Config::default()).unwrap();
     assert!(error(&g, &model) < 5e-3);

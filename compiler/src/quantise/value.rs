@@ -10,14 +10,14 @@ pub(super) struct Val {
     pub unit: Vec<Vec<f64>>,
     /// Added constant, by layer and feature; absent when 0.
     pub offset: Option<Vec<Vec<f64>>>,
-    /// Whether the integers of a token sum to nearly 0 (after LayerNorm).
-    pub centred: bool,
+    /// Length of the stretches of features whose integers sum to nearly 0, if any (after LayerNorm).
+    pub centred: Option<usize>,
 }
 
 impl Val {
     /// A value with one unit per layer.
     pub fn uniform(id: ValueId, features: usize, unit: &[f64]) -> Self {
-        Val { id, unit: unit.iter().map(|&u| vec![u; features]).collect(), offset: None, centred: false }
+        Val { id, unit: unit.iter().map(|&u| vec![u; features]).collect(), offset: None, centred: None }
     }
 
     /// The same integers, each layer's real values multiplied by a factor.
@@ -35,6 +35,30 @@ impl Val {
     /// Features `picks`, computed by node `id`.
     pub fn picked(&self, id: ValueId, picks: &[usize]) -> Self {
         let pick = |v: &Vec<Vec<f64>>| v.iter().map(|row| picks.iter().map(|&f| row[f]).collect()).collect();
-        Val { id, unit: pick(&self.unit), offset: self.offset.as_ref().map(pick), centred: false }
+        Val { id, unit: pick(&self.unit), offset: self.offset.as_ref().map(pick), centred: None }
+    }
+
+    /// Units and offsets of one of `positions` equal stretches, when they are the same in all.
+    pub fn repeats(&self, positions: usize) -> Option<(Vec<Vec<f64>>, Option<Vec<Vec<f64>>>)> {
+        let first = |v: &Vec<Vec<f64>>| -> Option<Vec<Vec<f64>>> {
+            v.iter()
+                .map(|row| {
+                    let n = row.len() / positions;
+                    let part = row.get(..n)?;
+                    row.chunks_exact(n).all(|c| c == part).then(|| part.to_vec())
+                })
+                .collect()
+        };
+        let offset = match &self.offset {
+            Some(o) => Some(first(o)?),
+            None => None,
+        };
+        Some((first(&self.unit)?, offset))
+    }
+
+    /// The greatest number of equal stretches in which units and offsets repeat.
+    pub fn period(&self) -> usize {
+        let n = self.unit.first().map_or(1, Vec::len);
+        (1..=n).filter(|p| n.is_multiple_of(*p)).map(|p| n / p).find(|&p| self.repeats(p).is_some()).unwrap_or(1)
     }
 }

@@ -139,6 +139,10 @@ pub fn sample(inputs: &[frontend::InputInfo], seed: u64) -> Vec<InputValue> {
                 InputValue::Tokens((0..len).map(|_| (unit() * vocab as f32) as u32).collect())
             }
             InputKind::Float => InputValue::Float((0..len).map(|_| (0..3).map(|_| 2.0 * unit() - 1.0).sum()).collect()),
+            InputKind::Integer { lo, hi } => {
+                let span = (hi - lo + 1) as f32;
+                InputValue::Integer((0..len).map(|_| lo + (unit() * span) as i64).collect())
+            }
             InputKind::Mask => {
                 let shown = 1 + (unit() * len as f32) as usize;
                 InputValue::Mask((0..len).map(|i| i < shown).collect())

@@ -26,6 +26,18 @@ pub enum Binary {
     GreaterEqual,
     /// The first where the second is not 0, else 0.
     Gate,
+    /// 1 where both are equal, else 0.
+    Equal,
+    /// 1 where neither is 0, else 0.
+    And,
+    /// 1 where one is not 0, else 0.
+    Or,
+    /// 1 where just one is 0, else 0.
+    Xor,
+    /// The first to the power of the second.
+    Pow,
+    /// What the quotient's whole part leaves of the first.
+    Rem,
 }
 
 impl Binary {
@@ -42,6 +54,12 @@ impl Binary {
             Binary::GreaterEqual => f64::from(u8::from(a >= b)),
             Binary::Gate if b == 0.0 => 0.0,
             Binary::Gate => a,
+            Binary::Equal => f64::from(u8::from(a == b)),
+            Binary::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
+            Binary::Or => f64::from(u8::from(a != 0.0 || b != 0.0)),
+            Binary::Xor => f64::from(u8::from((a == 0.0) != (b == 0.0))),
+            Binary::Pow => a.powf(b),
+            Binary::Rem => a % b,
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Node {
     pub op: Op,
     /// Features of the result (1 for token and mask inputs).
     pub features: usize,
+    /// Whether the result consists of whole numbers that must come out exactly.
+    pub exact: bool,
 }
 
 /// A model in canonical form.
@@ -34,7 +36,7 @@ pub struct Graph {
 impl Graph {
     /// Adds a node with its operands.
     pub fn add(&mut self, name: impl Into<String>, op: Op, features: usize, operands: &[NodeId]) -> NodeId {
-        let id = self.dag.add_node(Node { name: name.into(), op, features });
+        let id = self.dag.add_node(Node { name: name.into(), op, features, exact: false });
         for (i, &src) in operands.iter().enumerate() {
             self.dag.add_edge(src, id, i);
         }

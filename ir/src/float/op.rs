@@ -15,6 +15,22 @@ pub enum InputKind {
     Float,
     /// A 0/1 attention mask over key positions: shape `[tokens]`.
     Mask,
+    /// Whole numbers, exact: shape `[features]`, in a model of one token.
+    Integer {
+        /// Least value.
+        lo: i64,
+        /// Greatest value.
+        hi: i64,
+    },
+}
+
+/// What a hidden entry of a softmax counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// Added to the hidden entry, or put in its place: far below every visible entry.
+    pub value: f32,
+    /// Whether it takes the entry's place.
+    pub replaces: bool,
 }
 
 /// Normalisation without gain: `x / sqrt(mean(x^2) + eps)`, after subtracting the mean for [`NormKind::Layer`].
@@ -75,18 +91,47 @@ pub enum UnaryFn {
     Sin,
     /// Cosine.
     Cos,
+    /// `-x`.
+    Neg,
+    /// 1 where x is 0, else 0.
+    Not,
+    /// Whole part: towards 0.
+    Trunc,
+    /// Nearest integer, halves away from 0.
+    RoundAway,
+    /// Tangent.
+    Tan,
+    /// Inverse sine.
+    Asin,
+    /// Inverse cosine.
+    Acos,
+    /// Inverse tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse hyperbolic tangent.
+    Atanh,
     /// What has no name of its own.
     Formula(Formula),
 }
+
+/// A pick of the number 0.
+pub const PICK_ZERO: (u32, u32) = (u32::MAX, 0);
 
 /// One op of the float graph. Inputs are the incoming edges of the node, in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Op {
     /// A model input.
     Input(InputKind),
-    /// `[tokens] -> [tokens, features]`: row `token` of `table` (`[vocab, features]`, row-major).
+    /// Each whole number of the operand becomes the row of `table` that it counts: `[tokens, n] -> [tokens, n * width]`.
     Embed {
-        /// Row-major `[vocab, features]`.
+        /// Row-major `[vocab, width]`.
         table: Vec<f32>,
     },
     /// A constant `[rows, features]` with `rows` either 1 (same for every token) or `tokens`.
@@ -96,22 +141,26 @@ pub enum Op {
         /// Row-major data.
         data: Vec<f32>,
     },
-    /// `x W + b`, `W` row-major `[in, out]`.
+    /// `x W + b` at each of `positions` stretches of the features: `[positions, in] -> [positions, out]`.
     Linear {
+        /// How often the map is applied side by side.
+        positions: usize,
         /// Row-major `[in, out]`.
         weight: Vec<f32>,
         /// `[out]`, absent when zero.
         bias: Option<Vec<f32>>,
     },
-    /// LayerNorm or RMSNorm over features.
+    /// LayerNorm or RMSNorm over each of `groups` equal stretches of the features.
     Norm {
         /// Which.
         kind: NormKind,
+        /// Number of stretches.
+        groups: usize,
         /// Added to the variance.
         eps: f32,
-        /// Gain `[features]`, absent when all 1.
+        /// Gain `[features / groups]`, absent when all 1.
         gamma: Option<Vec<f32>>,
-        /// Shift `[features]`, absent when all 0.
+        /// Shift `[features / groups]`, absent when all 0.
         beta: Option<Vec<f32>>,
     },
     /// `softmax(scale * q k^T + mask) v`, heads flattened into features. Inputs: q, k, v, and a mask input
@@ -159,8 +208,52 @@ pub enum Op {
     },
     /// Concatenation along features.
     Concat,
-    /// Softmax over all features of a token.
-    Softmax,
+    /// Softmax over each of `groups` equal stretches of the features. With `hidden` a second operand of the same width
+    /// says which entries are visible (1) and which are hidden (0).
+    Softmax {
+        /// Number of stretches.
+        groups: usize,
+        /// What hidden entries count as.
+        hidden: Option<Hidden>,
+    },
+    /// Features of the operands in a new order.
+    Pick {
+        /// `(operand, feature)` of each feature of the result, or [`PICK_ZERO`].
+        picks: Vec<(u32, u32)>,
+    },
+    /// Products of two activations: `y[b, p, j] = sum_i x[b, p, i] z[b, i, j]`.
+    MatMul {
+        /// Number of independent products.
+        batch: usize,
+        /// Rows of the first operand and of the result.
+        rows: usize,
+        /// Columns of the first and rows of the second operand.
+        inner: usize,
+        /// Columns of the second operand and of the result.
+        cols: usize,
+    },
+    /// Sums over consecutive stretches of the features, one feature each.
+    Sum {
+        /// Lengths of the stretches.
+        sizes: Vec<u32>,
+    },
+    /// Greatest value of each of `groups` equal stretches of the features.
+    Max {
+        /// Number of stretches.
+        groups: usize,
+    },
+    /// Index of the greatest value in each of `groups` equal stretches of the features; the lowest of equals.
+    ArgMax {
+        /// Number of stretches.
+        groups: usize,
+    },
+    /// 1 where `x >= 0`, else 0.
+    Step,
+    /// Greatest whole number not above `x / divisor`.
+    FloorDiv {
+        /// At least 1.
+        divisor: u32,
+    },
     /// A model output (identity).
     Output,
 }
@@ -172,6 +265,7 @@ impl Op {
             Op::Input(InputKind::Tokens { .. }) => "Tokens",
             Op::Input(InputKind::Float) => "Input",
             Op::Input(InputKind::Mask) => "Mask",
+            Op::Input(InputKind::Integer { .. }) => "Integer",
             Op::Embed { .. } => "Embed",
             Op::Const { .. } => "Const",
             Op::Linear { .. } => "Linear",
@@ -186,7 +280,14 @@ impl Op {
             Op::Scale(_) => "Scale",
             Op::Slice { .. } => "Slice",
             Op::Concat => "Concat",
-            Op::Softmax => "Softmax",
+            Op::Softmax { .. } => "Softmax",
+            Op::Pick { .. } => "Pick",
+            Op::MatMul { .. } => "MatMul",
+            Op::Sum { .. } => "Sum",
+            Op::Max { .. } => "Max",
+            Op::ArgMax { .. } => "ArgMax",
+            Op::Step => "Step",
+            Op::FloorDiv { .. } => "FloorDiv",
             Op::Output => "Output",
         }
     }

@@ -12,6 +12,16 @@ impl Lowering<'_> {
         Ok(Val::uniform(id, self.features(r), &inverse(scale)))
     }
 
+    /// A product with whole numbers at a fixed scale.
+    pub(super) fn whole_product(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let (a, b) = (self.operand(r, 0), self.operand(r, 1));
+        let (whole, real) = if self.is_whole(a) { (a, b) } else { (b, a) };
+        let (whole, real) = (self.whole(whole)?, self.raw(real, scale)?);
+        let n = self.features(r);
+        let id = self.push(self.name(r), int::Op::Mul, &[whole, real.id], n)?;
+        Ok(Val::uniform(id, n, &inverse(scale)))
+    }
+
     /// Slice or concatenation of realised operands.
     pub(super) fn view(
         &mut self,
@@ -41,7 +51,7 @@ impl Lowering<'_> {
             .iter()
             .any(|p| p.offset.is_some())
             .then(|| join(&|p, g| p.offset.as_ref().map_or_else(|| vec![0.0; p.unit[g].len()], |o| o[g].clone())));
-        Ok(Val { id, unit: join(&|p, g| p.unit[g].clone()), offset, centred: false })
+        Ok(Val { id, unit: join(&|p, g| p.unit[g].clone()), offset, centred: None })
     }
 
     /// An activation without offset, for products.
@@ -93,6 +103,6 @@ impl Lowering<'_> {
         }
         let id = self.push(self.name(r), int::Op::Mul, &[a.id, b.id], n)?;
         let unit = a.unit.iter().zip(&b.unit).map(|(u, v)| u.iter().zip(v).map(|(p, q)| p * q).collect()).collect();
-        Ok(self.exactly(r, Val { id, unit, offset: None, centred: false }))
+        Ok(self.exactly(r, Val { id, unit, offset: None, centred: None }))
     }
 }

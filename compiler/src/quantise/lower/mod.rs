@@ -6,12 +6,16 @@
 
 mod arith;
 mod attention;
+mod matmul;
 mod norm;
 mod pending;
+mod pick;
 mod port;
 mod rope;
 mod softmax;
 mod unary;
+mod weights;
+mod whole;
 
 use super::{QuantiseError, Stats, builder::Builder, value::Val};
 use crate::{config, partition::Ref, partition::Segment};
@@ -33,6 +37,9 @@ pub(super) struct Lowering<'a> {
     ports: Vec<Val>,
     raw: HashMap<(Ref, Vec<u64>), Val>,
     acts: HashMap<(Ref, bool), Val>,
+    wholes: HashMap<Ref, int::ValueId>,
+    /// Exponentials of a softmax and their sums.
+    weights: HashMap<Ref, (int::ValueId, int::ValueId)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -43,7 +50,18 @@ impl<'a> Lowering<'a> {
         segments: &'a [Segment],
         b: Builder,
     ) -> Self {
-        Lowering { graph, stats, config, segments, b, ports: vec![], raw: HashMap::new(), acts: HashMap::new() }
+        Lowering {
+            graph,
+            stats,
+            config,
+            segments,
+            b,
+            ports: vec![],
+            raw: HashMap::new(),
+            acts: HashMap::new(),
+            wholes: HashMap::new(),
+            weights: HashMap::new(),
+        }
     }
 
     /// Lowers everything and returns the builder.
@@ -65,6 +83,11 @@ impl<'a> Lowering<'a> {
     /// One value per layer: the scale of the residual stream.
     fn residual(&self) -> Vec<f64> {
         vec![super::residual_scale(self.q()); self.layers()]
+    }
+
+    /// The scale of the stream of `r`, by layer.
+    fn scale(&self, r: Ref) -> Vec<f64> {
+        if self.is_whole(r) { vec![1.0; self.layers()] } else { self.residual() }
     }
 
     /// Greatest integer of one limb.
@@ -129,6 +152,11 @@ impl<'a> Lowering<'a> {
 
     fn make_raw(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
         use float::Op;
+        if self.is_whole(r) {
+            let id = self.whole(r)?;
+            let val = Val::uniform(id, self.features(r), &vec![1.0; self.layers()]);
+            return if scale.iter().all(|s| *s == 1.0) { Ok(val) } else { self.rescale(r, &val, scale) };
+        }
         if let Ref::Port(i) = r {
             let port = self.ports[i].clone();
             let same = port.unit.iter().zip(scale).all(|(u, s)| u.iter().all(|u| u * s == 1.0));
@@ -148,7 +176,24 @@ impl<'a> Lowering<'a> {
             }
             Op::Slice { .. } | Op::Concat => self.view(r, |s, o| s.raw(o, scale)),
             Op::Unary(_) => self.unary(r, Some(scale)),
-            Op::Softmax if scale == self.residual() => self.softmax(r),
+            Op::Softmax { groups: 1, hidden: None } if scale == self.residual() => self.softmax(r),
+            Op::Softmax { .. } => self.probabilities(r, scale),
+            Op::Pick { picks } => self.pick_raw(r, picks, scale),
+            Op::Sum { sizes } => self.sum_raw(r, sizes, scale),
+            Op::Max { .. } => {
+                let x = self.raw(self.operand(r, 0), scale)?;
+                self.greatest(r, x)
+            }
+            Op::MatMul { .. } => match self.matmul_raw(r, scale)? {
+                Some(exact) => Ok(exact),
+                None => {
+                    let act = self.act(r, false)?;
+                    self.rescale(r, &act, scale)
+                }
+            },
+            Op::Mul if self.is_whole(self.operand(r, 0)) || self.is_whole(self.operand(r, 1)) => {
+                self.whole_product(r, scale)
+            }
             _ => {
                 let act = self.act(r, false)?;
                 self.rescale(r, &act, scale)
@@ -173,6 +218,9 @@ impl<'a> Lowering<'a> {
 
     fn make_act(&mut self, r: Ref, uniform: bool) -> Result<Val, QuantiseError> {
         use float::Op;
+        if self.is_whole(r) {
+            return self.raw(r, &vec![1.0; self.layers()]);
+        }
         if let Ref::Port(i) = r {
             // An input at a scale of its own has an activation's width.
             let residual = self.residual()[0];
@@ -184,6 +232,21 @@ impl<'a> Lowering<'a> {
                 Op::Norm { .. } => return self.norm(r),
                 Op::Unary(_) => return self.unary(r, None),
                 Op::Attention { .. } => return self.attention(r),
+                Op::Pick { picks } => return self.pick_act(r, picks, uniform),
+                Op::Const { .. } => return self.constant_act(r),
+                Op::Embed { .. } if self.graph.tokens == 1 => return self.embed_act(r),
+                Op::Max { .. } => {
+                    let x = self.act(self.operand(r, 0), true)?;
+                    return self.greatest(r, x);
+                }
+                Op::Softmax { groups, hidden } if *groups > 1 || hidden.is_some() => {
+                    return self.probabilities(r, &vec![self.limb_max(); self.layers()]);
+                }
+                Op::MatMul { .. } => {
+                    if let Some(weights) = self.weights(r)? {
+                        return self.weighted(r, &weights);
+                    }
+                }
                 Op::Slice { .. } | Op::Concat => return self.view(r, |s, o| s.act(o, uniform)),
                 Op::Scale(_) => {
                     let factor = self.factor(r);

@@ -17,10 +17,11 @@ const LEAST_RESCALE: f64 = 512.0;
 /// An exact value whose scale is still free.
 pub(super) struct Pending {
     pub name: String,
+    /// Features of one position.
     pub features: usize,
-    /// Static bound on the real magnitude, by layer and feature.
+    /// Static bound on the real magnitude, by layer and feature, over all positions.
     pub bound: Vec<Vec<f64>>,
-    /// Largest calibrated real magnitude, by layer and feature.
+    /// Largest calibrated real magnitude, by layer and feature, over all positions.
     pub peak: Vec<Vec<f64>>,
     pub kind: Kind,
 }
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     Linear {
         /// The operand.
         x: Val,
+        /// How often the map is applied side by side.
+        positions: usize,
         /// Real contribution of one unit of the operand, by layer, row-major `[in, features]`.
         effective: Vec<Vec<f32>>,
         /// By layer and feature.
@@ -75,7 +78,7 @@ impl Pending {
     /// Features `start..start + len` of a linear map; anything else is returned unchanged as an error.
     fn sliced(mut self, start: usize, len: usize) -> Result<Self, Box<Self>> {
         let n = self.features;
-        let Kind::Linear { effective, bias, .. } = &mut self.kind else { return Err(Box::new(self)) };
+        let Kind::Linear { effective, bias, positions: 1, .. } = &mut self.kind else { return Err(Box::new(self)) };
         for e in effective.iter_mut() {
             *e = e.chunks_exact(n).flat_map(|row| row[start..start + len].to_vec()).collect();
         }
@@ -106,6 +109,7 @@ impl Lowering<'_> {
                         return Ok(Pending { name: self.name(r), ..part });
                     }
                 }
+                Op::MatMul { .. } => return self.matmul(r),
                 Op::Norm { .. } | Op::Unary(_) | Op::Attention { .. } | Op::Concat => {
                     let val = self.act(r, false)?;
                     return Ok(self.diagonal(r, &val));
@@ -119,77 +123,116 @@ impl Lowering<'_> {
     }
 
     fn linear(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
-        let x = self.act(self.operand(r, 0), false)?;
-        let n = self.features(r);
+        let float::Op::Linear { positions, .. } = *self.op(0, r) else {
+            return Err(self.unsupported(r, "not a linear map"));
+        };
+        let source = self.operand(r, 0);
+        let mut x = self.act(source, false)?;
+        // One map for all positions reads features whose units repeat.
+        if x.repeats(positions).is_none() {
+            x = self.act(source, true)?;
+        }
+        let n = self.features(r) / positions;
+        let (units, offsets) = x.repeats(positions).unwrap_or_else(|| (x.unit.clone(), x.offset.clone()));
         let (mut effective, mut bias) = (Vec::new(), Vec::new());
         for g in 0..self.layers() {
-            let float::Op::Linear { weight, bias: own } = self.op(g, r) else { continue };
+            let float::Op::Linear { weight, bias: own, .. } = self.op(g, r) else { continue };
             let mut sum: Vec<f64> = match own {
                 Some(b) => b.iter().map(|&v| v.into()).collect(),
                 None => vec![0.0; n],
             };
-            if let Some(offset) = &x.offset {
+            if let Some(offset) = &offsets {
                 for (o, row) in offset[g].iter().zip(weight.chunks_exact(n)) {
                     sum.iter_mut().zip(row).for_each(|(s, &w)| *s += o * f64::from(w));
                 }
             }
             let mut e: Vec<f32> = weight
                 .chunks_exact(n)
-                .zip(&x.unit[g])
+                .zip(&units[g])
                 .flat_map(|(row, u)| row.iter().map(move |&w| (f64::from(w) * u) as f32))
                 .collect();
-            if x.centred {
+            if x.centred == Some(units[g].len()) {
                 centre_columns(&mut e, n);
             }
             effective.push(e);
             bias.push(sum);
         }
-        Ok(self.affine(r, x, effective, bias, n))
+        Ok(self.affine(r, x, positions, effective, bias))
     }
 
     /// The identity as a linear map, to change units or remove an offset.
     pub(super) fn diagonal(&self, r: Ref, x: &Val) -> Pending {
-        let n = self.b.features(x.id);
+        let positions = if self.graph.tokens == 1 { x.period() } else { 1 };
+        let (unit, offset) = x.repeats(positions).unwrap_or_else(|| (x.unit.clone(), x.offset.clone()));
+        let n = self.b.features(x.id) / positions;
         let diag = |u: &Vec<f64>| (0..n * n).map(|p| if p / n == p % n { u[p / n] as f32 } else { 0.0 }).collect();
-        let effective = x.unit.iter().map(diag).collect();
-        let bias = x.offset.clone().unwrap_or_else(|| vec![vec![0.0; n]; self.layers()]);
-        self.affine(r, x.clone(), effective, bias, n)
+        let effective = unit.iter().map(diag).collect();
+        let bias = offset.unwrap_or_else(|| vec![vec![0.0; n]; self.layers()]);
+        self.affine(r, x.clone(), positions, effective, bias)
     }
 
-    pub(super) fn affine(&self, r: Ref, x: Val, effective: Vec<Vec<f32>>, bias: Vec<Vec<f64>>, n: usize) -> Pending {
-        let bound = (0..self.layers()).map(|g| self.reach(g, &x, &effective[g], &bias[g], n)).collect();
-        let kind = Kind::Linear { x, effective, bias };
-        Pending { name: self.name(r), features: n, bound, peak: self.peaks(r), kind }
+    /// A linear map of `x`, the same at each of `positions`.
+    pub(super) fn affine(
+        &self,
+        r: Ref,
+        x: Val,
+        positions: usize,
+        effective: Vec<Vec<f32>>,
+        bias: Vec<Vec<f64>>,
+    ) -> Pending {
+        let n = bias[0].len();
+        let bound = (0..self.layers()).map(|g| self.reach(g, &x, positions, &effective[g], &bias[g])).collect();
+        let peak = self.peaks(r).iter().map(|p| greatest(p, n)).collect();
+        let kind = Kind::Linear { x, positions, effective, bias };
+        Pending { name: self.name(r), features: n, bound, peak, kind }
     }
 
-    /// Static bounds on the magnitudes of a linear map of `x` in layer `g`.
-    fn reach(&self, g: usize, x: &Val, effective: &[f32], bias: &[f64], n: usize) -> Vec<f64> {
-        let range = self.b.range(g, x.id);
-        let inner = range.lo.len();
-        let (ball, noise): (f64, Vec<f64>) = match &range.form {
-            Some(f) if f.matrix.is_none() => (f.scale.abs() * f.radius, f.noise.clone()),
-            _ => (range.norm, vec![0.0; inner]),
-        };
-        let (mut square, mut sum, mut extra) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        for (i, row) in effective.chunks_exact(n).enumerate() {
-            let peak = range.peak(i);
-            for (j, &e) in row.iter().enumerate() {
-                let e = f64::from(e).abs();
-                square[j] += e * e;
-                sum[j] += e * peak;
-                extra[j] += e * noise[i];
-            }
+    /// Static bounds on the magnitudes of a linear map of `x` in layer `g`, over all positions.
+    fn reach(&self, g: usize, x: &Val, positions: usize, effective: &[f32], bias: &[f64]) -> Vec<f64> {
+        let (range, n) = (self.b.range(g, x.id), bias.len());
+        let inner = range.lo.len() / positions;
+        let form = range.form.as_ref().filter(|f| f.matrix.is_none());
+        let mut square = vec![0.0; n];
+        for row in effective.chunks_exact(n) {
+            square.iter_mut().zip(row).for_each(|(s, &e)| *s += f64::from(e).powi(2));
         }
-        (0..n).map(|j| sum[j].min(square[j].sqrt() * ball + extra[j]) + bias[j].abs()).collect()
+        let mut most = vec![0f64; n];
+        for at in 0..positions {
+            let (mut sum, mut extra, mut peaks) = (vec![0.0; n], vec![0.0; n], 0.0);
+            for (i, row) in effective.chunks_exact(n).enumerate() {
+                let (peak, noise) = (range.peak(at * inner + i), form.map_or(0.0, |f| f.noise[at * inner + i]));
+                peaks += peak * peak;
+                for (j, &e) in row.iter().enumerate() {
+                    let e = f64::from(e).abs();
+                    sum[j] += e * peak;
+                    extra[j] += e * noise;
+                }
+            }
+            let whole = if positions == 1 { range.norm } else { range.norm.min(peaks.sqrt()) };
+            let ball = form.map_or(whole, |f| f.scale.abs() * f.radius);
+            let bound = |j: usize| sum[j].min(square[j].sqrt() * ball + extra[j]) + bias[j].abs();
+            most.iter_mut().enumerate().for_each(|(j, m)| *m = m.max(bound(j)));
+        }
+        most
     }
 
     /// Exact integers as they stand.
     pub(super) fn exactly(&self, r: Ref, val: Val) -> Pending {
         let features = self.b.features(val.id);
+        let peak = self.peaks(r);
+        // One token has one sample for each of many features: their magnitudes are known together only.
+        if self.graph.tokens == 1 {
+            let all = |v: Vec<f64>| vec![v.into_iter().fold(0.0, f64::max); features];
+            let bound =
+                |g: usize| all((0..features).map(|j| self.b.range(g, val.id).peak(j) * val.unit[g][j].abs()).collect());
+            let bound = (0..self.layers()).map(bound).collect();
+            let peak = peak.into_iter().map(all).collect();
+            return Pending { name: self.name(r), features, bound, peak, kind: Kind::Exact(val) };
+        }
         let bound = (0..self.layers())
             .map(|g| (0..features).map(|j| self.b.range(g, val.id).peak(j) * val.unit[g][j].abs()).collect())
             .collect();
-        Pending { name: self.name(r), features, bound, peak: self.peaks(r), kind: Kind::Exact(val) }
+        Pending { name: self.name(r), features, bound, peak, kind: Kind::Exact(val) }
     }
 
     /// The magnitudes that scales must leave room for, by layer and feature: static bounds where that costs little
@@ -222,9 +265,9 @@ impl Lowering<'_> {
     /// Scales that put `room` at the end of one limb, with space for the rounding of weights.
     pub(super) fn fit(&self, p: &Pending, room: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let slack = |g: usize| match &p.kind {
-            Kind::Linear { x, .. } => self.rounding(g, x),
+            Kind::Linear { x, positions, .. } => self.rounding(g, x, *positions),
             Kind::Rope { inner, .. } => match &inner.kind {
-                Kind::Linear { x, .. } => 1.5 * self.rounding(g, x) + 1.0,
+                Kind::Linear { x, .. } => 1.5 * self.rounding(g, x, 1) + 1.0,
                 _ => 2.0,
             },
             Kind::Exact(_) => 1.0,
@@ -234,10 +277,11 @@ impl Lowering<'_> {
     }
 
     /// Units that the rounding of integer weights can add to a result of one limb.
-    fn rounding(&self, g: usize, x: &Val) -> f64 {
+    fn rounding(&self, g: usize, x: &Val, positions: usize) -> f64 {
         let range = self.b.range(g, x.id);
-        let n = range.lo.len();
-        let l1 = (0..n).map(|j| range.peak(j)).sum::<f64>().min(range.norm * (n as f64).sqrt());
+        let n = range.lo.len() / positions;
+        let sum = |p: usize| (p * n..(p + 1) * n).map(|j| range.peak(j)).sum::<f64>();
+        let l1 = (0..positions).map(sum).fold(0.0, f64::max).min(range.norm * (n as f64).sqrt());
         0.5 * l1 / f64::from(self.b.limb_bits).exp2() + 2.0
     }
 
@@ -260,12 +304,12 @@ impl Lowering<'_> {
         let n = p.features;
         let bits = self.b.limb_bits;
         match p.kind {
-            Kind::Linear { x, effective, bias } => {
+            Kind::Linear { x, positions, effective, bias } => {
                 let fine = scaled_up(scales, bits);
-                let id = self.integer_linear(&p.name, &x, &effective, &bias, &fine)?;
+                let id = self.integer_linear(&p.name, &x, positions, &effective, &bias, &fine)?;
                 let id = self.shrink(&p.name, id, 1, wide)?;
-                let unit = scales.iter().map(|s| inverse(s)).collect();
-                Ok(Val { id, unit, offset: None, centred: false })
+                let unit = scales.iter().map(|s| inverse(s).repeat(positions)).collect();
+                Ok(Val { id, unit, offset: None, centred: None })
             }
             Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales, wide),
             Kind::Exact(val) => {
@@ -292,7 +336,7 @@ impl Lowering<'_> {
                 let id = self.shrink(&p.name, id, limbs, wide)?;
                 let down = f64::from(limbs * bits).exp2();
                 let unit = val.unit.iter().map(|u| u.iter().zip(&factors).map(|(u, &c)| u * down / c as f64).collect());
-                Ok(Val { id, unit: unit.collect(), offset: None, centred: false })
+                Ok(Val { id, unit: unit.collect(), offset: None, centred: None })
             }
         }
     }
@@ -318,12 +362,13 @@ impl Lowering<'_> {
         &mut self,
         name: &str,
         x: &Val,
+        positions: usize,
         effective: &[Vec<f32>],
         bias: &[Vec<f64>],
         scales: &[Vec<f64>],
     ) -> Result<int::ValueId, QuantiseError> {
         let n = scales[0].len();
-        let inner = self.b.features(x.id);
+        let inner = self.b.features(x.id) / positions;
         let (mut ws, mut bs) = (Vec::new(), Vec::new());
         for ((e, b), s) in effective.iter().zip(bias).zip(scales) {
             let entry = |(p, &v): (usize, &f32)| weight(name, f64::from(v) * s[p % n]);
@@ -333,7 +378,7 @@ impl Lowering<'_> {
         let biased = bs.iter().flatten().any(|&v| v != 0);
         let w = self.b.weight(inner, n, ws);
         let bias = biased.then(|| self.b.weight(1, n, bs));
-        self.push(name.into(), int::Op::Linear { weight: w, bias, positions: 1 }, &[x.id], n)
+        self.push(name.into(), int::Op::Linear { weight: w, bias, positions: positions as u32 }, &[x.id], positions * n)
     }
 
     /// A linear map at a fixed scale, exact. Where that would leave its weights too few bits, the map is brought to one
@@ -359,10 +404,10 @@ impl Lowering<'_> {
     pub(super) fn exact(&mut self, p: Pending, scale: &[f64]) -> Result<Val, QuantiseError> {
         let Pending { name, features, kind, .. } = p;
         match kind {
-            Kind::Linear { x, effective, bias } => {
+            Kind::Linear { x, positions, effective, bias } => {
                 let scales: Vec<Vec<f64>> = scale.iter().map(|&s| vec![s; features]).collect();
-                let id = self.integer_linear(&name, &x, &effective, &bias, &scales)?;
-                Ok(Val::uniform(id, features, &inverse(scale)))
+                let id = self.integer_linear(&name, &x, positions, &effective, &bias, &scales)?;
+                Ok(Val::uniform(id, positions * features, &inverse(scale)))
             }
             _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: "not a linear map".into() }),
         }
@@ -399,6 +444,13 @@ impl Lowering<'_> {
             }
         }
     }
+}
+
+/// The greatest of each of `n` features over all positions.
+fn greatest(v: &[f64], n: usize) -> Vec<f64> {
+    let mut most = vec![0f64; n];
+    v.iter().enumerate().for_each(|(i, &x)| most[i % n] = most[i % n].max(x));
+    most
 }
 
 /// Subtracts each column's mean: no change for operands whose entries sum to 0, and a smaller norm.

@@ -10,6 +10,9 @@ use nanozk_ir::{
     int,
 };
 
+/// Greatest entry of a table of rows.
+const MOST_ENTRY: f64 = (1u64 << 30) as f64;
+
 impl Lowering<'_> {
     pub(super) fn read_ports(&mut self) -> Result<(), QuantiseError> {
         for port in 0..self.segments[0].inputs.len() {
@@ -20,6 +23,7 @@ impl Lowering<'_> {
             let mut id = self.push(name.clone(), int::Op::Input { port: port as u32 }, &[], features)?;
             let unit = match op {
                 float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => 1.0,
+                _ if self.is_whole(r) => 1.0,
                 float::Op::Input(InputKind::Float) => {
                     let peak = self.peaks(r).into_iter().flatten().fold(0.0, f64::max);
                     let form = input_form(self.graph, self.node(0, r), self.config, peak);
@@ -49,7 +53,9 @@ impl Lowering<'_> {
             let is_output = matches!(self.op(0, r), float::Op::Output);
             let source = if is_output { self.operand(r, 0) } else { r };
             let argmax = is_output && self.config.head == Head::Argmax;
-            let scale = if is_output && !argmax {
+            let scale = if self.is_whole(source) {
+                vec![1.0; self.layers()]
+            } else if is_output && !argmax {
                 let finest = (0..self.layers()).map(|g| output_scale(self.stats, self.node(g, r), self.q()));
                 vec![finest.fold(residual[0], f64::max); self.layers()]
             } else {
@@ -69,20 +75,35 @@ impl Lowering<'_> {
     }
 
     pub(super) fn embed(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
-        let (name, n) = (self.name(r), self.features(r));
-        let Ref::Port(port) = self.operand(r, 0) else {
-            return Err(self.unsupported(r, "an embedding must read a token input of the model"));
+        let (name, features) = (self.name(r), self.features(r));
+        let source = self.operand(r, 0);
+        let ids = match source {
+            Ref::Port(port) => self.ports[port].id,
+            Ref::Node(_) => self.whole(source)?,
         };
-        let tokens = self.ports[port].id;
+        let n = features / self.b.features(ids);
         let mut data = Vec::with_capacity(self.layers());
         for (g, s) in scale.iter().enumerate() {
             let float::Op::Embed { table } = self.op(g, r) else { continue };
-            data.push(table.iter().map(|&v| weight(&name, f64::from(v) * s)).collect::<Result<Vec<_>, _>>()?);
+            // Rows beyond what fits are far beyond what the sample data names.
+            let entry = |&v: &f32| weight(&name, (f64::from(v) * s).clamp(-MOST_ENTRY, MOST_ENTRY));
+            data.push(table.iter().map(entry).collect::<Result<Vec<_>, _>>()?);
         }
         let vocab = data.first().map_or(0, Vec::len) / n;
         let w = self.b.weight(vocab, n, data);
-        let id = self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[tokens], n)?;
-        Ok(Val::uniform(id, n, &inverse(scale)))
+        let id = self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[ids], features)?;
+        Ok(Val::uniform(id, features, &inverse(scale)))
+    }
+
+    /// Rows of a table with one unit that fills a limb where the sample data reaches.
+    pub(super) fn embed_act(&mut self, r: Ref) -> Result<Val, QuantiseError> {
+        let peaks = self.peaks(r);
+        let scale = |g: usize| {
+            let seen = peaks[g].iter().copied().fold(0.0, f64::max) * self.q().margin;
+            if seen > 0.0 { self.limb_max() / seen } else { 1.0 }
+        };
+        let scales: Vec<f64> = (0..self.layers()).map(scale).collect();
+        self.embed(r, &scales)
     }
 
     /// A constant activation is part of the model's hidden weights.

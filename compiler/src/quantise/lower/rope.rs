@@ -46,7 +46,7 @@ impl Lowering<'_> {
         let (n, bits, tokens) = (inner.features, self.b.limb_bits, self.b.tokens);
         let dim = n / heads;
         let half = dim / 2;
-        let Kind::Linear { x, effective, bias } = inner.kind else {
+        let Kind::Linear { x, positions, effective, bias } = inner.kind else {
             return Err(QuantiseError::Unsupported {
                 node: inner.name,
                 op: "Rope",
@@ -56,7 +56,7 @@ impl Lowering<'_> {
         let paired: Vec<Vec<f64>> =
             scales.iter().map(|s| (0..n).map(|j| s[j].min(s[partner(j, dim, half)])).collect()).collect();
         let name = inner.name;
-        let raw = self.integer_linear(&name, &x, &effective, &bias, &scaled_up(&paired, bits))?;
+        let raw = self.integer_linear(&name, &x, positions, &effective, &bias, &scaled_up(&paired, bits))?;
         let unit = f64::from(bits).exp2();
         let constant = |v: &[f32]| {
             let entry = |p: usize| (f64::from(v[p / n * dim + p % n % dim]) * unit).round() as i64;
@@ -71,7 +71,7 @@ impl Lowering<'_> {
         let across = self.push(format!("{name}.across"), int::Op::Mul, &[turned, sin], n)?;
         let sum = self.b.combine(format!("{name}.rotated"), (straight, 1), (across, 1))?;
         let id = self.shrink(&format!("{name}.rotated"), sum, 2, wide)?;
-        Ok(Val { id, unit: paired.iter().map(|s| inverse(s)).collect(), offset: None, centred: false })
+        Ok(Val { id, unit: paired.iter().map(|s| inverse(s)).collect(), offset: None, centred: None })
     }
 }
 

@@ -58,7 +58,7 @@ impl Lowering<'_> {
             let narrow = self.fit_for_products(source, val)?;
             pending = self.diagonal(source, &narrow);
         }
-        let Kind::Linear { x, mut effective, mut bias } = pending.kind else {
+        let Kind::Linear { x, positions: 1, mut effective, mut bias } = pending.kind else {
             return Err(self.unsupported(r, "softmax of a rotated value"));
         };
         let centre = |sum: f64| sum / n as f64;
@@ -70,7 +70,7 @@ impl Lowering<'_> {
             let mean = centre(row.iter().sum());
             row.iter_mut().for_each(|v| *v -= mean);
         }
-        let mut centred = self.affine(source, x, effective, bias, n);
+        let mut centred = self.affine(source, x, 1, effective, bias);
         centred.peak.iter_mut().flatten().for_each(|v| *v *= 2.0);
         Ok(Pending { name: format!("{}.centred", self.name(r)), ..centred })
     }

@@ -33,7 +33,7 @@ pub(super) fn linear(
     let (mut out_lo, mut out_hi) = (Vec::with_capacity(n * positions), Vec::with_capacity(n * positions));
     for p in 0..positions {
         let part = p * inner..(p + 1) * inner;
-        let x_norm = super::norm_of(&x.lo[part.clone()], &x.hi[part.clone()]).min(x.norm);
+        let x_norm = x.norm_of_part(part.start, part.end);
         let (mut lo, mut hi) = (vec![0i128; n], vec![0i128; n]);
         for (i, f) in part.enumerate() {
             let (a, b) = (i128::from(x.lo[f]), i128::from(x.hi[f]));
@@ -104,8 +104,10 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
     }
     let norm = (0..node.inputs.len() as u32).map(|i| gain(rows, i, arg(i).lo.len()) * arg(i).norm).sum();
     let mut range = Range::new(lo, hi).with_norm(norm);
-    if let Some(norm) = super::patterns::centred_norm(scope, node, rows, r) {
-        range = range.with_norm(norm);
+    match super::patterns::centred_norm(scope, node, rows, r) {
+        Some((len, norm)) if len < range.lo.len() => range = range.with_stretches(len, norm),
+        Some((_, norm)) => range = range.with_norm(norm),
+        None => {}
     }
     let single = rows.iter().all(|terms| terms.len() == 1 && terms[0].input == 0);
     match (single, node.inputs.first().and_then(|&v| r[v as usize].form.as_ref())) {

@@ -33,13 +33,15 @@ pub struct Range {
     pub form: Option<std::sync::Arc<Form>>,
     /// Raw scores: bound on the difference between two keys of one token and head.
     pub spread: Option<f64>,
+    /// Length of equal stretches of features, and a bound on the Euclidean norm of each.
+    pub stretches: Option<(usize, f64)>,
 }
 
 impl Range {
     /// A range from intervals alone.
     pub fn new(lo: Vec<i64>, hi: Vec<i64>) -> Self {
         let norm = norm_of(&lo, &hi);
-        Range { lo, hi, norm, form: None, spread: None }
+        Range { lo, hi, norm, form: None, spread: None, stretches: None }
     }
 
     /// `features` copies of one interval.
@@ -51,6 +53,22 @@ impl Range {
     pub fn with_norm(mut self, norm: f64) -> Self {
         self.norm = self.norm.min(norm * SLACK);
         self
+    }
+
+    /// The same range with a norm bound for each stretch of `len` features.
+    pub fn with_stretches(self, len: usize, norm: f64) -> Self {
+        let count = (self.lo.len() / len.max(1)) as f64;
+        let stretches = Some((len, norm * SLACK));
+        Range { stretches, ..self.with_norm(norm * count.sqrt()) }
+    }
+
+    /// Bound on the norm of features `from..to`, which are a stretch or something else.
+    fn norm_of_part(&self, from: usize, to: usize) -> f64 {
+        let own = norm_of(&self.lo[from..to], &self.hi[from..to]).min(self.norm);
+        match self.stretches {
+            Some((len, norm)) if len == to - from && from.is_multiple_of(len) => own.min(norm),
+            _ => own,
+        }
     }
 
     /// Least and greatest value over all features.
@@ -213,6 +231,7 @@ impl Scope<'_> {
             Op::Table { table } => pointwise::table(arg(0), &self.layer.tables[*table as usize]),
             Op::Mul => patterns::normalised(self, node, r)
                 .or_else(|| patterns::averaged(self, node, r))
+                .or_else(|| patterns::averaged_rows(self, node, r))
                 .or_else(|| patterns::shares(self, node, r))
                 .unwrap_or_else(|| pointwise::mul(arg(0), arg(1))),
             Op::Recip { param } => {

@@ -5,47 +5,63 @@ use super::{
     linear::{copies, source},
     narrow,
 };
+use crate::int::gadgets::Gadget;
 use crate::int::interp::attention::groups;
 use crate::int::{Node, Op, Term};
 
-/// The node whose feature 0 operand 1 of `node` repeats.
-fn repeated<'a>(scope: &Scope<'a>, node: &Node) -> Option<&'a Node> {
+/// The node whose features operand 1 of `node` repeats, each for a stretch of equal length, and that length.
+fn repeated<'a>(scope: &Scope<'a>, node: &Node) -> Option<(&'a Node, usize)> {
     let broadcast = source(scope, node, 1)?;
-    copies(broadcast)?.iter().all(|&f| f == 0).then(|| source(scope, broadcast, 0))?
+    let picks = copies(broadcast)?;
+    let origin = source(scope, broadcast, 0)?;
+    let len = picks.len() / origin.features as usize;
+    let stretched = len > 0 && picks.len() == len * origin.features as usize;
+    (stretched && picks.iter().enumerate().all(|(j, &f)| f == j / len)).then_some((origin, len))
 }
 
-/// The terms of a linear map to one feature.
-fn only_row(node: &Node) -> Option<&[Term]> {
+/// The sums of a node of sums.
+fn sums(node: &Node) -> Option<&[Vec<Term>]> {
     match &node.op {
-        Op::Affine { rows } if rows.len() == 1 => Some(&rows[0]),
+        Op::Affine { rows } => Some(rows),
         _ => None,
     }
 }
 
-/// `x * r` with `r = floor(sqrt(C / v'))` broadcast, `v' >= v / 2^s` and `v >= |x|^2`: then `|x r| <= sqrt(C 2^s)`.
+/// `x * r` with `r = floor(sqrt(C / v'))` broadcast to a stretch of x, `v' >= v / 2^s` and `v >= |x|^2` of that stretch:
+/// then `|x r| <= sqrt(C 2^s)`.
 pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
-    let root = repeated(scope, node)?;
+    let (root, len) = repeated(scope, node)?;
     let Op::RSqrt { param } = root.op else { return None };
     let c = scope.layer.params[param as usize] as f64;
     let (sum, shift) = match source(scope, root, 0)? {
         lifted @ Node { op: Op::Affine { .. }, .. } => {
-            let terms = only_row(lifted)?;
-            let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
-            let rest: i64 = terms.iter().filter(|t| *t != own).map(|t| least_constant(scope, lifted, t)).sum();
+            for (g, terms) in sums(lifted)?.iter().enumerate() {
+                let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature as usize == g)?;
+                let rest: i64 = terms.iter().filter(|t| *t != own).map(|t| least_constant(scope, lifted, t)).sum();
+                if rest < 1 {
+                    return None;
+                }
+            }
             let requant = source(scope, lifted, 0)?;
             let Op::Requant { limbs, clamp: false, .. } = requant.op else { return None };
-            (source(scope, requant, 0)?, if rest >= 1 { limbs * scope.limb_bits } else { return None })
+            (source(scope, requant, 0)?, limbs * scope.limb_bits)
         }
         checked @ Node { op: Op::Range { .. }, .. } => (source(scope, checked, 0)?, 0),
         _ => return None,
     };
-    if !sums_squares_of(scope, sum, node.inputs[0]) {
+    let rows = sums(sum)?;
+    let stretch =
+        |(g, terms): (usize, &Vec<Term>)| sums_squares_of(scope, sum, terms, node.inputs[0], g * len..(g + 1) * len);
+    if rows.len() != root.features as usize || !rows.iter().enumerate().all(stretch) {
         return None;
     }
     let radius = (c * f64::from(shift).exp2()).sqrt();
-    let x = &r[node.inputs[0] as usize];
+    let features = r[node.inputs[0] as usize].lo.len();
     let limit = narrow(radius.ceil() as i128 + 1);
-    Some(limit.map(|l| Form::ball(x.lo.len(), radius).apply(Range::uniform(x.lo.len(), -l, l))))
+    Some(limit.map(|l| {
+        let range = Range::uniform(features, -l, l);
+        if rows.len() == 1 { Form::ball(features, radius).apply(range) } else { range.with_stretches(len, radius) }
+    }))
 }
 
 /// Least value of a term over a constant operand, i64::MIN / 4 for any other operand.
@@ -56,15 +72,16 @@ fn least_constant(scope: &Scope, node: &Node, t: &Term) -> i64 {
     }
 }
 
-/// Whether `node` is the sum of the squares of all features of `x`, plus parameters that are not negative.
-fn sums_squares_of(scope: &Scope, node: &Node, x: u32) -> bool {
-    let Some(terms) = only_row(node) else { return false };
-    let features = scope.graph.nodes[x as usize].features as usize;
-    let mut seen = vec![false; features];
+/// Whether `terms` of `node` add up the squares of `features` of `x`, plus parameters that are not negative.
+fn sums_squares_of(scope: &Scope, node: &Node, terms: &[Term], x: u32, features: std::ops::Range<usize>) -> bool {
+    let mut seen = vec![false; features.len()];
     for t in terms {
         match source(scope, node, t.input as usize) {
             Some(Node { op: Op::Mul, inputs, .. }) if inputs == &[x, x] && t.coef >= 1 => {
-                seen[t.feature as usize] = true;
+                // Other squares only make the sum greater.
+                if features.contains(&(t.feature as usize)) {
+                    seen[t.feature as usize - features.start] = true;
+                }
             }
             Some(Node { op: Op::Param { first }, .. })
                 if t.coef >= 0 && scope.layer.params[(first + t.feature) as usize] >= 0 => {}
@@ -118,25 +135,91 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
     }))
 }
 
-/// `e * r` with `r = floor(C / z)` broadcast and `z = sum e + ...`, nothing of it negative: at most C.
+/// `e * r` with `r = floor(C / z)` broadcast to a stretch of e and `z = sum e + ...` over that stretch, nothing of it
+/// negative: at most C.
 pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
-    let recip = repeated(scope, node)?;
+    let (recip, len) = repeated(scope, node)?;
     let Op::Recip { param } = recip.op else { return None };
-    let lifted = source(scope, recip, 0)?;
-    let terms = only_row(lifted)?;
-    let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature == 0)?;
-    if terms.iter().any(|t| t != own && least_constant(scope, lifted, t) < 0) {
-        return None;
+    let mut sum = source(scope, recip, 0)?;
+    if sum.inputs != [node.inputs[0]] {
+        let lifted = sum;
+        for (g, terms) in sums(lifted)?.iter().enumerate() {
+            let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature as usize == g)?;
+            if terms.iter().any(|t| t != own && least_constant(scope, lifted, t) < 0) {
+                return None;
+            }
+        }
+        sum = source(scope, lifted, 0)?;
     }
-    let sum = source(scope, lifted, 0)?;
-    let terms = only_row(sum)?;
     let e = &r[node.inputs[0] as usize];
-    let whole = terms.len() == e.lo.len()
-        && terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == 1);
-    if !whole || sum.inputs != [node.inputs[0]] || e.lo.iter().any(|&v| v < 0) {
+    let rows = sums(sum)?;
+    let whole = rows.iter().enumerate().all(|(g, terms)| sums_whole(terms, g * len..(g + 1) * len));
+    if !whole || rows.len() * len != e.lo.len() || sum.inputs != [node.inputs[0]] || e.lo.iter().any(|&v| v < 0) {
         return None;
     }
     Some(narrow(scope.layer.params[param as usize].into()).map(|c| Range::uniform(e.lo.len(), 0, c)))
+}
+
+/// `u * r` with `u = e z` a product of activations and each `r = floor(C / sum e)` over the row of e, broadcast to the
+/// row's columns: a mean of rows of z times C. Rows of e may be picked from several softmaxes, zeros between.
+pub(super) fn averaged_rows(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+    let product = source(scope, node, 0)?;
+    let Op::Gadget(Gadget::MatMul(sizes)) = &product.op else { return None };
+    let [rows, inner, cols] = [sizes.rows, sizes.inner, sizes.cols].map(|n| n as usize);
+    let (recips, len) = repeated(scope, node)?;
+    let (e, z) = (&r[product.inputs[0] as usize], &r[product.inputs[1] as usize]);
+    if len != cols || e.lo.iter().any(|&v| v < 0) {
+        return None;
+    }
+    let (mut lo, mut hi) = (Vec::with_capacity(node.features as usize), Vec::with_capacity(node.features as usize));
+    for row in 0..recips.features as usize {
+        let entries: Vec<Option<(u32, u32)>> =
+            (row * inner..(row + 1) * inner).map(|f| origin(scope, product.inputs[0], f as u32)).collect();
+        let (recip, at) = origin(scope, node_of(scope, node, 1)?, (row * cols) as u32)?;
+        let Op::Recip { param } = scope.graph.nodes[recip as usize].op else { return None };
+        let sum = source(scope, &scope.graph.nodes[recip as usize], 0)?;
+        let terms = sums(sum)?.get(at as usize)?;
+        let mut summed: Vec<(u32, u32)> = terms.iter().map(|t| (sum.inputs[t.input as usize], t.feature)).collect();
+        let mut own: Vec<(u32, u32)> = entries.iter().flatten().copied().collect();
+        summed.sort_unstable();
+        own.sort_unstable();
+        if summed != own || terms.iter().any(|t| t.coef != 1) {
+            return None;
+        }
+        let c = i128::from(scope.layer.params[param as usize]);
+        for col in 0..cols {
+            let used = entries.iter().enumerate().filter(|(_, e)| e.is_some());
+            let features = used.map(|(i, _)| (row / rows * inner + i) * cols + col);
+            let (least, most) = features.fold((0, 0), |(l, h): (i64, i64), f| (l.min(z.lo[f]), h.max(z.hi[f])));
+            match (narrow(c * i128::from(least)), narrow(c * i128::from(most))) {
+                (Ok(l), Ok(h)) => {
+                    lo.push(l);
+                    hi.push(h);
+                }
+                (Err(e), _) | (_, Err(e)) => return Some(Err(e)),
+            }
+        }
+    }
+    Some(Ok(Range::new(lo, hi)))
+}
+
+/// Operand `i` of a node.
+fn node_of(scope: &Scope, node: &Node, i: usize) -> Option<u32> {
+    node.inputs.get(i).copied().filter(|&v| (v as usize) < scope.graph.nodes.len())
+}
+
+/// The node and feature that `feature` of `node` is a copy of, through views; none for the constant 0.
+fn origin(scope: &Scope, node: u32, feature: u32) -> Option<(u32, u32)> {
+    let (mut node, mut feature) = (node, feature);
+    loop {
+        let at = scope.graph.nodes.get(node as usize)?;
+        let Op::Affine { rows } = &at.op else { return Some((node, feature)) };
+        match rows.get(feature as usize)?.as_slice() {
+            [t] if t.coef == 1 => (node, feature) = (at.inputs[t.input as usize], t.feature),
+            [] => return None,
+            _ => return Some((node, feature)),
+        }
+    }
 }
 
 /// A sum of softmax weights over all keys of a group contains the maximum's weight, the table's first entry.
@@ -192,30 +275,34 @@ pub(super) fn rotation(
     }))
 }
 
-/// Bound on the norm of `x - m` with `m = round(c sum x / 2^s)` broadcast, where `c n` is `2^s` up to rounding: the
-/// mean's removal is a projection, so the norm does not grow beyond the rounding of m.
-pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<f64> {
-    let subtracts = |(j, terms): (usize, &Vec<Term>)| {
-        matches!(terms.as_slice(), [x, m] if x.input == 0 && x.feature as usize == j && x.coef == 1
-            && m.input == 1 && m.feature == 0 && m.coef == -1)
-    };
-    if node.inputs.len() != 2 || !rows.iter().enumerate().all(subtracts) {
-        return None;
-    }
-    let mean = source(scope, node, 1)?;
+/// Length of the stretches, and a bound on the norm of each, of `x - m` with `m = round(c sum x / 2^s)` over a stretch
+/// and broadcast to it, where `c n` is `2^s` up to rounding: the mean's removal is a projection, so the norm does not grow
+/// beyond the rounding of m.
+pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<(usize, f64)> {
+    let mean = source(scope, node, 1).filter(|_| node.inputs.len() == 2)?;
     let Op::Requant { limbs, clamp: false, .. } = mean.op else { return None };
     let sum = source(scope, mean, 0)?;
-    let x = &r[node.inputs[0] as usize];
-    let n = x.lo.len();
-    let terms = only_row(sum)?;
-    let factor = terms.first()?.coef;
-    let all = terms.iter().enumerate().all(|(j, t)| t.input == 0 && t.feature as usize == j && t.coef == factor);
-    if !all || terms.len() != n || sum.inputs != [node.inputs[0]] || rows.len() != n {
+    let means = sums(sum)?;
+    let (x, n) = (&r[node.inputs[0] as usize], rows.len() / means.len());
+    let subtracts = |(j, terms): (usize, &Vec<Term>)| {
+        matches!(terms.as_slice(), [x, m] if x.input == 0 && x.feature as usize == j && x.coef == 1
+            && m.input == 1 && m.feature as usize == j / n && m.coef == -1)
+    };
+    if n == 0 || !rows.iter().enumerate().all(subtracts) {
         return None;
     }
+    let factor = means[0].first()?.coef;
+    let adds = |(g, terms): (usize, &Vec<Term>)| {
+        let each = |(j, t): (usize, &Term)| t.input == 0 && t.feature as usize == g * n + j && t.coef == factor;
+        terms.len() == n && terms.iter().enumerate().all(each)
+    };
+    if !means.iter().enumerate().all(adds) || sum.inputs != [node.inputs[0]] || means.len() * n != x.lo.len() {
+        return None;
+    }
+    let norm = (0..means.len()).map(|g| x.norm_of_part(g * n, (g + 1) * n)).fold(0.0, f64::max);
     // x - m = (x - mean(x)) + (mean(x) - m), each entry of the last part at most `off`.
     let exact = factor as f64 * n as f64 / f64::from(limbs * scope.limb_bits).exp2();
     let root = (n as f64).sqrt();
-    let off = (exact - 1.0).abs() * x.norm / root + 0.5;
-    Some(x.norm + off * root)
+    let off = (exact - 1.0).abs() * norm / root + 0.5;
+    Some((n, norm + off * root))
 }

@@ -12,9 +12,12 @@ pub(super) fn requant(x: &Range, shift: u32, out_bits: u32, clamp: bool) -> Resu
     let fits = lo.iter().all(|&v| v >= least) && hi.iter().all(|&v| v <= most);
     if fits {
         let range = Range::new(lo, hi).with_norm(norm);
-        return Ok(match &x.form {
-            Some(form) => form.shifted(shift).apply(range),
-            None => range,
+        return Ok(match (&x.form, x.stretches) {
+            (Some(form), _) => form.shifted(shift).apply(range),
+            (None, Some((len, norm))) => {
+                range.with_stretches(len, norm / f64::from(shift).exp2() + 0.5 * (len as f64).sqrt())
+            }
+            (None, None) => range,
         });
     }
     if !clamp {

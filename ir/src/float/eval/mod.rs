@@ -1,6 +1,8 @@
 //! Evaluation of a float graph in single precision, with every intermediate result shown to an observer.
 
-use super::{Graph, InputKind, NodeId, NormKind, Op};
+mod general;
+
+use super::{Graph, InputKind, NodeId, NormKind, Op, PICK_ZERO};
 use rayon::prelude::*;
 
 /// Value of one graph input.
@@ -12,6 +14,8 @@ pub enum InputValue {
     Float(Vec<f32>),
     /// One flag per key position, `false` = hidden.
     Mask(Vec<bool>),
+    /// Whole numbers.
+    Integer(Vec<i64>),
 }
 
 /// Why a graph could not be evaluated.
@@ -53,6 +57,30 @@ pub enum EvalError {
         /// The id.
         id: u32,
         /// Rows of the embedding.
+        vocab: usize,
+    },
+    /// A whole number outside the range of its input.
+    #[error("input {name}: the number {value} at position {position} is outside {lo}..={hi}")]
+    Integer {
+        /// Name of the input.
+        name: String,
+        /// Position.
+        position: usize,
+        /// The number.
+        value: i64,
+        /// Least number allowed.
+        lo: i64,
+        /// Greatest number allowed.
+        hi: i64,
+    },
+    /// A row number outside an embedding.
+    #[error("node {name}: row {row} is outside the table of {vocab}")]
+    Row {
+        /// Node.
+        name: String,
+        /// The number.
+        row: f32,
+        /// Rows of the table.
         vocab: usize,
     },
     /// An embedding that does not read a token input, or a mask that is not a mask input.
@@ -125,6 +153,13 @@ fn read_input(graph: &Graph, id: NodeId, value: &InputValue) -> Result<Vec<f32>,
         (Op::Input(InputKind::Mask), InputValue::Mask(m)) => {
             (graph.tokens, m.iter().map(|&b| f32::from(u8::from(b))).collect())
         }
+        (Op::Input(InputKind::Integer { lo, hi }), InputValue::Integer(x)) => {
+            if let Some(position) = x.iter().position(|v| !(lo..=hi).contains(&v)) {
+                let (name, value, lo, hi) = (node.name.clone(), x[position], *lo, *hi);
+                return Err(EvalError::Integer { name, position, value, lo, hi });
+            }
+            (node.features, x.iter().map(|&v| v as f32).collect())
+        }
         (op, _) => return Err(EvalError::InputKind { name: node.name.clone(), expected: op.name() }),
     };
     if data.len() != expected {
@@ -142,11 +177,11 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
     Ok(match &node.op {
         Op::Input(_) => Vec::new(),
         Op::Embed { table } => {
-            if !matches!(graph.dag[operands[0]].op, Op::Input(InputKind::Tokens { .. })) {
+            let tokens_input = matches!(graph.dag[operands[0]].op, Op::Input(InputKind::Tokens { .. }));
+            if !tokens_input && !graph.dag[operands[0]].exact {
                 return Err(EvalError::Operand { name: node.name.clone(), operand: 0, expected: "Tokens" });
             }
-            let row = |&t: &f32| &table[t as usize * features..][..features];
-            arg(0).iter().flat_map(row).copied().collect()
+            general::embed(&node.name, arg(0), table, features / width(0))?
         }
         Op::Const { rows, data } => {
             if *rows == tokens {
@@ -155,10 +190,12 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
                 data.repeat(tokens)
             }
         }
-        Op::Linear { weight, bias } => linear(arg(0), width(0), weight, bias.as_deref(), features),
-        Op::Norm { kind, eps, gamma, beta } => {
+        Op::Linear { positions, weight, bias } => {
+            linear(arg(0), width(0) / positions, weight, bias.as_deref(), features / positions)
+        }
+        Op::Norm { kind, groups, eps, gamma, beta } => {
             let mut y = Vec::with_capacity(tokens * features);
-            for row in arg(0).chunks_exact(features) {
+            for row in arg(0).chunks_exact(features / groups) {
                 norm(row, *kind, *eps, gamma.as_deref(), beta.as_deref(), &mut y);
             }
             y
@@ -181,7 +218,31 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
             let row = |t: usize| (0..operands.len()).flat_map(move |i| &arg(i)[t * width(i)..][..width(i)]);
             (0..tokens).flat_map(row).copied().collect()
         }
-        Op::Softmax => arg(0).chunks_exact(features).flat_map(softmax).collect(),
+        Op::Softmax { groups, hidden: None } => arg(0).chunks_exact(features / groups).flat_map(softmax).collect(),
+        Op::Softmax { groups, hidden: Some(hidden) } => {
+            let x = general::hide(arg(0), arg(1), *hidden);
+            x.chunks_exact(features / groups).flat_map(softmax).collect()
+        }
+        Op::Pick { picks } => {
+            let pick = |t: usize, (i, f): (u32, u32)| match (i, f) {
+                PICK_ZERO => 0.0,
+                _ => arg(i as usize)[t * width(i as usize) + f as usize],
+            };
+            (0..tokens).flat_map(|t| picks.iter().map(move |&p| pick(t, p))).collect()
+        }
+        Op::MatMul { batch, rows, inner, cols } => {
+            general::matmul(arg(0), arg(1), tokens * batch, [*rows, *inner, *cols])
+        }
+        Op::Sum { sizes } => general::stretches(arg(0), sizes, |x| x.iter().map(|&v| f64::from(v)).sum::<f64>() as f32),
+        Op::Max { groups } => {
+            let greatest = |x: &[f32]| x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            arg(0).chunks_exact(width(0) / groups).map(greatest).collect()
+        }
+        Op::ArgMax { groups } => arg(0).chunks_exact(width(0) / groups).map(general::argmax).collect(),
+        Op::Step => arg(0).iter().map(|&x| f32::from(u8::from(x >= 0.0))).collect(),
+        Op::FloorDiv { divisor } => {
+            arg(0).iter().map(|&x| (f64::from(x) / f64::from(*divisor)).floor() as f32).collect()
+        }
         Op::Output => arg(0).to_vec(),
     })
 }
@@ -304,7 +365,7 @@ mod tests {
         let mut g = Graph { tokens: 3, ..Graph::default() };
         let x = input(&mut g, "x", InputKind::Float, 1);
         let mask = input(&mut g, "mask", InputKind::Mask, 1);
-        let q = g.add("q", Op::Linear { weight: vec![0.0, 0.0], bias: None }, 2, &[x]);
+        let q = g.add("q", Op::Linear { positions: 1, weight: vec![0.0, 0.0], bias: None }, 2, &[x]);
         let op = Op::Attention { heads: 2, kv_heads: 1, head_dim: 1, scale: 1.0, causal, key_mask: true };
         let a = g.add("a", op, 2, &[q, x, x, mask]);
         output(&mut g, a);

@@ -1,0 +1,155 @@
+//! Formulas of single whole numbers of a small range: rows of a table, exact.
+
+use crate::frontend::general::graph::{Graph, Op};
+use crate::frontend::general::tensor::Code;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Most values that the variable may have.
+const MOST_VALUES: f64 = 4096.0;
+
+/// Most entries of all columns of a node.
+const MOST_ENTRIES: usize = 1 << 24;
+
+/// A node's features as functions of whole numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Columns {
+    /// The variable of each feature.
+    pub source: Vec<Code>,
+    /// Least value of the variables.
+    pub lo: f64,
+    /// Number of values of the variables.
+    pub count: usize,
+    /// Row-major `[features, count]`.
+    values: Vec<f64>,
+}
+
+/// A table that holds all columns of a node.
+pub(super) struct Table {
+    /// Distinct variables.
+    pub ids: Vec<Code>,
+    /// Row-major `[count, columns]`.
+    pub data: Vec<f32>,
+    /// Place of each feature in `[ids, columns]`.
+    pub places: Vec<usize>,
+}
+
+impl Columns {
+    fn column(&self, feature: usize) -> &[f64] {
+        &self.values[feature * self.count..(feature + 1) * self.count]
+    }
+
+    /// The distinct variables and columns.
+    pub(super) fn table(&self) -> Table {
+        let mut ids = self.source.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut index: HashMap<Vec<u32>, usize> = HashMap::new();
+        let mut columns: Vec<usize> = Vec::new();
+        let mut of_feature = Vec::with_capacity(self.source.len());
+        for feature in 0..self.source.len() {
+            let key: Vec<u32> = self.column(feature).iter().map(|&v| (v as f32).to_bits()).collect();
+            of_feature.push(*index.entry(key).or_insert_with(|| {
+                columns.push(feature);
+                columns.len() - 1
+            }));
+        }
+        let row = |v: usize| columns.iter().map(move |&f| self.column(f)[v] as f32);
+        let place = |(source, column): (&Code, &usize)| ids.partition_point(|id| id < source) * columns.len() + column;
+        Table {
+            data: (0..self.count).flat_map(row).collect(),
+            places: self.source.iter().zip(&of_feature).map(place).collect(),
+            ids,
+        }
+    }
+}
+
+/// Columns of all elementwise nodes, found on demand.
+#[derive(Default)]
+pub(super) struct Lookups {
+    known: HashMap<usize, Option<Arc<Columns>>>,
+}
+
+impl Lookups {
+    /// Node `id` as functions of whole numbers, one for each feature.
+    pub(super) fn of(&mut self, graph: &Graph, id: usize) -> Option<Arc<Columns>> {
+        if let Some(known) = self.known.get(&id) {
+            return known.clone();
+        }
+        let columns = self.find(graph, id).map(Arc::new);
+        self.known.insert(id, columns.clone());
+        columns
+    }
+
+    fn find(&mut self, graph: &Graph, id: usize) -> Option<Columns> {
+        let node = &graph.nodes[id];
+        if !matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
+            return None;
+        }
+        let mut parts: Vec<Option<Part>> = Vec::new();
+        for arg in &node.args {
+            parts.push(if arg[0].is_constant() { None } else { Some(self.part(graph, arg)?) });
+        }
+        let varying: Vec<&Part> = parts.iter().flatten().collect();
+        let first = *varying.first()?;
+        if varying.iter().any(|p| p.source != first.source) {
+            return None;
+        }
+        let (lo, hi) = graph.whole_of(&first.source)?;
+        let count = hi - lo + 1.0;
+        if !(1.0..=MOST_VALUES).contains(&count) || count as usize * node.features > MOST_ENTRIES {
+            return None;
+        }
+        let count = count as usize;
+        let mut values = Vec::with_capacity(count * node.features);
+        for feature in 0..node.features {
+            for v in 0..count {
+                let x = lo + v as f64;
+                let operand = |slot: usize| match &parts[slot] {
+                    Some(part) => part.at(feature, x),
+                    None => graph.pool.value(node.args[slot][feature]).unwrap_or(f64::NAN),
+                };
+                values.push(match &node.op {
+                    Op::Unary(f) => f.apply(operand(0)),
+                    Op::Binary(f) => f.apply(operand(0), operand(1)),
+                    _ => operand(if operand(0) == 0.0 { 2 } else { 1 }),
+                });
+            }
+        }
+        Some(Columns { source: first.source.clone(), lo, count, values })
+    }
+
+    /// An operand as functions of whole numbers: whole numbers are their own variables.
+    fn part(&mut self, graph: &Graph, arg: &[Code]) -> Option<Part> {
+        if graph.whole_of(arg).is_some() {
+            return Some(Part { source: arg.to_vec(), inner: None });
+        }
+        let id = arg[0].node();
+        if arg.iter().any(|c| c.node() != id) {
+            return None;
+        }
+        let columns = self.of(graph, id)?;
+        let features: Vec<usize> = arg.iter().map(|c| c.feature()).collect();
+        let source = features.iter().map(|&f| columns.source[f]).collect();
+        Some(Part { source, inner: Some((columns, features)) })
+    }
+}
+
+/// One operand.
+struct Part {
+    source: Vec<Code>,
+    inner: Option<(Arc<Columns>, Vec<usize>)>,
+}
+
+impl Part {
+    /// Value of a feature where its variable is x.
+    fn at(&self, feature: usize, x: f64) -> f64 {
+        match &self.inner {
+            None => x,
+            Some((columns, features)) => {
+                let v = (x - columns.lo) as usize;
+                columns.column(features[feature]).get(v).copied().unwrap_or(f64::NAN)
+            }
+        }
+    }
+}

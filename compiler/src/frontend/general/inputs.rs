@@ -1,0 +1,50 @@
+//! Model inputs: real numbers, and whole numbers with the range that their use or the sample data gives them.
+
+use super::graph::{BIT, Whole};
+use super::read::Read;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::{array, cast::Cast, change_axes::AxisOp};
+
+/// Range of the input of whole numbers at `outlet`; none for an input of real numbers. `seen` is the extent of the
+/// sample data.
+pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64)>) -> Read<Option<Whole>> {
+    let fact = model.outlet_fact(outlet).map_err(super::read::text)?;
+    if fact.datum_type.is_float() {
+        return Ok(None);
+    }
+    if fact.datum_type == bool::datum_type() {
+        return Ok(Some(BIT));
+    }
+    let name = &model.node(outlet.node).name;
+    match (indexed(model, outlet), seen) {
+        (Some(rows), Some((lo, _))) if lo < 0.0 => Ok(Some((-(rows as f64), rows as f64 - 1.0))),
+        (Some(rows), _) => Ok(Some((0.0, rows as f64 - 1.0))),
+        (None, Some((lo, hi))) if lo >= BIT.0 && hi <= BIT.1 => Ok(Some(BIT)),
+        (None, Some((lo, hi))) => {
+            let room = |v: f64| (v.abs() + 1.0).log2().ceil().exp2() - 1.0;
+            Ok(Some((if lo < 0.0 { -room(lo) - 1.0 } else { 0.0 }, room(hi).max(0.0))))
+        }
+        (None, None) if name.to_lowercase().contains("mask") => Ok(Some(BIT)),
+        (None, None) => Err("a whole number of unknown range; give sample data with --data".to_owned()),
+    }
+}
+
+/// Fewest rows of a constant table that the elements of `outlet` index, moved or cast on the way.
+fn indexed(model: &TypedModel, outlet: OutletId) -> Option<usize> {
+    let successors = &model.node(outlet.node).outputs[outlet.slot].successors;
+    let rows = successors.iter().filter_map(|next| {
+        let node = model.node(next.node);
+        if let (Some(gather), 1) = (node.op_as::<array::Gather>(), next.slot) {
+            let table = model.outlet_fact(node.inputs[0]).ok()?;
+            table.konst.as_ref()?;
+            return table.shape.as_concrete().map(|s| s[gather.axis]);
+        }
+        let moves = node.op_is::<Cast>()
+            || node.op_is::<AxisOp>()
+            || node.op_is::<array::Slice>()
+            || node.op_is::<array::MultiBroadcastTo>()
+            || node.op_is::<array::FiniteReshape>();
+        if moves { indexed(model, OutletId::new(node.id, 0)) } else { None }
+    });
+    rows.min()
+}

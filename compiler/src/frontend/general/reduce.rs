@@ -1,0 +1,183 @@
+//! Reductions over any axes.
+
+use super::graph::{BIT, Graph, Op, Whole};
+use super::read::{Read, Reader, Value};
+use super::tensor::{Code, View, axes, offsets};
+use nanozk_ir::float::{Binary, UnaryFn};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::array::CumSum;
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
+
+pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
+    if let Some(op) = node.op_as::<CumSum>() {
+        let x = r.view(&args[0])?;
+        let codes = cumulative(r.graph, &x, op);
+        return Ok(Some(vec![Value::View(View::new(&x.shape, codes))]));
+    }
+    let Some(op) = node.op_as::<Reduce>() else { return Ok(None) };
+    let x = r.view(&args[0])?;
+    let shape: Vec<usize> =
+        x.shape.iter().enumerate().map(|(a, &n)| if op.axes.contains(&a) { 1 } else { n }).collect();
+    let (groups, codes) = grouped(&x, &op.axes);
+    let codes = reduce(r.graph, &op.reducer, groups, codes)?;
+    Ok(Some(vec![Value::View(View::new(&shape, codes))]))
+}
+
+/// The elements with those of one reduction side by side, and the number of reductions.
+pub(super) fn grouped(x: &View, over: &[usize]) -> (usize, Vec<Code>) {
+    let kept: Vec<usize> = (0..x.shape.len()).filter(|a| !over.contains(a)).collect();
+    let order = kept.iter().copied().chain((0..x.shape.len()).filter(|a| over.contains(a)));
+    let groups = kept.iter().map(|&a| x.shape[a]).product();
+    (groups, offsets(&axes(&x.shape, order)).into_iter().map(|i| x.codes[i]).collect())
+}
+
+fn reduce(g: &mut Graph, reducer: &Reducer, groups: usize, x: Vec<Code>) -> Read<Vec<Code>> {
+    let size = x.len() / groups.max(1);
+    Ok(match reducer {
+        Reducer::Sum => sum(g, x, &vec![size as u32; groups]),
+        Reducer::MeanOfSquares => {
+            let squares = g.unary(UnaryFn::Square, &x);
+            let total = sum(g, squares, &vec![size as u32; groups]);
+            g.with_constant(Binary::Mul, &total, 1.0 / size as f64)
+        }
+        Reducer::Max => greatest(g, x, groups),
+        Reducer::Min => {
+            let negated = g.unary(UnaryFn::Neg, &x);
+            let most = greatest(g, negated, groups);
+            g.unary(UnaryFn::Neg, &most)
+        }
+        Reducer::ArgMax(last) => argmax(g, x, groups, *last),
+        Reducer::ArgMin(last) => {
+            let negated = g.unary(UnaryFn::Neg, &x);
+            argmax(g, negated, groups, *last)
+        }
+        Reducer::Prod => folded(g, x, groups, Binary::Mul),
+        Reducer::All => folded(g, x, groups, Binary::And),
+        Reducer::Any => any(g, x, groups),
+    })
+}
+
+/// Sums over consecutive stretches; constants are added up at once.
+pub(super) fn sum(g: &mut Graph, x: Vec<Code>, sizes: &[u32]) -> Vec<Code> {
+    let mut constants = Vec::with_capacity(sizes.len());
+    let (mut rest, mut rest_sizes) = (Vec::with_capacity(x.len()), Vec::with_capacity(sizes.len()));
+    let mut from = 0;
+    for &size in sizes {
+        let stretch = &x[from..from + size as usize];
+        from += size as usize;
+        constants.push(stretch.iter().filter_map(|&c| g.pool.value(c)).sum::<f64>());
+        let before = rest.len();
+        rest.extend(stretch.iter().copied().filter(|c| !c.is_constant()));
+        rest_sizes.push((rest.len() - before) as u32);
+    }
+    let summed: Vec<usize> = (0..sizes.len()).filter(|&i| rest_sizes[i] > 1).collect();
+    let mut out = vec![super::tensor::ZERO; sizes.len()];
+    let mut at = 0;
+    let mut terms = Vec::with_capacity(rest.len());
+    for (i, &size) in rest_sizes.iter().enumerate() {
+        match size {
+            0 => (),
+            1 => out[i] = rest[at],
+            _ => terms.extend_from_slice(&rest[at..at + size as usize]),
+        }
+        at += size as usize;
+    }
+    if !summed.is_empty() {
+        let sizes: Vec<u32> = summed.iter().map(|&i| rest_sizes[i]).collect();
+        let most = sizes.iter().copied().max().unwrap_or(1);
+        let whole = g.whole_of(&terms).map(|w| times(w, f64::from(most)));
+        let count = sizes.len();
+        let sums = g.add(Op::Sum { sizes }, vec![terms], count, whole);
+        summed.iter().zip(sums).for_each(|(&i, code)| out[i] = code);
+    }
+    let constants: Vec<Code> = constants.into_iter().map(|c| g.pool.code(c)).collect();
+    g.binary(Binary::Add, &out, &constants)
+}
+
+/// The interval of sums of 1 to `most` numbers of an interval.
+fn times((lo, hi): Whole, most: f64) -> Whole {
+    (lo.min(lo * most), hi.max(hi * most))
+}
+
+/// The greatest of each of `groups` equal stretches.
+pub(super) fn greatest(g: &mut Graph, x: Vec<Code>, groups: usize) -> Vec<Code> {
+    if x.len() == groups {
+        return x;
+    }
+    if x.len() == 2 * groups {
+        let half = |first: usize| x.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+        return g.binary(Binary::Max, &half(0), &half(1));
+    }
+    let whole = g.whole_of(&x);
+    g.add(Op::Max { groups }, vec![x], groups, whole)
+}
+
+fn argmax(g: &mut Graph, x: Vec<Code>, groups: usize, last: bool) -> Vec<Code> {
+    let size = x.len() / groups.max(1);
+    let whole = Some((0.0, size as f64 - 1.0));
+    if !last {
+        return g.add(Op::ArgMax { groups }, vec![x], groups, whole);
+    }
+    let reversed = x.chunks_exact(size).flat_map(|s| s.iter().rev().copied()).collect();
+    let from_end = g.add(Op::ArgMax { groups }, vec![reversed], groups, whole);
+    let end = g.pool.code(size as f64 - 1.0);
+    g.binary(Binary::Sub, &vec![end; groups], &from_end)
+}
+
+/// A function of two numbers folded over each stretch, as a balanced tree.
+fn folded(g: &mut Graph, x: Vec<Code>, groups: usize, f: Binary) -> Vec<Code> {
+    let mut rows: Vec<Vec<Code>> = x.chunks(x.len() / groups.max(1)).map(<[Code]>::to_vec).collect();
+    while rows.first().is_some_and(|r| r.len() > 1) {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let pairs = row.len() / 2;
+            a.extend_from_slice(&row[..pairs]);
+            b.extend_from_slice(&row[pairs..2 * pairs]);
+        }
+        let joined = g.binary(f, &a, &b);
+        let pairs = rows[0].len() / 2;
+        for (row, joined) in rows.iter_mut().zip(joined.chunks(pairs)) {
+            let odd = row.get(2 * pairs).copied();
+            *row = joined.iter().copied().chain(odd).collect();
+        }
+    }
+    rows.concat()
+}
+
+/// Whether one of each stretch is not 0.
+pub(super) fn any(g: &mut Graph, x: Vec<Code>, groups: usize) -> Vec<Code> {
+    let size = x.len() / groups.max(1);
+    let count = sum(g, x, &vec![size as u32; groups]);
+    if count.iter().all(|&c| g.is_bit(c)) {
+        return count;
+    }
+    let one = g.pool.code(1.0);
+    let any = g.binary(Binary::GreaterEqual, &count, &vec![one; groups]);
+    debug_assert!(g.whole_of(&any).is_none_or(|w| w.0 >= BIT.0 && w.1 <= BIT.1));
+    any
+}
+
+/// Sums of growing stretches along one axis.
+fn cumulative(g: &mut Graph, x: &View, op: &CumSum) -> Vec<Code> {
+    let (groups, codes) = grouped(x, &[op.axis]);
+    let size = codes.len() / groups.max(1);
+    let (mut terms, mut sizes) = (Vec::new(), Vec::new());
+    for row in codes.chunks(size.max(1)) {
+        for i in 0..size {
+            let part = match (op.reverse, op.exclusive) {
+                (false, false) => &row[..=i],
+                (false, true) => &row[..i],
+                (true, false) => &row[i..],
+                (true, true) => &row[i + 1..],
+            };
+            terms.extend_from_slice(part);
+            sizes.push(part.len() as u32);
+        }
+    }
+    let sums = sum(g, terms, &sizes);
+    // Back to the order of the axes.
+    let kept = (0..x.shape.len()).filter(|&a| a != op.axis).chain([op.axis]);
+    let mut out = sums.clone();
+    offsets(&axes(&x.shape, kept)).into_iter().zip(sums).for_each(|(place, code)| out[place] = code);
+    out
+}

@@ -1,0 +1,145 @@
+//! Whole numbers: integers that mean themselves, at the scale 1.
+
+use super::{Lowering, QuantiseError, Ref, weight};
+use crate::quantise::builder::term;
+use nanozk_ir::{
+    float::{self, PICK_ZERO},
+    int::{
+        self,
+        gadgets::{FloorDiv, MatMul, Max, Step},
+    },
+};
+
+impl Lowering<'_> {
+    /// Whether the values of `r` are whole numbers.
+    pub(super) fn is_whole(&self, r: Ref) -> bool {
+        self.graph.dag[self.node(0, r)].exact
+    }
+
+    /// The numbers of an exact node.
+    pub(super) fn whole(&mut self, r: Ref) -> Result<int::ValueId, QuantiseError> {
+        if let Some(&known) = self.wholes.get(&r) {
+            return Ok(known);
+        }
+        let id = self.make_whole(r)?;
+        self.wholes.insert(r, id);
+        Ok(id)
+    }
+
+    fn make_whole(&mut self, r: Ref) -> Result<int::ValueId, QuantiseError> {
+        use float::Op;
+        if let Ref::Port(i) = r {
+            return Ok(self.ports[i].id);
+        }
+        let (name, n) = (self.name(r), self.features(r));
+        let op = match self.op(0, r) {
+            Op::Const { data, .. } => {
+                let data = data.iter().map(|&v| v as i64).collect();
+                return self.push(name, int::Op::Const { rows: 1, data }, &[], n);
+            }
+            Op::Add | Op::Sub => {
+                let sign = if matches!(self.op(0, r), Op::Sub) { -1 } else { 1 };
+                let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
+                return self.b.combine(name, (a, 1), (b, sign));
+            }
+            Op::Scale(c) => {
+                let rows = (0..n).map(|j| vec![term(0, j, *c as i64)]).collect();
+                int::Op::Affine { rows }
+            }
+            Op::Sum { sizes } => int::Op::Affine { rows: stretches(sizes) },
+            Op::Pick { picks } => {
+                let operands = (0..self.operands(r)).map(|i| self.whole(self.operand(r, i)));
+                let operands = operands.collect::<Result<Vec<_>, _>>()?;
+                return self.push(name, int::Op::Affine { rows: picked(picks) }, &operands, n);
+            }
+            Op::Mul => {
+                let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
+                return self.push(name, int::Op::Mul, &[a, b], n);
+            }
+            Op::MatMul { .. } => {
+                let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
+                return self.push(name, self.product_op(r).into(), &[a, b], n);
+            }
+            Op::Linear { positions, .. } => self.whole_linear(r, *positions)?,
+            Op::Embed { .. } => return Ok(self.embed(r, &vec![1.0; self.layers()])?.id),
+            Op::Step | Op::FloorDiv { .. } | Op::Max { .. } | Op::ArgMax { .. } => return self.ordered(r),
+            _ => {
+                return Err(self.unsupported(r, "it has no exact form for whole numbers; compute it with real numbers"));
+            }
+        };
+        let x = self.whole(self.operand(r, 0))?;
+        self.push(name, op, &[x], n)
+    }
+
+    fn whole_linear(&mut self, r: Ref, positions: usize) -> Result<int::Op, QuantiseError> {
+        let (name, n) = (self.name(r), self.features(r) / positions);
+        let mut data = Vec::with_capacity(self.layers());
+        for g in 0..self.layers() {
+            let float::Op::Linear { weight: w, .. } = self.op(g, r) else { continue };
+            data.push(w.iter().map(|&v| weight(&name, v.into())).collect::<Result<Vec<_>, _>>()?);
+        }
+        let inner = data.first().map_or(0, Vec::len) / n;
+        let weight = self.b.weight(inner, n, data);
+        Ok(int::Op::Linear { weight, bias: None, positions: positions as u32 })
+    }
+
+    /// Comparisons and divisions, of whole or of real numbers at the scale of their stream.
+    fn ordered(&mut self, r: Ref) -> Result<int::ValueId, QuantiseError> {
+        let (name, n, source) = (self.name(r), self.features(r), self.operand(r, 0));
+        let (x, scale) = match self.is_whole(source) {
+            true => (self.whole(source)?, vec![1.0; self.layers()]),
+            false => {
+                let scale = self.scale(source);
+                (self.raw(source, &scale)?.id, scale)
+            }
+        };
+        let op: int::Op = match self.op(0, r) {
+            float::Op::Step => Step { limbs: self.b.limbs_after(x, 0) }.into(),
+            float::Op::FloorDiv { divisor } => {
+                let divisor = f64::from(*divisor) * scale[0];
+                if divisor.fract() != 0.0 || divisor >= 2f64.powi(61) || scale.iter().any(|s| *s != scale[0]) {
+                    return Err(
+                        self.unsupported(r, "the scale of its operand is no whole number; use values below 2^20")
+                    );
+                }
+                let (lo, hi) = self.b.bounds(x);
+                let (lo, hi) = (lo.div_euclid(divisor as i64), hi.div_euclid(divisor as i64));
+                FloorDiv { divisor: divisor as i64, limbs: self.b.signed_limbs(lo, hi) }.into()
+            }
+            float::Op::Max { groups } => Max { groups: *groups as u32, limbs: self.b.spread_limbs(x) }.into(),
+            float::Op::ArgMax { groups } => int::Op::ArgMax { groups: *groups as u32, limbs: self.b.spread_limbs(x) },
+            _ => return Err(self.unsupported(r, "not a comparison")),
+        };
+        self.push(name, op, &[x], n)
+    }
+
+    /// The product of two activations as an integer op.
+    pub(super) fn product_op(&self, r: Ref) -> MatMul {
+        match self.op(0, r) {
+            float::Op::MatMul { batch, rows, inner, cols } => {
+                MatMul { batch: *batch as u32, rows: *rows as u32, inner: *inner as u32, cols: *cols as u32 }
+            }
+            _ => MatMul { batch: 0, rows: 0, inner: 0, cols: 0 },
+        }
+    }
+}
+
+/// Sums over consecutive stretches.
+pub(super) fn stretches(sizes: &[u32]) -> Vec<Vec<int::Term>> {
+    let mut from = 0;
+    let row = |&size: &u32| {
+        let terms = (from..from + size as usize).map(|j| term(0, j, 1)).collect();
+        from += size as usize;
+        terms
+    };
+    sizes.iter().map(row).collect()
+}
+
+/// Picked features, each a sum of one term or of none.
+pub(super) fn picked(picks: &[(u32, u32)]) -> Vec<Vec<int::Term>> {
+    let row = |&(operand, feature): &(u32, u32)| match (operand, feature) {
+        PICK_ZERO => Vec::new(),
+        _ => vec![term(operand, feature as usize, 1)],
+    };
+    picks.iter().map(row).collect()
+}
