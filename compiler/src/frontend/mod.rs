@@ -106,6 +106,7 @@ fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
     });
     by_rows.or_else(|_| {
         let graph = general::lower(&model, &names, &options.seen)
+            .map_err(|problems| problems.into_iter().map(|p| header.in_file(p)).collect())
             .map_err(|problems| FrontendError::Unsupported { path: path.to_owned(), problems })?;
         let mut outputs = Vec::new();
         for (&outlet, (name, dtype)) in model.outputs.iter().zip(&header.outputs) {

@@ -1,7 +1,7 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, external,
+    FrontendError, LoadOptions, Problem, external,
     rewrite::{Rewriting, rewrite},
     screen::screen,
 };
@@ -9,7 +9,7 @@ use nanozk_plan::ElementType;
 use std::{collections::HashMap, path::Path};
 use tract_onnx::{
     Onnx,
-    pb::{GraphProto, ModelProto, ValueInfoProto, type_proto},
+    pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto},
     prelude::*,
     tract_hir::internal::*,
 };
@@ -24,6 +24,19 @@ pub(super) struct Header {
     pub outputs: Vec<(String, ElementType)>,
     /// What the user should know about how the file was read.
     pub notes: Vec<String>,
+    /// Names and operators of the nodes.
+    nodes: Vec<(String, String)>,
+}
+
+impl Header {
+    /// The problem with the name and the operator of the node in the file. tract's own names begin with the former.
+    pub fn in_file(&self, problem: Problem) -> Problem {
+        let found = self.nodes.iter().filter(|(name, _)| problem.node.starts_with(name)).max_by_key(|n| n.0.len());
+        match found {
+            Some((node, op)) => Problem { node: node.clone(), op: op.clone(), ..problem },
+            None => problem,
+        }
+    }
 }
 
 /// Shortest wording of a tract error: the chain of causes on one line.
@@ -86,6 +99,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     let onnx = parser();
     let Source { mut model, bytes, digest } = read(path, &onnx)?;
     let types = model.graph.as_ref().map(element_types).unwrap_or_default();
+    let nodes = model.graph.as_ref().map(named_nodes).unwrap_or_default();
     let Rewriting { outputs, notes } = rewrite(&mut model, &bytes, path, &onnx, options)?;
     let graph = model
         .graph
@@ -105,7 +119,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     };
     let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
     let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
-    Ok((typed, Header { source: digest, inputs, outputs, notes }))
+    Ok((typed, Header { source: digest, inputs, outputs, notes, nodes }))
 }
 
 /// The element types that the file gives to its inputs and outputs, where they are numbers.
@@ -114,6 +128,12 @@ fn element_types(graph: &GraphProto) -> HashMap<String, ElementType> {
         type_proto::Value::TensorType(t) => Some((v.name.clone(), ElementType::from_onnx(t.elem_type)?)),
     };
     graph.input.iter().chain(&graph.output).filter_map(typed).collect()
+}
+
+/// Names and operators of the nodes; a node without a name has that of its first output.
+fn named_nodes(graph: &GraphProto) -> Vec<(String, String)> {
+    let name = |n: &NodeProto| Some(&n.name).filter(|n| !n.is_empty()).or(n.output.first()).cloned().unwrap_or_default();
+    graph.node.iter().map(|n| (name(n), n.op_type.clone())).filter(|n| !n.0.is_empty()).collect()
 }
 
 /// The element type that follows where the file gives none.

@@ -123,7 +123,7 @@ fn a_bounded_normalisation_is_not_a_normalisation() {
 #[test]
 fn unsupported_nodes_are_all_named() {
     let folder = tempfile::tempdir().unwrap();
-    let unknown = ["Asin", "Tan", "Acosh"];
+    let unknown = ["RandomNormalLike", "RandomUniformLike"];
     let model = unknown.iter().fold(Onnx::default().input("x", &[1, 6, 8]), |m, op| m.node(op, &["x"], op, &[]));
     let path = model.node("Sum", &unknown, "y", &[]).output("y", &[1, 6, 8]).write(folder.path());
     let Err(FrontendError::Unsupported { problems, .. }) = load(&path, &LoadOptions::default()) else {
@@ -131,5 +131,5 @@ fn unsupported_nodes_are_all_named() {
     };
     let ops: Vec<&str> = problems.iter().map(|p| p.op.as_str()).collect();
     assert_eq!(ops, unknown);
-    assert!(problems.iter().all(|p| p.shapes.contains("1,6,8,F32") && !p.node.is_empty()), "{problems:?}");
+    assert!(problems.iter().all(|p| p.shapes.contains("[1,6,8]") && !p.node.is_empty()), "{problems:?}");
 }
