@@ -120,7 +120,7 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
             match functional.kind {
                 TokenWeight::Eta => claim(entry.row, "a functional overlaps another product")?,
                 TokenWeight::Row => {
-                    for row in entry.row..entry.row.saturating_add(tokens) {
+                    for row in (0..tokens).map(|t| entry.row.saturating_add(t)) {
                         if shared.get(row as usize) != Some(&true) {
                             claim(row, "a functional overlaps another product")?;
                             shared[row as usize] = true;

@@ -104,7 +104,10 @@ fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
         });
         loaded(&model, &reference, &header, (graph, outputs.collect(), outcome.soft_masks), path)
     });
-    by_rows.or_else(|_| {
+    by_rows.or_else(|error| {
+        if !matches!(error, FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) {
+            return Err(error);
+        }
         let graph = general::lower(&model, &names, &options.seen)
             .map_err(|problems| problems.into_iter().map(|p| header.in_file(p)).collect())
             .map_err(|problems| FrontendError::Unsupported { path: path.to_owned(), problems })?;

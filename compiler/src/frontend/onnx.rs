@@ -132,7 +132,8 @@ fn element_types(graph: &GraphProto) -> HashMap<String, ElementType> {
 
 /// Names and operators of the nodes; a node without a name has that of its first output.
 fn named_nodes(graph: &GraphProto) -> Vec<(String, String)> {
-    let name = |n: &NodeProto| Some(&n.name).filter(|n| !n.is_empty()).or(n.output.first()).cloned().unwrap_or_default();
+    let name =
+        |n: &NodeProto| Some(&n.name).filter(|n| !n.is_empty()).or(n.output.first()).cloned().unwrap_or_default();
     graph.node.iter().map(|n| (name(n), n.op_type.clone())).filter(|n| !n.0.is_empty()).collect()
 }
 

@@ -2,14 +2,17 @@
 
 use nanozk_ir::int::ValueId;
 
+/// Numbers by layer and feature.
+pub(super) type ByLayer = Vec<Vec<f64>>;
+
 /// An integer value of the shape with its real meaning: `real[t, j] = unit[g][j] * int[t, j] + offset[g][j]` in layer g.
 #[derive(Clone, Debug)]
 pub(super) struct Val {
     pub id: ValueId,
     /// Real value of one integer unit, by layer and feature.
-    pub unit: Vec<Vec<f64>>,
+    pub unit: ByLayer,
     /// Added constant, by layer and feature; absent when 0.
-    pub offset: Option<Vec<Vec<f64>>>,
+    pub offset: Option<ByLayer>,
     /// Length of the stretches of features whose integers sum to nearly 0, if any (after LayerNorm).
     pub centred: Option<usize>,
 }
@@ -39,8 +42,8 @@ impl Val {
     }
 
     /// Units and offsets of one of `positions` equal stretches, when they are the same in all.
-    pub fn repeats(&self, positions: usize) -> Option<(Vec<Vec<f64>>, Option<Vec<Vec<f64>>>)> {
-        let first = |v: &Vec<Vec<f64>>| -> Option<Vec<Vec<f64>>> {
+    pub fn repeats(&self, positions: usize) -> Option<(ByLayer, Option<ByLayer>)> {
+        let first = |v: &ByLayer| -> Option<ByLayer> {
             v.iter()
                 .map(|row| {
                     let n = row.len() / positions;

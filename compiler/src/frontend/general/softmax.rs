@@ -181,7 +181,7 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
                 (Some(value), None) => (value, &no[..], g.unary(UnaryFn::Not, &condition)),
                 _ => return None,
             };
-            let mut inner = peel(g, &kept.to_vec());
+            let mut inner = peel(g, kept);
             inner.note(Hidden { value: value as f32, replaces: true });
             inner.seen = g.binary(Binary::And, &inner.seen, &visible);
             inner

@@ -14,7 +14,6 @@ mod port;
 mod rope;
 mod softmax;
 mod unary;
-mod weights;
 mod whole;
 
 use super::{QuantiseError, Stats, builder::Builder, value::Val};
@@ -176,7 +175,6 @@ impl<'a> Lowering<'a> {
             }
             Op::Slice { .. } | Op::Concat => self.view(r, |s, o| s.raw(o, scale)),
             Op::Unary(_) => self.unary(r, Some(scale)),
-            Op::Softmax { groups: 1, hidden: None } if scale == self.residual() => self.softmax(r),
             Op::Softmax { .. } => self.probabilities(r, scale),
             Op::Pick { picks } => self.pick_raw(r, picks, scale),
             Op::Sum { sizes } => self.sum_raw(r, sizes, scale),

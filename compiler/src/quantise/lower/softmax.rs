@@ -1,86 +1,152 @@
-//! Softmax over features: the centred input to one limb, exponentials by table, one reciprocal per token.
+//! Softmax over stretches of features: exponentials of the distance from the greatest, by table.
 
-use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, port::inverse};
-use crate::quantise::{builder::term, residual_bits};
-use nanozk_ir::float::UnaryFn;
-use nanozk_ir::int::{self, Curve};
+use super::{Lowering, QuantiseError, Ref, Val, port::inverse};
+use crate::quantise::builder::term;
+use nanozk_ir::{
+    float::{self, Hidden, UnaryFn},
+    int::{self, Curve},
+};
 
-/// Nats beyond which centred inputs saturate: further apart, probabilities are 0 or 1 to eight digits.
-const REACH: f64 = 20.0;
-/// Bits of the largest possible sum of exponentials.
-const SUM_BITS: u32 = 44;
-/// Bits of the reciprocal's numerator.
-const NUMERATOR_BITS: u32 = 60;
+/// Bits of the numerator of the reciprocals of sums.
+const NUMERATOR_BITS: f64 = 60.0;
 
 impl Lowering<'_> {
-    /// Probabilities, exact integers at the residual scale.
-    pub(super) fn softmax(&mut self, r: Ref) -> Result<Val, QuantiseError> {
+    /// Probabilities at `scale`.
+    pub(super) fn probabilities(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
         let (name, n, bits) = (self.name(r), self.features(r), self.b.limb_bits);
-        let mut pending = self.centred_logits(r)?;
-        for v in pending.peak.iter_mut().chain(&mut pending.bound) {
-            v.iter_mut().for_each(|x| *x = x.min(REACH));
-        }
-        let x = self.requantised(pending, true)?;
-        let (half, top) = (1i64 << (bits - 1), SUM_BITS - (n as f64).log2().ceil() as u32);
-        let curve = |unit: &Vec<f64>| Curve {
-            function: UnaryFn::Exp,
-            origin: 2 * half - 1,
-            unit: unit[0],
-            scale: (1u64 << top) as f64,
-            limit: 1 << top,
-            last: None,
-        };
-        let curves: Vec<Curve> = x.unit.iter().map(curve).collect();
-        let table = self.b.table(curves);
-        let e = self.push(format!("{name}.exp"), int::Op::Table { table }, &[x.id], n)?;
-        let total = int::Op::Affine { rows: vec![(0..n).map(|j| term(0, j, 1)).collect()] };
-        let total = self.push(format!("{name}.total"), total, &[e], 1)?;
-        let total = self.b.plus(format!("{name}.total.positive"), total, 1)?;
-        let residual_bits = residual_bits(self.q());
-        let limbs = ((NUMERATOR_BITS - residual_bits) / bits).max(1);
-        let param = self.b.param(&vec![1i64 << (limbs * bits + residual_bits); self.layers()]);
-        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], 1)?;
-        let recip = self.b.pick(format!("{name}.recip.all"), recip, &vec![0; n])?;
+        let (e, total) = self.exponentials_of(r)?;
+        let groups = self.b.features(total);
+        let finest = scale.iter().copied().fold(1.0, f64::max);
+        let limbs = (((NUMERATOR_BITS - finest.log2()) / f64::from(bits)).floor() as u32).max(1);
+        let numerator = |s: &f64| (s * f64::from(limbs * bits).exp2()).round() as i64;
+        let param = self.b.param(&scale.iter().map(numerator).collect::<Vec<_>>());
+        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], groups)?;
+        let spread: Vec<usize> = (0..n).map(|j| j / (n / groups)).collect();
+        let recip = self.b.pick(format!("{name}.recip.all"), recip, &spread)?;
         let product = self.push(format!("{name}.product"), int::Op::Mul, &[e, recip], n)?;
         let out_limbs = self.b.limbs_after(product, limbs * bits);
         let op = int::Op::Requant { limbs, out_limbs, clamp: false };
         let id = self.push(name, op, &[product], n)?;
-        Ok(Val::uniform(id, n, &inverse(&self.residual())))
+        Ok(Val::uniform(id, n, &inverse(scale)))
     }
 
-    /// The operand minus its mean over features, which softmax does not see: its greatest entry is never negative.
-    fn centred_logits(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
-        let source = self.operand(r, 0);
-        let n = self.features(source);
-        let mut pending = self.pending(source)?;
-        if let Kind::Exact(val) = &pending.kind {
-            let val = val.clone();
-            let narrow = self.fit_for_products(source, val)?;
-            pending = self.diagonal(source, &narrow);
+    /// Exponentials of all entries and their sums by group.
+    pub(super) fn exponentials_of(&mut self, r: Ref) -> Result<(int::ValueId, int::ValueId), QuantiseError> {
+        if let Some(&known) = self.weights.get(&r) {
+            return Ok(known);
         }
-        let Kind::Linear { x, positions: 1, mut effective, mut bias } = pending.kind else {
-            return Err(self.unsupported(r, "softmax of a rotated value"));
+        let float::Op::Softmax { groups, hidden } = *self.op(0, r) else {
+            return Err(self.unsupported(r, "not a softmax"));
         };
-        let centre = |sum: f64| sum / n as f64;
-        for row in effective.iter_mut().flat_map(|e| e.chunks_exact_mut(n)) {
-            let mean = centre(row.iter().map(|&v| f64::from(v)).sum());
-            row.iter_mut().for_each(|v| *v = (f64::from(*v) - mean) as f32);
-        }
-        for row in &mut bias {
-            let mean = centre(row.iter().sum());
-            row.iter_mut().for_each(|v| *v -= mean);
-        }
-        let mut centred = self.affine(source, x, 1, effective, bias);
-        centred.peak.iter_mut().flatten().for_each(|v| *v *= 2.0);
-        Ok(Pending { name: format!("{}.centred", self.name(r)), ..centred })
+        let (name, n, bits) = (self.name(r), self.features(r), self.b.limb_bits);
+        let span = f64::from(2 * bits).exp2() / self.q().exp_range;
+        let scores = self.scores_within(self.operand(r, 0), &vec![span; self.layers()])?;
+        let product: Vec<f64> = scores.unit.iter().map(|u| 1.0 / u[0]).collect();
+        let keys = vec![(n / groups) as u32; groups];
+        let x = match hidden {
+            Some(hidden) => self.hide(r, &scores, hidden, &keys)?,
+            None => scores.id,
+        };
+        let (entries, top) = (1i64 << bits, 1i64 << self.q().exp_bits);
+        let curve = |p: &f64| Curve {
+            function: UnaryFn::Exp,
+            origin: 0,
+            unit: -(entries as f64) / p,
+            scale: top as f64,
+            limit: top,
+            last: Some(0),
+        };
+        let table = self.b.table(product.iter().map(curve));
+        let beyond = self.distance_of(x, &keys) - (entries - 1) as f64;
+        let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
+        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal: false };
+        let e = self.push(format!("{name}.exp"), op, &[x], n)?;
+        let size = n / groups;
+        let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
+        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[e], groups)?;
+        self.weights.insert(r, (e, total));
+        Ok((e, total))
     }
 
-    /// A linear map may read any integers; wide ones are brought to one limb first, so that weights keep their bits.
-    fn fit_for_products(&mut self, r: Ref, val: Val) -> Result<Val, QuantiseError> {
-        if self.b.limbs_after(val.id, 0) <= 1 {
-            return Ok(val);
+    /// Largest possible distance between two shifted scores of a group, over all layers.
+    fn distance_of(&self, scores: int::ValueId, keys: &[u32]) -> f64 {
+        let spread = |g: usize| int::ranges::spread(self.b.range(g, scores), keys);
+        (0..self.layers()).map(spread).fold(0.0, f64::max) / f64::from(self.b.limb_bits).exp2() + 1.0
+    }
+
+    /// Puts hidden entries below all visible ones by more than the table of exponentials reaches.
+    fn hide(&mut self, r: Ref, scores: &Val, hidden: Hidden, keys: &[u32]) -> Result<int::ValueId, QuantiseError> {
+        let (name, bits, n) = (self.name(r), self.b.limb_bits, self.features(r));
+        let visible = self.whole(self.operand(r, 1))?;
+        let (lo, hi) = self.b.bounds(scores.id);
+        let reach = (self.distance_of(scores.id, keys).ceil() as i64 + (1 << bits)) << bits;
+        let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
+        if hidden.replaces {
+            let below = reach.max(lo.abs().max(hi.abs()) + ((1 << bits) << bits));
+            let shown = self.push(format!("{name}.shown"), int::Op::Mul, &[scores.id, visible], n)?;
+            let row = |j: usize| vec![term(0, j, 1), term(1, j, below), term(2, 0, -below)];
+            let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+            return self.push(format!("{name}.masked"), op, &[shown, visible, one], n);
         }
-        let pending = self.exactly(r, val);
-        self.requantised(pending, false)
+        // What is added need not be more than what leaves no trace.
+        let added = scores.unit.iter().map(|u| (f64::from(-hidden.value) / u[0]).min(reach as f64));
+        let added = added.fold(0.0, f64::max).ceil() as i64;
+        let row = |j: usize| vec![term(0, j, 1), term(1, j, added), term(2, 0, -added)];
+        let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+        self.push(format!("{name}.masked"), op, &[scores.id, visible, one], n)
+    }
+
+    /// Exact values of one unit, at most `most` of them to 1.0 by layer: scores as they come out of a product, with what
+    /// is added to them.
+    fn scores_within(&mut self, r: Ref, most: &[f64]) -> Result<Val, QuantiseError> {
+        use float::Op;
+        if matches!(r, Ref::Node(_)) && !self.is_whole(r) {
+            match self.op(0, r) {
+                Op::Scale(_) => {
+                    let factor = self.factor(r);
+                    if factor.iter().all(|f| *f > 0.0) {
+                        let inner: Vec<f64> = most.iter().zip(&factor).map(|(m, f)| m * f).collect();
+                        return Ok(self.scores_within(self.operand(r, 0), &inner)?.scaled(&factor));
+                    }
+                }
+                Op::Add | Op::Sub => {
+                    let (a, b) = (self.operand(r, 0), self.operand(r, 1));
+                    let sign = if matches!(self.op(0, r), Op::Sub) { -1 } else { 1 };
+                    let (lead, other, signs) =
+                        if self.holds_product(a) { (a, b, (1, sign)) } else { (b, a, (sign, 1)) };
+                    if self.holds_product(lead) {
+                        let x = self.scores_within(lead, most)?;
+                        let scale: Vec<f64> = x.unit.iter().map(|u| 1.0 / u[0]).collect();
+                        let y = self.raw(other, &scale)?;
+                        let id = self.b.combine(self.name(r), (x.id, signs.0), (y.id, signs.1))?;
+                        return Ok(Val { id, ..x });
+                    }
+                }
+                Op::Pick { picks } if self.operands(r) == 1 && self.holds_product(r) => {
+                    let picks = picks.clone();
+                    let x = self.scores_within(self.operand(r, 0), most)?;
+                    let op = int::Op::Affine { rows: super::whole::picked(&picks) };
+                    let id = self.push(self.name(r), op, &[x.id], picks.len())?;
+                    return Ok(Val::uniform(id, picks.len(), &x.unit.iter().map(|u| u[0]).collect::<Vec<_>>()));
+                }
+                Op::MatMul { .. } if self.holds_product(r) => return self.matmul_within(r, most),
+                _ => {}
+            }
+        }
+        self.raw(r, most)
+    }
+
+    /// Whether the value is a product of two real activations with constants, sums and views around it.
+    fn holds_product(&self, r: Ref) -> bool {
+        use float::Op;
+        if matches!(r, Ref::Port(_)) || self.is_whole(r) {
+            return false;
+        }
+        match self.op(0, r) {
+            Op::MatMul { .. } => !self.is_whole(self.operand(r, 0)) && !self.is_whole(self.operand(r, 1)),
+            Op::Scale(_) | Op::Pick { .. } => self.holds_product(self.operand(r, 0)),
+            Op::Add | Op::Sub => self.holds_product(self.operand(r, 0)) || self.holds_product(self.operand(r, 1)),
+            _ => false,
+        }
     }
 }

@@ -131,7 +131,7 @@ fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups
         return Plan::Table(columns);
     }
     match origins.of(graph, id) {
-        Some(origin) if !(sum && is_affine(&origin.function)) && !jumps(&origin.function) => {
+        Some(origin) if !(jumps(&origin.function) || sum && is_affine(&origin.function)) => {
             Plan::Function(origin.source, origin.function)
         }
         _ => Plan::Direct,
