@@ -7,6 +7,7 @@ use super::{
     indices, microsoft, ml,
     net::{Net, Rewritten},
     quantised::qlinear,
+    recurrent,
 };
 use tract_onnx::pb::NodeProto;
 
@@ -30,9 +31,12 @@ fn rule(node: &NodeProto) -> Option<Rule> {
         "" => match &node.op_type[..] {
             "Attention" => Some(attention::attention),
             "Cast" => Some(indices::cast),
+            "GRU" => Some(recurrent::gru),
             "GatherND" | "ScatterND" => Some(indices::from_the_end),
+            "LSTM" => Some(recurrent::lstm),
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
+            "RNN" => Some(recurrent::rnn),
             _ => None,
         },
         "ai.onnx.ml" => ml::rule(&node.op_type),

@@ -21,6 +21,7 @@ mod normalise;
 mod order;
 mod outputs;
 mod quantised;
+mod recurrent;
 mod refuse;
 mod sequence;
 mod tensor;

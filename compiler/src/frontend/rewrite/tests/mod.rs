@@ -8,6 +8,7 @@ mod microsoft;
 mod ml;
 mod outputs;
 mod quantised;
+mod recurrent;
 mod types;
 
 use super::{
