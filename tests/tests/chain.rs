@@ -1,6 +1,6 @@
 //! Neighbours are tied by the commitments of their tensors: a layer that is proven from start to end on one run, under a
 //! bundle that commits to another run's tensor at one of its ports, is rejected. Nothing is spliced afterwards, so the
-//! transcript alone would not notice.
+//! transcript alone would not notice. And what stands beside a proof of some layers is not verified by it.
 
 mod common;
 
@@ -12,9 +12,11 @@ use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::field::G1;
 use nanozk_proof::prover::{LayerInput, LayerProver, commit_lane, prove_layer, random_mask};
 use nanozk_proof::publics::PublicData;
+use nanozk_proof::verify::{VerifyError, VerifyOptions};
 use nanozk_proof::witness::LaneColumn;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
-use nanozk_runtime::{input, storage::KeyDir};
+use nanozk_runtime::shown::Content;
+use nanozk_runtime::{input, storage::KeyDir, verify};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::path::Path;
@@ -112,4 +114,45 @@ fn a_tensor_of_another_run_is_rejected_at_every_port() {
     }
     println!("ports of layers: {ports} forged, {ports} rejected");
     assert!(ports >= 2 * (fixture.key.layers.len() - 1));
+}
+
+/// The logits of a model whose last layer has negated weights, beside a proof of the first layer of the committed one:
+/// nothing proves them, and nothing shows them.
+#[test]
+fn fabricated_logits_stand_behind_no_proof_of_the_first_layer() {
+    let fixture = Fixture::new("llama-d64-l2");
+    let file = model_dir("llama-d64-l2").join("input.json");
+    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let bases = keys::bases(&keys.srs, keys.artifact.shapes.iter().map(|s| &s.plan)).unwrap();
+    let mut prover = Prover { keys, bases, honest: fixture.prove(&file) };
+
+    let mut negated = prover.artifact().model.clone();
+    negated.layers.last_mut().unwrap().weights.iter_mut().flatten().for_each(|weight| *weight = -*weight);
+    let input = input::read(prover.artifact(), &file).unwrap().int;
+    let values = interp::run_model(&negated, &input).unwrap();
+    let mut changed = 0;
+    for public in &mut prover.honest.public {
+        let fabricated = &values[public.tensor as usize];
+        changed += usize::from(public.values != *fabricated);
+        public.values.clone_from(fabricated);
+    }
+    assert_eq!(changed, 1, "the logits and nothing else");
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let run = prover.run(0, &file, &mut rng);
+    let bundle = prover.prove(0, &run, &run.commitments, &mut rng);
+    assert!(matches!(fixture.verdict(&bundle), Err(VerifyError::Partial { proven: 1, .. })));
+
+    let proof = fixture.dir.path().join("first.nanozk");
+    std::fs::write(&proof, bundle.to_bytes().unwrap()).unwrap();
+    let verdict = |allow_partial| {
+        let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+        let verifier = fixture.dir.path().join("keys/verifier.nanozk");
+        let request = verify::Request { verifier, proof: proof.clone(), options, allow_partial, ..Default::default() };
+        verify::verify(&request).unwrap()
+    };
+    let refused = verdict(false);
+    assert!(!refused.verified && !refused.full && refused.output.is_empty(), "{refused:?}");
+    let allowed = verdict(true);
+    assert!(allowed.verified && !allowed.full);
+    assert!(allowed.output.iter().all(|output| matches!(output.content, Content::Absent { .. })), "{allowed:?}");
 }
