@@ -23,7 +23,7 @@ pub struct Ports {
 
 impl Ports {
     /// The ports of layer `layer` of a model; `None` when the layer or one of its tensors does not exist.
-    pub fn of(model: &Model, layer: usize) -> Option<Ports> {
+    pub fn of<W>(model: &Model<W>, layer: usize) -> Option<Ports> {
         let layer = model.layers.get(layer)?;
         let specs = |ids: &[u32]| {
             ids.iter()

@@ -9,6 +9,7 @@ use crate::{
     layer::{LayerKey, Multiplier, ShapeKey, multipliers},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
+    statement::Circuits,
     transcript::Absorber,
     wire,
 };
@@ -97,6 +98,8 @@ pub struct VerifierKey {
     pub inputs: Vec<Endpoint>,
     /// Model outputs in the order of the source model.
     pub outputs: Vec<Endpoint>,
+    /// The integer graphs that the plans of the shapes follow from: [`crate::statement`].
+    pub circuits: Circuits,
     /// Layer shapes.
     pub shapes: Vec<ShapeKey>,
     /// Layers in evaluation order.
@@ -124,6 +127,7 @@ struct KeyWire {
     tensors: Vec<TensorKey>,
     inputs: Vec<Endpoint>,
     outputs: Vec<Endpoint>,
+    circuits: Circuits,
     shapes: Vec<ShapeWire>,
     layers: Vec<LayerKey>,
     srs: SrsVerifierPart,
@@ -139,11 +143,13 @@ impl VerifierKey {
         tokens: u32,
         tensors: Vec<TensorKey>,
         [inputs, outputs]: [Vec<Endpoint>; 2],
+        circuits: Circuits,
         shapes: Vec<ShapeKey>,
         layers: Vec<LayerKey>,
         srs: SrsVerifierPart,
     ) -> Result<Self, FormatError> {
-        let key = VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, proof: None, id: [0; 32] };
+        let key =
+            VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, srs, proof: None, id: [0; 32] };
         key.check().map_err(|what| FormatError::Malformed { expected: Kind::Verifier, what })?;
         key.with_proof(None)
     }
@@ -160,7 +166,7 @@ impl VerifierKey {
         Ok(model_id(&self.encode(None)?))
     }
 
-    /// The model id: a hash over this whole file, so over every plan, key, table, weight commitment, tensor and the
+    /// The model id: a hash over this whole file, so over every graph, plan, key, table, weight commitment, tensor and the
     /// SRS elements that verification relies on.
     pub fn model_id(&self) -> [u8; 32] {
         self.id
@@ -183,6 +189,7 @@ impl VerifierKey {
             tensors: self.tensors.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
+            circuits: self.circuits.clone(),
             shapes: shapes.collect(),
             layers: self.layers.clone(),
             srs: self.srs,
@@ -201,6 +208,7 @@ impl VerifierKey {
             tensors: wire.tensors,
             inputs: wire.inputs,
             outputs: wire.outputs,
+            circuits: wire.circuits,
             shapes,
             layers: wire.layers,
             srs: wire.srs,

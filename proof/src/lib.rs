@@ -28,6 +28,7 @@ pub mod prover;
 pub mod publics;
 pub mod span;
 pub mod srs;
+pub mod statement;
 pub mod transcript;
 pub mod verifier;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! `nanozk check`: what a verifier file says about its weights, tables and keys holds.
+//! `nanozk check`: what a verifier file says about its model holds.
 
 use crate::error::with_way_out;
 use crate::{Result, hex, keys, srs};
@@ -10,7 +10,8 @@ use std::time::Instant;
 /// The verdict over a verifier file.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// Whether the weights are integers in range, the tables the stated integers and the keys those of the plans.
+    /// Whether the weights are integers in range, the tables the stated integers, and plans and keys those of the integer
+    /// graphs.
     pub checked: bool,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +93,7 @@ impl std::fmt::Display for CheckReport {
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
         writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
-        writeln!(f, "keys       {} columns are those of the plans", self.known_columns)?;
+        writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
         write!(f, "soundness  statistical {:.0} bits", self.statistical_bits)
     }

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::frontend::InputInfo;
 use nanozk_ir::float::InputKind;
-use nanozk_ir::int::Role;
+use nanozk_ir::int::{Role, Table};
 use nanozk_plan::Plan;
 use nanozk_plan::format::Kind;
 use nanozk_proof::field::G1;
@@ -17,6 +17,7 @@ use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::{ShapeProver, random_mask};
 use nanozk_proof::srs::Srs;
+use nanozk_proof::statement::{Circuit, Circuits};
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::weights::WeightColumns;
 use rand_chacha::ChaCha20Rng;
@@ -188,10 +189,14 @@ pub fn verifier_key(
     let endpoint = |(&tensor, value)| Endpoint { tensor, value };
     let inputs = model.inputs.iter().zip(artifact.inputs.iter().map(InputInfo::value)).map(endpoint);
     let outputs = model.outputs.iter().zip(artifact.outputs.iter().cloned()).map(endpoint);
+    let circuits = model.shapes.iter().zip(&artifact.shapes);
+    let circuits: Vec<Circuit> =
+        circuits.map(|(graph, lowered)| Circuit { graph: graph.clone(), choices: lowered.choices }).collect();
     VerifierKey::new(
         model.tokens,
         tensors.collect(),
         [inputs.collect(), outputs.collect()],
+        Circuits::new(&circuits).map_err(|e| Error::Refused(e.to_string()))?,
         shapes.iter().map(|s| s.key.clone()).collect(),
         layers,
         *srs.verifier_part(),
@@ -214,8 +219,7 @@ pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed)
     let limbs = limbs.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
     let id = key.unproven_id().map_err(|e| refused(&e))?;
     let mut rng = stream(seed, "key proof", &[], &id);
-    let tables: Vec<Vec<Vec<i64>>> = layers.iter().map(|l| l.table_values()).collect();
-    let tables: Vec<&[Vec<i64>]> = tables.iter().map(Vec::as_slice).collect();
+    let tables: Vec<&[Table]> = layers.iter().map(|l| l.tables.as_slice()).collect();
     let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
     let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
     key_proof::check(&key, true).map_err(|e| refused(&e))?;

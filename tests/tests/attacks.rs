@@ -12,6 +12,7 @@ use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::G1;
 use nanozk_proof::keys::{Rows, VerifierKey};
 use nanozk_proof::srs::Srs;
+use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::wire::POINT_BYTES;
 use rand_chacha::ChaCha20Rng;
@@ -424,8 +425,8 @@ fn verifier_files() {
     let mut other = |what: &str, change: &dyn Fn(&mut VerifierKey)| {
         let mut key = honest.clone();
         change(&mut key);
-        let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, proof, .. } = key;
-        let key = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, srs).unwrap();
+        let VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, srs, proof, .. } = key;
+        let key = VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, srs).unwrap();
         let key = key.with_proof(proof).unwrap();
         assert!(ids.insert(key.model_id()), "{what}: the model id stays");
         let error = attacks.rejects(what, &key, first);
@@ -479,6 +480,10 @@ fn verifier_files() {
             }
         }
     }
+    let mut graphs = honest.circuits.read().unwrap();
+    graphs[0].graph.nodes[0].name.push('x');
+    let graphs = Circuits::new(&graphs).unwrap();
+    other("an integer graph", &|k| k.circuits = graphs.clone());
     for i in 0..honest.shapes.len() {
         other("a row of the span", &|k| k.shapes[i].span_basis[0] += G1::generator());
         for at in 0..honest.shapes[i].patterns.len() {
@@ -497,8 +502,10 @@ fn layers_that_do_not_form_a_chain() {
     let refused = |change: &dyn Fn(&mut VerifierKey), parts: &[&str]| {
         let mut key = honest.clone();
         change(&mut key);
-        let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, srs, .. } = key;
-        let error = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, srs).unwrap_err().to_string();
+        let VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, srs, .. } = key;
+        let error = VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, srs)
+            .unwrap_err()
+            .to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     };
     refused(&|k| k.layers[1].inputs = k.layers[1].outputs.clone(), &["reads tensor", "before any layer writes it"]);
@@ -537,9 +544,9 @@ fn what_the_verifier_insists_on() {
     assert_eq!(verify(&fixture.key, honest, &nonce(b"another")), Err(VerifyError::Nonce));
     assert_eq!(verify(&fixture.key, honest, &nonce(b"")), Err(VerifyError::Nonce));
     verify(&fixture.key, honest, &VerifyOptions::default()).unwrap();
-    let VerifierKey { tokens, tensors, inputs, outputs, shapes, layers, .. } = fixture.key.clone();
+    let VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, .. } = fixture.key.clone();
     let local = *Srs::generate_unsafe(4, &mut ChaCha20Rng::seed_from_u64(5)).unwrap().verifier_part();
-    let key = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, local).unwrap();
+    let key = VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, local).unwrap();
     let mut claimed = honest.clone();
     claimed.model_id = key.model_id();
     assert_eq!(verify(&key, &claimed, &VerifyOptions::default()), Err(VerifyError::UnsafeSrs));

@@ -6,10 +6,11 @@ mod common;
 use common::Fixture;
 use ff::Field;
 use group::{Group, GroupEncoding};
+use nanozk_ir::int::{Curve, Table};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
-use nanozk_proof::key_proof::tables::{decode, encode, tables};
+use nanozk_proof::key_proof::tables::tables;
 use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, check, limbs, prove};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::prover::table_column;
@@ -75,9 +76,9 @@ impl Publisher {
         &self,
         key: VerifierKey,
         weights: &[WeightColumns],
-        tables: &[Vec<Vec<i64>>],
+        tables: &[Vec<Table>],
     ) -> Result<KeyVerdict, KeyError> {
-        let tables: Vec<&[Vec<i64>]> = tables.iter().map(Vec::as_slice).collect();
+        let tables: Vec<&[Table]> = tables.iter().map(Vec::as_slice).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let proof = prove(&key, &self.bases, weights, &tables, self.limbs.clone(), &mut rng).unwrap();
         let key = key.with_proof(Some(proof)).unwrap();
@@ -85,25 +86,25 @@ impl Publisher {
     }
 
     /// The pair tables by layer.
-    fn tables(&self) -> Vec<Vec<Vec<i64>>> {
-        self.keys.artifact.model.layers.iter().map(|l| l.table_values()).collect()
+    fn tables(&self) -> Vec<Vec<Table>> {
+        self.keys.artifact.model.layers.iter().map(|l| l.tables.clone()).collect()
     }
 
-    /// The verdict over a file that states `values` for a table and commits to their column, changed.
+    /// The verdict over a file that states a table and commits to its column, changed.
     fn publish_table(
         &self,
         (layer, index): (usize, usize),
-        values: Vec<i64>,
+        table: Table,
         change: impl FnOnce(&mut Vec<Fr>),
     ) -> Result<KeyVerdict, KeyError> {
         let mut key = self.honest().clone();
         let plan = &self.keys.artifact.shapes[key.layers[layer].shape as usize].plan;
-        let mut column = table_column(&plan.geometry, &values);
+        let mut column = table_column(&plan.geometry, &table);
         column.resize(1 << plan.geometry.k, Fr::ZERO);
         change(&mut column);
         key.layers[layer].tables[index] = keys::base(&self.bases, plan).commit(&column);
         let mut tables = self.tables();
-        tables[layer][index] = values;
+        tables[layer][index] = table;
         self.prove_with(key, &self.weights, &tables)
     }
 
@@ -127,9 +128,9 @@ fn an_honest_file_is_accepted() {
     assert_eq!(verdict.weights, layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum::<u64>());
     assert!(verdict.budget.statistical_bits > 123.0, "{:?}", verdict.budget);
     assert_eq!(verdict.tables, layers.iter().map(|l| l.tables.len()).sum::<usize>());
-    for (table, bytes) in tables(publisher.honest()).iter().zip(&publisher.honest().proof.as_ref().unwrap().tables) {
-        let values = &layers[table.layer].tables[table.index];
-        assert_eq!(decode(bytes, values.len()).as_deref(), Some(&**values));
+    for (table, values) in tables(publisher.honest()).iter().zip(&publisher.honest().proof.as_ref().unwrap().tables) {
+        assert_eq!(values, &layers[table.layer].tables[table.index]);
+        assert!(values.curve().is_some(), "tables of the compiler have a name");
         assert!(
             values.iter().all(|v| (-1..1).contains(&(v >> (verdict.table_bits - 1)))),
             "{} bits",
@@ -250,13 +251,17 @@ fn tables_other_than_the_stated_integers_are_rejected() {
                 tried += 1;
             }
             let state = |row: usize, value: i64| {
-                let mut values = values.clone();
+                let mut values = values.to_vec();
                 values[row] = value;
-                publisher.publish_table(at, values, |_| ())
+                publisher.publish_table(at, values.into(), |_| ())
             };
             let limit = 1i64 << 62;
             for (row, good) in [(0, limit - 1), (size - 1, 1 - limit)] {
-                assert_eq!(state(row, good).map(|v| v.table_bits), Ok(63));
+                // Weights by distance end in 0.
+                match state(row, good) {
+                    Err(KeyError::Statement(_)) => assert!(row > 0 && values[row] == 0),
+                    verdict => assert_eq!(verdict.map(|v| v.table_bits), Ok(63)),
+                }
                 for wrong in [limit, -limit, i64::MIN] {
                     assert_eq!(state(row, wrong), Err(KeyError::Table { layer, table: index }), "{wrong} in row {row}");
                     tried += 1;
@@ -318,19 +323,28 @@ fn changed_proofs_are_rejected() {
         rejects("circuit missing", &|p| drop(p.circuits.remove(i)));
     }
     for i in 0..proof.tables.len() {
-        let len = proof.tables[i].len();
-        for at in (0..len).step_by(STEP) {
-            rejects("a flipped bit of a table", &|p| p.tables[i][at] ^= 1);
+        let curve = proof.tables[i].curve().unwrap();
+        let bits = publisher.honest().shapes[0].plan.geometry.limb_bits;
+        let curves = [
+            Curve { origin: curve.origin + 1, ..curve.clone() },
+            Curve { unit: curve.unit * 1.5, ..curve.clone() },
+            Curve { scale: curve.scale + 1.0, ..curve.clone() },
+            Curve { limit: curve.limit / 2, ..curve.clone() },
+            Curve { last: Some(curve.last.map_or(0, |last| last + 1)), ..curve.clone() },
+        ];
+        for other in curves {
+            rejects("another curve", &|p| p.tables[i] = Table::of(bits, other.clone()));
         }
-        let size = 1 << publisher.honest().shapes[0].plan.geometry.limb_bits;
+        rejects("a curve of another size", &|p| p.tables[i] = Table::of(bits + 1, curve.clone()));
+        rejects("a table without its name", &|p| p.tables[i] = proof.tables[i].to_vec().into());
         rejects("another value", &|p| {
-            let mut values = decode(&p.tables[i], size).unwrap();
-            values[size / 3] += 1;
-            p.tables[i] = encode(&values);
+            let mut values = proof.tables[i].to_vec();
+            values[1 << bits >> 1] += 1;
+            p.tables[i] = values.into();
         });
-        rejects("a truncated table", &|p| p.tables[i].truncate(len - 1));
-        rejects("a byte more", &|p| p.tables[i].push(0));
-        rejects("no values", &|p| p.tables[i].clear());
+        rejects("a value missing", &|p| p.tables[i] = proof.tables[i][1..].to_vec().into());
+        rejects("a value more", &|p| p.tables[i] = [&proof.tables[i][..], &[0]].concat().into());
+        rejects("no values", &|p| p.tables[i] = Vec::new().into());
         rejects("a table missing", &|p| drop(p.tables.remove(i)));
         rejects("a table twice", &|p| p.tables.insert(i, proof.tables[i].clone()));
     }

@@ -5,7 +5,7 @@ use super::{
     chunks::{Chunk, chunks, limb_bits, sizes},
     known::Known,
     layer, prefix, shape, statement,
-    tables::{Table, decode, tables},
+    tables::{TableKey, tables},
 };
 use crate::{
     budget::{Budget, key_budget},
@@ -13,8 +13,10 @@ use crate::{
     keys::VerifierKey,
     layer::ShapeKey,
     publics::PublicData,
+    statement::{Statement, StatementError},
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
+use nanozk_ir::int::Table;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -32,6 +34,9 @@ pub enum KeyError {
     /// The proof is not one about this file.
     #[error("the proof about the weights does not fit the file: {0}")]
     Mismatch(String),
+    /// The file does not say what its model is, or has plans of another one.
+    #[error("the file is not that of an integer model: {0}")]
+    Statement(#[from] StatementError),
     /// Values of a pair table that are not those of an integer model.
     #[error("table {table} of layer {layer} does not hold one integer below 2^62 for each key")]
     Table {
@@ -75,7 +80,7 @@ pub struct KeyVerdict {
 }
 
 /// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its tables hold the stated
-/// integers, its keys belong to its plans. The plans themselves are checked when the file is read.
+/// integers, its keys belong to its plans, and these are the plans of its integer graphs.
 ///
 /// # Errors
 /// The first defect. Without `allow_unsafe_srs` an SRS of no known ceremony is one.
@@ -100,7 +105,8 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
 
     let stated = || tables.iter().zip(&proof.tables);
-    let table_bits = stated().try_fold(0, |most, (t, v)| table(t, v).map(|width| most.max(width)))?;
+    let table_bits = stated().try_fold(0, |most, (t, v)| width(t, v).map(|width| most.max(width)))?;
+    Statement::of(key)?.check_plans(key)?;
     let statement =
         statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(|e| KeyError::Mismatch(e.to_string()))?;
     let mut columns = 0;
@@ -133,11 +139,10 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
 }
 
 /// Width of a table's stated values.
-fn table(table: &Table, values: &[u8]) -> Result<u32, KeyError> {
-    let values = decode(values, 1 << table.geometry.limb_bits);
-    values
-        .and_then(|v| nanozk_ir::int::Table::width(&v))
-        .ok_or(KeyError::Table { layer: table.layer, table: table.index })
+fn width(key: &TableKey, table: &Table) -> Result<u32, KeyError> {
+    let well_formed = table.check(key.geometry.limb_bits);
+    let width = well_formed.then(|| Table::width(&table.compute())).flatten();
+    width.ok_or(KeyError::Table { layer: key.layer, table: key.index })
 }
 
 /// Checks the ranges of one chunk.

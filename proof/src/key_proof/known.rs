@@ -6,7 +6,7 @@
 //! verifier evaluates the columns itself. A commitment of another column passes with probability at most
 //! (columns + D) / p, D the number of powers in the SRS.
 
-use super::tables::{Table, decode};
+use super::tables::TableKey;
 use crate::{
     circuit::fixed_column_values,
     field::{Fr, G1, batch_invert, int, powers},
@@ -20,6 +20,7 @@ use crate::{
 };
 use ff::Field;
 use group::Group;
+use nanozk_ir::int::Table;
 use nanozk_plan::Geometry;
 
 /// Columns of `2^k` rows with their commitments.
@@ -33,9 +34,9 @@ pub struct Known<'a> {
 enum Column<'a> {
     /// By its cells other than 0.
     Cells(Vec<(usize, i64)>),
-    /// The value column of a pair table. The values are read when they are needed: all at once, they could be many
+    /// The value column of a pair table. The values are computed when they are needed: all at once, they could be many
     /// times the size of their file.
-    Table(Geometry, &'a [u8]),
+    Table(Geometry, &'a Table),
 }
 
 /// The challenges mu and z.
@@ -47,11 +48,11 @@ struct Points {
 
 impl<'a> Known<'a> {
     /// The known columns of circuits that all have `2^k` rows, and those of `tables` that belong to such circuits, given
-    /// with their encoded values. `None` when a list has the wrong length.
+    /// with their well-formed values. `None` when a list has the wrong length.
     pub fn of<'s>(
         k: u32,
         shapes: impl Iterator<Item = &'s ShapeKey>,
-        tables: impl Iterator<Item = (&'s Table, &'a Vec<u8>)>,
+        tables: impl Iterator<Item = (&'s TableKey, &'a Table)>,
     ) -> Option<Self> {
         let mut known = Known { k, commitments: Vec::new(), columns: Vec::new() };
         for shape in shapes {
@@ -103,8 +104,8 @@ impl<'a> Known<'a> {
         Points { mu: draw("mu"), z: draw("z") }
     }
 
-    /// The fold of the columns. `None` when the values of a table cannot be read.
-    fn fold(&self, mu: Fr) -> Option<Vec<Fr>> {
+    /// The fold of the columns.
+    fn fold(&self, mu: Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; 1 << self.k];
         for (column, factor) in self.columns.iter().zip(powers(mu, self.columns.len())) {
             match column {
@@ -114,18 +115,18 @@ impl<'a> Known<'a> {
                     }
                 }
                 Column::Table(geometry, values) => {
-                    let column = table_column(geometry, &decode(values, 1 << geometry.limb_bits)?);
+                    let column = table_column(geometry, &values.compute());
                     out.iter_mut().zip(&column).for_each(|(cell, value)| *cell += factor * value);
                 }
             }
         }
-        Some(out)
+        out
     }
 
-    /// The opening of the fold. `None` if z is a row (probability 2^k / p), or the values of a table cannot be read.
+    /// The opening of the fold. `None` if z is a row (probability 2^k / p).
     pub fn open(&self, bases: &ProverBases, statement: &[u8; 32]) -> Option<G1> {
         let Points { mu, z } = self.points(statement);
-        let fold = self.fold(mu)?;
+        let fold = self.fold(mu);
         let (value, inverses) = evaluate(self.k, &fold, z)?;
         let quotient: Vec<Fr> = fold.iter().zip(&inverses).map(|(f, inverse)| (value - f) * inverse).collect();
         Some(bases.commit(&quotient))
@@ -134,7 +135,7 @@ impl<'a> Known<'a> {
     /// Whether `opening` shows that every commitment is that of its column.
     pub fn verify(&self, srs: &SrsVerifierPart, statement: &[u8; 32], opening: G1) -> bool {
         let Points { mu, z } = self.points(statement);
-        let Some((value, _)) = self.fold(mu).and_then(|fold| evaluate(self.k, &fold, z)) else { return false };
+        let Some((value, _)) = evaluate(self.k, &self.fold(mu), z) else { return false };
         // f(X) - f(z) = (X - z) q(X): e(C - f(z) [1] + z Q, [1]_2) = e(Q, [s]_2).
         let commitment = msm::lincomb(&self.commitments, &powers(mu, self.commitments.len()));
         let left: G1 = commitment - G1::generator() * value + opening * z;

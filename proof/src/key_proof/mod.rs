@@ -22,7 +22,8 @@ use crate::{
 };
 pub use check::{KeyError, KeyVerdict, check};
 use chunks::Chunk;
-use nanozk_plan::format::FormatError;
+use nanozk_ir::int::Table;
+use nanozk_plan::format::{FormatError, Kind};
 pub use prove::{limbs, prove};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,8 @@ pub struct KeyProof {
     pub limbs: Vec<Vec<u32>>,
     /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
     pub circuits: Vec<Vec<u8>>,
-    /// Values of the distinct pair tables in the order of [`tables::tables`], by [`tables::encode`].
-    pub tables: Vec<Vec<u8>>,
+    /// The distinct pair tables in the order of [`tables::tables`].
+    pub tables: Vec<Table>,
     /// Openings of the known columns, one for each size of any circuit in ascending order.
     #[serde(with = "crate::wire::points")]
     pub openings: Vec<G1>,
@@ -48,7 +49,7 @@ fn statement(
     key: &VerifierKey,
     limbs: &[Vec<u32>],
     circuits: &[Vec<u8>],
-    tables: &[Vec<u8>],
+    tables: &[Table],
 ) -> Result<[u8; 32], FormatError> {
     let mut absorber = Absorber::new("nanozk verifier file");
     absorber.bytes("file without its proof", &key.unproven_id()?);
@@ -60,7 +61,9 @@ fn statement(
         absorber.bytes("circuit", circuit);
     }
     for table in tables {
-        absorber.bytes("table", table);
+        let bytes = postcard::to_stdvec(table)
+            .map_err(|e| FormatError::Malformed { expected: Kind::Verifier, what: e.to_string() })?;
+        absorber.bytes("table", &bytes);
     }
     Ok(absorber.digest())
 }
@@ -113,19 +116,21 @@ mod tests {
         let key = |seed| {
             let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
             let none = || [Vec::new(), Vec::new()];
-            VerifierKey::new(1, Vec::new(), none(), Vec::new(), Vec::new(), *srs.verifier_part()).unwrap()
+            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
+                .unwrap()
         };
-        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[u8]]| {
+        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[i64]]| {
+            let tables: Vec<Table> = tables.iter().map(|values| Table::from(values.to_vec())).collect();
             let owned = |parts: &[&[u8]]| parts.iter().map(|p| p.to_vec()).collect::<Vec<_>>();
-            statement(&key(seed), &[limbs.to_vec()], &owned(circuits), &owned(tables)).unwrap()
+            statement(&key(seed), &[limbs.to_vec()], &owned(circuits), &tables).unwrap()
         };
         let all = [
-            of(1, &[1], &[b"c"], &[b"t"]),
-            of(2, &[1], &[b"c"], &[b"t"]),
-            of(1, &[2], &[b"c"], &[b"t"]),
-            of(1, &[1], &[b"d"], &[b"t"]),
-            of(1, &[1], &[b"c"], &[b"u"]),
-            of(1, &[1], &[b"c"], &[b"t", b""]),
+            of(1, &[1], &[b"c"], &[&[1]]),
+            of(2, &[1], &[b"c"], &[&[1]]),
+            of(1, &[2], &[b"c"], &[&[1]]),
+            of(1, &[1], &[b"d"], &[&[1]]),
+            of(1, &[1], &[b"c"], &[&[2]]),
+            of(1, &[1], &[b"c"], &[&[1], &[]]),
             of(1, &[1], &[b"c", b"t"], &[]),
         ];
         assert_eq!(HashSet::from(all).len(), all.len());

@@ -4,8 +4,7 @@ use super::{
     KeyProof, all_sizes,
     chunks::{Chunk, chunks, limb_bits, limbs_for},
     known::Known,
-    layer, prefix, statement,
-    tables::{self, encode},
+    layer, prefix, statement, tables,
 };
 use crate::{
     keygen::keygen,
@@ -17,6 +16,7 @@ use crate::{
     witness::LaneColumn,
 };
 use halo2_proofs::utils::SerdeFormat;
+use nanozk_ir::int::Table;
 use nanozk_plan::Plan;
 use rand_core::{CryptoRng, RngCore};
 use std::{
@@ -40,7 +40,7 @@ pub fn prove(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
     weights: &[WeightColumns],
-    tables: &[&[Vec<i64>]],
+    tables: &[&[Table]],
     limbs: Vec<Vec<u32>>,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
@@ -57,9 +57,12 @@ pub fn prove(
     }
     let circuits: Vec<Vec<u8>> = first.values().map(|p| p.key.vk.to_bytes(SerdeFormat::Processed)).collect();
     let distinct = tables::tables(key);
-    let values = |t: &tables::Table| Some(encode(tables.get(t.layer)?.get(t.index)?));
-    let tables: Vec<Vec<u8>> =
-        distinct.iter().map(values).collect::<Option<_>>().ok_or(ProveError::Mismatch("a pair table"))?;
+    let stated = |t: &tables::TableKey| {
+        let table = tables.get(t.layer)?.get(t.index)?;
+        table.check(t.geometry.limb_bits).then(|| table.clone())
+    };
+    let tables: Vec<Table> =
+        distinct.iter().map(stated).collect::<Option<_>>().ok_or(ProveError::Mismatch("a pair table"))?;
     let statement =
         statement(key, &limbs, &circuits, &tables).map_err(|_| ProveError::Mismatch("the verifier file"))?;
 

@@ -1,17 +1,16 @@
-//! The values of pair tables, which the publisher states in the clear.
+//! Pair tables, whose values the publisher states in the clear: those of a named function, or as they are.
 //!
 //! A table's commitment has no mask, so the values say nothing that a guess could not be tested against. Stated once for
 //! each distinct table, they make its column one that everybody knows ([`super::known`]).
 
-pub use nanozk_ir::int::table::code::{decode, encode};
-
 use crate::{field::G1, keys::VerifierKey, wire};
+use nanozk_ir::int::Table;
 use nanozk_plan::Geometry;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// A pair table of a model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub struct TableKey {
     /// The first layer that has it.
     pub layer: usize,
     /// Its index in that layer.
@@ -23,16 +22,31 @@ pub struct Table {
 }
 
 /// The distinct tables of a model in the order of their first use.
-pub fn tables(key: &VerifierKey) -> Vec<Table> {
-    let mut seen = HashSet::new();
+pub fn tables(key: &VerifierKey) -> Vec<TableKey> {
+    distinct(key).0
+}
+
+/// The tables of each layer as the publisher's proof states them. `None` when it does not.
+pub fn by_layer(key: &VerifierKey) -> Option<Vec<Vec<Table>>> {
+    let stated = key.proof.as_ref().map_or(&[][..], |proof| &proof.tables);
+    let of_layer = |places: Vec<usize>| places.into_iter().map(|place| stated.get(place).cloned()).collect();
+    distinct(key).1.into_iter().map(of_layer).collect()
+}
+
+/// The distinct tables, and the place among them of each table of each layer.
+fn distinct(key: &VerifierKey) -> (Vec<TableKey>, Vec<Vec<usize>>) {
+    let mut places = HashMap::new();
     let mut out = Vec::new();
-    for (layer, data) in key.layers.iter().enumerate() {
+    let mut of_layer = |(layer, data): (usize, &crate::layer::LayerKey)| {
         let geometry = key.shapes[data.shape as usize].plan.geometry;
-        for (index, commitment) in data.tables.iter().enumerate() {
-            if seen.insert((geometry, wire::encode(&[*commitment]))) {
-                out.push(Table { layer, index, geometry, commitment: *commitment });
-            }
-        }
-    }
-    out
+        let place = |(index, &commitment): (usize, &G1)| {
+            *places.entry((geometry, wire::encode(&[commitment]))).or_insert_with(|| {
+                out.push(TableKey { layer, index, geometry, commitment });
+                out.len() - 1
+            })
+        };
+        data.tables.iter().enumerate().map(place).collect()
+    };
+    let by_layer = key.layers.iter().enumerate().map(&mut of_layer).collect();
+    (out, by_layer)
 }

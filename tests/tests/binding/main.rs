@@ -188,10 +188,10 @@ fn the_plan_is_bound() {
     let honest = &*HONEST;
     let mut ids = HashSet::from([honest.keys.verifier.unproven_id().unwrap()]);
     let mut other = |what: &str, change: &dyn Fn(&mut Plan)| {
-        let VerifierKey { tokens, tensors, inputs, outputs, mut shapes, layers, srs, .. } =
+        let VerifierKey { tokens, tensors, inputs, outputs, circuits, mut shapes, layers, srs, .. } =
             honest.keys.verifier.clone();
         change(Arc::make_mut(&mut shapes[0].plan));
-        let key = VerifierKey::new(tokens, tensors, [inputs, outputs], shapes, layers, srs).unwrap();
+        let key = VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, srs).unwrap();
         assert!(ids.insert(key.model_id()), "{what}: the model id stays");
         rejects_old_proof(&key, honest, what);
     };
