@@ -11,21 +11,26 @@ use tract_onnx::pb::{
     type_proto,
 };
 
+/// An attribute of one whole number.
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, r#type: AttributeType::Int.into(), ..Default::default() }
+}
+
 /// An attribute of one number.
 pub fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f, r#type: AttributeType::Float.into(), ..Default::default() }
 }
 
-/// A model of floats under construction, opset 17.
+/// A model under construction, opset 17.
 #[derive(Default)]
 pub struct Onnx {
     graph: GraphProto,
 }
 
-fn value(name: &str, dims: &[usize]) -> ValueInfoProto {
+fn value(name: &str, kind: DataType, dims: &[usize]) -> ValueInfoProto {
     let dim = |&d: &usize| Dimension { value: Some(dimension::Value::DimValue(d as i64)), ..Default::default() };
     let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
-    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
+    let tensor = type_proto::Tensor { elem_type: kind.into(), shape: Some(shape) };
     let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
     ValueInfoProto { name: name.into(), r#type: Some(kind), ..Default::default() }
 }
@@ -33,13 +38,19 @@ fn value(name: &str, dims: &[usize]) -> ValueInfoProto {
 impl Onnx {
     /// An input.
     pub fn input(mut self, name: &str, dims: &[usize]) -> Self {
-        self.graph.input.push(value(name, dims));
+        self.graph.input.push(value(name, DataType::Float, dims));
+        self
+    }
+
+    /// An input of whole numbers.
+    pub fn whole_input(mut self, name: &str, dims: &[usize]) -> Self {
+        self.graph.input.push(value(name, DataType::Int64, dims));
         self
     }
 
     /// An output, which a node computes.
     pub fn output(mut self, name: &str, dims: &[usize]) -> Self {
-        self.graph.output.push(value(name, dims));
+        self.graph.output.push(value(name, DataType::Float, dims));
         self
     }
 

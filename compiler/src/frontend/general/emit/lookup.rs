@@ -107,12 +107,12 @@ impl Lookups {
                 let x = lo + v as f64;
                 let operand = |slot: usize| match &parts[slot] {
                     Some(part) => part.at(feature, x),
-                    None => graph.pool.value(node.args[slot][feature]).unwrap_or(f64::NAN),
+                    None => graph.pool.value(node.args[slot][feature]),
                 };
                 values.push(match &node.op {
-                    Op::Unary(f) => f.apply(operand(0)),
-                    Op::Binary(f) => f.apply(operand(0), operand(1)),
-                    _ => operand(if operand(0) == 0.0 { 2 } else { 1 }),
+                    Op::Unary(f) => f.apply(operand(0)?),
+                    Op::Binary(f) => f.apply(operand(0)?, operand(1)?),
+                    _ => operand(if operand(0)? == 0.0 { 2 } else { 1 })?,
                 });
             }
         }
@@ -121,35 +121,36 @@ impl Lookups {
 
     /// An operand as functions of whole numbers: whole numbers are their own variables.
     fn part(&mut self, graph: &Graph, arg: &[Code]) -> Option<Part> {
-        if graph.whole_of(arg).is_some() {
-            return Some(Part { source: arg.to_vec(), inner: None });
+        let mut part = Part { source: Vec::with_capacity(arg.len()), inner: Vec::with_capacity(arg.len()) };
+        for &code in arg {
+            let (source, inner) = if graph.whole(code).is_some() {
+                (code, None)
+            } else {
+                let columns = self.of(graph, code.node())?;
+                (columns.source[code.feature()], Some((columns, code.feature())))
+            };
+            part.source.push(source);
+            part.inner.push(inner);
         }
-        let id = arg[0].node();
-        if arg.iter().any(|c| c.node() != id) {
-            return None;
-        }
-        let columns = self.of(graph, id)?;
-        let features: Vec<usize> = arg.iter().map(|c| c.feature()).collect();
-        let source = features.iter().map(|&f| columns.source[f]).collect();
-        Some(Part { source, inner: Some((columns, features)) })
+        Some(part)
     }
 }
 
 /// One operand.
 struct Part {
+    /// The variable of each feature.
     source: Vec<Code>,
-    inner: Option<(Arc<Columns>, Vec<usize>)>,
+    /// Its column, where the feature is not the variable itself.
+    inner: Vec<Option<(Arc<Columns>, usize)>>,
 }
 
 impl Part {
-    /// Value of a feature where its variable is x.
-    fn at(&self, feature: usize, x: f64) -> f64 {
-        match &self.inner {
-            None => x,
-            Some((columns, features)) => {
-                let v = (x - columns.lo) as usize;
-                columns.column(features[feature]).get(v).copied().unwrap_or(f64::NAN)
-            }
+    /// Value of a feature where its variable is x, if it is known there.
+    fn at(&self, feature: usize, x: f64) -> Option<f64> {
+        match &self.inner[feature] {
+            None => Some(x),
+            Some((columns, f)) if x >= columns.lo => columns.column(*f).get((x - columns.lo) as usize).copied(),
+            Some(_) => None,
         }
     }
 }
