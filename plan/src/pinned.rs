@@ -250,6 +250,8 @@ struct Equations {
     ends: Vec<u32>,
     /// Number of relations.
     relations: usize,
+    /// First equation of each relation and of each claim, with all its repetitions.
+    starts: Vec<u32>,
     /// For each claim the index of its exponent of rho.
     rho: Vec<u32>,
     /// Number of different exponents of rho.
@@ -285,6 +287,7 @@ impl Equations {
             terms: Vec::new(),
             ends: Vec::new(),
             relations: plan.equations() as usize,
+            starts: Vec::new(),
             rho: claims().map(|rho| index(rho) as u32).collect(),
             exponents: exponents.len(),
             factors: factors(plan).into_iter().map(factor).collect(),
@@ -299,6 +302,7 @@ impl Equations {
 
     /// Adds an equation for each repetition: factors of one slot added up, slots that cancel left out.
     fn extend(&mut self, terms: &[Term], count: u32) -> Result<(), CheckError> {
+        self.starts.push(self.ends.len() as u32);
         let mut sums: Vec<(SlotId, i128)> = Vec::with_capacity(terms.len());
         for i in 0..count {
             sums.clear();
@@ -391,7 +395,7 @@ impl Equations {
 
     /// The bounded open slots of all equations that have no other open slots; or else of those whose one unknown slot
     /// stands in several such equations, as the maximum of a group does; or else of the first equation that has bounded
-    /// ones.
+    /// ones and its repetitions.
     fn stuck(&mut self, analysis: &Analysis) -> BTreeSet<SlotId> {
         let blocked = self.blocked(analysis);
         let bounded = |slot: &SlotId| analysis.state[*slot as usize] == State::Bounded;
@@ -412,8 +416,13 @@ impl Equations {
             all.extend(shared.flat_map(open).filter(bounded));
         }
         if all.is_empty() {
-            let first = equations().find(|e| open(e).any(|slot| bounded(&slot)));
-            all.extend(first.into_iter().flat_map(open).filter(bounded));
+            let has_bounded = |e: &&u32| open(e).any(|slot| bounded(&slot));
+            if let Some(first) = equations().find(has_bounded) {
+                let next = self.starts.partition_point(|start| start <= first);
+                let end = self.starts.get(next).copied().unwrap_or(u32::MAX);
+                let repetitions = equations().skip_while(|e| *e < first).take_while(|e| **e < end);
+                all.extend(repetitions.filter(has_bounded).flat_map(open).filter(bounded));
+            }
         }
         all.into_iter().collect()
     }

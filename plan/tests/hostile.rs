@@ -129,3 +129,21 @@ fn an_output_token_must_follow_from_the_inputs() {
     });
     assert!(matches!(error, CheckError::Unbound { port: Port::Output(1), .. }), "{error}");
 }
+
+/// Repetitions of one equation are argued together, however many there are.
+#[test]
+fn repetitions_are_argued_at_once() {
+    let features = 6000;
+    let geometry = Geometry::new(13, 4, 1).unwrap();
+    let at = |coef, lane: u32| Term { coef, slot: lane * geometry.groups, stride: 1 };
+    let lanes = [Some(Port::Output(0)), None, None].map(|port| lane("", port)).to_vec();
+    let plan = Plan {
+        geometry,
+        lookups: [1, 2].map(|a| Lookup { a, b: None, tag: Tag::Table(0), mask: None }).to_vec(),
+        boundaries: vec![Boundary { port: Port::Output(0), lanes: vec![0], features }],
+        relations: vec![Relation { count: features, terms: vec![at(1, 1), at(1, 2), at(-1, 0)] }],
+        lanes,
+        ..Plan::default()
+    };
+    assert_eq!(check(&plan).unwrap().argued.len(), 2 * features as usize);
+}
