@@ -1,5 +1,6 @@
 //! The compiler on small models that are written by code.
 
 mod functions;
+mod general;
 mod onnx;
 mod positions;

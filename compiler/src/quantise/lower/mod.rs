@@ -179,8 +179,11 @@ impl<'a> Lowering<'a> {
             Op::Pick { picks } => self.pick_raw(r, picks, scale),
             Op::Sum { sizes } => self.sum_raw(r, sizes, scale),
             Op::Max { .. } => {
-                let x = self.raw(self.operand(r, 0), scale)?;
-                self.greatest(r, x)
+                // The greatest integer is that of the greatest number at positive scales only.
+                let size: Vec<f64> = scale.iter().map(|s| s.abs()).collect();
+                let x = self.raw(self.operand(r, 0), &size)?;
+                let most = self.greatest(r, x)?;
+                if size == scale { Ok(most) } else { self.rescale(r, &most, scale) }
             }
             Op::MatMul { .. } => match self.matmul_raw(r, scale)? {
                 Some(exact) => Ok(exact),
@@ -234,7 +237,9 @@ impl<'a> Lowering<'a> {
                 Op::Const { .. } => return self.constant_act(r),
                 Op::Embed { .. } if self.graph.tokens == 1 => return self.embed_act(r),
                 Op::Max { .. } => {
-                    let x = self.act(self.operand(r, 0), true)?;
+                    let operand = self.operand(r, 0);
+                    let x = self.act(operand, true)?;
+                    let x = self.upright(operand, x)?;
                     return self.greatest(r, x);
                 }
                 Op::Softmax { groups, hidden } if *groups > 1 || hidden.is_some() => {

@@ -74,7 +74,16 @@ impl Lowering<'_> {
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
 
-    /// The greatest of each group of values of one unit.
+    /// Values of one unit with a positive one, so that greater integers are greater numbers.
+    pub(super) fn upright(&mut self, r: Ref, x: Val) -> Result<Val, QuantiseError> {
+        let units: Vec<f64> = x.unit.iter().map(|u| u[0]).collect();
+        match units.iter().all(|u| *u > 0.0) {
+            true => Ok(x),
+            false => self.rescale(r, &x, &units.iter().map(|u| 1.0 / u.abs()).collect::<Vec<_>>()),
+        }
+    }
+
+    /// The greatest of each group of values of one positive unit.
     pub(super) fn greatest(&mut self, r: Ref, x: Val) -> Result<Val, QuantiseError> {
         let n = self.features(r);
         let op = Max { groups: n as u32, limbs: self.b.spread_limbs(x.id) };
