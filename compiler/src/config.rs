@@ -58,14 +58,19 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quantise {
-    /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries. Absent: 12, or
-    /// down to 10 where that makes the proof of a small model cheaper and keeps within the tolerance.
+    /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries. Absent: 12, more
+    /// where the tolerance asks for it, or down to 10 where that makes the proof of a small model cheaper and keeps
+    /// within the narrow tolerance.
     pub limb_bits: Option<u32>,
-    /// Largest difference from the float model on the sample data, as a share of the greatest output, up to which an
-    /// absent `limb_bits` becomes less than 12.
+    /// Largest difference of an output from the source model's on the sample data, as a share of its greatest value. A
+    /// model that cannot keep it is refused.
     pub tolerance: f64,
-    /// Units per 1.0 of the residual stream, inputs and outputs: at most 2^residual_bits, less where 62 bits would not
-    /// hold the squares in a normalisation. Absent: as fine as normalisations of calibrated values allow.
+    /// The same, up to which an absent `limb_bits` becomes less than 12: never where it is 0. For circuits that the SRS of
+    /// this program serves, three times the difference at 12 bits will do.
+    pub narrow_tolerance: f64,
+    /// Units per 1.0 of exact sums, inputs and outputs are 2^residual_bits: more where the calibrated values are so small
+    /// that they would not keep 18 bits, less where 62 bits would not hold what is computed from them. Absent: 22, or as
+    /// fine as normalisations of calibrated values allow.
     pub residual_bits: Option<u32>,
     /// Room above the largest calibrated magnitude where a value must be clamped.
     pub margin: f64,
@@ -87,7 +92,8 @@ impl Default for Quantise {
     fn default() -> Self {
         Quantise {
             limb_bits: None,
-            tolerance: 0.002,
+            tolerance: 0.02,
+            narrow_tolerance: 0.002,
             residual_bits: None,
             margin: 1.5,
             coarsest: 4.0,
@@ -174,6 +180,11 @@ impl Config {
 const LIMB_BITS: u32 = 12;
 
 impl Quantise {
+    /// Greatest `exp_bits`.
+    pub const GREATEST_EXP_BITS: u32 = 20;
+    /// Greatest `mean_bits`.
+    pub const GREATEST_MEAN_BITS: u32 = 16;
+
     /// Width of limbs: as configured, or the usual one.
     pub fn limb_bits(&self) -> u32 {
         self.limb_bits.unwrap_or(LIMB_BITS)
@@ -184,16 +195,17 @@ impl Quantise {
     /// # Errors
     /// [`ConfigError::Value`] for the first one outside.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 9] = [
+        let rules: [(&'static str, f64, std::ops::RangeInclusive<f64>, &'static str); 10] = [
             ("quantise.limb_bits", self.limb_bits().into(), 8.0..=16.0, "8..=16"),
             ("quantise.tolerance", self.tolerance, 0.0..=1.0, "0..=1"),
+            ("quantise.narrow_tolerance", self.narrow_tolerance, 0.0..=1.0, "0..=1"),
             ("quantise.residual_bits", self.residual_bits.unwrap_or(22).into(), 8.0..=28.0, "8..=28"),
             ("quantise.margin", self.margin, 1.0..=100.0, "1..=100"),
             ("quantise.coarsest", self.coarsest, 1.0..=1000.0, "1..=1000"),
             ("quantise.exp_range", self.exp_range, 4.0..=64.0, "4..=64"),
             ("quantise.exp_step", self.exp_step, 1e-6..=1.0, "1e-6..=1"),
-            ("quantise.exp_bits", self.exp_bits.into(), 6.0..=20.0, "6..=20"),
-            ("quantise.mean_bits", self.mean_bits.into(), 4.0..=16.0, "4..=16"),
+            ("quantise.exp_bits", self.exp_bits.into(), 6.0..=Self::GREATEST_EXP_BITS.into(), "6..=20"),
+            ("quantise.mean_bits", self.mean_bits.into(), 4.0..=Self::GREATEST_MEAN_BITS.into(), "4..=16"),
         ];
         for (key, value, allowed, range) in rules {
             if !allowed.contains(&value) {

@@ -5,7 +5,10 @@ use crate::frontend::{FrontendError, Reference};
 use crate::quantise::{QuantiseError, decode, encode};
 use nanozk_ir::{
     float::InputValue,
-    int::{Model, interp},
+    int::{
+        Model,
+        interp::{self, Clamp},
+    },
 };
 use nanozk_plan::ValueInfo;
 use serde::Serialize;
@@ -70,8 +73,20 @@ impl Models<'_> {
     /// # Errors
     /// When the input does not fit a model or leaves the range the integer model was compiled for.
     pub fn run(&self, inputs: &[InputValue]) -> Result<Pair, FidelityError> {
+        self.run_seen(inputs, &mut |_, _| ())
+    }
+
+    /// [`Models::run`], with the node values of each layer of the integer model shown: `see(layer, values)`.
+    ///
+    /// # Errors
+    /// As [`Models::run`].
+    pub fn run_seen(
+        &self,
+        inputs: &[InputValue],
+        see: &mut dyn FnMut(usize, &[Vec<i64>]),
+    ) -> Result<Pair, FidelityError> {
         let float = self.reference.run(inputs)?;
-        let tensors = interp::run_model(self.model, &encode(self.model, inputs)?)?;
+        let tensors = interp::run_seen(self.model, &encode(self.model, inputs)?, see)?;
         let real = |(value, &id): (&ValueInfo, &u32)| value.arrange(&decode(self.model, id, &tensors[id as usize]));
         let integer = self.outputs.iter().zip(&self.model.outputs).map(real).collect();
         Ok(Pair { float, integer, tensors })
@@ -92,21 +107,80 @@ impl Models<'_> {
         known.chunks(width).map(|row| row.iter().all(|k| *k)).collect()
     }
 
-    /// Largest difference of an output over the samples, as a share of the greatest output of the source model. `None`
-    /// when the integer model outputs indices, or nothing but zeros is to be met.
+    /// Runs both models on every sample and compares.
     ///
     /// # Errors
     /// As [`Models::run`].
-    pub fn relative_gap(&self, samples: &[Vec<InputValue>]) -> Result<Option<f64>, FidelityError> {
-        let (mut meter, mut greatest) = (Meter::default(), 0f64);
+    pub fn measure(&self, samples: &[Vec<InputValue>]) -> Result<Measured, FidelityError> {
+        let mut meters = vec![(Meter::default(), 0f64, 0f64, 0usize); self.outputs.len()];
+        let mut clamps: Vec<Clamp> = Vec::new();
         for sample in samples {
-            let pair = self.run(sample)?;
-            for (at, float) in pair.float.iter().enumerate() {
-                self.add(&mut meter, &pair, at, self.model.tokens, None);
-                greatest = float.iter().map(|v| v.abs()).fold(greatest, f64::max);
+            let mut found = Vec::new();
+            let see = &mut |layer: usize, values: &[Vec<i64>]| found.extend(interp::clamps(self.model, layer, values));
+            let pair = self.run_seen(sample, see)?;
+            clamps = match clamps.len() == found.len() {
+                true => clamps.into_iter().zip(&found).map(|(all, one)| all.merged(one)).collect(),
+                false => found,
+            };
+            for (at, (meter, missed, greatest, width)) in meters.iter_mut().enumerate() {
+                self.add(meter, &pair, at, self.model.tokens, None);
+                let finite = pair.float[at].iter().copied().filter(|v| v.is_finite());
+                *greatest = finite.map(f64::abs).fold(*greatest, f64::max);
+                *width = (pair.float[at].len() / self.rows(at, self.model.tokens).len().max(1)).max(1);
+                if self.head == Head::Argmax {
+                    let rows = pair.float[at].chunks(*width).zip(&pair.integer[at]);
+                    let miss = |(row, &chosen): (&[f64], &f64)| row[argmax(row)] - row[chosen as usize];
+                    *missed = rows.map(miss).fold(*missed, f64::max);
+                }
             }
         }
-        Ok(meter.fidelity().max_abs_error.map(|gap| gap / greatest).filter(|gap| gap.is_finite()))
+        let gap = |((meter, missed, scale, width), value): ((Meter, f64, f64, usize), &ValueInfo)| {
+            let fidelity = meter.fidelity();
+            let error = fidelity.max_abs_error.unwrap_or(missed);
+            Gap { output: value.name.clone(), error, scale, top1: (width > 1).then_some(fidelity.top1_agreement) }
+        };
+        Ok(Measured { gaps: meters.into_iter().zip(self.outputs).map(gap).collect(), clamps })
+    }
+}
+
+/// How the integer model did on sample data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// By output.
+    pub gaps: Vec<Gap>,
+    /// What clamps did.
+    pub clamps: Vec<Clamp>,
+}
+
+impl Measured {
+    /// The output that is furthest from the source model's.
+    pub fn worst(&self) -> Option<&Gap> {
+        self.gaps.iter().max_by(|a, b| a.relative().total_cmp(&b.relative()))
+    }
+
+    /// Largest gap of an output, as a share of its greatest value.
+    pub fn gap(&self) -> f64 {
+        self.worst().map_or(0.0, Gap::relative)
+    }
+}
+
+/// Distance of an output of the integer model from that of the source model.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Gap {
+    /// Name of the output.
+    pub output: String,
+    /// Largest difference of a value; of an index, by how much the score it chooses misses the greatest.
+    pub error: f64,
+    /// Greatest magnitude of the source model's values.
+    pub scale: f64,
+    /// Share of rows along the last axis with their greatest value at the same index; absent for rows of one value.
+    pub top1: Option<f64>,
+}
+
+impl Gap {
+    /// The error as a share of the output's greatest value.
+    pub fn relative(&self) -> f64 {
+        self.error / if self.scale > 0.0 { self.scale } else { 1.0 }
     }
 }
 
@@ -136,7 +210,8 @@ impl Meter {
                 continue;
             }
             self.agreed += u64::from(argmax(f) == argmax(i));
-            self.worst = f.iter().zip(i).map(|(a, b)| (a - b).abs()).fold(self.worst, f64::max);
+            let finite = f.iter().zip(i).filter(|(a, _)| a.is_finite());
+            self.worst = finite.map(|(a, b)| (a - b).abs()).fold(self.worst, f64::max);
             if let Some(&target) = targets.and_then(|v| v.get(row)).filter(|&&v| (v as usize) < f.len()) {
                 self.targets += 1;
                 self.loss_float += loss(f, target as usize);

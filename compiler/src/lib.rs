@@ -2,9 +2,11 @@
 //!
 //! [`frontend`] reads the model into a canonical float graph, [`partition`] cuts it into layers, [`quantise`] gives each
 //! layer exact integers, the layout crate gives each layer shape its circuit; [`pipeline`] does it all, and [`artifact`]
-//! is the result. [`fidelity`] measures what the integers lose.
+//! is the result. [`fidelity`] measures what the integers lose, and [`widths`] gives them the bits to lose little.
 
 pub mod artifact;
+mod blame;
+mod circuits;
 pub mod config;
 pub mod data;
 pub mod fidelity;
@@ -13,3 +15,4 @@ pub mod head;
 pub mod partition;
 pub mod pipeline;
 pub mod quantise;
+mod widths;

@@ -141,8 +141,8 @@ fn plans_of_the_bundled_models() {
     }
 }
 
-/// By default the circuits of every bundled model are served by the SRS of the program; where that asks for more proof
-/// bytes, not for more than double.
+/// By default the circuits of bundled models are served by the SRS of the program, where the outputs stay within the
+/// tolerance; where that asks for more proof bytes, not for more than double.
 #[test]
 fn bundled_models_fit_the_embedded_srs() {
     for name in MODELS {
@@ -151,7 +151,9 @@ fn bundled_models_fit_the_embedded_srs() {
             artifact.model.layers.iter().map(|layer| cost(plan(layer)).proof_bytes).sum()
         };
         let (small, best) = (compiled(name, None), compiled(name, Some(MAX_K)));
-        assert!(small.shapes.iter().all(|shape| shape.plan.geometry.k <= EMBEDDED_K), "{name}");
+        let served = small.shapes.iter().all(|shape| shape.plan.geometry.k <= EMBEDDED_K);
+        // Activations of 11 bits are not enough for it.
+        assert_eq!(served, name != "llama-d64-l2", "{name}");
         assert!(bytes(&small) <= 2 * bytes(&best), "{name}: {} and {} bytes", bytes(&small), bytes(&best));
     }
 }

@@ -75,19 +75,19 @@ fn compiled(name: &str, settings: &str) -> Artifact {
 fn narrow_limbs() {
     for (name, settings, bits) in [
         ("block-d16-t16", "", 10),
-        ("block-d16-t16", "quantise: {tolerance: 0.001}", 11),
-        ("block-d16-t16", "quantise: {tolerance: 0}", 12),
+        ("block-d16-t16", "quantise: {narrow_tolerance: 0.001}", 11),
+        ("block-d16-t16", "quantise: {narrow_tolerance: 0}", 12),
         ("block-d16-t16", "quantise: {limb_bits: 12}", 12),
-        ("mlp-digits", "{quantise: {tolerance: 0.0005}, max_k: 20}", 12),
+        ("mlp-digits", "{quantise: {narrow_tolerance: 0.0005}, max_k: 20}", 12),
         // No width keeps this tolerance, and narrow limbs fit the SRS of the program.
-        ("mlp-digits", "quantise: {tolerance: 0.0005}", 11),
-        ("kjvgpt-d64-l4", "{quantise: {tolerance: 1}, max_k: 20}", 12),
+        ("mlp-digits", "quantise: {narrow_tolerance: 0.0005}", 11),
+        ("kjvgpt-d64-l4", "{quantise: {narrow_tolerance: 1}, max_k: 20}", 12),
     ] {
         let artifact = compiled(name, settings);
         assert_eq!(artifact.model.limb_bits, bits, "{name}, {settings}");
         if settings.is_empty() {
             let m = Shared::bundled(name);
-            let gap = artifact.models(&m.loaded.reference).relative_gap(&[m.input]).unwrap().unwrap();
+            let gap = artifact.models(&m.loaded.reference).measure(&[m.input]).unwrap().gap();
             assert!(gap < 0.002, "{name}: {gap}");
         }
     }
@@ -148,8 +148,9 @@ fn exporter_forms_agree_with_the_float_model() {
         let stats = Stats::collect(&loaded.graph, &seen).unwrap();
         let config = Config::default();
         let partition = partition(&loaded.graph, config.quantise.layer_lookups);
-        let model =
-            quantise::quantise(&loaded.graph, &partition, &stats, &config).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let model = quantise::quantise(&loaded.graph, &partition, &stats, &config)
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+            .model;
         bounds_hold(&model);
         let mut worst: f64 = 0.0;
         for seed in 100..108 {

@@ -1,12 +1,14 @@
 //! `nanozk compile`.
 
+use crate::clamped::Clamped;
 use crate::memory::megabytes;
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result, hex};
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
+use nanozk_compiler::fidelity::Gap;
 pub use nanozk_compiler::frontend::Setting;
 pub use nanozk_compiler::pipeline::CompileOptions;
-use nanozk_compiler::pipeline::{self, Notice, Stage};
+use nanozk_compiler::pipeline::{self, Notice, Outcome, Stage};
 use nanozk_ir::int::{Model, Role};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -38,8 +40,25 @@ pub struct CompileReport {
     pub bytes: u64,
     /// Time spent.
     pub compile_seconds: f64,
+    /// Distance of each output from the source model's on the sample data.
+    pub gaps: Vec<OutputGap>,
+    /// What was chosen in place of the usual widths to keep the tolerance and what it costs, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
+    /// Clamps and their headroom on the sample data, the tightest first.
+    pub clamps: Vec<Clamped>,
     /// What the integer model does differently from the source model, in words.
     pub warnings: Vec<String>,
+}
+
+/// How close one output comes to the source model's.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputGap {
+    /// The distance.
+    #[serde(flatten)]
+    pub gap: Gap,
+    /// Its error as a share of the output's greatest value.
+    pub relative: f64,
 }
 
 /// Features of the widest tensor that layers pass on; without one, of the widest input.
@@ -52,13 +71,17 @@ fn width(model: &Model) -> u32 {
 pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dyn Progress) -> Result<CompileReport> {
     let start = Instant::now();
     storage::check_writable(out)?;
-    let warnings = RefCell::new(Vec::new());
+    let (warnings, outcome) = (RefCell::new(Vec::new()), RefCell::new(None));
     let artifact = pipeline::compile(model, options, &|notice| match notice {
         Notice::Stage(Stage::Load) => progress.stage("reading the model", 1),
         Notice::Stage(Stage::Quantise) => progress.stage("quantising", 1),
         Notice::Stage(Stage::Layout) => progress.stage("choosing circuits", 1),
         Notice::Warning(line) => warnings.borrow_mut().push(line.to_owned()),
+        Notice::Fidelity(found) => *outcome.borrow_mut() = Some(found.clone()),
     })?;
+    let Outcome { gaps, clamps, choice } = outcome.into_inner().unwrap_or_default();
+    let mut clamps: Vec<Clamped> = clamps.iter().map(Clamped::from).collect();
+    clamps.sort_by(|a, b| a.headroom.total_cmp(&b.headroom));
     let bytes = artifact.to_bytes().map_err(Error::format(out))?;
     storage::write_atomic(out, Secrecy::Open, &bytes)?;
     Ok(CompileReport {
@@ -73,6 +96,9 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         limb_bits: artifact.model.limb_bits,
         bytes: bytes.len() as u64,
         compile_seconds: start.elapsed().as_secs_f64(),
+        gaps: gaps.into_iter().map(|gap| OutputGap { relative: gap.relative(), gap }).collect(),
+        choice,
+        clamps,
         warnings: warnings.into_inner(),
     })
 }
@@ -84,6 +110,24 @@ impl std::fmt::Display for CompileReport {
         writeln!(f, "weights    {}", self.weights)?;
         writeln!(f, "circuits   2^{} rows, activations of {} bits", self.k, self.limb_bits)?;
         write!(f, "size       {:.2} MB ({:.2} s)", megabytes(self.bytes), self.compile_seconds)?;
+        for OutputGap { gap, relative } in &self.gaps {
+            write!(f, "\ngap        {relative:.1e} of the greatest value of {}", gap.output)?;
+            if let Some(top1) = gap.top1 {
+                write!(f, ", top-1 agreement {:.2} %", top1 * 100.0)?;
+            }
+        }
+        if let Some(choice) = &self.choice {
+            write!(f, "\nchosen     {choice}")?;
+        }
+        if let Some(c) = self.clamps.first() {
+            write!(
+                f,
+                "\nheadroom   {:.2} at node \"{}\", the tightest of {} clamps",
+                c.headroom,
+                c.node,
+                self.clamps.len()
+            )?;
+        }
         self.warnings.iter().try_for_each(|line| write!(f, "\nwarning    {line}"))
     }
 }

@@ -61,7 +61,7 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let request = run::Request { model: model.clone(), input: input.clone(), eval: None, source: None };
     let run = run(&request, progress)?;
     let setup = setup(&model, None, false, &keys, progress)?;
-    let request = prove::Request { keys: keys.clone(), input, out: proof.clone(), layers: None, nonce: None };
+    let request = prove::Request { keys: keys.clone(), input, out: proof.clone(), ..Default::default() };
     let prove = prove(&request, progress)?;
     progress.stage("verifying", 1);
     let request = verify::Request { verifier: keys.join("verifier.nanozk"), proof, ..Default::default() };

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod clamped;
 mod compare;
 pub mod compile;
 pub mod demo;

@@ -1,11 +1,13 @@
 //! `nanozk run`: the float model and the integer model side by side.
 
+use crate::clamped::{self, Clamped};
 use crate::eval::{self, Sample};
 use crate::shown::{Meaning, Shown};
 use crate::{Error, Progress, Result, input, load_model};
 use nanozk_compiler::artifact::Source;
 use nanozk_compiler::fidelity::{FidelityError, Meter, Models};
 use nanozk_compiler::frontend::{FrontendError, Reference};
+use nanozk_ir::int::interp;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub struct RunReport {
     pub input: Vec<Shown>,
     /// Model outputs.
     pub output: Vec<Output>,
+    /// Clamps that saturated values of this input.
+    pub saturated: Vec<Clamped>,
     /// Report over the held-out data.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub eval: Option<EvalReport>,
@@ -79,7 +83,9 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
     let models = artifact.models(&reference);
     progress.stage("running", 1);
     let (model, length) = (models.model, input.length);
-    let pair = models.run(&input.float).map_err(failed)?;
+    let mut clamps = Vec::new();
+    let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
+    let pair = models.run_seen(&input.float, see).map_err(failed)?;
     let mut meter = Meter::default();
     let meaning = |tensor: u32| {
         let spec = &model.tensors[tensor as usize];
@@ -102,6 +108,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
         top1_agreement: fidelity.top1_agreement,
         input: inputs.map(|((info, &tensor), data)| Shown::new(&info.value(), meaning(tensor), data)).collect(),
         output,
+        saturated: clamped::saturated(&clamps),
         eval: samples.map(|s| evaluate(&models, &s, progress)).transpose()?,
     })
 }
@@ -153,6 +160,9 @@ impl std::fmt::Display for RunReport {
             writeln!(f, "worst gap        {error:.6}")?;
         }
         write!(f, "top-1 agreement  {:.2} % of {} tokens", self.top1_agreement * 100.0, self.length)?;
+        if let Some(line) = clamped::line(&self.saturated) {
+            write!(f, "\nwarning          {line}")?;
+        }
         let Some(e) = &self.eval else { return Ok(()) };
         write!(f, "\n\nheld-out data    {} samples", e.eval_samples)?;
         if let Some(float) = e.perplexity_float {

@@ -38,8 +38,8 @@ impl Run {
             keys: fixture.dir.path().join("keys"),
             input: model_dir("llama-d64-l2").join("input.json"),
             out: fixture.dir.path().join("p.nanozk"),
-            layers: None,
             nonce: Some(NONCE.to_vec()),
+            ..Default::default()
         };
         Run { fixture, request }
     }

@@ -39,6 +39,9 @@ pub struct Args {
     /// more where the model asks for it
     #[arg(long, value_name = "K")]
     max_k: Option<u32>,
+    /// Accept outputs that are further from the source model's than `quantise.tolerance`
+    #[arg(long)]
+    accept_gap: bool,
     /// File to write
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -100,6 +103,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
             Optimize::Memory => compile::Optimize::Memory,
         }),
         max_k: args.max_k,
+        accept_gap: args.accept_gap,
     };
     Report::new(&compile::compile(&args.model, &options, &args.out, progress)?)
 }

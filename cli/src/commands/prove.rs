@@ -24,6 +24,9 @@ pub struct Args {
     /// Verifier's challenge that the proof is bound to
     #[arg(long, value_name = "HEX", value_parser = parse_nonce)]
     nonce: Option<Nonce>,
+    /// Refuse an input that saturates values inside the model: beyond what its sample data showed
+    #[arg(long)]
+    strict: bool,
 }
 
 /// A nonce in bytes.
@@ -54,6 +57,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         out: args.out.clone(),
         layers: args.layers,
         nonce: args.nonce.clone().map(|n| n.0),
+        strict: args.strict,
     };
     Report::new(&prove::prove(&request, progress)?)
 }

@@ -153,10 +153,12 @@ pub enum FrontendError {
         problems: Vec<Problem>,
     },
     /// The canonical graph does not compute what the model computes.
-    #[error("{}: the lowered graph differs from the model by {error:e} on a probe input at output {output}; please report this model", path.display())]
+    #[error("{}: the lowered graph differs from the model by {error:e} on {input} at output {output}; please report this model", path.display())]
     SelfCheck {
         /// Model file.
         path: PathBuf,
+        /// What it was run on.
+        input: String,
         /// Index of the output.
         output: usize,
         /// Largest difference relative to the largest output value.

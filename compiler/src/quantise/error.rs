@@ -77,7 +77,7 @@ pub enum QuantiseError {
         why: String,
     },
     /// The bounds of repeated layers keep growing.
-    #[error("layer `{layer}`: static bounds do not settle; lower `quantise.residual_bits`")]
+    #[error("layer `{layer}`: static bounds do not settle over the layers; lower `quantise.residual_bits`")]
     Unsettled {
         /// First layer of the group.
         layer: String,

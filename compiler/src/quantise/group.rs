@@ -1,11 +1,14 @@
 //! From partition to model: classes of equal layers, boundary tensors, settled bounds.
 
 use super::{
-    DEFAULT_RESIDUAL_BITS, QuantiseError, Stats, builder::Builder, input_form, lower::Lowering, output_scale,
-    residual_scale,
+    QuantiseError, Quantised, Stats, Trace,
+    builder::Builder,
+    input_form,
+    lower::Lowering,
+    scales::{Scales, peak},
 };
 use crate::{
-    config::{Config, Head, Quantise, Visibility},
+    config::{Config, Head, Visibility},
     partition::{Partition, Segment},
 };
 use nanozk_ir::{
@@ -23,57 +26,44 @@ use std::{
 /// Passes over a span of layers until its bounds must have settled.
 const PASSES: usize = 12;
 
-/// Least residual scale that is tried.
-const LEAST_RESIDUAL_BITS: u32 = 12;
-/// Greatest residual scale that is tried.
-const GREATEST_RESIDUAL_BITS: f64 = 28.0;
-/// Least number of bits dropped from a normalised product.
-const PRODUCT_BITS: u32 = 24;
-/// Bits of the inverse root of the loudest calibrated token.
-const ROOT_BITS: f64 = 9.0;
+/// Powers of two by which scales are made coarser at most to keep static bounds within 62 bits.
+const COARSEST: u32 = 24;
 
-/// Quantises `graph`, cut as `partition` says. The residual scale is the configured one or, where static bounds would
-/// exceed 62 bits, the greatest power of two below it that fits.
+/// Quantises `graph`, cut as `partition` says. Exact values get the scales that calibration asks for, or the finest
+/// coarser ones by which no static bound exceeds 62 bits and no weight 31.
 ///
 /// # Errors
 /// When an op has no integer form or a value no sufficient bound.
-pub fn quantise(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
-    let mut config = config.clone();
-    let mut bits = config.quantise.residual_bits.unwrap_or_else(|| finest_residual(graph, stats, &config.quantise));
+pub fn quantise(
+    graph: &Graph,
+    partition: &Partition,
+    stats: &Stats,
+    config: &Config,
+) -> Result<Quantised, QuantiseError> {
+    let mut coarser = 0;
     loop {
-        config.quantise.residual_bits = Some(bits);
-        match attempt(graph, partition, stats, &config) {
-            Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. }) if bits > LEAST_RESIDUAL_BITS => {
-                bits -= 1
+        let scales = Scales::new(graph, stats, &config.quantise, coarser);
+        match attempt(graph, partition, stats, config, &scales) {
+            Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. } | QuantiseError::Weight { .. })
+                if coarser < COARSEST =>
+            {
+                coarser += 1
             }
             result => return result,
         }
     }
 }
 
-/// The finest residual scale, as a power of two, at which the inverse roots of all calibrated tokens keep enough bits
-/// with the least limbs dropped from the normalised
-/// product that hold [`PRODUCT_BITS`].
-fn finest_residual(graph: &Graph, stats: &Stats, config: &Quantise) -> u32 {
-    let loudest = |id: NodeId| match graph.dag[id].op {
-        Op::Norm { kind, .. } => {
-            let operand = graph.operands(id).first().copied()?;
-            let power = stats.of(operand).power(kind).1 * graph.dag[id].features as f64;
-            (power > 0.0).then(|| power.log2() / 2.0)
-        }
-        _ => None,
-    };
-    let limbs = PRODUCT_BITS.div_ceil(config.limb_bits());
-    let room = f64::from((1 + limbs) * config.limb_bits()) - 1.0 - ROOT_BITS;
-    let finest = graph.dag.node_indices().filter_map(loudest).map(|loud| room - loud).reduce(f64::min);
-    finest.map_or(DEFAULT_RESIDUAL_BITS, |f| {
-        f.floor().clamp(f64::from(LEAST_RESIDUAL_BITS), GREATEST_RESIDUAL_BITS) as u32
-    })
-}
-
-/// One attempt at the configured residual scale.
-fn attempt(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config) -> Result<Model, QuantiseError> {
-    let mut q = Quantiser { graph, stats, config, model: Model::default(), known: HashMap::new() };
+/// One attempt at the given scales.
+fn attempt(
+    graph: &Graph,
+    partition: &Partition,
+    stats: &Stats,
+    config: &Config,
+    scales: &Scales,
+) -> Result<Quantised, QuantiseError> {
+    let (model, traces, known) = (Model::default(), Vec::new(), HashMap::new());
+    let mut q = Quantiser { graph, stats, config, scales, model, traces, known };
     q.model.tokens = graph.tokens as u32;
     q.model.limb_bits = config.quantise.limb_bits();
     for &input in &graph.inputs {
@@ -83,7 +73,7 @@ fn attempt(graph: &Graph, partition: &Partition, stats: &Stats, config: &Config)
         q.span(partition, span)?;
     }
     q.model.outputs = graph.outputs.iter().filter_map(|out| q.known.get(out)).map(|(id, _)| *id).collect();
-    Ok(q.model)
+    Ok(Quantised { model: q.model, traces: q.traces })
 }
 
 /// The shortest stretches of layers such that no class has layers in two of them.
@@ -106,7 +96,10 @@ struct Quantiser<'a> {
     graph: &'a Graph,
     stats: &'a Stats,
     config: &'a Config,
+    scales: &'a Scales,
     model: Model,
+    /// What the values of each layer of the model stand for.
+    traces: Vec<Vec<Trace>>,
     /// Tensor and range of each boundary value.
     known: HashMap<NodeId, (TensorId, Bounds)>,
 }
@@ -131,9 +124,7 @@ impl Quantiser<'_> {
             Op::Input(InputKind::Integer { lo, hi }) => (1.0, Bounds::uniform(node.features, *lo, *hi), role),
             Op::Input(InputKind::Mask) => (1.0, Bounds::uniform(self.graph.tokens, 0, 1), Role::PublicInput),
             _ => {
-                let stats = self.stats.of(id);
-                let peak = (0..node.features).map(|j| stats.peak(j)).fold(0.0, f64::max);
-                let form = input_form(self.graph, id, self.config, peak);
+                let form = input_form(self.graph, id, self.config, peak(self.stats, id), self.scales.of(id));
                 let (scale, limit) = (form.scale, form.limit);
                 (scale, Bounds::uniform(node.features, -limit, limit - 1), role)
             }
@@ -169,8 +160,10 @@ impl Quantiser<'_> {
                 let ports = self.ports(&class, &inner, &built.fresh);
                 let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits());
                 let builder = Builder::new(tokens, bits, &names, ports.clone());
-                let lowered = Lowering::new(self.graph, self.stats, self.config, &class, builder).run()?;
+                let lowering = Lowering::new(self.graph, self.stats, self.config, self.scales, &class, builder);
+                let (lowered, traces) = lowering.run()?;
                 built.add(members, &class, ports, lowered.finish());
+                built.traces.extend(members.iter().copied().zip(traces));
             }
             let holds = segments.iter().zip(&built.outs).all(|(s, out)| {
                 s.outputs.iter().zip(out).all(|(id, r)| inner.get(id).is_none_or(|a| a.contains(r) && a.norm >= r.norm))
@@ -250,6 +243,7 @@ impl Quantiser<'_> {
     fn finish(&mut self, segments: &[Segment], built: Built) {
         let first_shape = self.model.shapes.len() as u32;
         self.model.shapes.extend(built.shapes);
+        self.traces.extend(built.traces.into_values());
         for ((segment, mut layer), ranges) in segments.iter().zip(built.layers.into_values()).zip(&built.outs) {
             layer.shape += first_shape;
             layer.inputs = segment.inputs.iter().filter_map(|id| self.known.get(id)).map(|(t, _)| *t).collect();
@@ -261,12 +255,7 @@ impl Quantiser<'_> {
                     (true, Visibility::Private) => Role::PrivateOutput,
                 };
                 let argmax = is_output && self.config.head == Head::Argmax;
-                let scale = match (is_output, argmax) {
-                    _ if self.graph.dag[id].exact => 1.0,
-                    (_, true) => 1.0,
-                    (true, false) => output_scale(self.stats, id, &self.config.quantise),
-                    (false, false) => residual_scale(&self.config.quantise),
-                };
+                let scale = if argmax { 1.0 } else { self.scales.of(id) };
                 let tensor = self.tensor(id, scale, range.clone(), role);
                 layer.outputs.push(tensor);
             }
@@ -282,6 +271,8 @@ struct Built {
     shapes: Vec<int::Graph>,
     /// Layers of the span, their shapes counted from its first.
     layers: BTreeMap<usize, Layer>,
+    /// What their values stand for.
+    traces: BTreeMap<usize, Vec<Trace>>,
     /// Ranges of the input ports, by layer.
     ports: Vec<Vec<Bounds>>,
     /// Ranges of the outputs, by layer.

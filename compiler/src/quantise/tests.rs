@@ -54,7 +54,7 @@ fn built(g: &Graph, config: &Config) -> Result<Model, QuantiseError> {
     let width = g.dag[g.inputs[0]].features;
     let samples: Vec<_> = (0..4).map(|s| vec![InputValue::Float(numbers(g.tokens * width, s + 5))]).collect();
     let stats = Stats::collect(g, &samples)?;
-    quantise(g, &partition(g, config.quantise.layer_lookups), &stats, config)
+    Ok(quantise(g, &partition(g, config.quantise.layer_lookups), &stats, config)?.model)
 }
 
 /// Largest difference between the models on inputs that calibration did not see, relative to the largest float output.
@@ -187,7 +187,7 @@ fn private_token_ids_are_a_committed_tensor() {
     output(&mut g, y);
     let stats = Stats::collect(&g, &[vec![InputValue::Tokens(vec![0, 2])]]).unwrap();
     let config = Config { input: Visibility::Private, ..Config::default() };
-    let model = quantise(&g, &partition(&g, 1000), &stats, &config).unwrap();
+    let model = quantise(&g, &partition(&g, 1000), &stats, &config).unwrap().model;
     let tensor = &model.tensors[model.inputs[0] as usize];
     assert_eq!((tensor.role, tensor.lo, tensor.hi), (Role::PrivateInput, 0, 2));
 }

@@ -106,7 +106,7 @@ pub fn quantised(m: &Shared, config: &Config) -> Model {
     let graph = &m.loaded.graph;
     let stats = Stats::collect(graph, std::slice::from_ref(&m.input)).unwrap();
     let partition = partition(graph, config.quantise.layer_lookups);
-    quantise::quantise(graph, &partition, &stats, config).unwrap()
+    quantise::quantise(graph, &partition, &stats, config).unwrap().model
 }
 
 /// The small exported models beside the tests that the front end accepts, by name.

@@ -4,3 +4,4 @@ mod functions;
 mod general;
 mod onnx;
 mod positions;
+mod promise;

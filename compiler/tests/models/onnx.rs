@@ -16,6 +16,11 @@ pub fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i, r#type: AttributeType::Int.into(), ..Default::default() }
 }
 
+/// An attribute of several integers.
+pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: ints.into(), r#type: AttributeType::Ints.into(), ..Default::default() }
+}
+
 /// An attribute of one number.
 pub fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f, r#type: AttributeType::Float.into(), ..Default::default() }

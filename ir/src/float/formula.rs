@@ -41,6 +41,12 @@ pub enum Binary {
 }
 
 impl Binary {
+    /// Whether arguments next to each other may have results far apart.
+    fn jumps(self) -> bool {
+        use Binary::{And, Equal, Greater, GreaterEqual, Or, Rem, Xor};
+        matches!(self, And | Equal | Greater | GreaterEqual | Or | Rem | Xor)
+    }
+
     /// The operation on `a` and `b`.
     pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
@@ -110,6 +116,15 @@ impl Formula {
     /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Whether arguments next to each other may have results far apart.
+    pub fn jumps(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Unary(function, _) => function.jumps(),
+            Step::Binary(op, ..) => op.jumps(),
+            Step::Argument | Step::Constant(_) => false,
+        })
     }
 
     /// The function at `x`, in double precision.

@@ -259,6 +259,15 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether values next to each other may have results far apart, so that rounding decides between them.
+    pub fn jumps(&self) -> bool {
+        match self {
+            Op::Unary(function) => function.jumps(),
+            Op::Step | Op::FloorDiv { .. } | Op::ArgMax { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Short name for tables and errors.
     pub fn name(&self) -> &'static str {
         match self {

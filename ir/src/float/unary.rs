@@ -14,6 +14,15 @@ pub(super) fn lesser(a: f64, b: f64) -> f64 {
 }
 
 impl UnaryFn {
+    /// Whether arguments next to each other may have results far apart.
+    pub fn jumps(&self) -> bool {
+        use UnaryFn::{Ceil, Floor, Not, Round, RoundAway, Sign, Trunc};
+        match self {
+            UnaryFn::Formula(formula) => formula.jumps(),
+            function => matches!(function, Ceil | Floor | Not | Round | RoundAway | Sign | Trunc),
+        }
+    }
+
     /// The function at `x`, in double precision: the same bits on every machine, since operations that IEEE 754 does not
     /// fix are those of the pure Rust `libm`.
     pub fn apply(&self, x: f64) -> f64 {

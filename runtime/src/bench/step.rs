@@ -99,7 +99,7 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
         Step::Setup { model, srs, keys } => json(setup(model, Some(srs), false, keys, progress)?),
         Step::Prove { keys, input, proof } => {
             let (keys, input, out) = (keys.clone(), input.clone(), proof.clone());
-            json(prove(&prove::Request { keys, input, out, layers: None, nonce: None }, progress)?)
+            json(prove(&prove::Request { keys, input, out, ..Default::default() }, progress)?)
         }
         Step::Verify { verifier, proof } => {
             // Nobody but this process relies on the verdict, so the SRS it generated itself is fine.

@@ -8,6 +8,7 @@ mod layers;
 mod tensors;
 mod work;
 
+use crate::clamped::{self, Clamped};
 use crate::keys::{self, ProverKeys};
 use crate::shown::Shown;
 use crate::storage::{self, KeyDir, Secrecy};
@@ -29,7 +30,7 @@ use work::WorkDir;
 pub const MAX_NONCE: usize = 64;
 
 /// What to prove.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Directory made by setup.
     pub keys: PathBuf,
@@ -41,6 +42,8 @@ pub struct Request {
     pub layers: Option<(usize, usize)>,
     /// Verifier's challenge, at most [`MAX_NONCE`] bytes.
     pub nonce: Option<Vec<u8>>,
+    /// Whether an input that saturates values is refused.
+    pub strict: bool,
 }
 
 /// What was proven.
@@ -72,6 +75,8 @@ pub struct ProveReport {
     pub load_seconds: f64,
     /// Part of it spent verifying the own proof.
     pub verify_seconds: f64,
+    /// Clamps that saturated values of this input.
+    pub saturated: Vec<Clamped>,
     /// Layers proven at a time.
     pub parallel: usize,
     /// Peak memory of the process, where the system tells.
@@ -99,6 +104,14 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     let keys = keys::read(&KeyDir::new(&request.keys))?;
     let range = layer_range(&keys, request.layers)?;
     let input = input::read(&keys.artifact, &request.input)?;
+    progress.stage("computing the model", 1);
+    let (model, mut clamps) = (&keys.artifact.model, Vec::new());
+    let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
+    let values = interp::run_seen(model, &input.int, see)?;
+    let saturated = clamped::saturated(&clamps);
+    if request.strict {
+        clamped::refuse(&saturated)?;
+    }
     let nonce = request.nonce.clone().unwrap_or_default();
     let mut work = WorkDir::open(&request.out, fingerprint(&keys, &nonce, &input))?;
 
@@ -117,8 +130,6 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     };
     let load_seconds = start.elapsed().as_secs_f64();
 
-    progress.stage("computing the model", 1);
-    let values = interp::run_model(&keys.artifact.model, &input.int)?;
     let (public, committed) = tensors::split(&keys, &bases, work.seed(), &values);
     let mut bundle = Bundle {
         model_id: keys.verifier.model_id(),
@@ -180,6 +191,7 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
         prove_seconds: start.elapsed().as_secs_f64(),
         load_seconds,
         verify_seconds,
+        saturated,
         parallel,
         peak_memory_mb: memory::peak().map(memory::megabytes),
     })
@@ -228,6 +240,9 @@ impl std::fmt::Display for ProveReport {
         writeln!(f, "size       {} proof bytes, file {} bytes", self.proof_bytes, self.file_bytes)?;
         if self.resumed > 0 {
             writeln!(f, "resumed    {} layers were finished already", self.resumed)?;
+        }
+        if let Some(line) = clamped::line(&self.saturated) {
+            writeln!(f, "warning    {line}")?;
         }
         let memory = self.peak_memory_mb.map_or("unknown".into(), |m| format!("{m:.0} MB"));
         write!(

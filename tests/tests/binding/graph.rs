@@ -144,5 +144,6 @@ fn structure(loaded: &Loaded) -> Vec<String> {
 /// The integer model at the scales that `stats` give.
 fn integers(loaded: &Loaded, stats: &Stats) -> Result<Model, quantise::QuantiseError> {
     let config = Config::default();
-    quantise::quantise(&loaded.graph, &partition(&loaded.graph, config.quantise.layer_lookups), stats, &config)
+    let partition = partition(&loaded.graph, config.quantise.layer_lookups);
+    Ok(quantise::quantise(&loaded.graph, &partition, stats, &config)?.model)
 }

@@ -70,7 +70,7 @@ impl Fixture {
         let out = self.dir.path().join("proof.nanozk");
         let keys = self.dir.path().join("keys");
         let request =
-            Request { keys, input: input.into(), out: out.clone(), layers: None, nonce: Some(NONCE.to_vec()) };
+            Request { keys, input: input.into(), out: out.clone(), nonce: Some(NONCE.to_vec()), ..Default::default() };
         prove(&request, &Silent).unwrap();
         Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap()
     }

@@ -66,7 +66,7 @@ impl Case {
     pub fn verified(&self) -> Result<VerifyReport> {
         let (keys, input, out) = (self.path("keys"), self.path("input.json"), self.path("proof.nanozk"));
         setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent)?;
-        let request = prove::Request { keys, input, out, layers: None, nonce: None };
+        let request = prove::Request { keys, input, out, ..Default::default() };
         prove::prove(&request, &Silent)?;
         let report = self.verify(|_| ())?;
         assert!(report.verified && report.full, "{:?}", report.error);

@@ -1,7 +1,7 @@
 //! Sums, products and views.
 
 use super::{Lowering, Pending, QuantiseError, Ref, Val, port::inverse};
-use crate::quantise::builder::term;
+use crate::quantise::{builder::term, known};
 use nanozk_ir::{float, int};
 
 impl Lowering<'_> {
@@ -79,11 +79,11 @@ impl Lowering<'_> {
         let a = match table {
             Some(table) => {
                 let limb = self.limb_max() * f64::from(self.b.limb_bits).exp2();
-                let peaks = self.peaks(r);
+                let (peaks, inner) = (self.peaks(r), self.peak(table));
                 let scale = |g: usize| {
                     let wanted = self.q().margin * peaks[g].iter().sum::<f64>();
-                    (limb * b.unit[g].iter().sum::<f64>() / wanted.max(1e-9))
-                        .min(f64::from(2 * self.b.limb_bits).exp2())
+                    let most = f64::from(2 * self.b.limb_bits).exp2() / inner[g].log2().ceil().exp2().min(1.0);
+                    (limb * b.unit[g].iter().sum::<f64>() / known(wanted)).min(most)
                 };
                 let scales: Vec<f64> = (0..self.layers()).map(scale).collect();
                 self.unary(table, Some(&scales))?

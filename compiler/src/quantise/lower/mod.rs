@@ -16,7 +16,7 @@ mod softmax;
 mod unary;
 mod whole;
 
-use super::{QuantiseError, Stats, builder::Builder, value::Val};
+use super::{QuantiseError, Stats, builder::Builder, known, scales::Scales, trace::Trace, value::Val};
 use crate::{config, partition::Ref, partition::Segment};
 use nanozk_ir::{
     float::{self, NodeId},
@@ -30,6 +30,7 @@ pub(super) struct Lowering<'a> {
     pub graph: &'a float::Graph,
     pub stats: &'a Stats,
     pub config: &'a config::Config,
+    pub scales: &'a Scales,
     /// Equal segments, one per layer.
     pub segments: &'a [Segment],
     pub b: Builder,
@@ -46,6 +47,7 @@ impl<'a> Lowering<'a> {
         graph: &'a float::Graph,
         stats: &'a Stats,
         config: &'a config::Config,
+        scales: &'a Scales,
         segments: &'a [Segment],
         b: Builder,
     ) -> Self {
@@ -53,6 +55,7 @@ impl<'a> Lowering<'a> {
             graph,
             stats,
             config,
+            scales,
             segments,
             b,
             ports: vec![],
@@ -63,11 +66,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers everything and returns the builder.
-    pub fn run(mut self) -> Result<Builder, QuantiseError> {
+    /// Lowers everything; returns the builder, and by layer what its values stand for.
+    pub fn run(mut self) -> Result<(Builder, Vec<Vec<Trace>>), QuantiseError> {
         self.read_ports()?;
         self.write_ports()?;
-        Ok(self.b)
+        let raw = self.raw.iter().map(|((r, _), val)| (*r, val));
+        let made: Vec<(Ref, &Val)> = raw.chain(self.acts.iter().map(|((r, _), val)| (*r, val))).collect();
+        let of = |g: usize, (r, val): &(Ref, &Val)| Trace {
+            node: self.node(g, *r),
+            value: val.id,
+            unit: val.unit[g].clone(),
+            offset: val.offset.as_ref().map(|o| o[g].clone()),
+        };
+        let traces = (0..self.layers()).map(|g| made.iter().map(|m| of(g, m)).collect()).collect();
+        Ok((self.b, traces))
     }
 
     fn q(&self) -> &'a config::Quantise {
@@ -79,14 +91,9 @@ impl<'a> Lowering<'a> {
         self.segments.len()
     }
 
-    /// One value per layer: the scale of the residual stream.
-    fn residual(&self) -> Vec<f64> {
-        vec![super::residual_scale(self.q()); self.layers()]
-    }
-
     /// The scale of the stream of `r`, by layer.
     fn scale(&self, r: Ref) -> Vec<f64> {
-        if self.is_whole(r) { vec![1.0; self.layers()] } else { self.residual() }
+        (0..self.layers()).map(|g| self.scales.of(self.node(g, r))).collect()
     }
 
     /// Greatest integer of one limb.
@@ -136,6 +143,11 @@ impl<'a> Lowering<'a> {
                 (0..n).map(|j| stats.peak(j)).collect()
             })
             .collect()
+    }
+
+    /// Largest calibrated magnitude of `r`, by layer; 1 where nothing but zeros was seen.
+    fn peak(&self, r: Ref) -> Vec<f64> {
+        self.peaks(r).into_iter().map(|p| known(p.into_iter().fold(0.0, f64::max))).collect()
     }
 
     /// Exact integers `round(real * scale)`.
@@ -223,9 +235,8 @@ impl<'a> Lowering<'a> {
             return self.raw(r, &vec![1.0; self.layers()]);
         }
         if let Ref::Port(i) = r {
-            // An input at a scale of its own has an activation's width.
-            let residual = self.residual()[0];
-            if self.ports[i].unit.iter().flatten().all(|u| u * residual != 1.0) {
+            // An input that only linear maps read has an activation's width.
+            if matches!(self.op(0, r), Op::Input(_)) && super::only_linear(self.graph, self.node(0, r)) {
                 return Ok(self.ports[i].clone());
             }
         } else {

@@ -1,7 +1,7 @@
 //! Values that still await their scale: exact sums before requantisation.
 
 use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weight};
-use crate::quantise::builder::term;
+use crate::quantise::{builder::term, known};
 use nanozk_ir::{float, int};
 
 /// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.
@@ -117,8 +117,8 @@ impl Lowering<'_> {
                 _ => {}
             }
         }
-        let residual = self.residual();
-        let val = self.raw(r, &residual)?;
+        let scale = self.scale(r);
+        let val = self.raw(r, &scale)?;
         Ok(self.exactly(r, val))
     }
 
@@ -256,7 +256,7 @@ impl Lowering<'_> {
             p.bound.iter().zip(&p.peak).map(|(b, k)| limit(b, k)).collect()
         };
         for v in &mut room {
-            let most = v.iter().copied().fold(0.0, f64::max).max(1e-6);
+            let most = known(v.iter().copied().fold(0.0, f64::max));
             v.iter_mut().for_each(|x| *x = if uniform { most } else { x.max(most * 1e-3) });
         }
         room

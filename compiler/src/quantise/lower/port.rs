@@ -3,7 +3,7 @@
 use super::{Lowering, QuantiseError, Ref, Val, weight};
 use crate::{
     config::{Head, Visibility},
-    quantise::{builder::term, input_form, output_scale},
+    quantise::{builder::term, input_form},
 };
 use nanozk_ir::{
     float::{self, InputKind},
@@ -21,12 +21,13 @@ impl Lowering<'_> {
             let mask = matches!(op, float::Op::Input(InputKind::Mask));
             let features = if mask { self.b.tokens } else { self.features(r) };
             let mut id = self.push(name.clone(), int::Op::Input { port: port as u32 }, &[], features)?;
+            let scales = self.scale(r);
             let unit = match op {
-                float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => 1.0,
-                _ if self.is_whole(r) => 1.0,
+                float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => vec![1.0; self.layers()],
+                _ if self.is_whole(r) => vec![1.0; self.layers()],
                 float::Op::Input(InputKind::Float) => {
-                    let peak = self.peaks(r).into_iter().flatten().fold(0.0, f64::max);
-                    let form = input_form(self.graph, self.node(0, r), self.config, peak);
+                    let peak = self.peak(r)[0];
+                    let form = input_form(self.graph, self.node(0, r), self.config, peak, scales[0]);
                     if self.config.input == Visibility::Private {
                         let limbs = self.b.limbs_after(id, 0);
                         id = self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)?;
@@ -35,32 +36,23 @@ impl Lowering<'_> {
                         let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
                         id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
                     }
-                    1.0 / (form.scale * f64::from(form.shift).exp2())
+                    vec![1.0 / (form.scale * f64::from(form.shift).exp2()); self.layers()]
                 }
-                _ => 1.0 / self.residual()[0],
+                _ => inverse(&scales),
             };
-            let unit = vec![unit; self.layers()];
             self.ports.push(Val::uniform(id, features, &unit));
         }
         Ok(())
     }
 
     pub(super) fn write_ports(&mut self) -> Result<(), QuantiseError> {
-        let residual = self.residual();
         for (port, out) in self.segments[0].outputs.clone().into_iter().enumerate() {
             let Some(r) = self.segments[0].position(out).map(Ref::Node) else { continue };
             let name = self.name(r);
             let is_output = matches!(self.op(0, r), float::Op::Output);
             let source = if is_output { self.operand(r, 0) } else { r };
             let argmax = is_output && self.config.head == Head::Argmax;
-            let scale = if self.is_whole(source) {
-                vec![1.0; self.layers()]
-            } else if is_output && !argmax {
-                let finest = (0..self.layers()).map(|g| output_scale(self.stats, self.node(g, r), self.q()));
-                vec![finest.fold(residual[0], f64::max); self.layers()]
-            } else {
-                residual.clone()
-            };
+            let scale = self.scale(if argmax { source } else { r });
             let mut id = self.raw(source, &scale)?.id;
             if argmax {
                 let (lo, hi) = self.b.bounds(id);

@@ -1,15 +1,18 @@
 //! Elementwise functions by table.
 
 use super::{Lowering, QuantiseError, Ref, Val};
+use crate::quantise::known;
 use nanozk_ir::int::Curve;
 use nanozk_ir::{float, int};
 
 /// Bits that a table's output has beyond its input's resolution.
 const EXTRA_BITS: u32 = 2;
-/// Bits of the greatest magnitude of a table's output.
-const LIMIT_BITS: u32 = 40;
 /// Bits that the calibrated peak of an operand of a requantised linear map leaves of one limb.
 const BALANCED_BITS: u32 = 2;
+/// Bits by which an entry of a table may exceed the calibrated peak.
+const BEYOND_BITS: f64 = 10.0;
+/// Greatest magnitude of an entry.
+const ENTRY_BITS: f64 = 60.0;
 
 impl Lowering<'_> {
     /// The function's values: at `scale`, or as an activation a little finer than the input.
@@ -28,7 +31,7 @@ impl Lowering<'_> {
     /// Scales for a table's output: a little finer than its input, unless a consumer is requantised: there the bits of
     /// activations and weights share one limb and are best balanced.
     fn table_scale(&self, r: Ref, x: &Val) -> Vec<f64> {
-        let finest = |g: usize| f64::from(EXTRA_BITS).exp2() / x.unit[g][0];
+        let finest = |g: usize| f64::from(EXTRA_BITS).exp2() / (x.unit[g][0] * self.slope(g, r, x));
         let id = self.node(0, r);
         let sums =
             |c: float::NodeId| matches!(self.graph.dag[c].op, float::Op::Add | float::Op::Sub | float::Op::Output);
@@ -37,8 +40,7 @@ impl Lowering<'_> {
             return (0..self.layers()).map(finest).collect();
         }
         let balanced = f64::from(self.b.limb_bits - BALANCED_BITS).exp2();
-        let peak = |row: &Vec<f64>| row.iter().copied().fold(1e-6, f64::max);
-        self.peaks(r).iter().enumerate().map(|(g, p)| finest(g).min(balanced / peak(p))).collect()
+        self.peak(r).iter().enumerate().map(|(g, peak)| finest(g).min(balanced / peak)).collect()
     }
 
     /// Tables read requantised limbs; what is something else (a view, a table's output) is requantised.
@@ -50,20 +52,35 @@ impl Lowering<'_> {
         self.requantised(pending, true)
     }
 
+    /// The function of layer `g` at every integer of one limb.
+    fn values(&self, g: usize, r: Ref, x: &Val) -> Vec<f64> {
+        let (half, unit) = (1i64 << (self.b.limb_bits - 1), x.unit[g][0]);
+        match self.op(g, r) {
+            float::Op::Unary(f) => (-half..half).map(|i| f.apply(i as f64 * unit)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Root mean square of the function's slope, as a power of two: the resolution of its values is that of its
+    /// arguments times this.
+    fn slope(&self, g: usize, r: Ref, x: &Val) -> f64 {
+        let peak = self.peak(r)[g];
+        let values = self.values(g, r, x);
+        let steps = values.windows(2).map(|w| (w[1] - w[0]).powi(2)).filter(|d| *d <= peak.powi(2));
+        let (sum, count) = steps.fold((0.0, 0.0f64), |(sum, count), d| (sum + d, count + 1.0));
+        known((sum / count.max(1.0)).sqrt() / x.unit[g][0]).log2().ceil().exp2()
+    }
+
+    /// The table at `scale`. Where the function is not defined, it is 0; far beyond calibration, it stays what it is at
+    /// the end of what entries hold.
     fn tabulate(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
-        let (n, half) = (self.features(r), 1i64 << (self.b.limb_bits - 1));
+        let (n, peaks) = (self.features(r), self.peak(r));
         let mut curves = Vec::with_capacity(self.layers());
         for (g, &scale) in scale.iter().enumerate() {
             let float::Op::Unary(function) = self.op(g, r) else { continue };
-            let function = function.clone();
-            curves.push(Curve {
-                function,
-                origin: half,
-                unit: x.unit[g][0],
-                scale,
-                limit: 1 << LIMIT_BITS,
-                last: None,
-            });
+            let limit = (peaks[g] * scale * BEYOND_BITS.exp2()).min(ENTRY_BITS.exp2()).ceil() as i64;
+            let (function, origin) = (function.clone(), 1 << (self.b.limb_bits - 1));
+            curves.push(Curve { function, origin, unit: x.unit[g][0], scale, limit, last: None });
         }
         let table = self.b.table(curves);
         let id = self.push(self.name(r), int::Op::Table { table }, &[x.id], n)?;

@@ -9,6 +9,7 @@ mod affine;
 pub mod argmax;
 pub mod attention;
 mod check;
+mod clamps;
 mod error;
 pub mod inverse;
 mod linear;
@@ -17,6 +18,7 @@ pub mod requant;
 mod rows;
 
 pub use check::{check, check_structure};
+pub use clamps::{Clamp, clamps};
 pub use error::{Error, Fault};
 
 use super::gadgets::Site;
@@ -67,6 +69,18 @@ pub fn run(model: &Model, layer: usize, inputs: &[&[i64]]) -> Result<Vec<Vec<i64
 /// # Errors
 /// As [`run`]; also when a layer reads a tensor that no earlier layer writes.
 pub fn run_model(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, Error> {
+    run_seen(model, inputs, &mut |_, _| ())
+}
+
+/// [`run_model`], with the node values of each layer shown as they are computed: `see(layer, values)`.
+///
+/// # Errors
+/// As [`run_model`].
+pub fn run_seen(
+    model: &Model,
+    inputs: &[Vec<i64>],
+    see: &mut dyn FnMut(usize, &[Vec<i64>]),
+) -> Result<Vec<Vec<i64>>, Error> {
     if inputs.len() != model.inputs.len() {
         return Err(Error::InputCount { layer: "model".into(), expected: model.inputs.len(), got: inputs.len() });
     }
@@ -85,6 +99,7 @@ pub fn run_model(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, Er
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut values = run(model, i, &args)?;
+        see(i, &values);
         for (port, v) in outputs(&model.shapes[layer.shape as usize]) {
             tensors[layer.outputs[port] as usize] = Some(std::mem::take(&mut values[v]));
         }

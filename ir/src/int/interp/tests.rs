@@ -300,3 +300,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clamps_say_what_they_took() {
+    let m = model(2, 2, 4, |g, _| {
+        g.push(node("q", Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[0], 2));
+        g.push(node("free", Op::Requant { limbs: 1, out_limbs: 2, clamp: false }, &[0], 2));
+    });
+    // In units of 16: 7 is the greatest value kept, -8 the least.
+    let mut seen = Vec::new();
+    run_seen(&m, &[vec![7 * 16, 8 * 16, -8 * 16, -14 * 16]], &mut |layer, values| {
+        seen.extend(clamps(&m, layer, values))
+    })
+    .unwrap();
+    let expected = Clamp { layer: "layer".into(), node: "q".into(), cells: 4, saturated: 2, load: 2.0 };
+    assert_eq!(seen, std::slice::from_ref(&expected));
+    let other = Clamp { cells: 3, saturated: 1, load: 1.5, ..expected.clone() };
+    assert_eq!(expected.merged(&other), Clamp { cells: 7, saturated: 3, load: 2.0, ..other });
+}

@@ -94,12 +94,31 @@ pub fn spectral_norm(m: &[f32], inner: usize) -> f64 {
     if rows == 0 || inner == 0 {
         return 0.0;
     }
+    if let Some(greatest) = only_entries(m, inner) {
+        return greatest * SLACK;
+    }
     let gram = if rows <= inner {
         gram(rows, |i, k| m[i * inner + k].into(), inner)
     } else {
         gram(inner, |i, k| m[k * inner + i].into(), rows)
     };
     largest_eigenvalue(gram, rows.min(inner)).sqrt() * SLACK
+}
+
+/// The greatest magnitude in a matrix that has at most one entry in each row and column.
+fn only_entries(m: &[f32], inner: usize) -> Option<f64> {
+    let mut taken = vec![false; inner];
+    let mut greatest = 0f64;
+    for row in m.chunks_exact(inner) {
+        let mut entries = row.iter().enumerate().filter(|(_, v)| **v != 0.0);
+        if let Some((column, &v)) = entries.next() {
+            if entries.next().is_some() || std::mem::replace(&mut taken[column], true) {
+                return None;
+            }
+            greatest = greatest.max(v.abs().into());
+        }
+    }
+    Some(greatest)
 }
 
 /// `n x n` matrix of the products of `n` vectors of length `len`.

@@ -63,7 +63,7 @@ impl Range {
     }
 
     /// Bound on the norm of features `from..to`, which are a stretch or something else.
-    fn norm_of_part(&self, from: usize, to: usize) -> f64 {
+    pub fn norm_of_part(&self, from: usize, to: usize) -> f64 {
         let own = norm_of(&self.lo[from..to], &self.hi[from..to]).min(self.norm);
         match self.stretches {
             Some((len, norm)) if len == to - from && from.is_multiple_of(len) => own.min(norm),

@@ -28,7 +28,8 @@ fn sums(node: &Node) -> Option<&[Vec<Term>]> {
 }
 
 /// `x * r` with `r = floor(sqrt(C / v'))` broadcast to a stretch of x, `v' >= v / 2^s` and `v >= |x|^2` of that stretch:
-/// then `|x r| <= sqrt(C 2^s)`.
+/// then `|x r| <= sqrt(C 2^s)`. With the squares of `z = round(x / 2^t)` instead, `|x| <= 2^t (|z| + sqrt(n) / 2)` for a
+/// stretch of n.
 pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let (root, len) = repeated(scope, node)?;
     let Op::RSqrt { param } = root.op else { return None };
@@ -49,14 +50,23 @@ pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Resu
         checked @ Node { op: Op::Range { .. }, .. } => (source(scope, checked, 0)?, 0),
         _ => return None,
     };
-    let rows = sums(sum)?;
-    let stretch =
-        |(g, terms): (usize, &Vec<Term>)| sums_squares_of(scope, sum, terms, node.inputs[0], g * len..(g + 1) * len);
-    if rows.len() != root.features as usize || !rows.iter().enumerate().all(stretch) {
+    let (x, rows) = (node.inputs[0], sums(sum)?);
+    let mut stretches = rows.iter().enumerate();
+    let squared = squared_in(scope, sum, rows.first()?, 0..len)?;
+    let all = stretches.all(|(g, terms)| squared_in(scope, sum, terms, g * len..(g + 1) * len) == Some(squared));
+    if rows.len() != root.features as usize || !all {
         return None;
     }
-    let radius = (c * f64::from(shift).exp2()).sqrt();
-    let features = r[node.inputs[0] as usize].lo.len();
+    let dropped = match &scope.graph.nodes[squared as usize] {
+        _ if squared == x => 0,
+        Node { op: Op::Requant { limbs, clamp: false, .. }, inputs, .. } if inputs == &[x] => limbs * scope.limb_bits,
+        _ => return None,
+    };
+    let factors = &r[node.inputs[1] as usize];
+    let factor = (0..factors.lo.len()).map(|j| factors.peak(j)).fold(0.0, f64::max);
+    let rounding = if dropped == 0 { 0.0 } else { (len as f64).sqrt() / 2.0 * factor };
+    let radius = f64::from(dropped).exp2() * ((c * f64::from(shift).exp2()).sqrt() + rounding);
+    let features = r[x as usize].lo.len();
     let limit = narrow(radius.ceil() as i128 + 1);
     Some(limit.map(|l| {
         let range = Range::uniform(features, -l, l);
@@ -72,23 +82,29 @@ fn least_constant(scope: &Scope, node: &Node, t: &Term) -> i64 {
     }
 }
 
-/// Whether `terms` of `node` add up the squares of `features` of `x`, plus parameters that are not negative.
-fn sums_squares_of(scope: &Scope, node: &Node, terms: &[Term], x: u32, features: std::ops::Range<usize>) -> bool {
+/// The value of whose `features` the `terms` of `node` sum the squares, each at least once, plus constants that are not
+/// negative.
+fn squared_in(scope: &Scope, node: &Node, terms: &[Term], features: std::ops::Range<usize>) -> Option<u32> {
+    let mut squared: Option<u32> = None;
     let mut seen = vec![false; features.len()];
     for t in terms {
-        match source(scope, node, t.input as usize) {
-            Some(Node { op: Op::Mul, inputs, .. }) if inputs == &[x, x] && t.coef >= 1 => {
+        match source(scope, node, t.input as usize)? {
+            Node { op: Op::Mul, inputs, .. } if inputs[0] == inputs[1] && t.coef >= 1 => {
+                if *squared.get_or_insert(inputs[0]) != inputs[0] {
+                    return None;
+                }
                 // Other squares only make the sum greater.
                 if features.contains(&(t.feature as usize)) {
                     seen[t.feature as usize - features.start] = true;
                 }
             }
-            Some(Node { op: Op::Param { first }, .. })
+            Node { op: Op::Param { first }, .. }
                 if t.coef >= 0 && scope.layer.params[(first + t.feature) as usize] >= 0 => {}
-            _ => return false,
+            Node { op: Op::Const { .. }, .. } if least_constant(scope, node, t) >= 0 => {}
+            _ => return None,
         }
     }
-    seen.into_iter().all(|s| s)
+    squared.filter(|_| seen.into_iter().all(|s| s))
 }
 
 /// `u * r` with `u = sum_k e_k v_k`, `r = floor(C / sum_k e_k)` broadcast per head: a mean of v times C.

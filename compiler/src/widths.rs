@@ -1,0 +1,225 @@
+//! How many bits a model gets: as many as its outputs need to stay within the tolerance on the sample data.
+
+use crate::blame::worst_node;
+use crate::circuits::{Circuits, lay_out};
+use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise};
+use crate::fidelity::{Measured, Models};
+use crate::frontend::Loaded;
+use crate::partition::Partition;
+use crate::pipeline::CompileError;
+use crate::quantise::{self, QuantiseError, Quantised, Stats};
+use nanozk_ir::float::InputValue;
+
+/// Narrowest limbs that are tried where the settings name no width.
+const LEAST_LIMB_BITS: u32 = 10;
+/// Widest limbs that are tried where the settings name no width.
+const GREATEST_LIMB_BITS: u32 = 16;
+
+/// What narrower limbs must save at least to be worth their coarser activations: this share of the score.
+const NARROW_SAVES: f64 = 1.0 / 8.0;
+
+/// How much greater the score may be of circuits that the SRS of this program serves: their proofs need nobody's trust
+/// in the machine that made the SRS.
+const EMBEDDED_WORTH: f64 = 3.0;
+
+/// How much further from the source model the outputs of such circuits may be than the narrow tolerance allows: a bit
+/// less in each activation doubles the difference.
+const EMBEDDED_COARSER: f64 = 3.0;
+
+/// A source model, cut into layers, with its sample data.
+pub(crate) struct Source<'s> {
+    pub loaded: &'s Loaded,
+    pub partition: Partition,
+    pub stats: &'s Stats,
+    pub samples: &'s [Vec<InputValue>],
+}
+
+/// Circuits with what their integers do on the sample data.
+pub(crate) struct Chosen {
+    pub circuits: Circuits,
+    pub measured: Measured,
+    /// What was chosen in place of the usual widths and what it costs, in words.
+    pub choice: Option<String>,
+}
+
+/// What circuits must keep.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// At most `2^max_k` rows.
+    max_k: u32,
+    /// Largest gap.
+    tolerance: f64,
+}
+
+/// A model at some widths, with what its integers do on the sample data.
+struct Trial {
+    quantise: Quantise,
+    quantised: Quantised,
+    measured: Measured,
+}
+
+impl Source<'_> {
+    /// The cheapest circuits with at most `max_k`. Without one: circuits that the SRS of this program serves, where they do
+    /// not cost many times more and their outputs stay within the narrow tolerance, or not much further off than any.
+    ///
+    /// # Errors
+    /// When no widths will do, unless a gap is accepted; when the model has no integer form or no circuit.
+    pub fn circuits(&self, config: &Config, accept_gap: bool) -> Result<Chosen, CompileError> {
+        let best = self.faithful(config, accept_gap)?;
+        let usual = config.quantise.narrow_tolerance == 0.0 || best.choice.is_some();
+        if config.max_k.is_some() || best.circuits.k() <= EMBEDDED_K || usual {
+            return Ok(best);
+        }
+        // A table of 2^bits entries needs more rows than that.
+        let bits = config.quantise.limb_bits.unwrap_or(best.circuits.model.limb_bits.min(EMBEDDED_K - 1));
+        let limit = Limit { max_k: EMBEDDED_K, tolerance: config.quantise.tolerance };
+        let Some(small) = self.narrow(config, bits, limit).map(|small| self.narrowed(config, small, EMBEDDED_K)) else {
+            return Ok(best);
+        };
+        let allowed = config.quantise.narrow_tolerance.max(best.measured.gap() * EMBEDDED_COARSER);
+        let close = small.measured.gap() <= allowed;
+        let cheap = small.circuits.score <= best.circuits.score * EMBEDDED_WORTH;
+        Ok(if close && cheap { small } else { best })
+    }
+
+    /// The circuits at the configured widths, or at the first greater ones at which every output stays within the
+    /// tolerance. Where the usual limbs do and the settings name no width, smaller ones are taken as long as the table of
+    /// limbs is what asks for the rows, the circuits get cheaper and the outputs stay much closer than that.
+    fn faithful(&self, config: &Config, accept_gap: bool) -> Result<Chosen, CompileError> {
+        let max_k = config.max_k.unwrap_or(MAX_K);
+        let mut failed: Option<CompileError> = None;
+        let mut missed: Option<Trial> = None;
+        let mut usual: Option<(f64, u64)> = None;
+        for quantise in wider(&config.quantise) {
+            let trial = match self.trial(config, quantise) {
+                Ok(trial) => trial,
+                Err(error) if depends_on_widths(&error) => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let &mut (gap, lookups) = usual.get_or_insert((trial.measured.gap(), trial.lookups()));
+            if trial.measured.gap() > config.quantise.tolerance {
+                if missed.as_ref().is_none_or(|m| trial.measured.gap() < m.measured.gap()) {
+                    missed = Some(trial);
+                }
+                continue;
+            }
+            let choice = trial.choice(&config.quantise, gap, lookups);
+            match lay_out(trial.quantised.model, config.optimize, max_k) {
+                Ok(circuits) => {
+                    let chosen = Chosen { circuits, measured: trial.measured, choice };
+                    return Ok(if chosen.choice.is_none() { self.narrowed(config, chosen, max_k) } else { chosen });
+                }
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        match (missed, failed) {
+            (Some(trial), _) if accept_gap => {
+                let choice = usual.and_then(|(gap, lookups)| trial.choice(&config.quantise, gap, lookups));
+                let circuits = lay_out(trial.quantised.model, config.optimize, max_k)?;
+                Ok(Chosen { circuits, measured: trial.measured, choice })
+            }
+            (Some(trial), _) => Err(self.gap(config, &trial)),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(QuantiseError::NoData.into()),
+        }
+    }
+
+    fn trial(&self, config: &Config, quantise: Quantise) -> Result<Trial, CompileError> {
+        let config = Config { quantise, ..config.clone() };
+        let quantised = quantise::quantise(&self.loaded.graph, &self.partition, self.stats, &config)?;
+        let Loaded { reference, outputs, .. } = self.loaded;
+        let models = Models { reference, model: &quantised.model, outputs, head: config.head };
+        let measured = models.measure(self.samples)?;
+        Ok(Trial { quantise: config.quantise, quantised, measured })
+    }
+
+    /// Cheaper circuits with narrower limbs, or those given.
+    fn narrowed(&self, config: &Config, mut best: Chosen, max_k: u32) -> Chosen {
+        if config.quantise.limb_bits.is_some() || config.head == Head::Argmax {
+            return best;
+        }
+        let limit = Limit { max_k, tolerance: config.quantise.narrow_tolerance };
+        for bits in (LEAST_LIMB_BITS..best.circuits.model.limb_bits).rev() {
+            if best.circuits.k() > best.circuits.model.limb_bits + 1 {
+                break;
+            }
+            // What does not fit narrow limbs needs the usual ones.
+            let Some(next) = self.narrow(config, bits, limit) else { break };
+            if next.circuits.score > best.circuits.score * (1.0 - NARROW_SAVES) {
+                break;
+            }
+            best = next;
+        }
+        best
+    }
+
+    /// The circuits with limbs of `bits`, if they stay within the limit.
+    fn narrow(&self, config: &Config, bits: u32, limit: Limit) -> Option<Chosen> {
+        let quantise = Quantise { limb_bits: Some(bits), ..config.quantise.clone() };
+        let trial = self.trial(config, quantise).ok().filter(|t| t.measured.gap() <= limit.tolerance)?;
+        let circuits = lay_out(trial.quantised.model, config.optimize, limit.max_k).ok()?;
+        Some(Chosen { circuits, measured: trial.measured, choice: None })
+    }
+
+    /// Why the model that came closest is refused.
+    fn gap(&self, config: &Config, trial: &Trial) -> CompileError {
+        let worst = trial.measured.worst();
+        let blame = worst_node(&self.loaded.graph, &trial.quantised, self.samples).ok().flatten();
+        CompileError::Gap {
+            output: worst.map(|g| g.output.clone()).unwrap_or_default(),
+            gap: trial.measured.gap(),
+            tolerance: config.quantise.tolerance,
+            limb_bits: trial.quantised.model.limb_bits,
+            node: blame.map(|b| format!("node \"{}\" ({}) loses most, {:.1e} of its own scale", b.node, b.op, b.error)),
+        }
+    }
+}
+
+impl Trial {
+    fn lookups(&self) -> u64 {
+        let model = &self.quantised.model;
+        let shapes = quantise::lookups(model);
+        model.layers.iter().map(|layer| shapes[layer.shape as usize].total).sum()
+    }
+
+    /// How the widths differ from the usual ones, and what that does.
+    fn choice(&self, usual: &Quantise, gap: f64, lookups: u64) -> Option<String> {
+        let named = [
+            ("limbs", usual.limb_bits(), self.quantise.limb_bits()),
+            ("exponentials", usual.exp_bits, self.quantise.exp_bits),
+            ("reciprocals of their sums", usual.mean_bits, self.quantise.mean_bits),
+        ];
+        let changed = named.iter().filter(|(_, from, to)| from != to);
+        let changed: Vec<String> = changed.map(|(what, from, to)| format!("{what} of {to} bits for {from}")).collect();
+        (!changed.is_empty()).then(|| {
+            let (now, cost) = (self.measured.gap(), self.lookups());
+            format!("{}: a gap of {now:.1e} for {gap:.1e}, {cost} lookups for {lookups}", changed.join(", "))
+        })
+    }
+}
+
+/// The configured widths and greater ones; a width of limbs that is configured stays.
+fn wider(usual: &Quantise) -> Vec<Quantise> {
+    let least = usual.limb_bits();
+    let more = |extra: u32| Quantise {
+        limb_bits: usual.limb_bits.or_else(|| (extra > 0).then_some(least + extra)),
+        exp_bits: (usual.exp_bits + extra).min(Quantise::GREATEST_EXP_BITS),
+        mean_bits: (usual.mean_bits + extra / 2).min(Quantise::GREATEST_MEAN_BITS),
+        ..usual.clone()
+    };
+    (0..=GREATEST_LIMB_BITS.saturating_sub(least)).map(more).collect()
+}
+
+/// Whether other widths may help.
+fn depends_on_widths(error: &CompileError) -> bool {
+    match error {
+        CompileError::Quantise(error) => matches!(
+            error,
+            QuantiseError::Range { .. } | QuantiseError::Weight { .. } | QuantiseError::Unsettled { .. }
+        ),
+        _ => false,
+    }
+}
