@@ -2,7 +2,7 @@
 
 use crate::check::CheckError;
 use crate::{Boundary, LaneId, Plan, Port, Public, SlotId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every port has one boundary and every boundary lanes of its own: a lane of two tensors would have the commitment of
 /// one of them, and nothing would tie the other to the layer.
@@ -33,21 +33,23 @@ pub(crate) fn boundaries(plan: &Plan) -> Result<(), CheckError> {
 /// Every feature of every output enters an equation, as a cell of a lane or as a public slot that follows from others.
 pub(crate) fn outputs(plan: &Plan, reads: &[(u32, u32)], determined: &[bool]) -> Result<(), CheckError> {
     let groups = plan.geometry.groups;
-    let runs: Vec<(SlotId, &Public)> = plan.public_runs().collect();
     let bound = |slot: SlotId| reads.get(slot as usize).is_some_and(|r| r.0 > 0);
+    let follows = |slot: SlotId| bound(slot) && determined[slot as usize];
+    // First slots of public tensors, and whether all marks of token tensors are bound.
+    let mut values: BTreeMap<Port, (SlotId, u32)> = BTreeMap::new();
+    let mut marks: BTreeMap<(Port, u32), bool> = BTreeMap::new();
+    for (first, run) in plan.public_runs() {
+        match *run {
+            Public::Tensor { port, features } => drop(values.insert(port, (first, features))),
+            Public::OneHot { port, feature, count } => {
+                marks.insert((port, feature), (first..first + count).all(follows));
+            }
+            _ => {}
+        }
+    }
     for Boundary { port, lanes, features } in plan.boundaries.iter().filter(|b| matches!(b.port, Port::Output(_))) {
-        let public = |f: u32| {
-            runs.iter().any(|&(first, run)| match run {
-                Public::Tensor { port: p, features } => {
-                    p == port && f < *features && bound(first + f) && determined[(first + f) as usize]
-                }
-                Public::OneHot { port: p, feature, count } => {
-                    let follows = |slot: SlotId| bound(slot) && determined[slot as usize];
-                    p == port && f == *feature && (first..first + count).all(follows)
-                }
-                _ => false,
-            })
-        };
+        let (first, width) = values.get(port).copied().unwrap_or_default();
+        let public = |f: u32| f < width && follows(first + f) || marks.get(&(*port, f)).is_some_and(|all| *all);
         let lane = |f: u32| lanes.get((f / groups) as usize).is_some_and(|lane| bound(lane * groups + f % groups));
         if let Some(feature) = (0..*features).find(|&f| !lane(f) && !public(f)) {
             return Err(CheckError::Unbound { port: *port, feature });

@@ -1,19 +1,27 @@
 //! Static checks of a plan: nothing that a proof relies on may be chosen freely by the prover.
 
 use crate::boundaries::{boundaries, outputs};
-use crate::pinned::{self, Pinned};
+use crate::pinned::{self, Pinned, Reads};
 use crate::products;
-use crate::{Geometry, Monomial, Operand, Plan, Port, Public, RowForm, SlotId, Tag, Term};
+use crate::{Boundary, FixedColumn, Geometry, Monomial, Operand, Plan, Port, Public, RowForm, SlotId, Tag, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Greatest k of a plan.
 pub const MAX_K: u32 = 20;
 /// Greatest number of slots, of terms of all equations, and of exponents.
-pub const MAX_ITEMS: u64 = 1 << 23;
+pub const MAX_ITEMS: u64 = 1 << 22;
 /// Greatest number of terms per slot: a short file can repeat an equation as often as it likes.
 const MAX_TERMS_PER_SLOT: u64 = 32;
-/// Greatest number of cells of all lanes.
+/// Greatest number of columns of each kind, and of gates: some hundred times what a layer needs.
+const MAX_COLUMNS: u64 = 1 << 12;
+/// Greatest number of lanes that the forms of all gates name.
+const MAX_FORM_TERMS: u64 = 1 << 14;
+/// Greatest number of rows of all columns, gates and lookups.
 const MAX_CELLS: u64 = 1 << 27;
+/// Greatest number of slots with free cells.
+pub(crate) const MAX_FREE_SLOTS: u64 = 1 << 20;
+/// Greatest number of free cells.
+pub(crate) const MAX_FREE_CELLS: u64 = 1 << 24;
 
 /// Why a plan is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,7 +154,8 @@ pub fn check(plan: &Plan) -> Result<Report, CheckError> {
     linear(plan)?;
     products::monomials(plan)?;
     products::rows(plan)?;
-    pinned_slots(plan, pinned::analyse(plan)?)
+    let reads = pinned::reads(plan);
+    pinned_slots(plan, &reads, pinned::analyse(plan, &reads)?)
 }
 
 pub(crate) fn size(what: &'static str, found: u64, limit: u64) -> Result<(), CheckError> {
@@ -162,19 +171,23 @@ fn sizes(plan: &Plan) -> Result<(), CheckError> {
     size("the number of tokens", geometry.tokens as u64, room)?;
     size("the number of data rows", rows, room)?;
     size("the number of rows of a table", 1 << geometry.limb_bits, rows)?;
-    size("the number of lanes", plan.lanes.len() as u64, 1 << 16)?;
-    size("the number of tables", plan.tables as u64, 1 << 12)?;
+    let columns = [
+        ("the number of lanes", plan.lanes.len()),
+        ("the number of fixed columns", plan.fixed.len()),
+        ("the number of gates", plan.gates.len()),
+        ("the number of lookups", plan.lookups.len()),
+        ("the number of functionals", plan.functionals.len()),
+    ];
+    columns.iter().try_for_each(|&(what, count)| size(what, count as u64, MAX_COLUMNS))?;
+    size("the number of cells", plan.columns() << geometry.k, MAX_CELLS)?;
+    size("the number of terms of gates", plan.form_terms(), MAX_FORM_TERMS)?;
+    size("the number of tables", plan.tables as u64, MAX_COLUMNS)?;
     size("the number of parameters", plan.params as u64, 1 << 20)?;
     size("the number of weight columns", plan.weight_columns as u64, 1 << 16)?;
     let publics: u64 = plan.publics.iter().map(|p| plan.public_len(p) as u64).sum();
-    let repetitions = plan.relations.iter().map(|r| r.count as u64 * r.terms.len() as u64).sum::<u64>()
-        + plan.claims.iter().map(|c| c.count as u64 * (1 + c.terms.len() as u64)).sum::<u64>()
-        + operands(plan).map(|o| o.count as u64 * (1 + o.terms.len() as u64)).sum::<u64>();
-    let lanes = plan.lanes.len() as u64;
-    let slots = lanes * geometry.groups as u64 + publics;
-    size("the number of cells", lanes << geometry.k, MAX_CELLS)?;
+    let slots = plan.lanes.len() as u64 * geometry.groups as u64 + publics;
     size("the number of slots", slots, MAX_ITEMS)?;
-    size("the number of terms", publics + repetitions, MAX_ITEMS.min(MAX_TERMS_PER_SLOT * slots))
+    size("the number of terms", publics + plan.repeated_terms(), MAX_ITEMS.min(MAX_TERMS_PER_SLOT * slots))
 }
 
 fn index(place: impl Fn() -> String, what: &'static str, index: i64, len: i64) -> Result<(), CheckError> {
@@ -196,8 +209,11 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
             return fail("a run leaves the data rows");
         }
     }
+    let values =
+        |column: &FixedColumn| column.runs.iter().map(|run| run.2).fold((0, 0), |(lo, hi), v| (v.min(lo), v.max(hi)));
+    let values: Vec<(i64, i64)> = plan.fixed.iter().map(values).collect();
     let bits = |column: u32| {
-        let ok = plan.fixed[column as usize].runs.iter().all(|run| run.2 == 1 || run.2 == 0);
+        let ok = matches!(values[column as usize], (0, 0 | 1));
         if ok { Ok(()) } else { Err(CheckError::Fixed { column, reason: "a selector is not 0 or 1" }) }
     };
     for gate in &plan.gates {
@@ -221,8 +237,8 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
             Tag::Table(tag) => index(place, "table tag", tag as i64, plan.tables as i64 + 1)?,
             Tag::Fixed(column) => {
                 index(place, "fixed column", column as i64, fixed)?;
-                let tags = plan.fixed[column as usize].runs.iter().map(|run| run.2);
-                tags.into_iter().try_for_each(|tag| index(place, "table tag", tag, plan.tables as i64 + 1))?;
+                let (lo, hi) = values[column as usize];
+                [lo, hi].into_iter().try_for_each(|tag| index(place, "table tag", tag, plan.tables as i64 + 1))?;
             }
         }
     }
@@ -234,6 +250,14 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
             size("the number of features of a boundary", boundary.features as u64, room)?;
         }
     }
+    publics(plan)
+}
+
+/// The sizes of public slots; each reading of a public tensor stands there once, for it costs as much as the tensor.
+fn publics(plan: &Plan) -> Result<(), CheckError> {
+    let public = |b: &&Boundary| b.lanes.is_empty();
+    let known: BTreeMap<Port, u32> = plan.boundaries.iter().filter(public).map(|b| (b.port, b.features)).collect();
+    let mut read = BTreeSet::new();
     for public in &plan.publics {
         match public {
             Public::Param { first, count } => {
@@ -246,12 +270,16 @@ fn columns(plan: &Plan) -> Result<(), CheckError> {
                     return Err(CheckError::Size { what: "constant data", found: data.len() as u64, limit: wanted });
                 }
             }
-            Public::OneHot { port, .. } | Public::Tensor { port, .. } => {
+            &Public::OneHot { port, .. } | &Public::Tensor { port, .. } => {
                 let place = || format!("public {port:?}");
-                let tensor = plan.boundaries.iter().find(|b| b.port == *port && b.lanes.is_empty());
-                index(place, "public boundary", tensor.is_some() as i64 - 1, 1)?;
-                if let (Public::OneHot { feature, .. }, Some(tensor)) = (public, tensor) {
-                    index(place, "feature", *feature as i64, tensor.features as i64)?;
+                index(place, "public boundary", known.contains_key(&port) as i64 - 1, 1)?;
+                let feature = match public {
+                    Public::OneHot { feature, .. } => Some(*feature),
+                    _ => None,
+                };
+                feature.map_or(Ok(()), |f| index(place, "feature", f.into(), known[&port].into()))?;
+                if !read.insert((port, feature)) {
+                    return Err(CheckError::Boundary { port, reason: "is read twice in the same way" });
                 }
             }
             Public::One | Public::Position => {}
@@ -309,14 +337,12 @@ fn linear(plan: &Plan) -> Result<(), CheckError> {
 }
 
 /// Every slot that something reads is determined; slots with free rows are read by one equation.
-fn pinned_slots(plan: &Plan, pinned: Pinned) -> Result<Report, CheckError> {
-    let reads = pinned::reads(plan);
-    outputs(plan, &reads, &pinned.determined)?;
+fn pinned_slots(plan: &Plan, reads: &Reads, pinned: Pinned) -> Result<Report, CheckError> {
+    outputs(plan, reads, &pinned.determined)?;
     let lane_name = |slot: SlotId| plan.lanes[(slot / plan.geometry.groups) as usize].name.clone();
     let mut report = Report { argued: pinned.argued, ..Default::default() };
     for (slot, tokens) in pinned.free {
         match reads[slot as usize] {
-            (0, 0) => {}
             (1, 0) => {
                 report.free.insert(slot, tokens);
             }

@@ -9,7 +9,7 @@
 //! lanes*, which no other helper reads, with enough randomness left over from their own openings.
 
 use crate::{Boundary, Lookup, MASK_ROWS, Plan, Port};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Fractions that share one helper column; the degree of its constraint is one more.
 pub const FRACTIONS_PER_HELPER: usize = 3;
@@ -68,8 +68,40 @@ pub struct Counts {
 /// A lane wherever it is used: of one layer alone, or of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Column {
-    Private(usize, u32),
+    Private(u32),
     Shared(u32, u32),
+}
+
+/// A helper column: of a layer, with these lookups in units of [`FRACTIONS_PER_HELPER`].
+type Helper = (usize, usize);
+
+/// What holds a lane of a tensor.
+#[derive(Default)]
+struct Held {
+    /// Number of layers.
+    layers: usize,
+    /// The last of them.
+    last: Option<usize>,
+    readers: Readers,
+}
+
+/// The helpers that look a lane up.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Readers {
+    #[default]
+    None,
+    One(Helper),
+    Many,
+}
+
+impl Readers {
+    fn add(&mut self, helper: Helper) {
+        *self = match *self {
+            Readers::None => Readers::One(helper),
+            Readers::One(other) if other == helper => return,
+            _ => Readers::Many,
+        }
+    }
 }
 
 impl HeldTensors<'_> {
@@ -80,9 +112,9 @@ impl HeldTensors<'_> {
         }
     }
 
-    /// What each lane is, for the layer `index`.
-    fn columns(&self, index: usize) -> Vec<Column> {
-        let mut out: Vec<Column> = (0..self.plan.lanes.len() as u32).map(|l| Column::Private(index, l)).collect();
+    /// What each lane is.
+    fn columns(&self) -> Vec<Column> {
+        let mut out: Vec<Column> = (0..self.plan.lanes.len() as u32).map(Column::Private).collect();
         for boundary in &self.plan.boundaries {
             let Some(tensor) = self.tensor(boundary) else { continue };
             for (i, lane) in boundary.lanes.iter().enumerate() {
@@ -93,6 +125,12 @@ impl HeldTensors<'_> {
         }
         out
     }
+
+    /// All lookups by lane: the lane with the helper that holds the lookup, of layer `index`.
+    fn lookups(&self, index: usize) -> impl Iterator<Item = (u32, Helper)> {
+        let lookups = self.plan.lookups.iter().enumerate();
+        lookups.flat_map(move |(i, lookup)| lanes(lookup).map(move |lane| (lane, (index, i / FRACTIONS_PER_HELPER))))
+    }
 }
 
 /// Counts what the proofs of a bundle of all `layers` reveal; `points` is the number of points at which a layer opens a
@@ -101,39 +139,47 @@ impl HeldTensors<'_> {
 /// # Errors
 /// A lane with more openings than its random rows hide, or a helper column with too little randomness.
 pub fn check(layers: &[HeldTensors], points: usize) -> Result<Counts, HidingError> {
-    let columns: Vec<Vec<Column>> = layers.iter().enumerate().map(|(i, l)| l.columns(i)).collect();
-    let mut holders: BTreeMap<Column, BTreeSet<usize>> = BTreeMap::new();
-    let mut readers: BTreeMap<Column, BTreeSet<(usize, usize)>> = BTreeMap::new();
-    for (index, (layer, columns)) in layers.iter().zip(&columns).enumerate() {
-        for column in columns {
-            holders.entry(*column).or_default().insert(index);
+    let mut tensors: BTreeMap<Column, Held> = BTreeMap::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let columns = layer.columns();
+        for column in columns.iter().filter(|column| matches!(column, Column::Shared(..))) {
+            let held = tensors.entry(*column).or_default();
+            if held.last.replace(index) != Some(index) {
+                held.layers += 1;
+            }
         }
-        for (i, lookup) in layer.plan.lookups.iter().enumerate() {
-            for lane in lanes(lookup) {
-                readers.entry(columns[lane as usize]).or_default().insert((index, i / FRACTIONS_PER_HELPER));
+        for (lane, helper) in layer.lookups(index) {
+            if let Some(held) = tensors.get_mut(&columns[lane as usize]) {
+                held.readers.add(helper);
             }
         }
     }
-    let openings = |column: &Column| holders[column].len() * points;
+    let openings = |column: &Column| tensors.get(column).map_or(1, |held| held.layers) * points;
     let mut counts = Counts { revealed: 0, freedom: None };
-    for column in holders.keys() {
-        let (openings, limit) = (openings(column), MASK_ROWS - 1);
-        if openings > limit {
-            let what = match column {
-                Column::Private(layer, lane) => format!("lane {lane} of layer {layer}"),
-                Column::Shared(tensor, _) => format!("tensor {tensor}"),
-            };
-            return Err(HidingError::Openings { what, openings, limit });
+    for (index, layer) in layers.iter().enumerate() {
+        let columns = layer.columns();
+        for (lane, column) in columns.iter().enumerate() {
+            let (openings, limit) = (openings(column), MASK_ROWS - 1);
+            if openings > limit {
+                let what = match column {
+                    Column::Private(_) => format!("lane {lane} of layer {index}"),
+                    Column::Shared(tensor, _) => format!("tensor {tensor}"),
+                };
+                return Err(HidingError::Openings { what, openings, limit });
+            }
+            counts.revealed = counts.revealed.max(1 + openings);
         }
-        counts.revealed = counts.revealed.max(1 + openings);
-    }
-    for (index, (layer, columns)) in layers.iter().zip(&columns).enumerate() {
+        let mut private = vec![Readers::None; columns.len()];
+        layer.lookups(index).for_each(|(lane, helper)| private[lane as usize].add(helper));
+        let own = |column: &Column| match column {
+            Column::Private(lane) => private[*lane as usize] != Readers::Many,
+            shared => tensors.get(shared).is_some_and(|held| held.readers != Readers::Many),
+        };
         // Helpers with a table's fraction have the random rows of its multiplicities.
         let alone = layer.plan.lookups.len() / FRACTIONS_PER_HELPER;
         for (helper, lookups) in layer.plan.lookups.chunks(FRACTIONS_PER_HELPER).take(alone).enumerate() {
             let fractions: Vec<Vec<Column>> =
                 lookups.iter().map(|l| lanes(l).map(|lane| columns[lane as usize]).collect()).collect();
-            let own = |column: &Column| readers[column].len() == 1;
             let freedom = freedom(&fractions, own, |column| MASK_ROWS - 1 - openings(column));
             if freedom < HELPER_FREEDOM {
                 let first = helper * FRACTIONS_PER_HELPER;

@@ -25,6 +25,7 @@ mod products;
 pub mod slots;
 pub mod types;
 pub mod value_info;
+pub mod work;
 
 pub use functional::{Functional, FunctionalEntry, TokenWeight};
 pub use geometry::{Geometry, MASK_ROWS};

@@ -289,6 +289,14 @@ impl Plan {
         operands.chain(self.tiles.iter().map(|tile| tile.end(self.weight_columns))).max().unwrap_or(0)
     }
 
+    /// Number of terms of all repetitions of relations, claims and operands, a factor of its own counted as one.
+    pub fn repeated_terms(&self) -> u64 {
+        let relations = self.relations.iter().map(|r| (r.count, r.terms.len()));
+        let claims = self.claims.iter().map(|c| (c.count, 1 + c.terms.len()));
+        let operands = self.operands.iter().chain(&self.right_operands).map(|o| (o.count, 1 + o.terms.len()));
+        relations.chain(claims).chain(operands).map(|(count, terms)| u64::from(count) * terms as u64).sum()
+    }
+
     /// Number of equations of all relations.
     pub fn equations(&self) -> u32 {
         self.relations.iter().map(|r| r.count).sum()
