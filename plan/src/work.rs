@@ -19,6 +19,10 @@ const AT_A_TIME: u64 = 1 << 26;
 /// Units of an equation's term, or of a slot, for the checks of a plan.
 const CHECKED_TERM: u64 = 16;
 
+/// Units of a row of a table's column, and of a value that is computed for it.
+const TABLE_CELL: u64 = 2;
+const TABLE_VALUE: u64 = 16;
+
 /// Units of an equation's term, or of a slot, for the verifier of a proof.
 const VERIFIED_TERM: u64 = 4;
 
@@ -111,6 +115,13 @@ impl Plan {
         let queries = (self.columns() + self.form_terms() + u64::from(self.tables)).saturating_pow(2) / 4;
         let terms = self.terms().saturating_add(self.lane_slots_wide()).saturating_mul(CHECKED_TERM);
         cells.saturating_add(queries).saturating_add(terms)
+    }
+
+    /// Work of comparing a table's commitment with its values.
+    pub fn table_work(&self) -> u64 {
+        let power = |bits: u32| 1u64.checked_shl(bits).unwrap_or(u64::MAX);
+        let cells = TABLE_CELL.saturating_mul(power(self.geometry.k));
+        cells.saturating_add(TABLE_VALUE.saturating_mul(power(self.geometry.limb_bits)))
     }
 
     /// Work of verifying a proof.

@@ -118,7 +118,9 @@ impl LayerError {
 
 /// The budget of a model.
 pub fn budget(key: &VerifierKey) -> Budget {
-    budget_of(key.layers.iter().map(|l| &*key.shapes[l.shape as usize].plan), key.srs.log_powers())
+    let log_powers = key.srs.log_powers();
+    let degrees: Vec<f64> = key.shapes.iter().map(|shape| degrees([&*shape.plan].into_iter(), log_powers)).collect();
+    Budget::new(key.layers.iter().map(|layer| degrees[layer.shape as usize]).sum(), log_powers)
 }
 
 /// The budget of the proof over a verifier file: `plans` of the proofs of ranges, `known` columns folded and opened.

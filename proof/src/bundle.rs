@@ -8,6 +8,7 @@ use crate::{
 };
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Values of a public tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,12 +92,14 @@ impl Bundle {
 
     /// Values of a public tensor.
     pub fn public(&self, tensor: u32) -> Option<&[i64]> {
-        self.public.iter().find(|t| t.tensor == tensor).map(|t| t.values.as_slice())
+        let at = self.public.binary_search_by_key(&tensor, |t| t.tensor).ok()?;
+        Some(&self.public[at].values)
     }
 
     /// Commitments of a hidden tensor.
     pub fn commitments(&self, tensor: u32) -> Option<&[G1]> {
-        self.committed.iter().find(|t| t.tensor == tensor).map(|t| t.lanes.as_slice())
+        let at = self.committed.binary_search_by_key(&tensor, |t| t.tensor).ok()?;
+        Some(&self.committed[at].lanes)
     }
 
     /// Whether tensors and layers are exactly those of the model, in order, with values in range and padding 0.
@@ -113,11 +116,12 @@ impl Bundle {
         {
             return Err("the tensors are not those of the model".into());
         }
-        let held = |id: &u32| key.layers.iter().any(|l| l.inputs.contains(id) || l.outputs.contains(id));
-        if let Some(tensor) = self.committed.iter().find(|t| !t.lanes.is_empty() && !held(&t.tensor)) {
+        let held: BTreeSet<u32> = key.layers.iter().flat_map(|l| l.inputs.iter().chain(&l.outputs)).copied().collect();
+        if let Some(tensor) = self.committed.iter().find(|t| !t.lanes.is_empty() && !held.contains(&t.tensor)) {
             let name = &key.tensors[tensor.tensor as usize].name;
             return Err(format!("hidden tensor {name} is committed to, and no layer reads it"));
         }
+        let inputs: BTreeSet<u32> = key.inputs.iter().map(|input| input.tensor).collect();
         for tensor in &self.public {
             let spec = &key.tensors[tensor.tensor as usize];
             if tensor.values.len() != key.tokens as usize * spec.features as usize {
@@ -126,7 +130,7 @@ impl Bundle {
             if let Some(v) = tensor.values.iter().find(|v| **v < spec.lo || **v > spec.hi) {
                 return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
             }
-            if key.inputs.iter().any(|input| input.tensor == tensor.tensor) {
+            if inputs.contains(&tensor.tensor) {
                 self.rows_fit(&tensor.values, spec, key.tokens)?;
             }
         }

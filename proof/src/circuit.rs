@@ -7,7 +7,6 @@
 use crate::{
     columns::Columns,
     field::{Fr, int},
-    witness::fixed_values,
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner, Value},
@@ -18,7 +17,7 @@ use halo2_proofs::{
     poly::Rotation,
 };
 use nanozk_plan::{Lookup, Plan, RowForm, Tag, hiding::FRACTIONS_PER_HELPER};
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, ops::Range, sync::Arc};
 
 /// The circuit of a plan, for key generation.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +114,23 @@ fn constant(value: i64) -> Expr {
     Expression::Constant(int(value))
 }
 
+/// The sum as a balanced tree: Halo2 recurses into expressions, so their depth must not follow the length of a plan.
+fn sum(terms: impl IntoIterator<Item = Expr>) -> Expr {
+    let mut terms: Vec<Expr> = terms.into_iter().collect();
+    while terms.len() > 1 {
+        let mut rest = terms.into_iter();
+        terms = std::iter::from_fn(|| {
+            let first = rest.next()?;
+            Some(match rest.next() {
+                Some(second) => first + second,
+                None => first,
+            })
+        })
+        .collect();
+    }
+    terms.pop().unwrap_or_else(|| constant(0))
+}
+
 /// Expressions over the current row.
 struct Row<'a, 'b> {
     cells: &'a mut VirtualCells<'b, Fr>,
@@ -144,7 +160,8 @@ impl Row<'_, '_> {
     }
 
     fn form(&mut self, form: &RowForm) -> Expr {
-        form.terms.iter().fold(constant(form.constant), |sum, (lane, coef)| sum + self.lane(*lane) * constant(*coef))
+        let terms = form.terms.iter().map(|(lane, coef)| self.lane(*lane) * constant(*coef));
+        sum(std::iter::once(constant(form.constant)).chain(terms))
     }
 
     /// Denominator of a lookup: `beta + a + gamma b + gamma^2 tag`.
@@ -221,7 +238,6 @@ impl Circuit<Fr> for PlanCircuit {
     fn synthesize(&self, config: PlanConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
         let named = [config.active, config.data, config.first, config.last, config.index];
         let columns: Vec<Column<Fixed>> = config.fixed.iter().copied().chain(named).collect();
-        let values = fixed_column_values(&self.0);
         // The floor planner runs the closure once to measure the region; nothing depends on its shape.
         let measured = Cell::new(false);
         layouter.assign_region(
@@ -230,7 +246,7 @@ impl Circuit<Fr> for PlanCircuit {
                 if !measured.replace(true) {
                     return Ok(());
                 }
-                for (column, values) in columns.iter().zip(&values) {
+                for (column, values) in columns.iter().zip(fixed_column_values(&self.0)) {
                     for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
                         region.assign_fixed(|| "", *column, row, || Value::known(int(*value)))?;
                     }
@@ -272,10 +288,10 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
         let multiplicity = row.cells.query_advice(*m, cur);
         terms.push((-(active.clone() * multiplicity), x));
     }
-    let mut total = constant(0);
+    let mut helpers = Vec::with_capacity(config.helpers.len());
     for (chunk, helper) in terms.chunks(FRACTIONS_PER_HELPER).zip(&config.helpers) {
         let s = row.cells.query_advice(*helper, cur);
-        total = total + s.clone();
+        helpers.push(s.clone());
         let product = chunk.iter().fold(s, |p, (_, x)| p * x.clone());
         let numerators = chunk.iter().enumerate().fold(constant(0), |sum, (i, (n, _))| {
             let others = chunk.iter().enumerate().filter(|(j, _)| *j != i);
@@ -287,36 +303,37 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
     // Accumulators: data z[r+1] = M (z + source), M is 0 off the data rows.
     let first = row.fixed(config.first);
     let last = row.fixed(config.last);
-    let mut closing = constant(0);
+    let mut ends = vec![];
     let mut fixed_source = plan.fixed.len() as u32;
     let compressed = usize::from(plan.geometry.compressed());
     for (i, z) in config.accumulators.iter().enumerate() {
         let source = match (row.instances.fold, i.checked_sub(compressed)) {
             (Some(fold), None) => row.instance(fold),
-            (_, Some(f)) => sources[f].iter().fold(constant(0), |sum, (lane, _)| {
+            (_, Some(f)) => sum(sources[f].iter().map(|(lane, _)| {
                 let selector = row.selector(fixed_source);
                 fixed_source += 1;
-                sum + selector * row.lane(*lane)
-            }),
+                selector * row.lane(*lane)
+            })),
             (None, None) => constant(0),
         };
         let multiplier = row.instance(row.instances.multipliers[i]);
         let (z_cur, z_next) = (row.cells.query_advice(*z, cur), row.cells.query_advice(*z, next));
         out.push(data.clone() * z_next - multiplier * (z_cur.clone() + source));
         out.push(first.clone() * z_cur.clone());
-        closing = closing + z_cur;
+        ends.push(z_cur);
     }
 
     // Running sum: helpers, the bilinear identity, and all linear equations.
     let (run, run_next) = (row.cells.query_advice(config.run, cur), row.cells.query_advice(config.run, next));
-    let mut step = data * (run_next - run.clone() - total - bilinear(&mut row));
-    for (weight, value) in linear_pairs(row.instances) {
-        step = step - row.instance(weight) * row.instance(value);
-    }
+    let step = data * (run_next - run.clone() - sum(helpers) - bilinear(&mut row));
     let constant_column = row.instances.constant;
-    out.push(step - row.instance(constant_column));
+    let linear =
+        linear_pairs(row.instances).into_iter().map(|(weight, value)| row.instance(weight) * row.instance(value));
+    let linear = sum(linear.collect::<Vec<_>>()) + row.instance(constant_column);
+    out.push(step - linear);
     out.push(first * run.clone());
-    out.push(last * (run + closing));
+    ends.push(run);
+    out.push(last * sum(ends));
     out
 }
 
@@ -324,7 +341,7 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
 fn bilinear(row: &mut Row) -> Expr {
     let Some(a) = row.instances.a else { return constant(0) };
     let right = [row.instances.w, row.instances.b].into_iter().flatten().map(|c| row.instance(c));
-    let right = right.collect::<Vec<_>>().into_iter().fold(constant(0), |sum, x| sum + x);
+    let right = sum(right.collect::<Vec<_>>());
     row.instance(a) * right
 }
 
@@ -337,36 +354,39 @@ fn linear_pairs(instances: &Instances) -> Vec<(Column<Instance>, Column<Instance
     v.chain(a).chain(b).collect()
 }
 
-/// All fixed columns over the usable rows: those of the plan, the sources of the functionals, active, data, first, last,
+/// Rows of a column with the value that stands there; 0 elsewhere.
+pub type Runs = Vec<(Range<usize>, i64)>;
+
+/// All fixed columns, one after the other: those of the plan, the sources of the functionals, active, data, first, last,
 /// index.
-pub fn fixed_column_values(plan: &Plan) -> Vec<Vec<i64>> {
-    let geometry = &plan.geometry;
+pub fn fixed_column_runs(plan: &Plan) -> impl Iterator<Item = Runs> {
+    let geometry = plan.geometry;
     let (rows, masks) = (geometry.rows(), geometry.mask_rows());
-    let blank = || vec![0i64; geometry.usable()];
-    let mut columns: Vec<Vec<i64>> = Vec::with_capacity(fixed_columns(plan));
-    for spec in &plan.fixed {
-        let mut column = fixed_values(spec, rows);
-        column.resize(geometry.usable(), 0);
-        columns.push(column);
-    }
     // Masked lookups stay active on the mask rows, which keeps their helpers random.
-    for id in plan.lookups.iter().filter_map(|l| l.mask) {
-        columns[id as usize][masks.clone()].fill(1);
-    }
-    for (_, groups) in functional_sources(plan).into_iter().flatten() {
-        let mut column = blank();
-        for group in groups {
-            column[geometry.row(group, 0)..][..geometry.tokens as usize].fill(1);
-        }
-        columns.push(column);
-    }
-    let [mut active, mut data, mut first, mut last, mut index] = [(); 5].map(|()| blank());
-    data[..rows].fill(1);
-    active[..rows].fill(1);
-    active[masks].fill(1);
-    first[0] = 1;
-    last[rows] = 1;
-    index.iter_mut().take(1 << geometry.limb_bits).enumerate().for_each(|(row, value)| *value = row as i64);
-    columns.extend([active, data, first, last, index]);
-    columns
+    let looked_up: BTreeSet<u32> = plan.lookups.iter().filter_map(|l| l.mask).collect();
+    let (first, last) = (vec![(0..1, 1)], vec![(rows..rows + 1, 1)]);
+    let named = [vec![(0..rows, 1), (masks.clone(), 1)], vec![(0..rows, 1)], first, last];
+    let fixed = (0..).zip(&plan.fixed).map(move |(id, spec)| {
+        let run = |&(start, len, value): &(u32, u32, i64)| (start as usize..start as usize + len as usize, value);
+        let masks = looked_up.contains(&id).then(|| (masks.clone(), 1));
+        spec.runs.iter().map(run).chain(masks).collect()
+    });
+    let sources = functional_sources(plan).into_iter().flatten().map(move |(_, groups)| {
+        let first = |group: u32| geometry.row(group, 0);
+        groups.into_iter().map(|group| (first(group)..first(group) + geometry.tokens as usize, 1)).collect()
+    });
+    let index = std::iter::once_with(move || {
+        (0..1 << geometry.limb_bits).map(|row: usize| (row..row + 1, row as i64)).collect()
+    });
+    fixed.chain(sources).chain(named).chain(index)
+}
+
+/// The columns of [`fixed_column_runs`] over the usable rows.
+pub fn fixed_column_values(plan: &Plan) -> impl Iterator<Item = Vec<i64>> {
+    let usable = plan.geometry.usable();
+    fixed_column_runs(plan).map(move |runs| {
+        let mut column = vec![0; usable];
+        runs.into_iter().for_each(|(rows, value)| column[rows].fill(value));
+        column
+    })
 }

@@ -68,9 +68,9 @@ pub fn fold_lanes<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], factors: &[Fr])
 pub fn multipliers(plan: &Plan, ch: &Challenges, lambda: &Lambda) -> Vec<Vec<Fr>> {
     let column = |m: &Multiplier| {
         let mut out = vec![Fr::ZERO; plan.geometry.rows()];
-        for (exponents, rows) in &m.classes {
+        for (exponents, runs) in &m.classes {
             let factor = lambda.multiplier(ch, *exponents, m.compression);
-            rows.iter().for_each(|r| out[*r as usize] = factor);
+            runs.iter().for_each(|run| out[run.start as usize..run.end as usize].fill(factor));
         }
         out
     };

@@ -14,7 +14,7 @@ use halo2_proofs::{
     utils::SerdeFormat,
 };
 use nanozk_plan::Plan;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Why key generation failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,13 @@ pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, Keyg
         VerifyingKey::<Fr, Kzg>::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::RawBytes, PlanParams(plan.clone()))
             .map_err(|e| halo2(&e))?;
     let lagrange = bases.lagrange();
-    let pattern = |rows: &Vec<u32>| -> G1 {
+    let pattern = |runs: &Vec<Range<u32>>| -> G1 {
         let mut column = vec![0; plan.geometry.rows()];
-        rows.iter().for_each(|r| column[*r as usize] = 1);
+        runs.iter().for_each(|run| column[run.start as usize..run.end as usize].fill(1));
         bases.commit_small(&column)
     };
     let columns = multipliers(&plan);
-    let patterns = columns.iter().map(|m| m.classes.iter().map(|(_, rows)| pattern(rows)).collect()).collect();
+    let patterns = columns.iter().map(|m| m.classes.iter().map(|(_, runs)| pattern(runs)).collect()).collect();
     let multipliers = columns.iter().map(Multiplier::without_rows).collect();
     let span_basis = lagrange[plan.geometry.mask_rows()][..SPAN_ROWS].iter().map(|p| G1::from(*p)).collect();
     let key = ShapeKey { columns: Columns::new(&plan), plan, vk, patterns, multipliers, span_basis };

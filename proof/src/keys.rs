@@ -17,6 +17,7 @@ use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
 use nanozk_plan::{
     Plan, ValueInfo,
     format::{self, FormatError, Kind},
+    work::{TooMuchWork, Work, side_by_side},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -111,27 +112,34 @@ pub struct VerifierKey {
     id: [u8; 32],
 }
 
-#[derive(Serialize, Deserialize)]
-struct ShapeWire {
-    plan: Plan,
-    vk: Vec<u8>,
+/// A shape as it stands in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShapeFile {
+    /// The plan.
+    pub plan: Plan,
+    /// Halo2's key.
+    pub vk: Vec<u8>,
+    /// As in [`ShapeKey`].
     #[serde(with = "wire::point_lists")]
-    patterns: Vec<Vec<G1>>,
+    pub patterns: Vec<Vec<G1>>,
+    /// As in [`ShapeKey`].
     #[serde(with = "wire::points")]
-    span_basis: Vec<G1>,
+    pub span_basis: Vec<G1>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct KeyWire {
-    tokens: u32,
-    tensors: Vec<TensorKey>,
-    inputs: Vec<Endpoint>,
-    outputs: Vec<Endpoint>,
-    circuits: Circuits,
-    shapes: Vec<ShapeWire>,
-    layers: Vec<LayerKey>,
-    srs: SrsVerifierPart,
-    proof: Option<KeyProof>,
+/// The payload of a verifier file, with the fields of [`VerifierKey`]. Nothing is checked of it but its curve points.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are those of `VerifierKey`")]
+pub struct VerifierFile {
+    pub tokens: u32,
+    pub tensors: Vec<TensorKey>,
+    pub inputs: Vec<Endpoint>,
+    pub outputs: Vec<Endpoint>,
+    pub circuits: Circuits,
+    pub shapes: Vec<ShapeFile>,
+    pub layers: Vec<LayerKey>,
+    pub srs: SrsVerifierPart,
+    pub proof: Option<KeyProof>,
 }
 
 impl VerifierKey {
@@ -157,7 +165,11 @@ impl VerifierKey {
     /// The key with this proof, and the model id that follows.
     pub fn with_proof(mut self, proof: Option<KeyProof>) -> Result<Self, FormatError> {
         self.proof = proof;
-        self.id = model_id(&self.to_bytes()?);
+        let file = self.to_bytes()?;
+        let plans: Vec<&Plan> = self.shapes.iter().map(|shape| &*shape.plan).collect();
+        charge(file.len(), &plans, &self.layers)
+            .map_err(|e| FormatError::Malformed { expected: Kind::Verifier, what: e.to_string() })?;
+        self.id = model_id(&file);
         Ok(self)
     }
 
@@ -172,19 +184,24 @@ impl VerifierKey {
         self.id
     }
 
+    /// The shape of a layer of this model.
+    pub fn shape(&self, layer: u32) -> &ShapeKey {
+        &self.shapes[self.layers[layer as usize].shape as usize]
+    }
+
     /// The file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
         self.encode(self.proof.as_ref())
     }
 
     fn encode(&self, proof: Option<&KeyProof>) -> Result<Vec<u8>, FormatError> {
-        let shapes = self.shapes.iter().map(|s| ShapeWire {
+        let shapes = self.shapes.iter().map(|s| ShapeFile {
             plan: (*s.plan).clone(),
             vk: s.vk.to_bytes(SerdeFormat::Processed),
             patterns: s.patterns.clone(),
             span_basis: s.span_basis.clone(),
         });
-        let wire = KeyWire {
+        let wire = VerifierFile {
             tokens: self.tokens,
             tensors: self.tensors.clone(),
             inputs: self.inputs.clone(),
@@ -201,8 +218,16 @@ impl VerifierKey {
     /// Reads and checks a file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let malformed = |what: String| FormatError::Malformed { expected: Kind::Verifier, what };
-        let wire: KeyWire = format::decode(Kind::Verifier, bytes)?;
-        let shapes = wire.shapes.into_par_iter().map(read_shape).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let wire: VerifierFile = format::decode(Kind::Verifier, bytes)?;
+        let plans: Vec<&Plan> = wire.shapes.iter().map(|shape| &shape.plan).collect();
+        charge(bytes.len(), &plans, &wire.layers).map_err(|e| malformed(e.to_string()))?;
+        let parts = side_by_side(plans.iter().map(|plan| plan.reading_work()));
+        let (mut left, mut shapes) = (wire.shapes.into_iter(), Vec::new());
+        for part in parts {
+            let part: Vec<ShapeFile> = left.by_ref().take(part.len()).collect();
+            let read: Result<Vec<_>, _> = part.into_par_iter().map(read_shape).collect();
+            shapes.extend(read.map_err(malformed)?);
+        }
         let key = VerifierKey {
             tokens: wire.tokens,
             tensors: wire.tensors,
@@ -308,7 +333,19 @@ fn model_id(file: &[u8]) -> [u8; 32] {
     absorber.digest()
 }
 
-fn read_shape(wire: ShapeWire) -> Result<ShapeKey, String> {
+/// Charges for reading a file of this length and for verifying a proof of all its layers.
+fn charge(bytes: usize, plans: &[&Plan], layers: &[LayerKey]) -> Result<(), TooMuchWork> {
+    let mut work = Work::of_file(bytes);
+    plans.iter().try_for_each(|plan| work.charge("reading the circuits", plan.reading_work()))?;
+    for (layer, plan) in layers.iter().filter_map(|layer| Some((layer, plans.get(layer.shape as usize)?))) {
+        work.charge("checking the tables", plan.table_work().saturating_mul(layer.tables.len() as u64))?;
+    }
+    let verifying: Vec<u64> = plans.iter().map(|plan| plan.verifying_work()).collect();
+    let mut shapes = layers.iter().filter_map(|layer| verifying.get(layer.shape as usize));
+    shapes.try_for_each(|units| work.charge("verifying a proof of all layers", *units))
+}
+
+fn read_shape(wire: ShapeFile) -> Result<ShapeKey, String> {
     nanozk_plan::check::check(&wire.plan).map_err(|e| e.to_string())?;
     let plan = Arc::new(wire.plan);
     let (vk, multipliers) = rayon::join(

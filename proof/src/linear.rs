@@ -78,17 +78,21 @@ impl Series {
     }
 }
 
-/// Adds `weights[i] * coef` at the slots of each term's repetitions, where the weights are a series. `None` if a slot is
-/// out of range.
-fn scatter(terms: &[Term], weights: &[Fr], ratio: Fr, out: &mut [Fr]) -> Option<()> {
+/// Factors of a block for which the scaled weights are kept; others are scaled anew for each term.
+const MOST_SCALED: usize = 16;
+
+/// Adds `first * ratio^i * coef` at the slots of each term's `count` repetitions. `None` if a slot is out of range.
+fn scatter(terms: &[Term], first: Fr, ratio: Fr, count: u32, out: &mut [Fr]) -> Option<()> {
+    let weights = |factor: u64| (factor, series(first * Fr::from(factor), ratio, count as usize));
     let mut scaled: Vec<(u64, Vec<Fr>)> = Vec::new();
     for term in terms {
         let factor = term.coef.unsigned_abs();
-        if factor != 1 && scaled.iter().all(|known| known.0 != factor) {
-            let first = weights.first().map_or(Fr::ZERO, |w| *w * Fr::from(factor));
-            scaled.push((factor, series(first, ratio, weights.len())));
-        }
-        let weights = scaled.iter().find(|known| known.0 == factor).map_or(weights, |known| known.1.as_slice());
+        let known = scaled.iter().position(|known| known.0 == factor).unwrap_or_else(|| {
+            scaled.truncate(MOST_SCALED - 1);
+            scaled.push(weights(factor));
+            scaled.len() - 1
+        });
+        let weights = &scaled[known].1;
         let mut slot = term.slot as i64;
         for w in weights {
             let cell = out.get_mut(usize::try_from(slot).ok()?)?;
@@ -144,22 +148,19 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
     for claim in &plan.claims {
         let ratio = ch.monomial(claim.monomial.rho.1.into(), claim.monomial.eta.1.into());
         let (rho, eta) = claim.monomial.at(0);
-        let weights = series(-ch.monomial(rho.into(), eta.into()), ratio, claim.count as usize);
-        scatter(&claim.terms, &weights, ratio, &mut all)?;
+        scatter(&claim.terms, -ch.monomial(rho.into(), eta.into()), ratio, claim.count, &mut all)?;
     }
     // An equation of A is `A - operands`, one of B `right operands - B`.
     let left = merged(&plan.operands, bases.a, ch, lambda).into_iter().map(|m| MergedOperand { first: -m.first, ..m });
     for MergedOperand { operand, first } in left.chain(merged(&plan.right_operands, bases.b, ch, lambda)) {
         let step = ch.monomial(operand.monomial.rho.1.into(), operand.monomial.eta.1.into());
         let ratio = step * lambda.pow(operand.row_stride.into());
-        scatter(&operand.terms, &series(first, ratio, operand.count as usize), ratio, &mut all)?;
+        scatter(&operand.terms, first, ratio, operand.count, &mut all)?;
     }
-    let relations = series(lambda.pow(bases.relations), lambda.value, plan.equations() as usize);
-    let mut rest = relations.as_slice();
+    let mut exponent = bases.relations;
     for relation in &plan.relations {
-        let (weights, others) = rest.split_at_checked(relation.count as usize)?;
-        scatter(&relation.terms, weights, lambda.value, &mut all)?;
-        rest = others;
+        scatter(&relation.terms, lambda.pow(exponent), lambda.value, relation.count, &mut all)?;
+        exponent += i64::from(relation.count);
     }
     let constant = all[lane_slots..].iter().zip(publics).map(|(w, p)| *w * p).sum();
     all.truncate(lane_slots);

@@ -50,7 +50,7 @@ impl ShapeProver {
     /// The prover's side of `key`, with the bases of its size.
     pub fn new(key: ShapeKey, bases: &ProverBases) -> Self {
         let columns: Vec<Vec<Fr>> =
-            fixed_column_values(&key.plan).iter().map(|column| column.iter().map(|v| int(*v)).collect()).collect();
+            fixed_column_values(&key.plan).map(|column| column.iter().map(|v| int(*v)).collect()).collect();
         ShapeProver { fixed: FixedColumns::new(bases.domain(), &columns), key }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
 use ff::PrimeField;
+use nanozk_plan::work::side_by_side;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
@@ -173,8 +174,11 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
         key_proof::check(key, options.allow_unsafe_srs)?;
     }
     let prefix = bundle.prefix();
-    let guards: Vec<LayerGuard> =
-        bundle.layers.par_iter().map(|l| prepare(key, bundle, prefix, l)).collect::<Result<_, _>>()?;
+    let mut guards: Vec<LayerGuard> = Vec::with_capacity(bundle.layers.len());
+    for part in side_by_side(bundle.layers.iter().map(|l| key.shape(l.index).plan.verifying_work())) {
+        let layers = bundle.layers[part].par_iter();
+        guards.extend(layers.map(|l| prepare(key, bundle, prefix, l)).collect::<Result<Vec<_>, _>>()?);
+    }
     check_pairings(key, bundle, prefix, guards)?;
     Ok(Basis { model_id: id, ceremony, weights_checked: options.check_weights, budget: budget(key) })
 }
@@ -182,7 +186,7 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
 /// All checks of one layer but the pairing.
 fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -> Result<LayerGuard, VerifyError> {
     let layer = &key.layers[proof.index as usize];
-    let shape = &key.shapes[layer.shape as usize];
+    let shape = key.shape(proof.index);
     let public = |ids: &[u32]| ids.iter().map(|id| bundle.public(*id)).collect::<Vec<_>>();
     let (inputs, outputs) = (public(&layer.inputs), public(&layer.outputs));
     let rejected = |error| VerifyError::Layer { index: proof.index, error };

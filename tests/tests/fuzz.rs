@@ -13,6 +13,8 @@ mod common;
 mod heap;
 #[path = "fuzz/mutate.rs"]
 mod mutate;
+#[path = "fuzz/protobuf.rs"]
+mod protobuf;
 #[path = "fuzz/run.rs"]
 mod run;
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 const MAX_PASSES: usize = 1 << 12;
 
 /// What the passes of an analysis may look at in all: a hostile plan could be long and need a pass for each slot.
-const MAX_VISITS: usize = 1 << 28;
+const MAX_VISITS: usize = 1 << 29;
 
 /// Most digits that one integer has: their factors grow at least by 2, and fit 64 bits.
 const MOST_DIGITS: usize = 64;

@@ -6,13 +6,17 @@
 //! `sum over entries (c, r) of rho^c eta^r (sum_j 2^(j b) limb_j - 2^(m b - 1)) = sum over c and r of rho^c eta^r w_c[r]`.
 
 use crate::{keys::VerifierKey, layer::LayerKey};
-use nanozk_plan::{
-    Claim, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public, Tag, Term, WeightTile, check::MAX_ITEMS,
-};
+use nanozk_plan::{Claim, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public, Tag, Term, WeightTile};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Limb lanes of a chunk, at most (unless a single column needs more): bounds the memory of its proof.
 const CHUNK_LANES: u64 = 64;
+
+/// Limbs of a chunk, at most (unless a single column needs more): bounds the memory of its verifier.
+const CHUNK_LIMBS: u64 = 1 << 22;
+
+/// Outputs of all matrices of a model, at most: each is a claim of a chunk.
+const MAX_OUTPUTS: u64 = 1 << 21;
 
 /// Width of a weight of the integer model; the stated range may only be wider by less than a limb.
 const WEIGHT_BITS: u32 = 32;
@@ -88,7 +92,7 @@ pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, Strin
         return Err("the ranges are not of this model's layers".into());
     }
     let tiles = |layer: &LayerKey| key.shapes[layer.shape as usize].plan.tiles.iter();
-    if key.layers.iter().flat_map(tiles).map(|t| t.outputs as u64).sum::<u64>() > MAX_ITEMS {
+    if key.layers.iter().flat_map(tiles).map(|t| t.outputs as u64).sum::<u64>() > MAX_OUTPUTS {
         return Err("the matrices have too many outputs".into());
     }
     let mut out = Vec::new();
@@ -110,7 +114,7 @@ pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, Strin
             }
             for column in columns(plan, layer, limbs) {
                 let more: u64 = column.runs.iter().map(Run::cells).sum();
-                if !open.is_empty() && cells + more > CHUNK_LANES * geometry.groups as u64 {
+                if !open.is_empty() && cells + more > CHUNK_LIMBS.min(CHUNK_LANES * geometry.groups as u64) {
                     out.push(Chunk::new(key, geometry, std::mem::take(&mut open)));
                     cells = 0;
                 }

@@ -8,34 +8,36 @@
 
 use super::tables::TableKey;
 use crate::{
-    circuit::fixed_column_values,
+    circuit::{fixed_column_runs, fixed_columns},
     field::{Fr, G1, batch_invert, int, powers},
     guard::pairing_holds,
     layer::{ShapeKey, multipliers},
     msm,
     pcs::ProverBases,
     prover::table_column,
+    span::SPAN_ROWS,
     srs::{SrsVerifierPart, root_of_unity},
     transcript::Absorber,
 };
 use ff::Field;
 use group::Group;
 use nanozk_ir::int::Table;
-use nanozk_plan::Geometry;
+use nanozk_plan::{Geometry, Plan};
+use std::{ops::Range, sync::Arc};
 
-/// Columns of `2^k` rows with their commitments.
+/// Columns of `2^k` rows with their commitments. The columns are made when they are needed, one at a time: all at once,
+/// they could be many times the size of their file.
 pub struct Known<'a> {
     k: u32,
     commitments: Vec<G1>,
-    columns: Vec<Column<'a>>,
+    sources: Vec<Source<'a>>,
 }
 
-/// A column that everybody knows.
-enum Column<'a> {
-    /// By its cells other than 0.
-    Cells(Vec<(usize, i64)>),
-    /// The value column of a pair table. The values are computed when they are needed: all at once, they could be many
-    /// times the size of their file.
+/// Where known columns come from.
+enum Source<'a> {
+    /// The columns of a circuit: fixed columns, row patterns, the first mask rows.
+    Circuit(Arc<Plan>),
+    /// The value column of a pair table.
     Table(Geometry, &'a Table),
 }
 
@@ -54,40 +56,37 @@ impl<'a> Known<'a> {
         shapes: impl Iterator<Item = &'s ShapeKey>,
         tables: impl Iterator<Item = (&'s TableKey, &'a Table)>,
     ) -> Option<Self> {
-        let mut known = Known { k, commitments: Vec::new(), columns: Vec::new() };
+        let mut known = Known { k, commitments: Vec::new(), sources: Vec::new() };
         for shape in shapes {
-            let geometry = &shape.plan.geometry;
-            let nonzero = |column: Vec<i64>| column.into_iter().enumerate().filter(|(_, value)| *value != 0);
-            let cells = |column| Column::Cells(nonzero(column).collect());
-            let fixed = fixed_column_values(&shape.plan).into_iter().map(cells).collect();
-            known.extend(shape.vk.fixed_commitments(), fixed)?;
-            for (patterns, multiplier) in shape.patterns.iter().zip(multipliers(&shape.plan)) {
-                let ones = |rows: Vec<u32>| Column::Cells(rows.into_iter().map(|row| (row as usize, 1)).collect());
-                known.extend(patterns, multiplier.classes.into_iter().map(|(_, r)| ones(r)).collect())?;
+            let plan = &shape.plan;
+            let multipliers = multipliers(plan);
+            let fits = shape.vk.fixed_commitments().len() == fixed_columns(plan)
+                && shape.patterns.len() == multipliers.len()
+                && multipliers.iter().zip(&shape.patterns).all(|(m, patterns)| m.classes.len() == patterns.len())
+                && shape.span_basis.len() == SPAN_ROWS;
+            if !fits {
+                return None;
             }
-            let masks = geometry.mask_rows().take(shape.span_basis.len());
-            known.extend(&shape.span_basis, masks.map(|row| Column::Cells(vec![(row, 1)])).collect())?;
+            known.commitments.extend_from_slice(shape.vk.fixed_commitments());
+            known.commitments.extend(shape.patterns.iter().flatten());
+            known.commitments.extend_from_slice(&shape.span_basis);
+            known.sources.push(Source::Circuit(plan.clone()));
         }
         for (table, values) in tables.filter(|(table, _)| table.geometry.k == k) {
-            known.extend(&[table.commitment], vec![Column::Table(table.geometry, values)])?;
+            known.commitments.push(table.commitment);
+            known.sources.push(Source::Table(table.geometry, values));
         }
         Some(known)
     }
 
-    fn extend(&mut self, commitments: &[G1], columns: Vec<Column<'a>>) -> Option<()> {
-        self.commitments.extend_from_slice(commitments);
-        self.columns.extend(columns);
-        (self.commitments.len() == self.columns.len()).then_some(())
-    }
-
     /// Number of columns.
     pub fn len(&self) -> usize {
-        self.columns.len()
+        self.commitments.len()
     }
 
     /// Whether there is no column.
     pub fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+        self.commitments.is_empty()
     }
 
     /// The challenges, bound to `statement` and all commitments.
@@ -107,14 +106,30 @@ impl<'a> Known<'a> {
     /// The fold of the columns.
     fn fold(&self, mu: Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; 1 << self.k];
-        for (column, factor) in self.columns.iter().zip(powers(mu, self.columns.len())) {
-            match column {
-                Column::Cells(cells) => {
-                    for &(row, value) in cells {
-                        out[row] += if value == 1 { factor } else { int(value) * factor };
+        let mut next = Fr::ONE;
+        let mut factor = || {
+            let factor = next;
+            next *= mu;
+            factor
+        };
+        for source in &self.sources {
+            match source {
+                Source::Circuit(plan) => {
+                    let mut add = |rows: Range<usize>, value: Fr| out[rows].iter_mut().for_each(|cell| *cell += value);
+                    for column in fixed_column_runs(plan) {
+                        let factor = factor();
+                        column.into_iter().for_each(|(rows, value)| add(rows, int(value) * factor));
+                    }
+                    for (_, runs) in multipliers(plan).into_iter().flat_map(|multiplier| multiplier.classes) {
+                        let factor = factor();
+                        runs.into_iter().for_each(|run| add(run.start as usize..run.end as usize, factor));
+                    }
+                    for row in plan.geometry.mask_rows().take(SPAN_ROWS) {
+                        out[row] += factor();
                     }
                 }
-                Column::Table(geometry, values) => {
+                Source::Table(geometry, values) => {
+                    let factor = factor();
                     let column = table_column(geometry, &values.compute());
                     out.iter_mut().zip(&column).for_each(|(cell, value)| *cell += factor * value);
                 }

@@ -1,12 +1,18 @@
 //! Mutations of files: of bytes and numbers anywhere, of the variable-length integers that nanozk's payloads consist
 //! of, and of the message tree of a protobuf file.
 
+use crate::protobuf::{Field, Value, parse, varint, write};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 
 /// Numbers at which readers go wrong.
 const EDGES: [u64; 16] =
     [0, 1, 2, 13, 24, 63, 127, 128, 255, 1 << 14, 1 << 16, 1 << 24, (1 << 31) - 1, u32::MAX as u64, 1 << 40, u64::MAX];
+
+/// A setting of a run.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
 
 /// A uniform index below `n`, which must be positive.
 pub fn below(rng: &mut ChaCha20Rng, n: usize) -> usize {
@@ -82,31 +88,6 @@ fn once(rng: &mut ChaCha20Rng, bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &
     }
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
-}
-
-/// A field of a protobuf message.
-#[derive(Clone)]
-struct Field {
-    number: u64,
-    value: Value,
-}
-
-#[derive(Clone)]
-enum Value {
-    Varint(u64),
-    Fixed(Vec<u8>),
-    Bytes(Vec<u8>),
-    Message(Vec<Field>),
-}
-
 /// A mutation of the message tree of a protobuf file, with all lengths made to fit; of the bytes now and then.
 pub fn mutate_protobuf(rng: &mut ChaCha20Rng, file: &[u8], others: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
     let (Some(mut tree), true) = (parse(file, 0), below(rng, 5) > 0) else { return mutate(rng, file, others, words) };
@@ -117,76 +98,6 @@ pub fn mutate_protobuf(rng: &mut ChaCha20Rng, file: &[u8], others: &[Vec<u8>], w
     let mut out = Vec::new();
     write(&tree, &mut out);
     out
-}
-
-/// A message, if the bytes are one: strings that happen to read as a message do no harm here.
-fn parse(mut bytes: &[u8], depth: usize) -> Option<Vec<Field>> {
-    let mut fields = Vec::new();
-    while !bytes.is_empty() {
-        let key = read_varint(&mut bytes)?;
-        let number = key >> 3;
-        let value = match key & 7 {
-            0 => Value::Varint(read_varint(&mut bytes)?),
-            1 => Value::Fixed(take(&mut bytes, 8)?.to_vec()),
-            5 => Value::Fixed(take(&mut bytes, 4)?.to_vec()),
-            2 => {
-                let len = read_varint(&mut bytes)? as usize;
-                let part = take(&mut bytes, len)?;
-                let nested = if part.len() > 1 && depth < 8 { parse(part, depth + 1) } else { None };
-                nested.map_or_else(|| Value::Bytes(part.to_vec()), Value::Message)
-            }
-            _ => return None,
-        };
-        if number == 0 || number > 64 {
-            return None;
-        }
-        fields.push(Field { number, value });
-    }
-    Some(fields)
-}
-
-fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (part, rest) = bytes.split_at_checked(len)?;
-    *bytes = rest;
-    Some(part)
-}
-
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn write(fields: &[Field], out: &mut Vec<u8>) {
-    for field in fields {
-        let wire = match &field.value {
-            Value::Varint(_) => 0,
-            Value::Fixed(bytes) if bytes.len() == 8 => 1,
-            Value::Fixed(_) => 5,
-            _ => 2,
-        };
-        out.extend(varint(field.number << 3 | wire));
-        match &field.value {
-            Value::Varint(value) => out.extend(varint(*value)),
-            Value::Fixed(bytes) => out.extend(bytes),
-            Value::Bytes(bytes) => {
-                out.extend(varint(bytes.len() as u64));
-                out.extend(bytes);
-            }
-            Value::Message(fields) => {
-                let mut inner = Vec::new();
-                write(fields, &mut inner);
-                out.extend(varint(inner.len() as u64));
-                out.extend(inner);
-            }
-        }
-    }
 }
 
 /// Goes down to a random message and changes one of its fields.

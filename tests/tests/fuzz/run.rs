@@ -1,6 +1,7 @@
 //! The loop of a target.
 
-use crate::{heap, mutate};
+use crate::heap;
+use crate::mutate::{self, setting};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::BTreeSet;
@@ -37,10 +38,6 @@ pub struct Target<'a> {
     pub corpus: Vec<Vec<u8>>,
     /// How its files are mutated.
     pub mutate: Mutate,
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
 /// Where the case at work stands.

@@ -1,0 +1,23 @@
+//! Files that ask for too much: what a reader spends is bounded by a base and by the file's length, whatever numbers stand
+//! in the file.
+//!
+//! `named` holds the files that once took gigabytes, minutes or the stack; `grow` grows each repeated field of each kind
+//! of file to its limit and sets numbers to their edges, keeping the rest of the file consistent with that. The heap is
+//! counted by the allocator, time is that of the processor.
+
+#[path = "../fuzz/heap.rs"]
+mod heap;
+
+#[path = "../fuzz/mutate.rs"]
+#[allow(dead_code, reason = "`fuzz` uses the rest")]
+mod mutate;
+#[path = "../fuzz/protobuf.rs"]
+mod protobuf;
+
+mod files;
+mod grow;
+mod measure;
+mod named;
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
