@@ -1,12 +1,12 @@
 //! Convolutions of any number of spatial axes: windows are index maps, the kernel a linear map shared by all positions.
 
-use super::einsum::shared_linear;
+use super::einsum::{matmul, shared_linear};
 use super::read::{Read, Reader, Value, numbers, text};
 use super::tensor::{Code, View, ZERO, offsets};
 use nanozk_ir::float::Binary;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::tract_smallvec::ToSmallVec;
-use tract_onnx::tract_core::ops::cnn::{Conv, PoolSpec};
+use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
 
 /// The windows of a kernel over a tensor.
 pub(super) struct Windows {
@@ -92,6 +92,33 @@ fn join(outer: &[Option<usize>], inner: &[Option<usize>]) -> Vec<Option<usize>> 
     outer.iter().flat_map(|a| inner.iter().map(move |b| Some(a.as_ref()? + b.as_ref()?))).collect()
 }
 
+/// The weights of a convolution, `[out channels, in channels of a group, taps]`.
+enum Kernel {
+    Constant(Vec<f64>),
+    Computed(Vec<Code>),
+}
+
+impl Kernel {
+    fn read(r: &mut Reader, op: &Conv, kernel: &Value) -> Read<Kernel> {
+        if let Value::Const(kernel) = kernel {
+            let ordered = op.kernel_fmt.kernel_as_group_o_ihw(kernel, op.group).map_err(text)?;
+            return Ok(Kernel::Constant(numbers(&ordered)?));
+        }
+        match op.kernel_fmt {
+            KernelFormat::OIHW => Ok(Kernel::Computed(r.view(kernel)?.codes.to_vec())),
+            _ => Err("a computed kernel whose output channels come last; use constant weights".to_owned()),
+        }
+    }
+
+    /// Number of weights.
+    fn len(&self) -> usize {
+        match self {
+            Kernel::Constant(values) => values.len(),
+            Kernel::Computed(codes) => codes.len(),
+        }
+    }
+}
+
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
     if op.q_params.is_some() {
@@ -99,15 +126,13 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
             "a convolution of quantised numbers; export the model with QuantizeLinear and DequantizeLinear".to_owned()
         );
     }
-    let [x, Value::Const(kernel), bias @ ..] = args else {
-        return Err("a convolution with a kernel that is computed; use constant weights".to_owned());
-    };
+    let [x, kernel, bias @ ..] = args else { return Ok(None) };
     let x = r.view(x)?;
     let windows = Windows::new(&op.pool_spec, &x.shape)?;
     let groups = op.group;
-    let ordered = op.kernel_fmt.kernel_as_group_o_ihw(kernel, groups).map_err(text)?;
-    let (per_group, fan_in) = (ordered.shape()[1], ordered.shape()[2]);
-    let kernel = numbers(&ordered)?;
+    let kernel = Kernel::read(r, op, kernel)?;
+    let per_group = windows.out_channels / groups;
+    let fan_in = kernel.len() / windows.out_channels.max(1);
     let channels = windows.channels / groups;
     let positions = windows.batch * windows.windows.len();
     let mut out = vec![ZERO; windows.output_shape.iter().product()];
@@ -120,9 +145,15 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
                 }
             }
         }
-        let entry = |i: usize, o: usize| kernel[(group * per_group + o) * fan_in + i] as f32;
-        let weight = (0..fan_in).flat_map(|i| (0..per_group).map(move |o| (i, o))).map(|(i, o)| entry(i, o)).collect();
-        let y = shared_linear(r.graph, xs, positions, weight);
+        let entries = (0..fan_in).flat_map(|i| (0..per_group).map(move |o| (group * per_group + o) * fan_in + i));
+        let y = match &kernel {
+            Kernel::Constant(values) => {
+                shared_linear(r.graph, xs, positions, entries.map(|e| values[e] as f32).collect())
+            }
+            Kernel::Computed(codes) => {
+                matmul(r.graph, xs, entries.map(|e| codes[e]).collect(), [1, positions, fan_in, per_group])
+            }
+        };
         for (p, row) in y.chunks_exact(per_group).enumerate() {
             let (n, spot) = (p / windows.spots.len(), windows.spots[p % windows.spots.len()]);
             for (o, &code) in row.iter().enumerate() {

@@ -3,11 +3,13 @@
 use super::{
     attention,
     builder::Builder,
+    conv_transpose::conv_transpose,
     facts::Facts,
     indices, microsoft, ml,
     net::{Net, Rewritten},
     quantised::qlinear,
     recurrent,
+    resize::resize,
 };
 use tract_onnx::pb::NodeProto;
 
@@ -31,12 +33,14 @@ fn rule(node: &NodeProto) -> Option<Rule> {
         "" => match &node.op_type[..] {
             "Attention" => Some(attention::attention),
             "Cast" => Some(indices::cast),
+            "ConvTranspose" => Some(conv_transpose),
             "GRU" => Some(recurrent::gru),
             "GatherND" | "ScatterND" => Some(indices::from_the_end),
             "LSTM" => Some(recurrent::lstm),
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
             "RNN" => Some(recurrent::rnn),
+            "Resize" | "Upsample" => Some(resize),
             _ => None,
         },
         "ai.onnx.ml" => ml::rule(&node.op_type),

@@ -6,6 +6,7 @@
 mod attention;
 mod builder;
 mod control;
+mod conv_transpose;
 mod dims;
 mod expand;
 mod facts;
@@ -23,6 +24,7 @@ mod outputs;
 mod quantised;
 mod recurrent;
 mod refuse;
+mod resize;
 mod sequence;
 mod tensor;
 #[cfg(test)]

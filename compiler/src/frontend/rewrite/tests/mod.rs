@@ -2,6 +2,7 @@
 
 mod attention;
 mod control;
+mod conv_transpose;
 mod dims;
 mod functions;
 mod microsoft;
@@ -9,6 +10,7 @@ mod ml;
 mod outputs;
 mod quantised;
 mod recurrent;
+mod resize;
 mod types;
 
 use super::{
