@@ -1,7 +1,8 @@
 //! tract's elementwise operators.
 
+use super::graph::{Graph, Op};
 use super::read::{Read, Reader, Value};
-use super::tensor::View;
+use super::tensor::{Code, View};
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{
@@ -97,7 +98,10 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
             return nan(r, &x).map(Some);
         }
         let Some(f) = unary(op) else { return Ok(None) };
-        let codes = r.graph.unary(f, &x.codes);
+        let codes = match f {
+            UnaryFn::Recip => reciprocal(r.graph, &x.codes),
+            f => r.graph.unary(f, &x.codes),
+        };
         return Ok(Some(vec![Value::View(View::new(&x.shape, codes))]));
     }
     if node.op_is::<Iff>() {
@@ -122,7 +126,7 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     let computed = b.iter().any(|c| !c.is_constant());
     let mut out = match f {
         Binary::Div if computed && dtype.is_float() => {
-            let reciprocal = r.graph.unary(UnaryFn::Recip, b);
+            let reciprocal = reciprocal(r.graph, b);
             r.graph.binary(Binary::Mul, a, &reciprocal)
         }
         Binary::Pow if computed && a.iter().any(|c| !c.is_constant()) => {
@@ -139,6 +143,25 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         out = r.graph.unary(UnaryFn::Not, &out);
     }
     Ok(Some(vec![Value::View(View::new(&shape, out))]))
+}
+
+/// `1 / x`. A count that a tiny bound keeps from 0 is bounded by 1 instead: the same for every count but 0, and no table
+/// has to hold the reciprocal of the bound, which only ever multiplies a sum of nothing.
+fn reciprocal(g: &mut Graph, x: &[Code]) -> Vec<Code> {
+    let count = |&code: &Code| {
+        let node = g.node(code);
+        let (Op::Binary(Binary::Max), [a, b]) = (&node.op, &node.args[..]) else { return None };
+        let (a, b) = (a[code.feature()], b[code.feature()]);
+        let (count, bound) = if a.is_constant() { (b, a) } else { (a, b) };
+        let tiny = g.pool.value(bound).is_some_and(|v| v > 0.0 && v < 1e-3);
+        g.whole(count).filter(|w| tiny && w.0 >= 0.0).map(|_| count)
+    };
+    let counts: Vec<Option<Code>> = x.iter().map(count).collect();
+    let known: Vec<Code> = counts.iter().flatten().copied().collect();
+    let mut bounded = g.with_constant(Binary::Max, &known, 1.0).into_iter();
+    let x: Vec<Code> =
+        x.iter().zip(&counts).map(|(&x, count)| count.and_then(|_| bounded.next()).unwrap_or(x)).collect();
+    g.unary(UnaryFn::Recip, &x)
 }
 
 /// Shifts by constants: products with powers of two.
