@@ -1,6 +1,7 @@
 //! The plan as a function of the graph.
 
-use super::emit::emit;
+use super::bounds::{Bounds, Known, bounds};
+use super::emit::{Emitted, emit};
 use super::error::LayoutError;
 use super::fill::Lowered;
 use super::options::{Choices, Ports};
@@ -9,12 +10,56 @@ use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
 use nanozk_plan::check::MAX_K;
 
-/// The plan of a layer shape on `tokens` tokens with a range table of `2^limb_bits` entries. It depends on nothing but
-/// the arguments, so whoever has them derives the same plan, bit by bit, on every machine: no floating point, no hash
-/// order, no threads.
+/// A layer shape with its plan.
+pub struct Derived<'g> {
+    graph: &'g Graph,
+    emitted: Emitted,
+    /// The plan.
+    pub lowered: Lowered,
+}
+
+impl<'g> Derived<'g> {
+    /// Lays a shape out on `tokens` tokens with a range table of `2^limb_bits` entries. The plan depends on nothing but the
+    /// arguments, so whoever has them derives the same one, bit by bit, on every machine: no floating point, no hash
+    /// order, no threads.
+    ///
+    /// # Errors
+    /// When the graph is malformed for its ports, a value is too wide, or it does not fit the chosen rows and columns.
+    pub fn new(
+        graph: &'g Graph,
+        ports: &Ports,
+        tokens: u32,
+        limb_bits: u32,
+        choices: &Choices,
+    ) -> Result<Self, LayoutError> {
+        let &Choices { k, squares, weight_columns } = choices;
+        let does_not_fit = |reason: String| LayoutError::DoesNotFit { min_k: k, max_k: k, reason };
+        let geometry = (1..=MAX_K).contains(&k).then(|| Geometry::new(k, limb_bits, tokens)).flatten();
+        let geometry = geometry.ok_or_else(|| {
+            does_not_fit(format!("a table of 2^{limb_bits} entries or one slot of {tokens} rows does not fit"))
+        })?;
+        let emitted = emit(graph, ports, tokens, limb_bits, squares)?;
+        let lowered = place(&emitted, geometry, Some(weight_columns)).map_err(|error| match error {
+            PlaceError::Geometry(reason) => does_not_fit(reason),
+            PlaceError::Layout(error) => error,
+        })?;
+        Ok(Derived { graph, emitted, lowered })
+    }
+
+    /// Bounds of the tensors of a layer of this shape; its equations hold over the integers.
+    ///
+    /// # Errors
+    /// The node of the first equation that may wrap around the field.
+    pub fn bounds(&self, known: &Known) -> Result<Bounds, LayoutError> {
+        let geometry = &self.lowered.plan.geometry;
+        bounds(&self.emitted, self.graph, geometry.tokens, geometry.limb_bits, known)
+    }
+}
+
+/// The plan of [`Derived`].
 ///
 /// # Errors
-/// When the graph is malformed for its ports, a value is too wide, or it does not fit the chosen rows and columns.
+/// As [`Derived::new`].
 pub fn lower_with(
     graph: &Graph,
     ports: &Ports,
@@ -22,15 +67,5 @@ pub fn lower_with(
     limb_bits: u32,
     choices: &Choices,
 ) -> Result<Lowered, LayoutError> {
-    let &Choices { k, squares, weight_columns } = choices;
-    let does_not_fit = |reason: String| LayoutError::DoesNotFit { min_k: k, max_k: k, reason };
-    let geometry = (1..=MAX_K).contains(&k).then(|| Geometry::new(k, limb_bits, tokens)).flatten();
-    let geometry = geometry.ok_or_else(|| {
-        does_not_fit(format!("a table of 2^{limb_bits} entries or one slot of {tokens} rows does not fit"))
-    })?;
-    let emitted = emit(graph, ports, tokens, limb_bits, squares)?;
-    place(&emitted, geometry, Some(weight_columns)).map_err(|error| match error {
-        PlaceError::Geometry(reason) => does_not_fit(reason),
-        PlaceError::Layout(error) => error,
-    })
+    Derived::new(graph, ports, tokens, limb_bits, choices).map(|derived| derived.lowered)
 }

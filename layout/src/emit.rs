@@ -29,7 +29,8 @@ pub struct Emitted {
     pub strips: Vec<Strip>,
     pub publics: Vec<Public>,
     pub boundaries: Vec<Boundary>,
-    pub relations: Vec<Expr>,
+    /// With the node that states them.
+    pub relations: Vec<(ValueId, Expr)>,
     pub groups: Vec<Group>,
     pub fills: Vec<CellFill>,
     pub tables: u32,
@@ -281,7 +282,7 @@ impl<'g> Emitter<'g> {
             None => {
                 let expr = self.settle(expr, None);
                 if expr.len() > 0 || expr.overflows() {
-                    self.out.relations.push(expr);
+                    self.out.relations.push((self.values.len() as ValueId, expr));
                 }
             }
         }

@@ -39,6 +39,16 @@ pub enum LayoutError {
         /// Bits that are supported.
         limit: u32,
     },
+    /// An equation that is not shown to hold over the integers.
+    #[error("node '{node}' ({op}): {reason}")]
+    Wraps {
+        /// Name of the node.
+        node: String,
+        /// Name of the op.
+        op: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// A factor of a linear fact does not fit 64 bits.
     #[error("a linear fact needs a factor that exceeds 64 bits; lower the scales of the layer")]
     Coefficient,

@@ -2,11 +2,12 @@
 //!
 //! Three steps: [`emit`] walks the graph and says, op by op, which cells exist and which linear facts, row products
 //! and lookups bind them (no lane numbers yet); [`place`] gives every cell a lane and a group for one geometry;
-//! [`lower`] repeats that over the choices worth trying and keeps the cheapest by the cost model, [`lower_with`] does it
-//! once for given choices.
+//! [`lower`] repeats that over the choices worth trying and keeps the cheapest by the cost model, [`Derived`] does it
+//! once for given choices and shows that no equation can wrap around the field ([`bounds`]).
 
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
+mod bounds;
 mod choose;
 mod derive;
 mod emit;
@@ -22,8 +23,9 @@ mod share;
 mod space;
 pub mod witness;
 
+pub use bounds::{Bounds, Known};
 pub use choose::lower;
-pub use derive::lower_with;
+pub use derive::{Derived, lower_with};
 pub use error::LayoutError;
 pub use fill::{Fill, Lowered, Part};
 pub use options::{Choices, Options, PortSpec, Ports, Squares};

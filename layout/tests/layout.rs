@@ -1,5 +1,7 @@
 //! Lowered layers accept the interpreter's values and refuse everything else.
 
+#[path = "layout/bounds.rs"]
+mod bounds;
 #[path = "layout/harness.rs"]
 mod harness;
 #[path = "layout/models.rs"]

@@ -4,11 +4,12 @@
 //! read when somebody asks what the id means.
 
 use crate::{
-    key_proof::tables,
-    keys::{VerifierKey, Visibility},
+    key_proof::{chunks, tables},
+    keys::{Rows, VerifierKey, Visibility},
+    layer::ShapeKey,
 };
-use nanozk_ir::int::{Architecture, Graph, Layer, Role, Tensor, interp};
-use nanozk_layout::{Choices, Ports, lower_with};
+use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp};
+use nanozk_layout::{Choices, Derived, Known, Ports};
 use nanozk_plan::Plan;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,14 @@ pub enum StatementError {
         /// The shape.
         shape: usize,
         /// Why.
+        reason: String,
+    },
+    /// An equation that is not shown to hold over the integers.
+    #[error("layer {layer}: {reason}")]
+    Bounds {
+        /// The layer.
+        layer: String,
+        /// Which node, and why.
         reason: String,
     },
     /// A plan that is not the one of its graph.
@@ -98,7 +107,8 @@ impl Statement {
         if shapes.len() != key.shapes.len() {
             return Err(malformed("there is not one graph for each plan"));
         }
-        let layer_tables = tables::by_layer(key).ok_or_else(|| malformed("the values of a table are missing"))?;
+        let layer_tables =
+            tables::by_layer(key, Table::clone).ok_or_else(|| malformed("the values of a table are missing"))?;
         let layers = key.layers.iter().zip(layer_tables).map(|(l, tables)| Layer {
             name: l.name.clone(),
             shape: l.shape,
@@ -129,25 +139,92 @@ impl Statement {
             let fits = interp::check_structure(&model, layer);
             fits.map_err(|e| StatementError::Malformed(e.to_string()))?;
         }
-        Ok(Statement { model, choices })
+        let statement = Statement { model, choices };
+        statement.check_inputs(key)?;
+        Ok(statement)
     }
 
-    /// Derives the plan of every shape and compares it with the one in the file, bit by bit.
+    /// The verifier asks of public inputs what the graphs need: no padding where tokens would see it, no id that a table of
+    /// embeddings lacks.
+    fn check_inputs(&self, key: &VerifierKey) -> Result<(), StatementError> {
+        let model = &self.model;
+        let refused = |tensor: u32, what: &str| {
+            let name = &model.tensors[tensor as usize].name;
+            Err(StatementError::Malformed(format!("input {name} {what}")))
+        };
+        let padded = |id: &&u32| {
+            let tensor = &key.tensors[**id as usize];
+            tensor.visibility == Visibility::PublicInput && tensor.rows == Rows::Padded
+        };
+        if let Some(&id) = model.inputs.iter().find(padded).filter(|_| model.sees_padding()) {
+            return refused(id, "may be padded, and all tokens see padding");
+        }
+        for layer in &model.layers {
+            let nodes = &model.shapes[layer.shape as usize].nodes;
+            for node in nodes {
+                let Op::Embed { vocab, .. } = node.op else { continue };
+                let Op::Input { port } = nodes[node.inputs[0] as usize].op else { continue };
+                let id = layer.inputs[port as usize];
+                let tensor = &model.tensors[id as usize];
+                if tensor.role == Role::PublicInput && (tensor.lo < 0 || tensor.hi >= i64::from(vocab)) {
+                    return refused(id, "may hold ids that have no embedding");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Derives the plan of every shape and compares it with the one in the file, bit by bit; then shows for every layer,
+    /// from the proven widths of its weights (`limbs`, as in the publisher's proof), that no equation can wrap around the
+    /// field. The greatest side of an equation, log2.
     ///
     /// # Errors
-    /// The first shape whose plan is another one.
-    pub fn check_plans(&self, key: &VerifierKey) -> Result<(), StatementError> {
-        let plans: Vec<&Plan> = key.shapes.iter().map(|s| &*s.plan).collect();
-        plans.par_iter().enumerate().try_for_each(|(shape, plan)| {
+    /// The first shape whose plan is another one, or the node of the first equation that may wrap.
+    pub fn check(&self, key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<f64, StatementError> {
+        let derive = |(shape, key): (usize, &ShapeKey)| {
             let ports = self.ports(shape)?;
             let (model, choices) = (&self.model, &self.choices[shape]);
-            let derived = lower_with(&model.shapes[shape], &ports, model.tokens, model.limb_bits, choices);
+            let derived = Derived::new(&model.shapes[shape], &ports, model.tokens, model.limb_bits, choices);
             let derived = derived.map_err(|e| StatementError::Layout { shape, reason: e.to_string() })?;
-            match difference(plan, &derived.plan) {
+            match difference(&key.plan, &derived.lowered.plan) {
                 Some(part) => Err(StatementError::Plan { shape, part }),
-                None => Ok(()),
+                None => Ok(derived),
             }
-        })
+        };
+        let derived: Vec<Derived> = key.shapes.par_iter().enumerate().map(derive).collect::<Result<_, _>>()?;
+        self.bounds(key, &derived, limbs)
+    }
+
+    /// The greatest side of an equation, log2, from layer to layer.
+    fn bounds(&self, key: &VerifierKey, derived: &[Derived], limbs: &[Vec<u32>]) -> Result<f64, StatementError> {
+        let greatest = |values: &[i64]| values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0) as f64;
+        let tables = tables::by_layer(key, |table| greatest(&table.compute()));
+        let tables = tables.ok_or_else(|| StatementError::Malformed("the values of a table are missing".into()))?;
+        // What the verifier sees is in the range that it checks; hidden tensors get the bounds that layers prove.
+        let public = |t: &Tensor| matches!(t.role, Role::PublicInput | Role::PublicOutput);
+        let stated = self.model.tensors.iter().map(|t| public(t).then(|| greatest(&[t.lo, t.hi])));
+        let mut tensors: Vec<Option<f64>> = stated.collect();
+        let mut widest = 1.0f64;
+        for ((layer, limbs), tables) in self.model.layers.iter().zip(limbs).zip(tables) {
+            let derived = &derived[layer.shape as usize];
+            let plan = &derived.lowered.plan;
+            let mut weights = vec![f64::INFINITY; self.model.shapes[layer.shape as usize].weights.len()];
+            for (tile, &limbs) in plan.tiles.iter().zip(limbs) {
+                if let Some(weight) = weights.get_mut(tile.weight as usize) {
+                    *weight = chunks::offset(chunks::limb_bits(plan.geometry.k), limbs) as f64;
+                }
+            }
+            let of = |ids: &[u32], tensors: &[Option<f64>]| ids.iter().map(|&id| tensors[id as usize]).collect();
+            let (inputs, outputs) = (of(&layer.inputs, &tensors), of(&layer.outputs, &tensors));
+            let params = layer.params.iter().map(|p| greatest(&[*p])).collect();
+            let bounds = derived
+                .bounds(&Known { inputs, outputs, weights, tables, params })
+                .map_err(|e| StatementError::Bounds { layer: layer.name.clone(), reason: e.to_string() })?;
+            widest = widest.max(bounds.widest);
+            let ports = layer.inputs.iter().zip(bounds.inputs).chain(layer.outputs.iter().zip(bounds.outputs));
+            ports.for_each(|(&id, bound)| tensors[id as usize] = bound);
+        }
+        Ok(widest.log2())
     }
 
     /// The ports of a shape, which all its layers have alike.

@@ -30,6 +30,8 @@ pub struct CheckReport {
     pub table_bits: u32,
     /// Columns of the keys that were compared with the plans.
     pub known_columns: usize,
+    /// Greatest side of an equation, log2: below 254, so that none wraps around the field.
+    pub reach_bits: f64,
     /// Time to check, without reading the file.
     pub check_seconds: f64,
     /// `-log2` of the probability that challenges let a false statement pass.
@@ -54,6 +56,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         tables: 0,
         table_bits: 0,
         known_columns: 0,
+        reach_bits: 0.0,
         check_seconds: 0.0,
         statistical_bits: 0.0,
         unsafe_srs: ceremony.is_none(),
@@ -74,6 +77,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.tables = verdict.tables;
             report.table_bits = verdict.table_bits;
             report.known_columns = verdict.known;
+            report.reach_bits = verdict.reach_bits;
             report.statistical_bits = verdict.budget.statistical_bits;
         }
         Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this file")),
@@ -94,6 +98,7 @@ impl std::fmt::Display for CheckReport {
         writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
         writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
         writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
+        writeln!(f, "integers   at most 2^{:.0} in any equation, far from the field's 2^254", self.reach_bits)?;
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
         write!(f, "soundness  statistical {:.0} bits", self.statistical_bits)
     }

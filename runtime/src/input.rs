@@ -6,7 +6,6 @@ use nanozk_compiler::data::read_input;
 use nanozk_compiler::pipeline::CompileError;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::{InputKind, InputValue};
-use nanozk_ir::int::Op;
 use std::path::Path;
 
 /// One inference's input.
@@ -28,7 +27,7 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
     let masked = infos.iter().any(|i| i.kind == InputKind::Mask);
     let lengths = tensors.iter().zip(infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));
     let length = lengths.map(|(t, _)| t.len as u32).min().filter(|_| !masked).unwrap_or(tokens);
-    if length < tokens && sees_padding(artifact) {
+    if length < tokens && artifact.model.sees_padding() {
         return Err(Error::refused(
             format!("{}: {length} tokens, but every token of this model sees all {tokens}", path.display()),
             format!("give {tokens} tokens, or export the model with its attention mask as an input"),
@@ -37,10 +36,4 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
     let float: Vec<InputValue> = tensors.into_iter().map(|t| t.value).collect();
     let int = quantise::encode(&artifact.model, &float).map_err(CompileError::from)?;
     Ok(Input { float, int, length })
-}
-
-/// Whether padding would enter the results of true tokens: attention without a causal mask.
-pub(crate) fn sees_padding(artifact: &Artifact) -> bool {
-    let nodes = artifact.model.shapes.iter().flat_map(|shape| &shape.nodes);
-    nodes.into_iter().any(|node| matches!(node.op, Op::Attend { causal: false, .. }))
 }

@@ -1,6 +1,5 @@
 //! Keys of a compiled model, in memory and on disk.
 
-use crate::input::sees_padding;
 use crate::storage::{self, KeyDir};
 use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
@@ -153,7 +152,7 @@ fn commit_table(plan: &Plan, bases: &ProverBases, table: &[i64]) -> G1 {
 
 /// What the rows of each model input must be.
 fn input_rows(artifact: &Artifact) -> Vec<Rows> {
-    let visible = if sees_padding(artifact) { Rows::Full } else { Rows::Padded };
+    let visible = if artifact.model.sees_padding() { Rows::Full } else { Rows::Padded };
     let of = |info: &InputInfo| if info.kind == InputKind::Mask { Rows::Equal } else { visible };
     artifact.inputs.iter().map(of).collect()
 }

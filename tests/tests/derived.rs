@@ -5,13 +5,13 @@ mod common;
 
 use common::{Fixture, NONCE, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_ir::int::Op;
+use nanozk_ir::int::{Node, Op};
 use nanozk_layout::{Ports, lower_with};
 use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{Plan, Public, Tag, Term};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::key_proof::{self, KeyError, check};
-use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::keys::{Rows, VerifierKey};
 use nanozk_proof::statement::{Circuit, Circuits, StatementError};
 use nanozk_runtime::Silent;
 use nanozk_runtime::keys::{self, ProverFile, ProverKeys};
@@ -132,7 +132,9 @@ fn changed_plans_are_refused() {
     };
     let plan = &HONEST.1.artifact.shapes[0].plan;
     for i in 0..plan.gates.len() {
-        refused("its gates", &|p| drop(p.gates.remove(i)));
+        refused("its gates", &|p| {
+            p.gates.remove(i);
+        });
     }
     for i in 0..plan.lookups.len() {
         refused("its lookups", &|p| {
@@ -141,7 +143,9 @@ fn changed_plans_are_refused() {
         refused("its lookups", &|p| p.lookups[i].tag = Tag::Table(1 + i as u32 % plan.tables));
     }
     for i in 0..plan.relations.len() {
-        refused("its relations", &|p| drop(p.relations.remove(i)));
+        refused("its relations", &|p| {
+            p.relations.remove(i);
+        });
         refused("its relations", &|p| p.relations[i].terms[0].coef += 1);
         // A cell with great factors that cancel.
         refused("its relations", &|p| {
@@ -156,6 +160,47 @@ fn changed_plans_are_refused() {
     refused("its public slots", &|p| p.publics.push(Public::Position));
     println!("changed plans: {others} are not those of the graph, {unread} are not even read");
     assert!(others > unread);
+}
+
+/// A graph that says 2 to the power of 500 lies between -1 and 1. Its plan is the derived one, and its products wrap.
+#[test]
+fn graphs_whose_values_wrap_are_refused() {
+    let (fixture, honest) = &*HONEST;
+    let mut artifact = fixture.artifact.clone();
+    let model = &mut artifact.model;
+    let graph = &mut model.shapes[0];
+    let (mut x, features) = (0, graph.nodes[0].features);
+    for i in 0..7 {
+        let name = format!("square {i}");
+        x = graph.push(Node { name, op: Op::Mul, inputs: vec![x, x], features, lo: -1, hi: 1 });
+    }
+    let ports = Ports::of(model, 0).unwrap();
+    let choices = artifact.shapes[0].choices;
+    artifact.shapes[0] = lower_with(&model.shapes[0], &ports, model.tokens, model.limb_bits, &choices).unwrap();
+    let circuits = [Circuit { graph: model.shapes[0].clone(), choices }];
+    let key = publish(&artifact, Circuits::new(&circuits).unwrap(), honest);
+    match check(&key, true).unwrap_err() {
+        KeyError::Statement(error @ StatementError::Bounds { .. }) => {
+            assert!(error.to_string().contains("'square "), "{error}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// Padding that true tokens would see, and token ids without an embedding.
+#[test]
+fn inputs_that_the_graph_does_not_take_are_refused() {
+    let refused = |name: &str, change: &dyn Fn(&mut VerifierKey), words: &str| {
+        let fixture = Fixture::new(name);
+        let mut key = fixture.key.clone();
+        change(&mut key);
+        let error = check(&key.with_proof(fixture.key.proof.clone()).unwrap(), true).unwrap_err();
+        assert!(matches!(error, KeyError::Statement(_)) && error.to_string().contains(words), "{error}");
+    };
+    let ids = |key: &mut VerifierKey| key.tensors[key.inputs[0].tensor as usize].hi += 1;
+    refused("llama-d64-l2", &ids, "no embedding");
+    let padded = |key: &mut VerifierKey| key.tensors[key.inputs[0].tensor as usize].rows = Rows::Padded;
+    refused("bert-d64-l2", &padded, "see padding");
 }
 
 /// A graph that has no plan, or does not fit the tensors of the file.

@@ -1,6 +1,6 @@
 //! A quantised model: boundary tensors and layers over shared shapes.
 
-use super::{Graph, Table};
+use super::{Graph, Op, Table};
 use serde::{Deserialize, Serialize};
 
 /// Index of a boundary tensor.
@@ -90,6 +90,12 @@ impl<W> Layer<W> {
 }
 
 impl<W> Model<W> {
+    /// Whether padding would enter the results of true tokens: attention without a causal mask.
+    pub fn sees_padding(&self) -> bool {
+        let mut nodes = self.shapes.iter().flat_map(|shape| &shape.nodes);
+        nodes.any(|node| matches!(node.op, Op::Attend { causal: false, .. }))
+    }
+
     /// The model without its weights.
     pub fn architecture(&self) -> Architecture {
         let layer = |l: &Layer<W>| Layer {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 impl Placer<'_> {
     /// Relations, products and functionals.
     pub fn linear(&mut self, columns: Option<u32>) -> Result<(), PlaceError> {
-        let relations: Result<Vec<_>, _> = self.emitted.relations.iter().map(|e| self.placed(e, 1)).collect();
+        let relations: Result<Vec<_>, _> = self.emitted.relations.iter().map(|(_, e)| self.placed(e, 1)).collect();
         self.plan.relations = merge::relations(relations?.into_iter());
         self.plan.weight_columns = self.weight_columns(columns)?;
 

@@ -75,12 +75,15 @@ pub struct KeyVerdict {
     pub table_bits: u32,
     /// Number of fixed columns, patterns and mask rows compared with the plans.
     pub known: usize,
+    /// Greatest side of an equation over the integers, log2: they hold modulo p, which is above 2^254.
+    pub reach_bits: f64,
     /// Soundness.
     pub budget: Budget,
 }
 
 /// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its tables hold the stated
-/// integers, its keys belong to its plans, and these are the plans of its integer graphs.
+/// integers, its keys belong to its plans, these are the plans of its integer graphs, and none of their equations can wrap
+/// around the field.
 ///
 /// # Errors
 /// The first defect. Without `allow_unsafe_srs` an SRS of no known ceremony is one.
@@ -106,7 +109,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
 
     let stated = || tables.iter().zip(&proof.tables);
     let table_bits = stated().try_fold(0, |most, (t, v)| width(t, v).map(|width| most.max(width)))?;
-    Statement::of(key)?.check_plans(key)?;
+    let reach_bits = Statement::of(key)?.check(key, &proof.limbs)?;
     let statement =
         statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(|e| KeyError::Mismatch(e.to_string()))?;
     let mut columns = 0;
@@ -134,6 +137,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
         tables: tables.len(),
         table_bits,
         known: columns - tables.len(),
+        reach_bits,
         budget: key_budget(key, chunks.iter().map(|c| &*c.plan), columns),
     })
 }

@@ -26,9 +26,10 @@ pub fn tables(key: &VerifierKey) -> Vec<TableKey> {
     distinct(key).0
 }
 
-/// The tables of each layer as the publisher's proof states them. `None` when it does not.
-pub fn by_layer(key: &VerifierKey) -> Option<Vec<Vec<Table>>> {
+/// What `of` makes of each table that the publisher's proof states, by layer. `None` when one is missing.
+pub fn by_layer<T: Clone>(key: &VerifierKey, of: impl Fn(&Table) -> T) -> Option<Vec<Vec<T>>> {
     let stated = key.proof.as_ref().map_or(&[][..], |proof| &proof.tables);
+    let stated: Vec<T> = stated.iter().map(of).collect();
     let of_layer = |places: Vec<usize>| places.into_iter().map(|place| stated.get(place).cloned()).collect();
     distinct(key).1.into_iter().map(of_layer).collect()
 }
