@@ -176,8 +176,16 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let load = LoadOptions { set, outputs, shapes, seen };
     let mut loaded = frontend::load(path, &load)?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
-    let samples = samples(&loaded, &options.data)?;
-    loaded.check(path, &samples)?;
+    let mut samples = samples_of(&loaded, &options.data)?;
+    match loaded.check(path, &samples) {
+        Err(FrontendError::SelfCheck { .. }) => {
+            // Tokens that see no other token, say: what rows cannot tell, single elements do.
+            loaded = frontend::load_flat(path, &load)?;
+            samples = samples_of(&loaded, &options.data)?;
+            loaded.check(path, &samples)?;
+        }
+        checked => checked?,
+    }
     if config.head == Head::Argmax {
         head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
     }
@@ -225,7 +233,7 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
 }
 
 /// Calibration inputs. A model that reads only token ids and masks can do without files: every id is possible.
-fn samples(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, CompileError> {
+fn samples_of(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, CompileError> {
     let values = |inputs: Vec<InputTensor>| inputs.into_iter().map(|i| i.value).collect::<Vec<_>>();
     if !files.is_empty() {
         return files.iter().map(|f| Ok(values(read_input(f, &loaded.inputs)?))).collect();

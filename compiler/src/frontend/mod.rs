@@ -88,61 +88,96 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// Loads an ONNX model and brings it into canonical form.
+/// Loads an ONNX model and brings it into canonical form: with tokens as rows where the model never mixes them but in
+/// attention, else as one token of flat features.
+///
+/// # Errors
+/// When the file is no model that can be read, or holds nodes that no circuit computes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    onnx::guarded(path, || read(path, options))
-}
-
-fn read(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    let (model, header) = onnx::load(path, options)?;
-    let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
-    let reference = Reference::new(&model).map_err(analysis)?;
-    let names: Vec<&str> = header.outputs.iter().map(|(name, _)| name.as_str()).collect();
-    let by_rows = canonical(&model, &names, path).and_then(|(outcome, graph)| {
-        let outputs = outcome.outputs.iter().zip(&header.outputs).map(|((_, view), (name, dtype))| {
-            let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
-            ValueInfo { name: name.clone(), shape: view.shape.clone(), dtype: *dtype, map }
-        });
-        loaded(&model, &reference, &header, (graph, outputs.collect(), outcome.soft_masks), path)
-    });
-    by_rows.or_else(|error| {
-        if !matches!(error, FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) {
-            return Err(error);
+    onnx::guarded(path, || {
+        let source = Source::read(path, options)?;
+        match source.by_rows() {
+            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => source.flat(&options.seen),
+            done => done,
         }
-        let graph = general::lower(&model, &names, &options.seen)
-            .map_err(|problems| problems.into_iter().map(|p| header.in_file(p)).collect())
-            .map_err(|problems| FrontendError::Unsupported { path: path.to_owned(), problems })?;
-        let mut outputs = Vec::new();
-        for (&outlet, (name, dtype)) in model.outputs.iter().zip(&header.outputs) {
-            let shape = model.outlet_fact(outlet).map_err(analysis)?.shape.as_concrete().unwrap_or_default().to_vec();
-            outputs.push(ValueInfo::row_major(name, shape, *dtype));
-        }
-        loaded(&model, &reference, &header, (graph, outputs, Vec::new()), path)
     })
 }
 
-/// The model with its float graph, the graph's outputs and its soft masks; compared with tract's own run.
-fn loaded(
-    model: &TypedModel,
-    reference: &Reference,
-    header: &onnx::Header,
-    (graph, outputs, soft_masks): (Graph, Vec<ValueInfo>, Vec<SoftMask>),
-    path: &Path,
-) -> Result<Loaded, FrontendError> {
-    if let Some((node, index, value)) = emit::non_finite(&graph) {
-        return Err(FrontendError::NonFiniteWeight { path: path.to_owned(), node, index, value });
+/// Loads an ONNX model as one token of flat features, whatever it does: no row of it need be a token.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_flat(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
+    onnx::guarded(path, || Source::read(path, options)?.flat(&options.seen))
+}
+
+/// A model as tract reads it.
+struct Source<'p> {
+    path: &'p Path,
+    model: TypedModel,
+    header: onnx::Header,
+    reference: Reference,
+}
+
+impl<'p> Source<'p> {
+    fn read(path: &'p Path, options: &LoadOptions) -> Result<Self, FrontendError> {
+        let (model, header) = onnx::load(path, options)?;
+        let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
+        let reference = Reference::new(&model).map_err(failed)?;
+        Ok(Source { path, model, header, reference })
     }
-    let mut inputs = Vec::new();
-    for ((&outlet, &id), (name, dtype)) in model.inputs.iter().zip(&graph.inputs).zip(&header.inputs) {
-        let fact = &model.node(outlet.node).outputs[outlet.slot].fact;
-        let shape = fact.shape.as_concrete().unwrap_or_default().to_vec();
-        let Op::Input(kind) = &graph.dag[id].op else { continue };
-        inputs.push(InputInfo { name: name.clone(), shape, dtype: *dtype, kind: kind.clone() });
+
+    fn names(&self) -> Vec<&str> {
+        self.header.outputs.iter().map(|(name, _)| name.as_str()).collect()
     }
-    let (reference, source, notes) = (reference.clone(), header.source, header.notes.clone());
-    let loaded = Loaded { outputs, graph, reference, inputs, soft_masks, source, notes };
-    loaded.check_probe(path)?;
-    Ok(loaded)
+
+    fn by_rows(&self) -> Result<Loaded, FrontendError> {
+        let (outcome, graph) = canonical(&self.model, &self.names(), self.path)?;
+        let outputs = outcome.outputs.iter().zip(&self.header.outputs).map(|((_, view), (name, dtype))| {
+            let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
+            ValueInfo { name: name.clone(), shape: view.shape.clone(), dtype: *dtype, map }
+        });
+        self.loaded(graph, outputs.collect(), outcome.soft_masks)
+    }
+
+    fn flat(&self, seen: &[Option<(f64, f64)>]) -> Result<Loaded, FrontendError> {
+        let graph = general::lower(&self.model, &self.names(), seen)
+            .map_err(|problems| problems.into_iter().map(|p| self.header.in_file(p)).collect())
+            .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
+        let outputs = self
+            .model
+            .outputs
+            .iter()
+            .zip(&self.header.outputs)
+            .map(|(&outlet, (name, dtype))| ValueInfo::row_major(name, self.shape(outlet), *dtype));
+        self.loaded(graph, outputs.collect(), Vec::new())
+    }
+
+    fn shape(&self, outlet: OutletId) -> Vec<usize> {
+        let fact = &self.model.node(outlet.node).outputs[outlet.slot].fact;
+        fact.shape.as_concrete().unwrap_or_default().to_vec()
+    }
+
+    /// The model with its float graph, the graph's outputs and its soft masks; compared with tract's own run.
+    fn loaded(
+        &self,
+        graph: Graph,
+        outputs: Vec<ValueInfo>,
+        soft_masks: Vec<SoftMask>,
+    ) -> Result<Loaded, FrontendError> {
+        if let Some((node, index, value)) = emit::non_finite(&graph) {
+            return Err(FrontendError::NonFiniteWeight { path: self.path.to_owned(), node, index, value });
+        }
+        let mut inputs = Vec::new();
+        for ((&outlet, &id), (name, dtype)) in self.model.inputs.iter().zip(&graph.inputs).zip(&self.header.inputs) {
+            let Op::Input(kind) = &graph.dag[id].op else { continue };
+            inputs.push(InputInfo { name: name.clone(), shape: self.shape(outlet), dtype: *dtype, kind: kind.clone() });
+        }
+        let (reference, source, notes) = (self.reference.clone(), self.header.source, self.header.notes.clone());
+        let loaded = Loaded { outputs, graph, reference, inputs, soft_masks, source, notes };
+        loaded.check_probe(self.path)?;
+        Ok(loaded)
+    }
 }
 
 /// Lowers with tokens as rows; a model that mixes them is read as one token with flat features.
