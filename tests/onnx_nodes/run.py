@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,19 @@ def attempt(binary, case, timeout):
     return dataclasses.replace(result, outcome="wrong" if why else "match", reason=why)
 
 
+def models(title, file):
+    """The results of a folder of models, as Markdown: how many pass, and what stops the others."""
+    rows = [line.rstrip("\n").split("\t") for line in file.read_text().splitlines() if line.count("\t") == 2]
+    lines = [f"## {title}", "", f"{sum(row[1] == 'PASS' for row in rows)} of {len(rows)} pass.", ""]
+    others = [row for row in rows if row[1] != "PASS"]
+    if others:
+        lines += ["| model | what stops it |", "|---|---|"]
+    for name, _, reason in others:
+        reason = re.sub(r"/\S+/([^/\s]+: )", r"\1", reason).replace("|", "\\|")
+        lines.append(f"| {name} | {reason[:300]} |")
+    return "\n".join(lines) + "\n"
+
+
 def table(results):
     """The results per operator, as Markdown."""
     by_operator = collections.defaultdict(list)
@@ -161,7 +175,7 @@ def table(results):
     tried = [row for row in results if row.outcome != "left out"]
     matched = count(results, "match")
     lines = [
-        "# ONNX's node tests, by operator", "",
+        "## ONNX's node tests, by operator", "",
         f"Made by `tests/onnx_nodes/run.py` with onnx {onnx.__version__}: {matched} of {len(tried)} cases match"
         f" ({100 * matched / max(1, len(tried)):.0f} %); {len(results) - len(tried)} are left out (random, strings,"
         " sequences, shapes that depend on values).", "",
@@ -185,6 +199,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one command")
     parser.add_argument("--markdown", type=pathlib.Path, help="write the table here")
+    parser.add_argument("--models", action="append", default=[], metavar="TITLE=FILE",
+                        help="a table of models for the page: lines of name, PASS or FAIL, and what was seen (repeatable)")
     parser.add_argument("--least", type=float, default=0.0, help="exit with 1 below this share of matching cases")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -200,7 +216,8 @@ def main():
             results.append(result)
             print(f"{result.operator}\t{result.case}\t{result.outcome}\t{result.reason[:200]}", flush=True)
     if arguments.markdown:
-        arguments.markdown.write_text(table(results))
+        folders = [models(title, pathlib.Path(file)) for title, _, file in (m.partition("=") for m in arguments.models)]
+        arguments.markdown.write_text("\n".join(["# What compiles, proves and matches\n", *folders, table(results)]))
     outcomes = collections.Counter(result.outcome for result in results)
     tried = len(results) - outcomes["left out"]
     print(", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())))
