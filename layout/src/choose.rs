@@ -5,6 +5,7 @@ use super::error::LayoutError;
 use super::fill::Lowered;
 use super::options::{Options, Ports, Squares};
 use super::place::{PlaceError, place};
+use super::size::Budget;
 use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
 use nanozk_plan::check::MAX_K;
@@ -25,7 +26,7 @@ pub fn lower(graph: &Graph, ports: &Ports, options: &Options) -> Result<Lowered,
     let mut best: Option<(f64, Lowered)> = None;
     let mut reason = format!("the range table of 2^{} entries or one slot does not fit", options.limb_bits);
     for squares in Squares::ALL {
-        let emitted = emit(graph, ports, options.tokens, options.limb_bits, squares)?;
+        let emitted = emit(graph, ports, options.tokens, options.limb_bits, squares, Budget::UNLIMITED)?;
         let mut tried = 0;
         for &geometry in &candidates {
             match place(&emitted, geometry, options.weight_columns) {

@@ -6,9 +6,13 @@ use super::error::LayoutError;
 use super::fill::Lowered;
 use super::options::{Choices, Ports};
 use super::place::{PlaceError, place};
+use super::size::Budget;
 use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
 use nanozk_plan::check::MAX_K;
+
+/// Most weight columns of a plan.
+const MAX_WEIGHT_COLUMNS: u32 = 1 << 16;
 
 /// A layer shape with its plan.
 pub struct Derived<'g> {
@@ -24,13 +28,15 @@ impl<'g> Derived<'g> {
     /// order, no threads.
     ///
     /// # Errors
-    /// When the graph is malformed for its ports, a value is too wide, or it does not fit the chosen rows and columns.
+    /// When the graph is malformed for its ports, a value is too wide, it does not fit the chosen rows and columns, or it
+    /// asks for more than `budget`.
     pub fn new(
         graph: &'g Graph,
         ports: &Ports,
         tokens: u32,
         limb_bits: u32,
         choices: &Choices,
+        budget: Budget,
     ) -> Result<Self, LayoutError> {
         let &Choices { k, squares, weight_columns } = choices;
         let does_not_fit = |reason: String| LayoutError::DoesNotFit { min_k: k, max_k: k, reason };
@@ -38,12 +44,20 @@ impl<'g> Derived<'g> {
         let geometry = geometry.ok_or_else(|| {
             does_not_fit(format!("a table of 2^{limb_bits} entries or one slot of {tokens} rows does not fit"))
         })?;
-        let emitted = emit(graph, ports, tokens, limb_bits, squares)?;
+        if weight_columns > MAX_WEIGHT_COLUMNS {
+            return Err(does_not_fit(format!("{weight_columns} weight columns are too many")));
+        }
+        let emitted = emit(graph, ports, tokens, limb_bits, squares, budget)?;
         let lowered = place(&emitted, geometry, Some(weight_columns)).map_err(|error| match error {
             PlaceError::Geometry(reason) => does_not_fit(reason),
             PlaceError::Layout(error) => error,
         })?;
         Ok(Derived { graph, emitted, lowered })
+    }
+
+    /// What is left of the budget.
+    pub fn budget(&self) -> Budget {
+        self.emitted.budget
     }
 
     /// Bounds of the tensors of a layer of this shape; its equations hold over the integers.
@@ -67,5 +81,5 @@ pub fn lower_with(
     limb_bits: u32,
     choices: &Choices,
 ) -> Result<Lowered, LayoutError> {
-    Derived::new(graph, ports, tokens, limb_bits, choices).map(|derived| derived.lowered)
+    Derived::new(graph, ports, tokens, limb_bits, choices, Budget::UNLIMITED).map(|derived| derived.lowered)
 }

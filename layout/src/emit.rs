@@ -5,6 +5,7 @@ use super::expr::{Atom, Expr, SpaceId};
 use super::fill::Part;
 use super::hidden::{Group, GroupShape, Product};
 use super::options::{Ports, Squares};
+use super::size::{Budget, size};
 use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
 use nanozk_ir::int::{Graph, Node, Op, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
@@ -36,6 +37,8 @@ pub struct Emitted {
     pub tables: u32,
     pub params: u32,
     pub squares: Squares,
+    /// Of cells and terms.
+    pub budget: Budget,
 }
 
 /// State of the walk over the graph.
@@ -64,10 +67,14 @@ pub fn emit(
     tokens: u32,
     limb_bits: u32,
     squares: Squares,
+    mut budget: Budget,
 ) -> Result<Emitted, LayoutError> {
+    budget.charge(size(graph, ports, tokens, limb_bits))?;
     let mut emitter = Emitter::new(graph, ports, tokens, limb_bits, squares)?;
+    emitter.out.budget = budget;
     for id in 0..graph.nodes.len() as ValueId {
         let value = emitter.lower_node(id)?;
+        emitter.out.budget.charge(value.iter().map(|expr| expr.len() as u64).sum())?;
         emitter.values.push(value);
     }
     for group in 0..emitter.out.groups.len() as u32 {
@@ -113,6 +120,7 @@ impl<'g> Emitter<'g> {
                 tables: graph.tables,
                 params: graph.params,
                 squares,
+                budget: Budget::UNLIMITED,
             },
         };
         debug_assert_eq!([RANGE, RAW, ETA, ROW], [0, 1, 2, 3]);

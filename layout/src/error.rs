@@ -49,6 +49,16 @@ pub enum LayoutError {
         /// Why.
         reason: &'static str,
     },
+    /// A graph that asks for more than it may.
+    #[error(
+        "it takes {units} more cells and terms where {left} are left; a graph may take as many as its plan, and some more"
+    )]
+    TooLarge {
+        /// Cells or terms asked for.
+        units: u64,
+        /// Those left.
+        left: u64,
+    },
     /// A factor of a linear fact does not fit 64 bits.
     #[error("a linear fact needs a factor that exceeds 64 bits; lower the scales of the layer")]
     Coefficient,

@@ -20,6 +20,7 @@ mod ops;
 mod options;
 mod place;
 mod share;
+mod size;
 mod space;
 pub mod witness;
 
@@ -29,3 +30,4 @@ pub use derive::{Derived, lower_with};
 pub use error::LayoutError;
 pub use fill::{Fill, Lowered, Part};
 pub use options::{Choices, Options, PortSpec, Ports, Squares};
+pub use size::{Budget, size};

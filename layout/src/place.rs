@@ -31,6 +31,9 @@ type Segments = Vec<(SlotId, u32)>;
 
 /// The plan and fills of a layer in one geometry.
 pub fn place(emitted: &Emitted, geometry: Geometry, columns: Option<u32>) -> Result<Lowered, PlaceError> {
+    let strips = emitted.strips.len() as u64;
+    // Rests are joined pair by pair.
+    emitted.budget.clone().charge(strips.saturating_pow(3) / 8)?;
     let mut placer = Placer::new(emitted, geometry);
     placer.boundaries();
     placer.strips();

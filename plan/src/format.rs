@@ -129,6 +129,11 @@ pub fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The kind of file that a header names. Nothing else of it is checked.
+pub fn kind(bytes: &[u8]) -> Option<Kind> {
+    bytes.strip_prefix(MAGIC)?.first().and_then(|kind| Kind::from_byte(*kind))
+}
+
 /// Checks the header and the hash and returns the payload.
 pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
     let damaged = |what| FormatError::Damaged { expected, what };

@@ -107,13 +107,18 @@ impl Plan {
         self.lanes.len() as u64 * u64::from(self.geometry.groups)
     }
 
+    /// Slots, and terms of all repetitions of equations.
+    pub fn size(&self) -> u64 {
+        self.terms().saturating_add(self.lane_slots_wide())
+    }
+
     /// Work of checking the plan and of reading the key of its circuit.
     pub fn reading_work(&self) -> u64 {
         let rows = 1u64.checked_shl(self.geometry.k).unwrap_or(u64::MAX);
         let cells = self.columns().saturating_mul(rows) / 4;
         // Halo2 looks for every query among those before.
         let queries = (self.columns() + self.form_terms() + u64::from(self.tables)).saturating_pow(2) / 4;
-        let terms = self.terms().saturating_add(self.lane_slots_wide()).saturating_mul(CHECKED_TERM);
+        let terms = self.size().saturating_mul(CHECKED_TERM);
         cells.saturating_add(queries).saturating_add(terms)
     }
 
@@ -128,7 +133,7 @@ impl Plan {
     pub fn verifying_work(&self) -> u64 {
         let rows = 1u64.checked_shl(self.geometry.k).unwrap_or(u64::MAX);
         let columns = self.columns() + self.form_terms() + u64::from(self.tables);
-        let terms = self.terms().saturating_add(self.lane_slots_wide()).saturating_mul(VERIFIED_TERM);
+        let terms = self.size().saturating_mul(VERIFIED_TERM);
         terms.saturating_add(rows).saturating_add(columns.saturating_mul(1 << 6))
     }
 }

@@ -6,13 +6,15 @@
 use crate::{
     key_proof::{chunks, tables},
     keys::{Rows, VerifierKey, Visibility},
-    layer::ShapeKey,
 };
 use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp};
-use nanozk_layout::{Choices, Derived, Known, Ports};
+use nanozk_layout::{Budget, Choices, Derived, Known, Ports, size};
 use nanozk_plan::Plan;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// Cells and terms that any graphs may ask for, and for each slot or term of their plans or byte of their own.
+const BASE_SIZE: u64 = 1 << 21;
+const PER_SIZE: u64 = 32;
 
 /// All that the plan of a shape depends on, beside the numbers that all shapes share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,16 @@ impl Circuits {
         postcard::to_stdvec(circuits).map(Circuits).map_err(|e| StatementError::Unreadable(e.to_string()))
     }
 
+    /// Any bytes: they are read when they are needed.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Circuits(bytes)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The circuits.
     ///
     /// # Errors
@@ -106,6 +118,10 @@ impl Statement {
             key.circuits.read()?.into_iter().map(|c| (c.graph, c.choices)).unzip();
         if shapes.len() != key.shapes.len() {
             return Err(malformed("there is not one graph for each plan"));
+        }
+        // Every layer's graph is looked at, and a short layer may have a long graph.
+        if (key.circuits.0.len() as u64 / 16).saturating_mul(key.layers.len() as u64) > limit(key) {
+            return Err(malformed("there are too many layers for graphs of this size"));
         }
         let layer_tables =
             tables::by_layer(key, Table::clone).ok_or_else(|| malformed("the values of a table are missing"))?;
@@ -181,18 +197,42 @@ impl Statement {
     /// # Errors
     /// The first shape whose plan is another one, or the node of the first equation that may wrap.
     pub fn check(&self, key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<f64, StatementError> {
-        let derive = |(shape, key): (usize, &ShapeKey)| {
-            let ports = self.ports(shape)?;
+        self.bounds(key, &self.derive(key)?, limbs)
+    }
+
+    /// The shapes laid out, with the plans that the file has.
+    ///
+    /// # Errors
+    /// The first shape whose plan is another one.
+    pub fn derive(&self, key: &VerifierKey) -> Result<Vec<Derived<'_>>, StatementError> {
+        let ports: Vec<Ports> =
+            (0..self.model.shapes.len()).map(|shape| self.ports(shape)).collect::<Result<_, _>>()?;
+        let limit = limit(key);
+        self.check_sizes(&ports, limit)?;
+        let mut budget = Budget { left: limit };
+        let mut derived = Vec::with_capacity(ports.len());
+        for (shape, (key, ports)) in key.shapes.iter().zip(&ports).enumerate() {
             let (model, choices) = (&self.model, &self.choices[shape]);
-            let derived = Derived::new(&model.shapes[shape], &ports, model.tokens, model.limb_bits, choices);
-            let derived = derived.map_err(|e| StatementError::Layout { shape, reason: e.to_string() })?;
-            match difference(&key.plan, &derived.lowered.plan) {
-                Some(part) => Err(StatementError::Plan { shape, part }),
-                None => Ok(derived),
+            let made = Derived::new(&model.shapes[shape], ports, model.tokens, model.limb_bits, choices, budget);
+            let made = made.map_err(|e| StatementError::Layout { shape, reason: e.to_string() })?;
+            if let Some(part) = difference(&key.plan, &made.lowered.plan) {
+                return Err(StatementError::Plan { shape, part });
             }
-        };
-        let derived: Vec<Derived> = key.shapes.par_iter().enumerate().map(derive).collect::<Result<_, _>>()?;
-        self.bounds(key, &derived, limbs)
+            budget = made.budget();
+            derived.push(made);
+        }
+        Ok(derived)
+    }
+
+    /// Refuses graphs that all together, once for each layer, ask for more than they may.
+    fn check_sizes(&self, ports: &[Ports], limit: u64) -> Result<(), StatementError> {
+        let Architecture { tokens, limb_bits, shapes, layers, .. } = &self.model;
+        let sizes: Vec<u64> =
+            shapes.iter().zip(ports).map(|(graph, ports)| size(graph, ports, *tokens, *limb_bits)).collect();
+        let mut budget = Budget { left: limit };
+        layers.iter().map(|layer| layer.shape as usize).try_for_each(|shape| {
+            budget.charge(sizes[shape]).map_err(|e| StatementError::Layout { shape, reason: e.to_string() })
+        })
     }
 
     /// The greatest side of an equation, log2, from layer to layer.
@@ -248,6 +288,13 @@ impl From<Visibility> for Role {
             Visibility::PrivateOutput => Role::PrivateOutput,
         }
     }
+}
+
+/// Cells and terms that the graphs of a file may ask for.
+fn limit(key: &VerifierKey) -> u64 {
+    let plans = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.size());
+    let size = plans.fold(key.circuits.0.len() as u64, u64::saturating_add);
+    BASE_SIZE.saturating_add(PER_SIZE.saturating_mul(size))
 }
 
 /// The first part in which two plans differ.

@@ -1,7 +1,7 @@
 //! `nanozk check`: what a verifier file says about its model holds.
 
 use crate::error::with_way_out;
-use crate::{Result, hex, keys, srs};
+use crate::{Result, architecture, hex, keys, srs};
 use nanozk_proof::key_proof::check as check_key;
 use serde::Serialize;
 use std::path::Path;
@@ -32,6 +32,8 @@ pub struct CheckReport {
     pub known_columns: usize,
     /// Greatest side of an equation, log2: below 254, so that none wraps around the field.
     pub reach_bits: f64,
+    /// What the id commits to, in a few sentences.
+    pub architecture: Vec<String>,
     /// Time to check, without reading the file.
     pub check_seconds: f64,
     /// `-log2` of the probability that challenges let a false statement pass.
@@ -57,6 +59,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         table_bits: 0,
         known_columns: 0,
         reach_bits: 0.0,
+        architecture: Vec::new(),
         check_seconds: 0.0,
         statistical_bits: 0.0,
         unsafe_srs: ceremony.is_none(),
@@ -78,6 +81,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.table_bits = verdict.table_bits;
             report.known_columns = verdict.known;
             report.reach_bits = verdict.reach_bits;
+            report.architecture = architecture::summary(&key)?;
             report.statistical_bits = verdict.budget.statistical_bits;
         }
         Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this file")),
@@ -98,6 +102,8 @@ impl std::fmt::Display for CheckReport {
         writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
         writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
         writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
+        let marks = std::iter::once("model      ").chain(std::iter::repeat("           "));
+        marks.zip(&self.architecture).try_for_each(|(mark, line)| writeln!(f, "{mark}{line}"))?;
         writeln!(f, "integers   at most 2^{:.0} in any equation, far from the field's 2^254", self.reach_bits)?;
         writeln!(f, "SRS        {}", srs::origin(self.ceremony))?;
         write!(f, "soundness  statistical {:.0} bits", self.statistical_bits)

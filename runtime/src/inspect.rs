@@ -6,7 +6,7 @@ use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::Head;
 use nanozk_compiler::frontend::InputInfo;
 use nanozk_ir::float::InputKind;
-use nanozk_ir::int::{Graph, Role};
+use nanozk_ir::int::{Graph, Role, Tensor};
 use nanozk_plan::{ElementType, ValueInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -111,6 +111,19 @@ pub fn role(role: Role) -> &'static str {
     }
 }
 
+/// Boundary tensors for reports.
+pub(crate) fn tensor_info(tensors: &[Tensor]) -> Vec<TensorInfo> {
+    let info = |(id, t): (usize, &Tensor)| TensorInfo {
+        id,
+        name: t.name.clone(),
+        features: t.features,
+        scale: t.scale,
+        range: (t.lo, t.hi),
+        role: role(t.role),
+    };
+    tensors.iter().enumerate().map(info).collect()
+}
+
 /// Number of ops of a shape by name.
 pub fn op_counts(shape: &Graph) -> BTreeMap<&'static str, usize> {
     let mut ops = BTreeMap::new();
@@ -169,19 +182,7 @@ fn describe(artifact: &Artifact) -> InspectReport {
                 ops: op_counts(shape),
             })
             .collect(),
-        tensors: model
-            .tensors
-            .iter()
-            .enumerate()
-            .map(|(id, t)| TensorInfo {
-                id,
-                name: t.name.clone(),
-                features: t.features,
-                scale: t.scale,
-                range: (t.lo, t.hi),
-                role: role(t.role),
-            })
-            .collect(),
+        tensors: tensor_info(&model.tensors),
         layers,
     }
 }
@@ -270,17 +271,22 @@ impl std::fmt::Display for InspectReport {
         }
         table.write(f)?;
         writeln!(f, "\nTensors between layers")?;
-        let mut table = Table::new(&["id", "name", "features", "scale", "range", "role"]);
-        for t in &self.tensors {
-            table.row(vec![
-                t.id.to_string(),
-                t.name.clone(),
-                t.features.to_string(),
-                format!("{:.6}", t.scale).trim_end_matches('0').trim_end_matches('.').to_string(),
-                format!("[{}, {}]", t.range.0, t.range.1),
-                t.role.into(),
-            ]);
-        }
-        table.write(f)
+        write_tensors(f, &self.tensors)
     }
+}
+
+/// A table of boundary tensors.
+pub(crate) fn write_tensors(f: &mut std::fmt::Formatter<'_>, tensors: &[TensorInfo]) -> std::fmt::Result {
+    let mut table = Table::new(&["id", "name", "features", "scale", "range", "role"]);
+    for t in tensors {
+        table.row(vec![
+            t.id.to_string(),
+            t.name.clone(),
+            t.features.to_string(),
+            format!("{:.6}", t.scale).trim_end_matches('0').trim_end_matches('.').to_string(),
+            format!("[{}, {}]", t.range.0, t.range.1),
+            t.role.into(),
+        ]);
+    }
+    table.write(f)
 }

@@ -7,7 +7,7 @@ use nanozk_compiler::frontend::InputInfo;
 use nanozk_ir::float::InputKind;
 use nanozk_ir::int::{Role, Table};
 use nanozk_plan::Plan;
-use nanozk_plan::format::Kind;
+use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof;
 use nanozk_proof::keygen::keygen;
@@ -72,6 +72,11 @@ pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
 /// Reads a verifier file.
 pub fn read_verifier(path: &std::path::Path) -> Result<VerifierKey> {
     VerifierKey::from_bytes(&storage::read(path)?).map_err(Error::format(path))
+}
+
+/// Whether a file is a verifier file, by its header.
+pub fn is_verifier(path: &std::path::Path) -> Result<bool> {
+    Ok(format::kind(&storage::read(path)?) == Some(Kind::Verifier))
 }
 
 /// Randomness for one purpose: a stream that no other purpose, index or seed shares.

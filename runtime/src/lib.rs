@@ -1,5 +1,6 @@
 //! The commands of nanozk as library calls: each takes a request and returns a report that prints as text or as JSON.
 
+pub mod architecture;
 pub mod bench;
 pub mod check;
 pub mod clamped;

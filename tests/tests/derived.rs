@@ -5,6 +5,7 @@ mod common;
 
 use common::{Fixture, NONCE, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
+use nanozk_ir::int::gadgets::OneHot;
 use nanozk_ir::int::{Node, Op};
 use nanozk_layout::{Ports, lower_with};
 use nanozk_plan::format::{self, Kind};
@@ -12,8 +13,9 @@ use nanozk_plan::{Plan, Public, Tag, Term};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::key_proof::{self, KeyError, check};
 use nanozk_proof::keys::{Rows, VerifierKey};
-use nanozk_proof::statement::{Circuit, Circuits, StatementError};
+use nanozk_proof::statement::{Circuit, Circuits, Statement, StatementError};
 use nanozk_runtime::Silent;
+use nanozk_runtime::architecture::{describe, summary};
 use nanozk_runtime::keys::{self, ProverFile, ProverKeys};
 use nanozk_runtime::prove::{Request, prove};
 use nanozk_runtime::storage::KeyDir;
@@ -185,6 +187,60 @@ fn graphs_whose_values_wrap_are_refused() {
         }
         other => panic!("{other}"),
     }
+}
+
+/// Graphs that ask for any number of cells, in a few bytes.
+#[test]
+fn graphs_that_ask_for_too_much_are_refused() {
+    let (fixture, _) = &*HONEST;
+    let circuits = fixture.key.circuits.read().unwrap();
+    let width = circuits[0].graph.nodes[0].features;
+    let refused = |change: &dyn Fn(&mut Circuit), words: &str| {
+        let mut changed = circuits.clone();
+        change(&mut changed[0]);
+        let mut key = fixture.key.clone();
+        key.circuits = Circuits::new(&changed).unwrap();
+        let error = Statement::of(&key).and_then(|s| s.check(&key, &key.proof.as_ref().unwrap().limbs)).unwrap_err();
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    };
+    let more = |op: Op, features: u32| {
+        move |c: &mut Circuit| {
+            let id =
+                c.graph.push(Node { name: "more".into(), op: op.clone(), inputs: vec![0], features, lo: 0, hi: 1 });
+            c.graph.push(Node { name: "twice".into(), op: Op::Mul, inputs: vec![id, id], features, lo: 0, hi: 1 });
+        }
+    };
+    let many = u32::MAX / width;
+    refused(&more(OneHot { depth: many }.into(), many * width), "more cells");
+    refused(&more(Op::Range { limbs: 5 }, width), "other ones");
+    refused(&|c| (0..20_000).for_each(|_| more(Op::Range { limbs: 5 }, width)(c)), "shape 0");
+    refused(&|c| c.choices.weight_columns = u32::MAX, "too many");
+    refused(&|c| c.choices.weight_columns = 1 << 16, "shape 0");
+    refused(&|c| c.choices.k = u32::MAX, "no circuit");
+    refused(&|c| c.graph.weights.extend([(u32::MAX, u32::MAX); 9]), "more cells");
+}
+
+/// What the id commits to, in words.
+#[test]
+fn architectures_are_told() {
+    let (fixture, _) = &*HONEST;
+    let report = describe(&fixture.key, true).unwrap();
+    let has = |words: &str| report.summary.iter().any(|line| line.contains(words));
+    for words in ["1 layers of 1 shapes on 16 tokens", "heads", "softmax, causal", "matrix 16 x 64", "normalisation"] {
+        assert!(has(words), "{words}: {:?}", report.summary);
+    }
+    assert!(has("Exp(") && report.tables.iter().all(|t| t.function.is_some() && !t.values.is_empty()));
+    let shape = &report.shapes[0];
+    let argued = nanozk_plan::check::check(&fixture.key.shapes[0].plan).unwrap().argued.len();
+    assert_eq!(shape.argued.values().sum::<usize>(), argued, "each slot once: {:?}", shape.argued);
+    assert!(shape.argued.keys().any(|why| why.starts_with("maximum")) && argued < shape.slots as usize / 2);
+    assert_eq!(shape.ops.len(), fixture.artifact.model.shapes[0].nodes.len());
+    // Values without a name are told as such.
+    let mut proof = fixture.key.proof.clone().unwrap();
+    proof.tables = proof.tables.iter().map(|table| table.to_vec().into()).collect();
+    let unnamed = fixture.key.clone().with_proof(Some(proof)).unwrap();
+    assert!(summary(&unnamed).unwrap().iter().any(|line| line.contains("without a name")));
+    assert_eq!(summary(&fixture.key).unwrap(), report.summary);
 }
 
 /// Padding that true tokens would see, and token ids without an embedding.

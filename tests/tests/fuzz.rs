@@ -33,6 +33,7 @@ use nanozk_proof::budget::budget;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::Srs;
+use nanozk_proof::statement::{Circuits, Statement};
 use nanozk_runtime::keys::ProverFile;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -165,6 +166,23 @@ fn verifier_files() {
         let verdicts =
             bundles.iter().map(|bundle| said(partial(&key, &Bundle { model_id: key.model_id(), ..(*bundle).clone() })));
         verdicts.collect::<Vec<_>>().join("; ")
+    });
+}
+
+/// The integer graphs of a verifier file, which `check` lays out.
+#[test]
+fn integer_graphs() {
+    let _turn = run::turn();
+    let keys = [&SINGLE.0.key, &CHAIN.0.key];
+    let corpus = keys.map(|key| key.circuits.bytes().to_vec()).to_vec();
+    Target { name: "graphs", factor: 4096, base: PLAN_BASE, words: &[], corpus, mutate: mutate::mutate }.run(|bytes| {
+        let says = |key: &&VerifierKey| {
+            let mut key = (*key).clone();
+            key.circuits = Circuits::from_bytes(bytes.to_vec());
+            let limbs = &key.proof.as_ref().unwrap().limbs;
+            said(Statement::of(&key).and_then(|statement| statement.check(&key, limbs)))
+        };
+        keys.iter().map(says).collect::<Vec<_>>().join("; ")
     });
 }
 

@@ -1,27 +1,33 @@
 //! `nanozk inspect`
 
 use super::Report;
-use nanozk_runtime::inspect;
+use nanozk_runtime::{architecture, inspect, keys};
 use std::path::PathBuf;
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  nanozk inspect model.nanozk\n  nanozk inspect model.nanozk --dot | dot -Tsvg > model.svg"
+    after_help = "Examples:\n  nanozk inspect model.nanozk\n  nanozk inspect keys/verifier.nanozk\n  nanozk inspect model.nanozk --dot | dot -Tsvg > model.svg"
 )]
 pub struct Args {
-    /// Compiled model
-    model: PathBuf,
+    /// Compiled model, or verifier file
+    file: PathBuf,
     /// Print the graph in Graphviz form
     #[arg(long)]
     dot: bool,
+    /// Print the values of the tables of a verifier file
+    #[arg(long)]
+    tables: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     if args.dot {
-        let dot = inspect::dot(&args.model)?;
+        let dot = inspect::dot(&args.file)?;
         return Ok(Report { json: serde_json::json!({ "dot": dot }), text: dot, failure: None });
     }
-    Report::new(&inspect::inspect(&args.model)?)
+    match keys::is_verifier(&args.file)? {
+        true => Report::new(&architecture::describe(&keys::read_verifier(&args.file)?, args.tables)?),
+        false => Report::new(&inspect::inspect(&args.file)?),
+    }
 }

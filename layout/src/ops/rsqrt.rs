@@ -73,7 +73,7 @@ impl Emitter<'_> {
 /// `r v <= sqrt(C v)` and `C < (root + 1)^2 lo`.
 fn slack_bound(root: i64, lo: i64, hi: i64) -> i128 {
     let (root, lo, hi) = (root as i128, lo as i128, hi as i128);
-    let plain = 2 * root * hi;
-    let by_target = 2 * (root + 1) * (((lo * hi) as u128).isqrt() as i128 + 1);
-    plain.min(by_target) + hi
+    let plain = root.saturating_mul(2 * hi);
+    let by_target = (2 * (root + 1)).saturating_mul(((lo * hi) as u128).isqrt() as i128 + 1);
+    plain.min(by_target).saturating_add(hi)
 }

@@ -2,10 +2,12 @@
 
 use super::{PlaceError, Placer};
 use crate::error::LayoutError;
+use crate::expr::Expr;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::merge::{self, Placed};
 use crate::space::{ETA, ROW};
 use nanozk_ir::int::gadgets::MatMul;
+use nanozk_plan::check::MAX_ITEMS;
 use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
 use std::collections::BTreeSet;
 
@@ -16,20 +18,26 @@ impl Placer<'_> {
         self.plan.relations = merge::relations(relations?.into_iter());
         self.plan.weight_columns = self.weight_columns(columns)?;
 
-        let (mut rho, mut row) = (0, 0);
+        let (mut rho, mut row, mut terms) = (0, 0, 0u64);
         let mut claims = Vec::new();
         let mut rows = Rows::default();
         for group in self.emitted.groups.iter().filter(|g| !g.products.is_empty()) {
+            let exponents = match group.shape {
+                GroupShape::Matrix { outputs, positions } => u64::from(positions) * u64::from(self.pitch(outputs)),
+                GroupShape::Scores { heads } => heads.into(),
+                GroupShape::Context { outputs } => outputs.into(),
+                GroupShape::Pair { rows, .. } => rows.into(),
+            };
+            let next = u64::from(rho) + exponents;
+            terms = group.products.iter().map(|p| self.left_terms(p)).fold(terms, u64::saturating_add);
+            if next > MAX_ITEMS || terms > MAX_ITEMS {
+                return Err(PlaceError::Geometry("its products have too many outputs or terms".into()));
+            }
             self.claims(group, rho, &mut claims)?;
             for product in &group.products {
                 row = self.product(product, row, rho, &mut rows)?;
             }
-            rho += match group.shape {
-                GroupShape::Matrix { outputs, positions } => positions * self.pitch(outputs),
-                GroupShape::Scores { heads } => heads,
-                GroupShape::Context { outputs } => outputs,
-                GroupShape::Pair { rows, .. } => rows,
-            };
+            rho = next as u32;
         }
         self.plan.claims = merge::claims(claims.into_iter());
         self.plan.operands = merge::operands(rows.left.into_iter());
@@ -39,6 +47,19 @@ impl Placer<'_> {
             self.plan.functionals.extend(chunks.map(|chunk| Functional { kind, entries: chunk.to_vec() }));
         }
         Ok(())
+    }
+
+    /// Terms of the rows of A that one product needs.
+    fn left_terms(&self, product: &Product) -> u64 {
+        let terms = |exprs: &[Expr]| exprs.iter().map(|expr| 1 + expr.len() as u64).sum::<u64>();
+        match product {
+            Product::Matrix { inputs, outputs, .. } => {
+                u64::from(outputs.div_ceil(self.plan.weight_columns.max(1))).saturating_mul(terms(inputs))
+            }
+            Product::Scores { query, .. } => terms(query),
+            Product::Context { weights, .. } => terms(weights),
+            Product::Pair { left, .. } => terms(left),
+        }
     }
 
     /// Exponents from one position of a matrix to the next: its columns, the spare ones included.

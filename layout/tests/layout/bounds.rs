@@ -3,7 +3,7 @@
 use super::{Net, models};
 use nanozk_ir::int::gadgets::Step;
 use nanozk_ir::int::{Op, Role};
-use nanozk_layout::{Bounds, Derived, Known, LayoutError};
+use nanozk_layout::{Bounds, Budget, Derived, Known, LayoutError};
 
 fn greatest(values: &[i64]) -> f64 {
     values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0) as f64
@@ -29,7 +29,9 @@ fn known(net: &Net) -> Known {
 fn bounds(net: &Net, known: &Known) -> Result<Bounds, LayoutError> {
     let (ports, options) = (net.ports(), net.options());
     let choices = net.lower().choices;
-    Derived::new(&net.model.shapes[0], &ports, options.tokens, options.limb_bits, &choices).unwrap().bounds(known)
+    let graph = &net.model.shapes[0];
+    let derived = Derived::new(graph, &ports, options.tokens, options.limb_bits, &choices, Budget::UNLIMITED);
+    derived.unwrap().bounds(known)
 }
 
 #[test]
