@@ -1,29 +1,30 @@
 //! Models that mix tokens, down to their integers.
 
-use crate::onnx::Onnx;
+use crate::onnx::{Onnx, int, ints};
+use nanozk_compiler::data::read_input;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_ir::float::InputValue;
 
 /// Numbers of both signs that have no order.
 fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect()
 }
 
-/// The greatest difference of the integers from float on the sample `x`, relative to the greatest output.
-fn gap(onnx: Onnx, x: Vec<f32>) -> f64 {
+/// The greatest difference of the integers from float on a sample of all inputs, relative to the greatest output.
+fn gap(onnx: Onnx, sample: &[Vec<f32>]) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let path = onnx.write(folder.path());
     let data = folder.path().join("input.json");
-    std::fs::write(&data, serde_json::json!({ "input_data": [x] }).to_string()).unwrap();
-    let artifact = compile(&path, &CompileOptions { data: vec![data], ..Default::default() }, &|_| {}).unwrap();
+    std::fs::write(&data, serde_json::json!({ "input_data": sample }).to_string()).unwrap();
+    let artifact = compile(&path, &CompileOptions { data: vec![data.clone()], ..Default::default() }, &|_| {}).unwrap();
     let reference = artifact.source.reference(None).unwrap();
-    artifact.models(&reference).measure(&[vec![InputValue::Float(x)]]).unwrap().gap()
+    let values = read_input(&data, &artifact.inputs).unwrap().into_iter().map(|input| input.value).collect();
+    artifact.models(&reference).measure(&[values]).unwrap().gap()
 }
 
 #[test]
 fn least_of_all_is_the_greatest_of_the_negated() {
     let least = Onnx::default().input("x", &[1, 3, 4]).node("ReduceMin", &["x"], "y", &[]).output("y", &[1, 1, 1]);
-    assert!(gap(least, numbers(12)) < 0.01);
+    assert!(gap(least, &[numbers(12)]) < 0.01);
     let weights = numbers(9);
     let of_products = Onnx::default()
         .input("x", &[1, 4, 3])
@@ -33,5 +34,28 @@ fn least_of_all_is_the_greatest_of_the_negated() {
         .node("ReduceMax", &["negated"], "most", &[])
         .node("Mul", &["most", "x"], "y", &[])
         .output("y", &[1, 4, 3]);
-    assert!(gap(of_products, numbers(12)) < 0.01);
+    assert!(gap(of_products, &[numbers(12)]) < 0.01);
+}
+
+/// A token before all visible ones sees what the file leaves it: here itself, hidden as it is.
+#[test]
+fn padding_on_the_left_means_what_the_file_makes_of_it() {
+    let low = -3e38;
+    let onnx = Onnx::default()
+        .input("x", &[1, 3, 4])
+        .whole_input("mask", &[1, 3])
+        .constant("later", &[3, 3], &[0.0, low, low, 0.0, 0.0, low, 0.0, 0.0, 0.0])
+        .constant("low", &[], &[low])
+        .constant("one", &[], &[1.0])
+        .node("Cast", &["mask"], "m", &[int("to", 1)])
+        .node("Sub", &["one", "m"], "hidden", &[])
+        .node("Mul", &["hidden", "low"], "bias", &[])
+        .node("Transpose", &["x"], "keys", &[ints("perm", &[0, 2, 1])])
+        .node("MatMul", &["x", "keys"], "scores", &[])
+        .node("Add", &["scores", "later"], "causal", &[])
+        .node("Add", &["causal", "bias"], "masked", &[])
+        .node("Softmax", &["masked"], "weights", &[int("axis", -1)])
+        .node("MatMul", &["weights", "x"], "y", &[])
+        .output("y", &[1, 3, 4]);
+    assert!(gap(onnx, &[numbers(12), vec![0.0, 1.0, 1.0]]) < 0.01);
 }
