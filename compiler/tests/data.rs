@@ -53,6 +53,15 @@ fn short_prompts_are_padded() {
 }
 
 #[test]
+fn inputs_that_are_settled_may_stand_in_the_file() {
+    let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
+    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [], [1]]", "[[true], [1, 2, 3, 4.5]]"] {
+        assert_eq!(read(&format!("{{\"input_data\": {data}}}"), &floats()), expected, "{data}");
+    }
+    assert!(read(r#"{"input_data": [[1, 2], [1, 2, 3, 4.5]]}"#, &floats()).is_err());
+}
+
+#[test]
 fn errors_name_input_position_and_value() {
     let fails = |text: &str, inputs: &[InputInfo], wanted: &str| {
         let message = read(text, inputs).expect_err("must be refused");

@@ -97,7 +97,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError>
     onnx::guarded(path, || {
         let source = Source::read(path, options)?;
         match source.by_rows() {
-            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => source.flat(&options.seen),
+            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => source.flat(),
             done => done,
         }
     })
@@ -108,7 +108,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError>
 /// # Errors
 /// As [`load`].
 pub fn load_flat(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    onnx::guarded(path, || Source::read(path, options)?.flat(&options.seen))
+    onnx::guarded(path, || Source::read(path, options)?.flat())
 }
 
 /// A model as tract reads it.
@@ -140,8 +140,8 @@ impl<'p> Source<'p> {
         self.loaded(graph, outputs.collect(), outcome.soft_masks)
     }
 
-    fn flat(&self, seen: &[Option<(f64, f64)>]) -> Result<Loaded, FrontendError> {
-        let graph = general::lower(&self.model, &self.names(), seen)
+    fn flat(&self) -> Result<Loaded, FrontendError> {
+        let graph = general::lower(&self.model, &self.names(), &self.header.seen)
             .map_err(|problems| problems.into_iter().map(|p| self.header.in_file(p)).collect())
             .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
         let outputs = self

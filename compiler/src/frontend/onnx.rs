@@ -22,6 +22,8 @@ pub(super) struct Header {
     pub inputs: Vec<(String, ElementType)>,
     /// The same of the outputs.
     pub outputs: Vec<(String, ElementType)>,
+    /// Least and greatest value of the sample data of each input that is read, where known.
+    pub seen: Vec<Option<(f64, f64)>>,
     /// What the user should know about how the file was read.
     pub notes: Vec<String>,
     /// Names and operators of the nodes.
@@ -100,7 +102,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     let Source { mut model, bytes, digest } = read(path, &onnx)?;
     let types = model.graph.as_ref().map(element_types).unwrap_or_default();
     let nodes = model.graph.as_ref().map(named_nodes).unwrap_or_default();
-    let Rewriting { outputs, notes } = rewrite(&mut model, &bytes, path, &onnx, options)?;
+    let Rewriting { outputs, seen, notes } = rewrite(&mut model, &bytes, path, &onnx, options)?;
     let graph = model
         .graph
         .as_ref()
@@ -119,7 +121,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     };
     let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
     let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
-    Ok((typed, Header { source: digest, inputs, outputs, notes, nodes }))
+    Ok((typed, Header { source: digest, inputs, outputs, seen, notes, nodes }))
 }
 
 /// The element types that the file gives to its inputs and outputs, where they are numbers.

@@ -26,6 +26,7 @@ mod recurrent;
 mod refuse;
 mod resize;
 mod sequence;
+mod settle;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ mod widen;
 use crate::frontend::{FrontendError, LoadOptions, Problem};
 use functions::Functions;
 use net::{Net, Refusal, Rewritten};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 use tract_onnx::{Onnx, pb::ModelProto};
 
 /// Most rounds of inferring facts and replacing what they settle.
@@ -44,6 +45,8 @@ const MAX_ROUNDS: usize = 256;
 pub(super) struct Rewriting {
     /// Names of the outputs in the file.
     pub outputs: Vec<String>,
+    /// Least and greatest value of the sample data of each input that is left, where known.
+    pub seen: Vec<Option<(f64, f64)>>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -67,8 +70,15 @@ pub(super) fn rewrite(
     outputs::select(&mut net, path, &options.outputs)?;
     outputs::prune(&mut net);
     widen::widen(&mut net).map_err(refused)?;
+    let names: Vec<String> = net.graph.input.iter().map(|input| input.name.clone()).collect();
     dims::fix(&mut net, path, options)?;
+    let seen = by_name(&names, &net, options);
+    let constant = |(name, (lo, hi)): (&String, &(f64, f64))| (lo == hi).then(|| (name.clone(), *lo));
+    let single = seen.iter().filter_map(constant).collect();
     rounds(&mut net, &functions).map_err(refused)?;
+    while net.refusals.is_empty() && settle::settle(&mut net, &single).map_err(refused)? {
+        rounds(&mut net, &functions).map_err(refused)?;
+    }
     order::sort(&mut net).map_err(refused)?;
     quantised::run(&mut net);
     outputs::prune(&mut net);
@@ -80,8 +90,17 @@ pub(super) fn rewrite(
     }
     let outputs = outputs::part(&mut net);
     net.name_nodes();
+    let seen = net.graph.input.iter().map(|input| seen.get(&input.name).copied()).collect();
     model.graph = Some(std::mem::take(&mut net.graph));
-    Ok(Rewriting { outputs, notes: net.notes })
+    Ok(Rewriting { outputs, seen, notes: net.notes })
+}
+
+/// Extents of the sample data by input, which lists all inputs of the file, `names`, or those that are left.
+fn by_name(names: &[String], net: &Net<'_>, options: &LoadOptions) -> BTreeMap<String, (f64, f64)> {
+    let left: Vec<String> = net.graph.input.iter().map(|input| input.name.clone()).collect();
+    let listed = if options.seen.len() == left.len() { &left } else { names };
+    let pairs = listed.iter().zip(&options.seen);
+    pairs.filter_map(|(name, seen)| Some((name.clone(), (*seen)?))).collect()
 }
 
 /// Replaces whatever can be, until nothing more can.

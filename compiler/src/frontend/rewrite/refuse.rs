@@ -2,7 +2,7 @@
 
 use super::{net::Net, node::Parts, outputs::reads};
 use std::collections::{HashMap, HashSet};
-use tract_onnx::pb::{NodeProto, type_proto};
+use tract_onnx::pb::{NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 
 /// Operators of other domains that tract reads under their name.
 const FOREIGN: [(&str, &str); 3] =
@@ -45,11 +45,21 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
     }
 }
 
-/// Words for a value that is not settled, with the inputs that settle it.
-fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
+/// Whether an input has one element.
+pub(super) fn is_single(input: &ValueInfoProto) -> bool {
+    match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(type_proto::Value::TensorType(t)) => {
+            t.shape.iter().flat_map(|s| &s.dim).all(|d| d.value == Some(dimension::Value::DimValue(1)))
+        }
+        None => false,
+    }
+}
+
+/// The inputs that decide a value.
+pub(super) fn sources<'n>(net: &'n Net<'_>, value: Option<&str>) -> Vec<&'n ValueInfoProto> {
     let producers: HashMap<&str, &NodeProto> =
         net.graph.node.iter().flat_map(|n| n.output.iter().map(move |o| (o.as_str(), n))).collect();
-    let mut open: Vec<&str> = node.at(slot).into_iter().collect();
+    let mut open: Vec<&str> = value.into_iter().collect();
     let mut seen = HashSet::new();
     while let Some(value) = open.pop() {
         if seen.insert(value)
@@ -58,17 +68,14 @@ fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
             reads(producer, &mut open);
         }
     }
-    let one = |v: &&tract_onnx::pb::ValueInfoProto| match v.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(type_proto::Value::TensorType(t)) => t
-            .shape
-            .iter()
-            .flat_map(|s| &s.dim)
-            .all(|d| d.value == Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(1))),
-        None => false,
-    };
-    let inputs: Vec<_> = net.graph.input.iter().filter(|i| seen.contains(i.name.as_str())).collect();
+    net.graph.input.iter().filter(|i| seen.contains(i.name.as_str())).collect()
+}
+
+/// Words for a value that is not settled, with the inputs that settle it.
+fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
+    let inputs = sources(net, node.at(slot));
     let names: Vec<String> = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect();
-    match inputs.iter().all(one) && !inputs.is_empty() {
+    match inputs.iter().all(|input| is_single(input)) && !inputs.is_empty() {
         true => {
             let sets: Vec<String> = inputs.iter().map(|i| format!("`--set {}=VALUE`", i.name)).collect();
             format!(
