@@ -154,6 +154,13 @@ impl Statement {
         for layer in 0..model.layers.len() {
             let fits = interp::check_structure(&model, layer);
             fits.map_err(|e| StatementError::Malformed(e.to_string()))?;
+            let data = &model.layers[layer];
+            let mut written: Vec<usize> =
+                interp::outputs(&model.shapes[data.shape as usize]).map(|(port, _)| port).collect();
+            written.sort_unstable();
+            if !written.into_iter().eq(0..data.outputs.len()) {
+                return Err(malformed("a graph does not write each of its layer's outputs once"));
+            }
         }
         let statement = Statement { model, choices };
         statement.check_inputs(key)?;
@@ -245,6 +252,9 @@ impl Statement {
         let stated = self.model.tensors.iter().map(|t| public(t).then(|| greatest(&[t.lo, t.hi])));
         let mut tensors: Vec<Option<f64>> = stated.collect();
         let mut widest = 1.0f64;
+        if limbs.len() != self.model.layers.len() {
+            return Err(StatementError::Malformed("the ranges of weights are not of its layers".into()));
+        }
         for ((layer, limbs), tables) in self.model.layers.iter().zip(limbs).zip(tables) {
             let derived = &derived[layer.shape as usize];
             let plan = &derived.lowered.plan;

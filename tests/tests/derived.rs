@@ -276,6 +276,13 @@ fn graphs_that_do_not_fit_are_refused() {
     refused(&|c| c.push(c[0].clone()), "not one graph for each plan");
     refused(&|c| c[0].graph.nodes[3].inputs = vec![3], "not an earlier node");
     refused(&|c| c[0].graph.nodes[3].features += 1, "layer");
+    let output = |c: &Circuit| c.graph.nodes.iter().find(|n| matches!(n.op, Op::Output { .. })).unwrap().clone();
+    let twice = |c: &mut Vec<Circuit>| {
+        let node = output(&c[0]);
+        c[0].graph.nodes.push(node);
+    };
+    refused(&twice, "outputs once");
+    refused(&|c| c[0].graph.nodes.retain(|n| !matches!(n.op, Op::Output { .. })), "outputs once");
     refused(&|c| c[0].choices.k += 1, "the plan of shape 0");
     refused(&|c| c[0].choices.k = 0, "shape 0 has no circuit");
     refused(&|c| c[0].choices.weight_columns *= 2, "the plan of shape 0");
