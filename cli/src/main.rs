@@ -8,6 +8,8 @@ mod progress;
 use clap::Parser;
 use std::process::ExitCode;
 
+const _: () = assert!(!nanozk_mutants::ON, "the program must not be built with planted bugs");
+
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let bar = progress::Bar::new(cli.json);

@@ -21,6 +21,7 @@ use crate::check::CheckError;
 use crate::{LaneId, Plan, Port, Public, SlotId, Term};
 use equations::Equations;
 use held::Held;
+use nanozk_mutants::mutant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Result of the analysis.
@@ -95,6 +96,7 @@ fn known_slots(plan: &Plan) -> Vec<State> {
     let mut state: Vec<State> = (0..plan.slots()).map(first).collect();
     // The provider states outputs: as for any cell, an equation has to determine them.
     let output = |public: &Public| match public {
+        Public::OneHot { .. } if mutant!(FreeOneHot, false, true) => false,
         Public::Tensor { port, .. } | Public::OneHot { port, .. } => matches!(port, Port::Output(_)),
         _ => false,
     };

@@ -14,6 +14,7 @@ use halo2curves::{
     G2Affine, G2Prepared,
     pairing::{MillerLoopResult, MultiMillerLoop},
 };
+use nanozk_mutants::mutant;
 use rand_core::RngCore;
 use std::collections::HashMap;
 
@@ -61,8 +62,9 @@ impl LayerGuard {
 /// them. A defect of any passes with probability 1/p.
 pub fn check_all(guards: &[LayerGuard], srs: &SrsVerifierPart, rng: &mut impl RngCore) -> bool {
     let (mut left, mut right) = (Terms::default(), Terms::default());
+    let mut coefficient = || mutant!(EqualCoefficients, Fr::random(&mut *rng), Fr::ONE);
     for guard in guards {
-        let (opening, weights) = (Fr::random(&mut *rng), Fr::random(&mut *rng));
+        let (opening, weights) = (coefficient(), coefficient());
         guard.add_opening(opening, [&mut left, &mut right]);
         right.add(weights, guard.weight_terms());
     }
@@ -109,4 +111,41 @@ pub(crate) fn pairing_holds(srs: &SrsVerifierPart, left: G1, right: G1) -> bool 
     let (left, right) = (left.to_affine(), right.to_affine());
     let terms = [(&left, &G2Prepared::from(srs.s_g2())), (&right, &G2Prepared::from(-G2Affine::generator()))];
     bool::from(Bls12::multi_miller_loop(&terms).final_exponentiation().is_identity())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srs::Srs;
+    use halo2_proofs::poly::kzg::msm::MSMKZG;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    /// One defect each, in the equation of the weights or in the opening; alone it is seen, and so it is beside its
+    /// opposite in another layer, or in the other equation of the same layer.
+    #[test]
+    fn defects_that_cancel_are_seen() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let srs = *Srs::generate_unsafe(2, &mut rng).unwrap().verifier_part();
+        let defect = G1::generator() * Fr::from(7);
+        let guard = |opening: Option<Fr>, weights: Option<Fr>| {
+            let side = |factor: Option<Fr>| MSMKZG::from_base(&(defect * factor.unwrap_or(Fr::ZERO)));
+            LayerGuard {
+                opening: DualMSM::new(side(None), side(opening)),
+                weights: vec![(weights.unwrap_or(Fr::ZERO), defect)],
+            }
+        };
+        let mut holds = |guards: &[LayerGuard]| check_all(guards, &srs, &mut ChaCha20Rng::from_rng(&mut rng).unwrap());
+        let (plus, minus) = (Some(Fr::ONE), Some(-Fr::ONE));
+        assert!(holds(&[guard(None, None), guard(None, None)]));
+        assert!(!holds(&[guard(plus, None)]) && !holds(&[guard(None, plus)]));
+        for pair in [
+            [guard(plus, None), guard(minus, None)],
+            [guard(None, plus), guard(None, minus)],
+            [guard(plus, None), guard(None, minus)],
+            [guard(plus, minus), guard(None, None)],
+        ] {
+            assert!(!holds(&pair), "two defects cancel in the batch");
+        }
+    }
 }

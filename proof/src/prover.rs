@@ -112,6 +112,44 @@ pub struct Chosen {
     pub a: Vec<Fr>,
     /// B.
     pub b: Vec<Fr>,
+    /// Where a sum leaves its constraints, so that all sums end at 0 whatever the columns hold. Honest provers need none.
+    pub jump: Option<Jump>,
+}
+
+/// A row at which an accumulator or the running sum is not what it has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// This accumulator does not start at 0.
+    AccumulatorStart(usize),
+    /// The last row of this accumulator does not follow.
+    AccumulatorEnd(usize),
+    /// The running sum does not start at 0.
+    RunStart,
+    /// The last row of the running sum does not follow.
+    RunEnd,
+}
+
+impl Jump {
+    /// Moves an accumulator such that the ends of all add up to less by `excess`; what is left for the running sum.
+    fn of_accumulators(self, excess: Fr, accumulators: &mut [Vec<Fr>], multipliers: &[Vec<Fr>]) -> Fr {
+        let (Jump::AccumulatorStart(i) | Jump::AccumulatorEnd(i)) = self else { return excess };
+        let Some((cells, multiplier)) = accumulators.get_mut(i).zip(multipliers.get(i)) else { return excess };
+        // From which row on, and by how much there: each row multiplies what it takes on.
+        let first = if self == Jump::AccumulatorEnd(i) { multiplier.len() } else { 0 };
+        let growth: Fr = multiplier[first..].iter().product();
+        let mut shift = -excess * growth.invert().unwrap_or(Fr::ZERO);
+        for (row, cell) in cells.iter_mut().enumerate().skip(first) {
+            *cell += shift;
+            shift *= multiplier.get(row).copied().unwrap_or(Fr::ONE);
+        }
+        Fr::ZERO
+    }
+
+    /// The same for the running sum.
+    fn of_run(self, excess: Fr, run: &mut [Fr]) {
+        let first = if self == Jump::RunStart { 0 } else { run.len() - 1 };
+        run[first..].iter_mut().for_each(|cell| *cell -= excess);
+    }
 }
 
 /// Proves one layer. The result is accepted only if the witness satisfies the plan: verify it before use.
@@ -160,9 +198,9 @@ pub fn prove_layer_with<C: Cell>(
     let a = linear::operand_values(plan, &ch, &all_slots);
     let mut b = compress::functional_values(plan, &lanes, &ch);
     b.iter_mut().zip(linear::right_operand_values(plan, &ch, &all_slots)).for_each(|(b, right)| *b += right);
-    let mut chosen = Chosen { v: slots, a, b };
+    let mut chosen = Chosen { v: slots, a, b, jump: None };
     choose(&ch, &mut chosen);
-    let Chosen { v: slots, a, b } = chosen;
+    let Chosen { v: slots, a, b, jump } = chosen;
     let (folded, span) = fold_weights(layer, &ch, rng);
 
     let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, bases, data, rng);
@@ -203,7 +241,12 @@ pub fn prove_layer_with<C: Cell>(
 
     let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, &weight_rows]);
     let counts = multiplicities(plan, &lanes, layer.tables);
-    let accumulators = compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers);
+    let mut accumulators = compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers);
+    let excess = jump.map_or(Fr::ZERO, |jump| {
+        // The fractions of the lookups add up to 0.
+        let excess = accumulators.iter().filter_map(|z| z.last()).chain(&linear).sum();
+        jump.of_accumulators(excess, &mut accumulators, &multipliers)
+    });
     let witness = LayerWitness {
         multiplicities: counts.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect(),
         lanes,
@@ -217,7 +260,8 @@ pub fn prove_layer_with<C: Cell>(
     let blinded = |values: Vec<Fr>| Advice { values, blinded: true };
     let first = witness.multiplicities.iter().map(|m| m.to_field(&geometry)).chain(accumulators).map(blinded).collect();
     let second = |challenges: &[Fr]| {
-        let (helpers, run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
+        let (helpers, mut run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
+        jump.into_iter().for_each(|jump| jump.of_run(excess, &mut run));
         helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
     };
     transcript.bind();

@@ -12,6 +12,7 @@ use crate::{
 };
 use ff::Field;
 use halo2_proofs::transcript::Transcript;
+use nanozk_mutants::mutant;
 use rand_core::RngCore;
 use std::io;
 
@@ -30,7 +31,9 @@ impl Span {
     /// Fresh deltas and nonces.
     pub fn random(rng: &mut impl RngCore) -> Self {
         let mut draw = || std::array::from_fn(|_| Fr::random(&mut *rng));
-        Span { delta: draw(), kappa: draw() }
+        let delta: [Fr; SPAN_ROWS] = draw();
+        let delta = mutant!(OneRandomRow, delta, std::array::from_fn(|r| if r == 0 { delta[0] } else { Fr::ZERO }));
+        Span { delta, kappa: draw() }
     }
 
     /// `sum_r delta_r [L_r]`.
@@ -71,5 +74,22 @@ impl SpanProof {
         let responses = self.z.iter().copied().zip(basis.iter().copied());
         let fold = factors.iter().map(|f| self.c * f).zip(columns.iter().copied());
         responses.chain([(-Fr::ONE, self.t), (-self.c, opened)]).chain(fold).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_row_is_random() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let drawn: Vec<Span> = (0..2).map(|_| Span::random(&mut rng)).collect();
+        let numbers: HashSet<_> = drawn.iter().flat_map(|span| span.delta.iter().chain(&span.kappa)).copied().collect();
+        assert_eq!(numbers.len(), 2 * 2 * SPAN_ROWS, "numbers that re-randomise a fold are equal");
+        assert!(!numbers.contains(&Fr::ZERO), "a row of a fold is not re-randomised");
     }
 }

@@ -10,7 +10,7 @@ use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{ElementMap, ElementType, ValueInfo};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::G1;
-use nanozk_proof::keys::{Rows, VerifierKey};
+use nanozk_proof::keys::{Rows, VerifierKey, Visibility};
 use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
@@ -512,6 +512,20 @@ fn layers_that_do_not_form_a_chain() {
     refused(&|k| k.layers.swap(1, 2), &["reads tensor", "before any layer writes it"]);
     refused(&|k| k.layers[2].outputs = k.layers[1].outputs.clone(), &["writes tensor", "has its value already"]);
     refused(&|k| drop(k.layers.pop()), &["no layer writes the output"]);
+}
+
+/// A tensor with a feature more than the port of a layer would carry one that no equation reads.
+#[test]
+fn a_port_and_its_tensor_have_one_width() {
+    let honest = &CHAIN.fixture.key;
+    let internal = honest.tensors.iter().position(|t| t.visibility == Visibility::Internal).unwrap();
+    let groups = honest.shapes[0].plan.geometry.groups;
+    for more in [1, groups - honest.tensors[internal].features % groups] {
+        let VerifierKey { tokens, mut tensors, inputs, outputs, circuits, shapes, layers, srs, .. } = honest.clone();
+        tensors[internal].features += more;
+        let error = VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, srs).unwrap_err();
+        assert!(error.to_string().contains("does not fit its shape"), "{error}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Fixture;
+use common::{Fixture, model_dir};
 use ff::Field;
 use group::{Group, GroupEncoding};
 use nanozk_ir::int::{Curve, Table};
@@ -14,6 +14,7 @@ use nanozk_proof::key_proof::tables::tables;
 use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, check, limbs, prove};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::prover::table_column;
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
@@ -393,6 +394,21 @@ fn poisoned_keys_are_rejected() {
     }
     println!("poisoned keys: {tried} tried, {tried} rejected");
     assert!(tried > 0);
+}
+
+/// Without the publisher's proof nothing is known of the weights: proofs verify, and who asks for checked weights is told.
+#[test]
+fn a_verifier_who_wants_checked_weights_gets_them() {
+    let fixture = &PUBLISHER.fixture;
+    let bundle = fixture.prove(&model_dir("block-d16-t16").join("input.json"));
+    let options = |check_weights| VerifyOptions { check_weights, allow_unsafe_srs: true, ..Default::default() };
+    let verdict = verify(&fixture.key, &bundle, &options(true)).unwrap();
+    assert!(verdict.basis.weights_checked);
+    let bare = fixture.key.clone().with_proof(None).unwrap();
+    let mut claimed = bundle;
+    claimed.model_id = bare.model_id();
+    let error = verify(&bare, &claimed, &options(true)).unwrap_err();
+    assert!(matches!(error, VerifyError::Key(KeyError::Missing)), "the weights are not checked: {error}");
 }
 
 #[test]

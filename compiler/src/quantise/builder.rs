@@ -5,6 +5,7 @@ use nanozk_ir::int::{
     Curve, Graph, Layer, Node, Op, Table, Term, ValueId,
     ranges::{Range, Scope},
 };
+use nanozk_mutants::mutant;
 use rayon::prelude::*;
 
 /// A shape under construction. Every push is analysed for every layer at once, so that choices (limbs, clamps) can be
@@ -97,7 +98,7 @@ impl Builder {
     /// Adds a parameter, one per layer.
     pub fn param(&mut self, data: &[i64]) -> u32 {
         self.graph.params += 1;
-        self.layers.iter_mut().zip(data).for_each(|(l, &d)| l.params.push(d));
+        self.layers.iter_mut().zip(data).for_each(|(l, &d)| l.params.push(mutant!(FirstParameters, d, data[0])));
         self.graph.params - 1
     }
 

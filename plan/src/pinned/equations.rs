@@ -4,6 +4,7 @@ use super::State;
 use super::factors::Factors;
 use crate::check::CheckError;
 use crate::{Plan, SlotId, Term};
+use nanozk_mutants::mutant;
 use std::ops::Range;
 
 /// Passes over what claims wait for, and over stuck equations, that an analysis may take; honest plans take as many as
@@ -92,7 +93,11 @@ impl Equations {
                 let same = next.0 == sum.0;
                 if same {
                     // The number of terms is bounded, so 128 bits hold the sum.
-                    sum.1 += next.1;
+                    sum.1 = mutant!(
+                        SaturatedFactors,
+                        sum.1 + next.1,
+                        (sum.1 + next.1).clamp(i64::MIN.into(), i64::MAX.into())
+                    );
                 }
                 same
             });

@@ -219,3 +219,28 @@ fn the_plan_is_bound() {
     }
     println!("parts of the plan: {} changed, as many other ids and old proofs rejected", ids.len() - 1);
 }
+
+/// Two layers of one shape whose numbers to add before a root differ: each has its own, and the outputs are those of the
+/// source model.
+#[test]
+fn layers_of_one_shape_have_parameters_of_their_own() {
+    let source = model_dir("llama-d64-l2");
+    let mut file = std::fs::read(source.join("network.onnx")).unwrap();
+    let of_second = |c: &onnx::Constant| c.name.starts_with("/layers.1/") && c.name.contains("layernorm/Constant_1");
+    let constants: Vec<_> = onnx::constants(&file).into_iter().filter(of_second).collect();
+    assert_eq!(constants.len(), 2, "{constants:?}");
+    for constant in &constants {
+        file = onnx::changed(&file, constant, 0, onnx::Change::One).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("network.onnx");
+    std::fs::write(&path, file).unwrap();
+    let options = CompileOptions { data: vec![source.join("input.json")], ..Default::default() };
+    let Artifact { model, .. } = compile(&path, &options, &|_| {}).expect("outputs within the tolerance");
+    let pairs = model.layers.iter().enumerate().flat_map(|(i, a)| model.layers[i + 1..].iter().map(move |b| (a, b)));
+    let alike: Vec<_> = pairs.filter(|(a, b)| a.shape == b.shape && !a.params.is_empty()).collect();
+    assert!(!alike.is_empty(), "no shape has two layers");
+    for (a, b) in alike {
+        assert_ne!(a.params, b.params, "{} and {} have the same parameters", a.name, b.name);
+    }
+}

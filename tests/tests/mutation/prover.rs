@@ -14,12 +14,12 @@ use nanozk_proof::cell::Cell;
 use nanozk_proof::challenges::Challenges;
 use nanozk_proof::field::{Fr, G1, int};
 use nanozk_proof::keygen::keygen;
-use nanozk_proof::layer::LayerKey;
+use nanozk_proof::layer::{LayerKey, multipliers};
 use nanozk_proof::linear;
 use nanozk_proof::msm::{self, to_signed};
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::{
-    Chosen, LayerInput, LayerProver, ShapeProver, commit_lane, prove_layer_with, random_mask, table_column,
+    Chosen, Jump, LayerInput, LayerProver, ShapeProver, commit_lane, prove_layer_with, random_mask, table_column,
 };
 use nanozk_proof::publics::{PublicData, public_values};
 use nanozk_proof::srs::Srs;
@@ -90,15 +90,45 @@ impl<'t> Keyed<'t> {
     }
 
     fn accepts_cells<C: Cell>(&self, lanes: &[Vec<C>], publics: &BTreeMap<Port, Vec<i64>>, columns: Columns) -> bool {
+        let (inputs, outputs) = (side(self.plan(), publics, true), side(self.plan(), publics, false));
+        let public = PublicData { params: &self.key.params, inputs: &inputs, outputs: &outputs };
+        self.accepts_chosen(lanes, public, |ch, chosen| {
+            if columns == Columns::OfTheHonestRun {
+                let plan = self.plan();
+                let publics = public_values(plan, &public, ch).unwrap();
+                let tokens = plan.geometry.tokens as usize;
+                let fold = |cells: &[i64]| cells.iter().fold(Fr::ZERO, |sum, cell| sum * ch.theta + int(*cell));
+                chosen.v = self.target.lanes.iter().flat_map(|lane| lane.chunks(tokens).map(fold)).collect();
+                chosen.a = linear::operand_values(plan, ch, &[chosen.v.as_slice(), &publics].concat());
+            }
+        })
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.shape.key.plan
+    }
+
+    /// Whether the verifier accepts a proof of the honest run by a prover who chooses columns or jumps.
+    fn accepts_honest_lanes(&self, choose: impl FnOnce(&Challenges, &mut Chosen)) -> bool {
+        let publics = &self.target.publics;
+        let (inputs, outputs) = (side(self.plan(), publics, true), side(self.plan(), publics, false));
+        let public = PublicData { params: &self.key.params, inputs: &inputs, outputs: &outputs };
+        self.accepts_chosen(&self.target.lanes, public, choose)
+    }
+
+    fn accepts_chosen<C: Cell>(
+        &self,
+        lanes: &[Vec<C>],
+        public: PublicData,
+        choose: impl FnOnce(&Challenges, &mut Chosen),
+    ) -> bool {
         let mut rng = ChaCha20Rng::seed_from_u64(3);
-        let plan = &self.shape.key.plan;
+        let plan = self.plan();
         let column = |data: &Vec<C>| LaneColumn { data: data.clone(), mask: random_mask(&mut rng) };
         let lanes: Vec<LaneColumn<C>> = lanes.iter().map(column).collect();
         let commit = |l: &LaneColumn<C>| commit_lane(&plan.geometry, &self.ground.bases, l);
         let boundary: Vec<Option<G1>> =
             plan.lanes.iter().zip(&lanes).map(|(spec, lane)| spec.boundary.map(|_| commit(lane))).collect();
-        let (inputs, outputs) = (side(plan, publics, true), side(plan, publics, false));
-        let public = PublicData { params: &self.key.params, inputs: &inputs, outputs: &outputs };
         let layer = LayerProver {
             shape: &self.shape,
             key: &self.key,
@@ -108,15 +138,6 @@ impl<'t> Keyed<'t> {
         };
         let prefix = Fr::from(7);
         let input = LayerInput { lanes, boundary: &boundary, public, prefix };
-        let choose = |ch: &Challenges, chosen: &mut Chosen| {
-            if columns == Columns::OfTheHonestRun {
-                let publics = public_values(plan, &public, ch).unwrap();
-                let tokens = plan.geometry.tokens as usize;
-                let fold = |cells: &[i64]| cells.iter().fold(Fr::ZERO, |sum, cell| sum * ch.theta + int(*cell));
-                chosen.v = self.target.lanes.iter().flat_map(|lane| lane.chunks(tokens).map(fold)).collect();
-                chosen.a = linear::operand_values(plan, ch, &[chosen.v.as_slice(), &publics].concat());
-            }
-        };
         // A prover that cannot read the public tensors sends nothing; the verifier cannot read them either.
         let proof = prove_layer_with(&self.ground.bases, &layer, input, &mut rng, choose).unwrap_or_default();
         let claim =
@@ -287,6 +308,30 @@ fn through_the_prover(targets: &[Target], step: usize, each: usize, weak_plans: 
          {unread} name public ids that the verifier does not read"
     );
     counts
+}
+
+/// The column B is another one, which an accumulator or the running sum makes up for: it starts at what is missing, or
+/// jumps to it on its last row.
+#[test]
+fn sums_start_at_zero_and_follow_their_steps() {
+    let targets = target::small();
+    let target = targets.iter().find(|t| !t.plan().functionals.is_empty()).unwrap();
+    let ground = Ground::new(target.plan().geometry.k);
+    let keyed = Keyed::new(&ground, target, target.plan());
+    let accepts = |wrong_b: bool, jump: Option<Jump>| {
+        keyed.accepts_honest_lanes(|_, chosen| {
+            chosen.b[0] += Fr::from(u64::from(wrong_b));
+            chosen.jump = jump;
+        })
+    };
+    assert!(accepts(false, None), "the honest run");
+    assert!(!accepts(true, None), "a wrong B is accepted");
+    let accumulators = 0..multipliers(target.plan()).len();
+    assert!(accumulators.len() > 1);
+    let jumps = accumulators.flat_map(|i| [Jump::AccumulatorStart(i), Jump::AccumulatorEnd(i)]);
+    for jump in jumps.chain([Jump::RunStart, Jump::RunEnd]) {
+        assert!(!accepts(true, Some(jump)), "a wrong B is accepted with {jump:?}");
+    }
 }
 
 #[test]
