@@ -34,6 +34,26 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
         ));
     }
     let float: Vec<InputValue> = tensors.into_iter().map(|t| t.value).collect();
+    if let Some(name) = hides_all(artifact, &float) {
+        return Err(Error::refused(
+            format!(
+                "{}: \"{name}\" hides all that some token sees, which ONNX and the circuit read differently",
+                path.display()
+            ),
+            "pad behind the tokens, or compile the model with this input as sample data",
+        ));
+    }
     let int = quantise::encode(&artifact.model, &float).map_err(CompileError::from)?;
     Ok(Input { float, int, length })
+}
+
+/// The mask input that leaves some token without a visible one: the first, where tokens see none that follow, or all.
+fn hides_all<'a>(artifact: &'a Artifact, values: &[InputValue]) -> Option<&'a str> {
+    let causal = artifact.model.is_causal();
+    let blind = |value: &InputValue| match value {
+        InputValue::Mask(visible) if causal => !visible.first().is_some_and(|v| *v),
+        InputValue::Mask(visible) => !visible.iter().any(|v| *v),
+        _ => false,
+    };
+    artifact.inputs.iter().zip(values).find(|(_, value)| blind(value)).map(|(info, _)| &info.name[..])
 }

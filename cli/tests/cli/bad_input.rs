@@ -147,6 +147,24 @@ fn masks_that_hide_too_little() {
     assert!(report["warnings"][0].as_str().is_some_and(|w| w.contains("the score -10")), "{report}");
 }
 
+/// A mask without a visible token: ONNX spreads attention over all that are hidden, the circuit does not see the mask.
+#[test]
+fn masks_that_hide_everything() {
+    let dir = dir();
+    let (model, input) = (bundled("bert-d64-l2/network.onnx"), bundled("bert-d64-l2/input.json"));
+    nanozk(dir.path(), &["compile", &model, "--data", &input, "-o", "m.nanozk", "--json"]).json();
+    let text = fs::read_to_string(&input).expect("reads");
+    let mut data: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mask = data["input_data"][1].as_array_mut().expect("a mask");
+    mask.iter_mut().for_each(|v| *v = 0.into());
+    fs::write(dir.path().join("i.json"), data.to_string()).expect("writes");
+    nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(&[
+        "attention_mask",
+        "hides all that some token sees",
+        "pad behind the tokens",
+    ]);
+}
+
 /// Offset of the first long raw_data field (tag 0x4a, two-byte length of a multiple of 4) whose floats are all small.
 fn weight_offset(bytes: &[u8]) -> usize {
     for i in 0..bytes.len() - 3 {

@@ -96,6 +96,12 @@ impl<W> Model<W> {
         nodes.any(|node| matches!(node.op, Op::Attend { causal: false, .. }))
     }
 
+    /// Whether some attention hides from each token those that follow it.
+    pub fn is_causal(&self) -> bool {
+        let mut nodes = self.shapes.iter().flat_map(|shape| &shape.nodes);
+        nodes.any(|node| matches!(node.op, Op::Attend { causal: true, .. }))
+    }
+
     /// The model without its weights.
     pub fn architecture(&self) -> Architecture {
         let layer = |l: &Layer<W>| Layer {
