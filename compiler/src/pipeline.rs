@@ -127,7 +127,8 @@ fn data_line(cause: &DataError) -> String {
 
 fn frontend_line(cause: &FrontendError) -> String {
     match cause {
-        FrontendError::Unsupported { .. } => {
+        // Every node has a way out of its own, or all have this one.
+        FrontendError::Unsupported { problems, .. } if problems.iter().any(|p| !p.reason.contains("; ")) => {
             format!("{cause}; replace these nodes (README.md lists what is supported)")
         }
         _ => line(cause, "check the path and the model"),

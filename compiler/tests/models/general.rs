@@ -59,3 +59,13 @@ fn padding_on_the_left_means_what_the_file_makes_of_it() {
         .output("y", &[1, 3, 4]);
     assert!(gap(onnx, &[numbers(12), vec![0.0, 1.0, 1.0]]) < 0.01);
 }
+
+/// A cause that names its way out stands alone.
+#[test]
+fn each_unsupported_node_has_its_own_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = Onnx::default().input("x", &[1, 4]).node("NoSuch", &["x"], "y", &[]).output("y", &[1, 4]);
+    let path = onnx.write(folder.path());
+    let error = compile(&path, &CompileOptions::default(), &|_| {}).err().unwrap().to_string();
+    assert!(error.ends_with("is not supported; compute it outside of the model or replace it"), "{error}");
+}

@@ -38,10 +38,13 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
             depends(net, node, if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) })
         )),
         _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => None,
-        _ if node.domain.is_empty() => Some("this operator is not supported".into()),
-        _ => {
-            Some(format!("operators of the domain \"{}\" other than those in README.md are not supported", node.domain))
+        _ if node.domain.is_empty() => {
+            Some("this operator is not supported; compute it outside of the model or replace it".into())
         }
+        _ => Some(format!(
+            "operators of the domain \"{}\" other than those in README.md are not supported; replace it by plain ONNX",
+            node.domain
+        )),
     }
 }
 
