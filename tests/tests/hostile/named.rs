@@ -2,11 +2,13 @@
 
 use crate::files::{block, fit, read, seal, sum};
 use crate::measure::{cost, turn};
+use nanozk_ir::int::{Node, Op};
 use nanozk_plan::{
     Claim, FixedColumn, Functional, FunctionalEntry, Gate, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public,
     Relation, RowForm, Tag, Term, TokenWeight, WeightTile,
 };
 use nanozk_proof::keys::VerifierFile;
+use nanozk_proof::statement::Circuits;
 
 /// Reads the file within its bounds, and says what the reader said.
 fn within_bounds(name: &str, mut file: VerifierFile) -> String {
@@ -265,4 +267,18 @@ fn many_factors() {
             plan.relations.push(Relation { count: 1, terms });
         }),
     );
+}
+
+/// The features of a node are a number in the graph that a file carries.
+#[test]
+fn wide_graphs() {
+    let mut file = sum(Geometry::new(6, 4, 4).unwrap());
+    let mut circuits = file.circuits.read().unwrap();
+    let graph = &mut circuits[0].graph;
+    let op = Op::Embed { weight: 0, vocab: 2 };
+    graph.weights.push((2, u32::MAX));
+    graph.nodes.push(Node { name: "wide".into(), op, inputs: vec![0], features: u32::MAX, lo: 0, hi: 1 });
+    file.circuits = Circuits::new(&circuits).unwrap();
+    let said = within_bounds("wide-graph", file);
+    assert!(said.contains("more cells and terms"), "{said}");
 }
