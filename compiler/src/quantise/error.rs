@@ -1,6 +1,9 @@
 //! Why a model cannot be quantised.
 
-use nanozk_ir::{float::EvalError, int::ranges::RangeError};
+use nanozk_ir::{
+    float::{EvalError, NodeId},
+    int::ranges::RangeError,
+};
 
 /// Why a model cannot be quantised.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,16 @@ pub enum QuantiseError {
         layer: String,
         /// Cause.
         source: RangeError,
+    },
+    /// A stream whose static bounds are too great to be squared.
+    #[error("node `{name}`: its squares may need {} bits more than 61; normalise its values earlier", 2 * bits)]
+    Loud {
+        /// Node of the float graph, by its place.
+        node: NodeId,
+        /// Its name.
+        name: String,
+        /// Bits by which its scale is too fine.
+        bits: u32,
     },
     /// A weight that does not fit 32 bits.
     #[error("node `{node}`: the weight {value:.3e} does not fit 31 bits; check the model for extreme weights")]

@@ -5,7 +5,7 @@ use super::{
     builder::Builder,
     input_form,
     lower::Lowering,
-    scales::{Scales, peak},
+    scales::{Coarser, Scales, peak},
 };
 use crate::{
     config::{Config, Head, Visibility},
@@ -26,6 +26,9 @@ use std::{
 /// Passes over a span of layers until its bounds must have settled.
 const PASSES: usize = 12;
 
+/// Attempts at scales that fit.
+const ATTEMPTS: usize = 64;
+
 /// Powers of two by which scales are made coarser at most to keep static bounds within 62 bits.
 const COARSEST: u32 = 24;
 
@@ -40,18 +43,20 @@ pub fn quantise(
     stats: &Stats,
     config: &Config,
 ) -> Result<Quantised, QuantiseError> {
-    let mut coarser = 0;
-    loop {
-        let scales = Scales::new(graph, stats, &config.quantise, coarser);
+    let mut coarser = Coarser::default();
+    for _ in 0..ATTEMPTS {
+        let scales = Scales::new(graph, stats, &config.quantise, &coarser);
         match attempt(graph, partition, stats, config, &scales) {
+            Err(QuantiseError::Loud { node, bits, .. }) => *coarser.streams.entry(node).or_default() += bits,
             Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. } | QuantiseError::Weight { .. })
-                if coarser < COARSEST =>
+                if coarser.all < COARSEST =>
             {
-                coarser += 1
+                coarser.all += 1
             }
             result => return result,
         }
     }
+    attempt(graph, partition, stats, config, &Scales::new(graph, stats, &config.quantise, &coarser))
 }
 
 /// One attempt at the given scales.

@@ -28,6 +28,9 @@ use nanozk_ir::float::{Graph, NodeId, Op};
 /// Scale of exact values where nothing asks for another, as a power of two.
 const DEFAULT_RESIDUAL_BITS: u32 = 22;
 
+/// Bits of limbs for which constants are chosen.
+const USUAL_BITS: u32 = 12;
+
 /// How a real-valued model input becomes integers.
 struct InputForm {
     /// Units per 1.0 of the tensor.

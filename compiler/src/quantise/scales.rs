@@ -4,10 +4,11 @@
 //! enough for the inverse roots of the normalisations that read it and for its quietest normalised token, coarse enough
 //! for its loudest value, whatever the magnitudes are.
 
-use super::{DEFAULT_RESIDUAL_BITS, Stats};
+use super::{DEFAULT_RESIDUAL_BITS, Stats, USUAL_BITS};
 use crate::config::Quantise;
 use nanozk_ir::float::{Graph, NodeId, Op};
 use petgraph::{unionfind::UnionFind, visit::NodeIndexable};
+use std::collections::HashMap;
 
 /// Scales that normalisations ask for lie in this range, as powers of two.
 const NORMALISED: (f64, f64) = (12.0, 28.0);
@@ -26,6 +27,15 @@ const WEIGHT_BITS: f64 = 29.0;
 /// Bits that the greatest calibrated value of a stream has at most; static bounds need the rest of 62.
 const MOST_BITS: f64 = 40.0;
 
+/// Powers of two by which scales are coarser than calibration asks for, where static bounds need that.
+#[derive(Default)]
+pub(super) struct Coarser {
+    /// Of all streams.
+    pub all: u32,
+    /// Of the streams of these nodes, beyond that.
+    pub streams: HashMap<NodeId, u32>,
+}
+
 /// The scale of every node.
 pub(super) struct Scales {
     exponents: Vec<f64>,
@@ -40,11 +50,13 @@ struct Stream {
     roots: f64,
     /// Least root mean square of a token before a normalisation, with the epsilon.
     quiet: f64,
+    /// Bits by which it is coarser than that.
+    coarser: f64,
 }
 
 impl Scales {
-    /// Scales of all nodes of `graph`, made coarser by `coarser` powers of two where static bounds ask for that.
-    pub fn new(graph: &Graph, stats: &Stats, config: &Quantise, coarser: u32) -> Self {
+    /// Scales of all nodes of `graph`.
+    pub fn new(graph: &Graph, stats: &Stats, config: &Quantise, coarser: &Coarser) -> Self {
         let mut union = UnionFind::new(graph.dag.node_bound());
         for id in graph.dag.node_indices() {
             let adds = matches!(graph.dag[id].op, Op::Add | Op::Sub | Op::Sum { .. });
@@ -58,7 +70,8 @@ impl Scales {
             }
         }
         let stream = |id: NodeId| union.find(id.index());
-        let silent = Stream { peak: f64::NEG_INFINITY, roots: f64::INFINITY, quiet: f64::INFINITY };
+        let silent =
+            Stream { peak: f64::NEG_INFINITY, roots: f64::INFINITY, quiet: f64::INFINITY, coarser: coarser.all.into() };
         let mut streams = vec![silent; graph.dag.node_bound()];
         for id in graph.dag.node_indices() {
             let all = &mut streams[stream(id)];
@@ -73,19 +86,22 @@ impl Scales {
                 all.quiet = all.quiet.min((quiet + f64::from(eps)).log2() / 2.0);
             }
         }
+        for (&id, &bits) in &coarser.streams {
+            streams[stream(id)].coarser += f64::from(bits);
+        }
         let exponent = |id: NodeId| {
             if graph.dag[id].exact {
                 return 0.0;
             }
             let own = streams[stream(id)];
             let base = own.exponent(config);
-            let Op::Output = graph.dag[id].op else { return base - f64::from(coarser) };
+            let Op::Output = graph.dag[id].op else { return base };
             // An output keeps its bits beside louder values that it is added up from, and a linear map that nothing else
             // reads those of its weights.
             let source = graph.operands(id)[0];
             let map = matches!(graph.dag[source].op, Op::Linear { .. }) && graph.consumers(source).len() == 1;
             let finer = if map { OUTPUT_BITS.min(WEIGHT_BITS - own.peak.max(0.0)).floor() } else { base };
-            base.max(finer).max(streams[stream(source)].exponent(config)).min(own.most()) - f64::from(coarser)
+            base.max(finer).max(streams[stream(source)].exponent(config)).min(own.most())
         };
         Scales { exponents: graph.dag.node_indices().map(exponent).collect() }
     }
@@ -110,7 +126,7 @@ impl Stream {
             None => f64::from(DEFAULT_RESIDUAL_BITS),
         };
         let keep = |bits: f64, magnitude: f64| if magnitude.is_finite() { (bits - magnitude).ceil() } else { usual };
-        usual.max(keep(PEAK_BITS, self.peak)).max(keep(QUIET_BITS, self.quiet)).min(self.most())
+        usual.max(keep(PEAK_BITS, self.peak)).max(keep(QUIET_BITS, self.quiet)).min(self.most()) - self.coarser
     }
 }
 
@@ -123,6 +139,7 @@ pub(super) fn peak(stats: &Stats, id: NodeId) -> f64 {
 /// Bits of a token's norm that leave enough for its inverse root, when the least limbs are dropped from the normalised
 /// product that hold [`PRODUCT_BITS`].
 fn root_room(config: &Quantise) -> f64 {
-    let limbs = PRODUCT_BITS.div_ceil(config.limb_bits());
-    f64::from((1 + limbs) * config.limb_bits()) - 1.0 - ROOT_BITS
+    // Wider limbs do not make scales finer.
+    let bits = config.limb_bits().min(USUAL_BITS);
+    f64::from((1 + PRODUCT_BITS.div_ceil(bits)) * bits) - 1.0 - ROOT_BITS
 }

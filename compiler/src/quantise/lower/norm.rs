@@ -9,7 +9,7 @@
 //! multiplied by it like the features, because the second step divides by it again.
 
 use super::{Lowering, QuantiseError, Ref, Val};
-use crate::quantise::{builder::term, known};
+use crate::quantise::{USUAL_BITS, builder::term, known};
 use nanozk_ir::{
     float::{self, NormKind},
     int,
@@ -21,8 +21,6 @@ const LEAST_POWER_BITS: f64 = 11.0;
 const LEAST_ROOT_BITS: f64 = 8.0;
 /// Bits by which both may be missed before a first step is worth its cost, likewise.
 const RELAXED: u32 = 1;
-/// Bits of limbs that ask for no more than that.
-const USUAL_BITS: u32 = 12;
 /// Bits of the greatest C.
 const TARGET_BITS: f64 = 61.0;
 /// Bits of the greatest magnitude.
@@ -90,7 +88,10 @@ impl Power {
     /// the greatest value of one limb of `bits`.
     fn widths(&self, bits: u32, top: f64, relaxed: u32) -> Option<Widths> {
         let (b, missing) = (f64::from(bits), f64::from(relaxed) - f64::from(beyond_usual(bits)));
-        let lifts = ((VALUE_BITS - self.bound) / 2.0).floor().max(0.0) as u32;
+        if self.bound > VALUE_BITS {
+            return None;
+        }
+        let lifts = ((VALUE_BITS - self.bound) / 2.0).floor() as u32;
         let powers = |lift: u32| (1..=4u32).rev().map(move |power| (lift, power));
         let raises = |s2: u32| (0..bits).flat_map(move |j| (0..=lifts).flat_map(powers).map(move |p| (s2, j, p)));
         (1..=4u32).flat_map(raises).find_map(|(product, raise, (lift, power))| {
@@ -126,6 +127,12 @@ impl Power {
         })
     }
 
+    /// The same in units that are greater by `bits` powers of two.
+    fn coarser(&self, bits: f64) -> Power {
+        let less = |v: f64| v - 2.0 * bits;
+        Power { least: less(self.least), most: less(self.most), loud: less(self.loud), bound: less(self.bound) }
+    }
+
     /// The same after a first step, given its static bound.
     fn closer(&self, bound: f64) -> Power {
         let most = 2.0 * FIRST_NORM;
@@ -151,8 +158,16 @@ impl Lowering<'_> {
         // Rows that epsilon keeps small get more than one limb's bits.
         let small = ((power.most - power.loud) / 2.0).floor().clamp(0.0, bits.into());
         let top = (self.limb_max() - 1.0) * small.exp2();
-        let widths = (0..=RELAXED + beyond_usual(bits)).find_map(|relaxed| power.widths(bits, top, relaxed));
-        let (y, widths) = match (widths, power.first(bits)) {
+        let widths = |p: Power| (0..=RELAXED + beyond_usual(bits)).find_map(|relaxed| p.widths(bits, top, relaxed));
+        let first = power.first(bits);
+        let excess = ((power.bound - VALUE_BITS) / 2.0).ceil().max(0.0);
+        if excess > 0.0 && (widths(power.coarser(excess)).is_some() || first.is_none()) {
+            let norms = self.norms(x, n);
+            let loudest = (0..norms.len()).fold(0, |most, g| if norms[g] > norms[most] { g } else { most });
+            let (node, name) = (self.node(loudest, source), self.name(source));
+            return Err(QuantiseError::Loud { node, name, bits: excess as u32 });
+        }
+        let (y, widths) = match (widths(power), first) {
             (None, Some(first)) => {
                 let near = self.first_step(&name, (x, n), &eps, first)?;
                 let power = power.closer(2.0 * self.greatest_norm(near, n + 1).log2());
@@ -193,11 +208,16 @@ impl Lowering<'_> {
         Power { least: least.max(1.0).log2(), most: most.log2(), loud: loud.log2(), bound }
     }
 
-    /// Static bound on the norm of a stretch of n features, over all layers.
-    fn greatest_norm(&self, x: int::ValueId, n: usize) -> f64 {
+    /// Static bound on the norm of a stretch of n features, by layer.
+    fn norms(&self, x: int::ValueId, n: usize) -> Vec<f64> {
         let stretches = || (0..self.b.features(x)).step_by(n);
         let of = |g: usize| stretches().map(|from| self.b.range(g, x).norm_of_part(from, from + n)).fold(0.0, f64::max);
-        known((0..self.layers()).map(of).fold(0.0, f64::max))
+        (0..self.layers()).map(of).collect()
+    }
+
+    /// The same over all layers.
+    fn greatest_norm(&self, x: int::ValueId, n: usize) -> f64 {
+        known(self.norms(x, n).into_iter().fold(0.0, f64::max))
     }
 
     /// The widths that lose the fewest bits where none keeps all that it should.

@@ -1,7 +1,7 @@
 //! Values that still await their scale: exact sums before requantisation.
 
 use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weight};
-use crate::quantise::{builder::term, known};
+use crate::quantise::{USUAL_BITS, builder::term, known};
 use nanozk_ir::{float, int};
 
 /// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.
@@ -9,8 +9,8 @@ const LEAST_FACTOR: f64 = 4.0;
 
 /// Weight of the number of calibration values in the margin above their peak.
 const FEW_SAMPLES: f64 = 8.0;
-/// Greatest weight below which an exact linear map is too coarse.
-const LEAST_WEIGHT: f64 = 64.0;
+/// Bits that the greatest weight of an exact linear map may have less than a limb of at least [`USUAL_BITS`].
+const WEIGHT_BITS: u32 = 6;
 /// Least weight of a change of scale.
 const LEAST_RESCALE: f64 = 512.0;
 
@@ -381,23 +381,25 @@ impl Lowering<'_> {
         self.push(name.into(), int::Op::Linear { weight: w, bias, positions: positions as u32 }, &[x.id], positions * n)
     }
 
-    /// A linear map at a fixed scale, exact. Where that would leave its weights too few bits, the map is brought to one
-    /// limb at a scale of its own first.
+    /// A linear map at a fixed scale: exact, or with one limb more that is dropped where its weights would have too few
+    /// bits.
     pub(super) fn linear_at(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
         let pending = self.pending(r)?;
+        let least = f64::from(self.b.limb_bits.max(USUAL_BITS) - WEIGHT_BITS).exp2();
         let greatest = match &pending.kind {
             Kind::Linear { effective, .. } => {
                 let of = |(e, s): (&Vec<f32>, &f64)| e.iter().map(|v| f64::from(v.abs()) * s).fold(0.0, f64::max);
                 effective.iter().zip(scale).map(of).fold(0.0, f64::max)
             }
-            _ => LEAST_WEIGHT,
+            _ => least,
         };
-        if greatest >= LEAST_WEIGHT {
-            return self.exact(pending, scale);
-        }
-        let narrow = self.act(r, false)?;
-        let finer = narrow.unit.iter().zip(scale).all(|(u, s)| u.iter().all(|u| u * s > 4.0 * greatest));
-        if finer { self.rescale(r, &narrow, scale) } else { self.exact(pending, scale) }
+        if greatest >= least { self.exact(pending, scale) } else { self.rounded(pending, scale) }
+    }
+
+    /// A linear map at a fixed scale, rounded from one limb more.
+    fn rounded(&mut self, p: Pending, scale: &[f64]) -> Result<Val, QuantiseError> {
+        let scales: Vec<Vec<f64>> = scale.iter().map(|&s| vec![s; p.features]).collect();
+        self.emit(p, &scales, LEAST_FACTOR, true)
     }
 
     /// A linear map at a fixed scale, exact.
@@ -413,34 +415,28 @@ impl Lowering<'_> {
         }
     }
 
-    /// The same real values at another scale. Weights of few bits would lose precision, so a fine operand is brought to
-    /// one limb first, unless the change is by a whole factor.
+    /// The same real values at another scale. A factor of few bits gets another limb that is dropped, unless it is whole.
     pub(super) fn rescale(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
         let factors = || x.unit.iter().zip(scale).flat_map(|(u, s)| u.iter().map(move |u| u * s));
-        let coarse = factors().any(|f| f != 0.0 && f.abs() < LEAST_RESCALE && (f - f.round()).abs() > 1e-9 * f.abs());
-        if coarse && self.b.limbs_after(x.id, 0) > 1 && x.offset.is_none() {
-            let exact = self.exactly(r, x.clone());
-            let narrow = self.requantised(exact, false)?;
-            return self.exact_rescale(r, &narrow, scale);
-        }
-        self.exact_rescale(r, x, scale)
-    }
-
-    /// The same real values at another scale, by a public factor where one serves all features and layers, else by a
-    /// diagonal map.
-    fn exact_rescale(&mut self, r: Ref, x: &Val, scale: &[f64]) -> Result<Val, QuantiseError> {
-        let factors = || x.unit.iter().zip(scale).flat_map(|(u, s)| u.iter().map(move |u| (u * s).round() as i64));
+        let greatest = factors().map(f64::abs).fold(0.0, f64::max);
+        let coarse = greatest < LEAST_RESCALE && factors().any(|f| (f - f.round()).abs() > 1e-9 * f.abs());
+        let finer = if coarse { f64::from(self.b.limb_bits).exp2() } else { 1.0 };
+        let whole = || factors().map(|f| (f * finer).round() as i64);
         let features = self.b.features(x.id);
-        match factors().next() {
-            Some(factor) if x.offset.is_none() && factor != 0 && factors().all(|f| f == factor) => {
+        match whole().next() {
+            // A public factor where one serves all features and layers, else a diagonal map.
+            Some(factor) if x.offset.is_none() && factor != 0 && whole().all(|f| f == factor) => {
                 let rows = (0..features).map(|f| vec![term(0, f, factor)]).collect();
                 let name = self.name(r);
-                let id = self.push(name, int::Op::Affine { rows }, &[x.id], features)?;
+                let mut id = self.push(name.clone(), int::Op::Affine { rows }, &[x.id], features)?;
+                if coarse {
+                    id = self.shrink(&name, id, 1, true)?;
+                }
                 Ok(Val::uniform(id, features, &inverse(scale)))
             }
             _ => {
                 let pending = self.diagonal(r, x);
-                self.exact(pending, scale)
+                if coarse { self.rounded(pending, scale) } else { self.exact(pending, scale) }
             }
         }
     }
