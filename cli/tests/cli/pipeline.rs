@@ -366,3 +366,47 @@ fn forged_verifier_files_and_proofs_never_panic_nor_pass() {
         assert!(!passes(&verifier, &file), "every bit of a proof counts");
     }
 }
+
+/// Inputs beyond the sample data saturate values: told by `run` and `prove`, with the nodes, and refused by `--strict`.
+#[test]
+fn saturated_values_are_told() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let run = |args: &[&str]| nanozk(dir.path(), args);
+    let (model, input) = (bundled("mlp-digits/network.onnx"), bundled("mlp-digits/input.json"));
+    let report = run(&["compile", &model, "--data", &input, "-o", "m.nanozk", "--json"]).json();
+    let gap = report["gaps"][0]["relative"].as_f64().expect("a number");
+    assert!(gap > 0.0 && gap <= 0.02, "{gap}");
+    assert!(report["clamps"][0]["headroom"].as_f64().is_some_and(|h| h > 1.0), "{report}");
+    assert!(run(&["compile", &model, "--data", &input, "-o", "m.nanozk"]).stdout.contains("\nheadroom "));
+
+    let sample: serde_json::Value = serde_json::from_slice(&fs::read(&input).expect("reads")).expect("JSON");
+    let values = sample["input_data"][0].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64);
+    let loud = serde_json::json!({ "input_data": [values.map(|v| 7.0 * v).collect::<Vec<_>>()] });
+    fs::write(dir.path().join("loud.json"), loud.to_string()).expect("writes");
+    let calm = run(&["run", "m.nanozk", "--input", &input, "--json"]).json();
+    assert_eq!(calm["saturated"].as_array().map(Vec::len), Some(0), "{calm}");
+    let told = run(&["run", "m.nanozk", "--input", "loud.json", "--json"]).json();
+    assert!(told["saturated"][0]["saturated"].as_u64().is_some_and(|n| n > 0), "{told}");
+    assert!(run(&["run", "m.nanozk", "--input", "loud.json"]).stdout.contains(" values saturate: "));
+
+    run(&["setup", "m.nanozk", "-o", "keys", "--json"]).json();
+    let prove =
+        |input: &str, more: &[&str]| run(&[&["prove", "keys", "--input", input, "-o", "p.nanozk"], more].concat());
+    prove("loud.json", &["--strict"]).fails_with(&["values saturate: ", "node \"", "leave out --strict"]);
+    let proven = prove("loud.json", &["--json"]).json();
+    assert!(proven["saturated"][0]["saturated"].as_u64().is_some_and(|n| n > 0), "{proven}");
+    fs::remove_file(dir.path().join("p.nanozk")).expect("removes");
+    prove(&input, &["--strict", "--json"]).json();
+}
+
+/// A tolerance that no width keeps is refused with the node that loses most, unless the gap is accepted.
+#[test]
+fn a_gap_is_refused_or_accepted() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::write(dir.path().join("nanozk.yaml"), "quantise: {tolerance: 0.000001}").expect("writes");
+    let (model, input) = (bundled("mlp-digits/network.onnx"), bundled("mlp-digits/input.json"));
+    let args = ["compile", &model, "--data", &input, "--config", "nanozk.yaml", "-o", "m.nanozk"];
+    nanozk(dir.path(), &args).fails_with(&["output \"logits\"", "node \"", "`quantise.tolerance`", "--accept-gap"]);
+    let accepted = nanozk(dir.path(), &[&args[..], &["--accept-gap", "--json"]].concat()).json();
+    assert!(accepted["gaps"][0]["relative"].as_f64().is_some_and(|gap| gap > 1e-6), "{accepted}");
+}

@@ -90,7 +90,7 @@ pub enum QuantiseError {
         why: String,
     },
     /// The bounds of repeated layers keep growing.
-    #[error("layer `{layer}`: static bounds do not settle over the layers; lower `quantise.residual_bits`")]
+    #[error("layer `{layer}`: static bounds do not settle over the layers; normalise between them")]
     Unsettled {
         /// First layer of the group.
         layer: String,

@@ -112,7 +112,7 @@ pub enum RangeError {
     /// A magnitude of 2^62 or more is possible.
     #[error(
         "node {node} `{name}` may reach a magnitude of 2^{log2:.1} (limit 2^62); \
-         lower `residual_bits` in the configuration"
+         scale the values of this node down in the model"
     )]
     Wide {
         /// Node index.
