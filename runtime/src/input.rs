@@ -49,11 +49,14 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
 
 /// The mask input that leaves some token without a visible one: the first, where tokens see none that follow, or all.
 fn hides_all<'a>(artifact: &'a Artifact, values: &[InputValue]) -> Option<&'a str> {
-    let causal = artifact.model.is_causal();
+    let model = &artifact.model;
+    let causal = model.is_causal();
     let blind = |value: &InputValue| match value {
         InputValue::Mask(visible) if causal => !visible.first().is_some_and(|v| *v),
         InputValue::Mask(visible) => !visible.iter().any(|v| *v),
         _ => false,
     };
-    artifact.inputs.iter().zip(values).find(|(_, value)| blind(value)).map(|(info, _)| &info.name[..])
+    let read = |tensor: &u32| model.layers.iter().any(|layer| layer.inputs.contains(tensor));
+    let mut masks = artifact.inputs.iter().zip(values).zip(&model.inputs);
+    masks.find(|((_, value), tensor)| read(tensor) && blind(value)).map(|((info, _), _)| &info.name[..])
 }

@@ -61,18 +61,6 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
     settings.finish(path)
 }
 
-/// The constant that an input of known shape becomes.
-pub(super) fn filled(input: &ValueInfoProto, value: f64) -> TractResult<Tensor> {
-    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        bail!("it is not a tensor");
-    };
-    let shape = tensor.shape.iter().flat_map(|s| &s.dim).map(|d| match axis(d.value.as_ref()) {
-        Axis::Fixed(n) => n,
-        _ => 1,
-    });
-    constant(&shape.collect::<Vec<_>>(), tensor.elem_type, value)
-}
-
 /// A tensor full of one value.
 fn constant(shape: &[usize], elem_type: i32, value: f64) -> TractResult<Tensor> {
     let datum: DatumType = DataType::try_from(elem_type)?.try_into()?;

@@ -26,7 +26,6 @@ mod recurrent;
 mod refuse;
 mod resize;
 mod sequence;
-mod settle;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -73,12 +72,7 @@ pub(super) fn rewrite(
     let names: Vec<String> = net.graph.input.iter().map(|input| input.name.clone()).collect();
     dims::fix(&mut net, path, options)?;
     let seen = by_name(&names, &net, options);
-    let constant = |(name, (lo, hi)): (&String, &(f64, f64))| (lo == hi).then(|| (name.clone(), *lo));
-    let single = seen.iter().filter_map(constant).collect();
     rounds(&mut net, &functions).map_err(refused)?;
-    while net.refusals.is_empty() && settle::settle(&mut net, &single).map_err(refused)? {
-        rounds(&mut net, &functions).map_err(refused)?;
-    }
     order::sort(&mut net).map_err(refused)?;
     quantised::run(&mut net);
     outputs::prune(&mut net);

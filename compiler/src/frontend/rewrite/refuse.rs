@@ -49,7 +49,7 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
 }
 
 /// Whether an input has one element.
-pub(super) fn is_single(input: &ValueInfoProto) -> bool {
+fn is_single(input: &ValueInfoProto) -> bool {
     match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
         Some(type_proto::Value::TensorType(t)) => {
             t.shape.iter().flat_map(|s| &s.dim).all(|d| d.value == Some(dimension::Value::DimValue(1)))
@@ -59,7 +59,7 @@ pub(super) fn is_single(input: &ValueInfoProto) -> bool {
 }
 
 /// The inputs that decide a value.
-pub(super) fn sources<'n>(net: &'n Net<'_>, value: Option<&str>) -> Vec<&'n ValueInfoProto> {
+fn sources<'n>(net: &'n Net<'_>, value: Option<&str>) -> Vec<&'n ValueInfoProto> {
     let producers: HashMap<&str, &NodeProto> =
         net.graph.node.iter().flat_map(|n| n.output.iter().map(move |o| (o.as_str(), n))).collect();
     let mut open: Vec<&str> = value.into_iter().collect();

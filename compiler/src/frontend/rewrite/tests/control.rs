@@ -45,23 +45,6 @@ fn a_condition_is_settled_by_the_model_or_by_the_user() {
     near(&small.run(&[x])[0], &[2], &[-1.0, 3.0]);
 }
 
-/// With a sample the branch is the one that its value takes, and a note says so; values that differ settle nothing.
-#[test]
-fn a_condition_is_settled_by_the_sample_data() {
-    let x = tensor1(&[1f32, -3.0]);
-    let extent = Some((-3.0, 1.0));
-    for (value, want) in [(1.0, [-1.0, 3.0]), (0.0, [1.0, 3.0])] {
-        let mut small = conditional();
-        small.options.seen = vec![extent, Some((value, value))];
-        near(&small.run(std::slice::from_ref(&x))[0], &[2], &want);
-        let notes = small.rewritten().unwrap().1.concat();
-        assert!(notes.contains("\"negate\" decides which nodes run") && notes.contains("--set negate="), "{notes}");
-    }
-    let mut small = conditional();
-    small.options.seen = vec![extent, Some((0.0, 1.0))];
-    assert!(small.refusal().contains("--set negate=VALUE"), "{}", small.refusal());
-}
-
 #[test]
 fn a_condition_that_is_open_is_refused_with_the_way_to_settle_it() {
     let refusal = conditional().refusal();
