@@ -2,7 +2,7 @@
 
 use crate::onnx::{Onnx, int};
 use nanozk_compiler::frontend::{LoadOptions, load};
-use nanozk_ir::float::Op;
+use nanozk_ir::float::{InputKind, Op};
 
 /// Cosines of positions and of multiples of them, in one list: rows of one table, exact at every position.
 #[test]
@@ -24,4 +24,19 @@ fn angles_of_positions_are_looked_up() {
     assert!(table.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{table:?}");
     assert_eq!(table.len(), expected.len());
     assert!(!ops.iter().any(|op| matches!(op, Op::Unary(_))), "{ops:?}");
+}
+
+/// Indices into computed values lie within their axis, whatever room the sample leaves above.
+#[test]
+fn indices_lie_within_their_axis() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Onnx::default()
+        .input("x", &[1, 5])
+        .whole_input("at", &[1, 2])
+        .node("GatherElements", &["x", "at"], "y", &[int("axis", 1)])
+        .output("y", &[1, 2])
+        .write(folder.path());
+    let model = load(&path, &LoadOptions { seen: vec![None, Some((0.0, 4.0))], ..Default::default() }).unwrap();
+    let kinds: Vec<&InputKind> = model.inputs.iter().map(|input| &input.kind).collect();
+    assert!(kinds.contains(&&InputKind::Integer { lo: 0, hi: 4 }), "{kinds:?}");
 }

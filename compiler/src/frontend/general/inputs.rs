@@ -29,15 +29,16 @@ pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64
     }
 }
 
-/// Fewest rows of a constant table that the elements of `outlet` index, moved or cast on the way.
+/// Fewest places of an axis that the elements of `outlet` index, moved or cast on the way.
 fn indexed(model: &TypedModel, outlet: OutletId) -> Option<usize> {
     let successors = &model.node(outlet.node).outputs[outlet.slot].successors;
     let rows = successors.iter().filter_map(|next| {
         let node = model.node(next.node);
-        if let (Some(gather), 1) = (node.op_as::<array::Gather>(), next.slot) {
-            let table = model.outlet_fact(node.inputs[0]).ok()?;
-            table.konst.as_ref()?;
-            return table.shape.as_concrete().map(|s| s[gather.axis]);
+        let gather = node.op_as::<array::Gather>().map(|op| op.axis);
+        let axis = gather.or(node.op_as::<array::GatherElements>().map(|op| op.axis));
+        if let (Some(axis), 1) = (axis, next.slot) {
+            let data = model.outlet_fact(node.inputs[0]).ok()?;
+            return data.shape.as_concrete().and_then(|s| s.get(axis).copied());
         }
         let moves = node.op_is::<Cast>()
             || node.op_is::<AxisOp>()
