@@ -118,7 +118,7 @@ struct Raw {
 /// Reads the values of all model inputs from `path` (`.npz`, otherwise JSON).
 ///
 /// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
-/// Inputs that compilation settled may still stand in the file.
+/// Inputs without values that compilation settled may still stand in the file.
 pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
     let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
     let raw = if is_npz { npz::read(path, inputs)? } else { json::read(path)? };
@@ -129,15 +129,15 @@ pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>,
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
 }
 
-/// Leaves out what a file holds for inputs that the model does not have any more, none or one value each, where all other
-/// entries then have the number of values that the model takes.
+/// Leaves out entries without values for inputs that the model does not have any more, where all others then have the
+/// number of values that the model takes.
 fn without_settled(raw: Vec<Raw>, inputs: &[InputInfo]) -> Vec<Raw> {
     let sizes: Vec<usize> = inputs.iter().map(|info| info.shape.iter().product()).collect();
     let mut next = 0;
     let keep = |raw: &Raw| {
         let fits = sizes.get(next) == Some(&raw.values.len());
         next += usize::from(fits);
-        fits || raw.values.len() > 1
+        fits || !raw.values.is_empty()
     };
     let kept: Vec<bool> = raw.iter().map(keep).collect();
     if raw.len() <= sizes.len() || next != sizes.len() || kept.iter().filter(|&&k| k).count() != sizes.len() {

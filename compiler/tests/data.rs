@@ -55,10 +55,12 @@ fn short_prompts_are_padded() {
 #[test]
 fn inputs_that_are_settled_may_stand_in_the_file() {
     let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
-    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [], [1]]", "[[true], [1, 2, 3, 4.5]]"] {
+    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], []]"] {
         assert_eq!(read(&format!("{{\"input_data\": {data}}}"), &floats()), expected, "{data}");
     }
-    assert!(read(r#"{"input_data": [[1, 2], [1, 2, 3, 4.5]]}"#, &floats()).is_err());
+    for data in ["[[1, 2], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [1]]"] {
+        assert!(read(&format!("{{\"input_data\": {data}}}"), &floats()).is_err(), "{data}");
+    }
 }
 
 #[test]

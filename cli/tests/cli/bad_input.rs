@@ -321,7 +321,7 @@ fn dynamic_dimensions_must_be_set() {
 #[test]
 fn unsupported_ops_are_named_with_their_shapes() {
     let bytes = single_node("IsInf", &[Dim::DimValue(1), Dim::DimValue(4)]);
-    refuse_model_with_data(&bytes, &["IsInf", "the_node", "1,4", "README.md"]);
+    refuse_model_with_data(&bytes, &["IsInf", "the_node", "1,4", "replace it"]);
     // All of them at once.
     let bytes = nodes(&["BitwiseNot", "Tan", "IsInf"], &[Dim::DimValue(1), Dim::DimValue(4)]);
     let names = ["2 unsupported", "BitwiseNot \"node0\" ([1,4] -> [1,4])", "IsInf \"node2\""];
