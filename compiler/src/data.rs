@@ -120,11 +120,10 @@ struct Raw {
 /// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
 /// Inputs without values that compilation settled may still stand in the file.
 pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
-    let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
-    let raw = if is_npz { npz::read(path, inputs)? } else { json::read(path)? };
-    let raw = without_settled(raw, inputs);
+    let names: Vec<&str> = inputs.iter().map(|info| &info.name[..]).collect();
+    let raw = without_settled(raw(path, &names)?, inputs);
     if raw.len() != inputs.len() {
-        return Err(count(path, inputs, raw.len()));
+        return Err(count(path, &names, raw.len()));
     }
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
 }
@@ -146,17 +145,26 @@ fn without_settled(raw: Vec<Raw>, inputs: &[InputInfo]) -> Vec<Raw> {
     raw.into_iter().zip(kept).filter_map(|(raw, keep)| keep.then_some(raw)).collect()
 }
 
-/// The shapes of the inputs that a file states, by position; none where it states none or cannot be read.
-pub fn sample_shapes(path: &Path) -> Vec<Option<Vec<usize>>> {
-    let is_npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
-    let raw = if is_npz { Vec::new() } else { json::read(path).unwrap_or_default() };
+/// The values of the inputs of these names, by name where the file names them, else in its order.
+fn raw(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
+    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        true => npz::read(path, names),
+        false => json::read(path, names),
+    }
+}
+
+/// The shapes that a file gives the inputs of these names; none where it gives none or cannot be read.
+pub fn sample_shapes(path: &Path, names: &[String]) -> Vec<Option<Vec<usize>>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let raw = raw(path, &names).unwrap_or_default();
     raw.into_iter().map(|r| r.shape.or(Some(vec![r.values.len()]))).collect()
 }
 
-/// Least and greatest value of each input over all files, where they can be read without knowing the model.
-pub fn extents(files: &[PathBuf]) -> Vec<Option<(f64, f64)>> {
+/// Least and greatest value of the inputs of these names over all files that can be read.
+pub fn extents(files: &[PathBuf], names: &[String]) -> Vec<Option<(f64, f64)>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut extents: Vec<Option<(f64, f64)>> = Vec::new();
-    for raw in files.iter().filter_map(|file| json::read(file).ok()) {
+    for raw in files.iter().filter_map(|file| raw(file, &names).ok()) {
         extents.resize(extents.len().max(raw.len()), None);
         for (extent, input) in extents.iter_mut().zip(&raw) {
             let wider = |e: Option<(f64, f64)>, &v: &f64| Some(e.map_or((v, v), |(lo, hi)| (lo.min(v), hi.max(v))));
@@ -166,9 +174,8 @@ pub fn extents(files: &[PathBuf]) -> Vec<Option<(f64, f64)>> {
     extents
 }
 
-fn count(path: &Path, inputs: &[InputInfo], got: usize) -> DataError {
-    let names = inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
-    DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names }
+fn count(path: &Path, inputs: &[&str], got: usize) -> DataError {
+    DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names: inputs.join(", ") }
 }
 
 fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<InputTensor, DataError> {

@@ -172,8 +172,9 @@ pub enum Stage {
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
     tell(Notice::Stage(Stage::Load));
-    let shapes = options.data.first().map(|file| sample_shapes(file)).unwrap_or_default();
-    let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data));
+    let names = frontend::input_names(path)?;
+    let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
+    let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data, &names));
     let load = LoadOptions { set, outputs, shapes, seen };
     let mut loaded = frontend::load(path, &load)?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));

@@ -1,7 +1,7 @@
 //! Input files: EZKL's JSON and NumPy archives.
 
 use nanozk_compiler::{
-    data::{InputTensor, read_input},
+    data::{InputTensor, extents, read_input, sample_shapes},
     frontend::InputInfo,
 };
 use nanozk_ir::float::{InputKind, InputValue};
@@ -41,6 +41,26 @@ fn flat_and_nested_arrays() {
     let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
     assert_eq!(read(r#"{"input_data": [[1, 2, 3, 4.5]]}"#, &floats()), expected);
     assert_eq!(read(r#"{"input_data": [[[1, 2], [3, 4.5]]], "input_shapes": [[2, 2]]}"#, &floats()), expected);
+}
+
+#[test]
+fn entries_are_found_by_name() {
+    let inputs = [tokens(), floats()].concat();
+    let ids = InputTensor { value: InputValue::Tokens(vec![7, 3, 2, 1]), len: 4 };
+    let x = InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 };
+    let text = r#"{"x": [[[1, 2], [3, 4.5]]], "other": 1, "ids": [[7, 3, 2, 1]]}"#;
+    assert_eq!(read(text, &inputs), Ok(vec![ids, x]));
+    let missing = read(r#"{"x": [1, 2, 3, 4.5]}"#, &inputs).expect_err("must be refused");
+    assert!(missing.contains("no entry \"ids\"; give one for each input: ids, x"), "{missing}");
+    let wrong = read(r#"{"ids": [7, 3, 2, 1], "x": [[1, 2, 3, 4.5], []]}"#, &inputs);
+    assert!(wrong.is_ok(), "a list that is no box is read flat");
+    assert!(read(r#"{"ids": [7, 3, 2, 1], "x": [[1, 2, 3, 4]]}"#, &inputs).is_ok());
+    assert!(read(r#"{"ids": [7, 3, 2, 1], "x": [[[1], [2], [3], [4]], [[1], [2], [3], [4]]]}"#, &inputs).is_err());
+
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, names) = (write(folder.path(), text), ["ids".to_owned(), "x".to_owned()]);
+    assert_eq!(sample_shapes(&path, &names), [Some(vec![1, 4]), Some(vec![1, 2, 2])]);
+    assert_eq!(extents(&[path], &names), [Some((1.0, 7.0)), Some((1.0, 4.5))]);
 }
 
 #[test]

@@ -1,37 +1,70 @@
 //! EZKL's `input.json`: `{"input_data": [[..], ..], "input_shapes": [[..], ..]}`, one entry per model input, flat or
-//! nested; other keys are ignored.
+//! nested; or one key for each input, `{"input_ids": [..], ..}`. Other keys are ignored.
 
 use super::{DataError, Raw};
 use serde_json::Value;
 use std::path::Path;
 
-pub(super) fn read(path: &Path) -> Result<Vec<Raw>, DataError> {
+/// What is expected, for errors.
+const EXPECTED: &str = "expected {\"input_data\": [[..]]}";
+
+pub(super) fn read(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
     let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
-    let root: Value = serde_json::from_str(&text)
-        .map_err(|e| format(format!("not JSON ({e}); expected {{\"input_data\": [[..]]}}")))?;
-    let data = root.get("input_data").and_then(Value::as_array);
-    let data = data.ok_or_else(|| format("no array \"input_data\"; expected {\"input_data\": [[..]]}".to_owned()))?;
+    let root: Value = serde_json::from_str(&text).map_err(|e| format(format!("not JSON ({e}); {EXPECTED}")))?;
+    let Some(data) = root.get("input_data").and_then(Value::as_array) else {
+        return named(&root, names).map_err(format);
+    };
     let shapes = root.get("input_shapes").and_then(Value::as_array);
-    data.iter()
-        .enumerate()
-        .map(|(index, entry)| {
-            let mut values = Vec::new();
-            flatten(entry, &mut values)
-                .map_err(|bad| format(format!("input_data[{index}] holds {bad}, not a number")))?;
-            let shape = shapes.and_then(|s| s.get(index)).and_then(Value::as_array);
-            let shape: Option<Vec<usize>> =
-                shape.map(|s| s.iter().filter_map(Value::as_u64).map(|d| d as usize).collect());
-            if let Some(s) = &shape
-                && s.iter().product::<usize>() != values.len()
-            {
-                let reason =
-                    format!("input_shapes[{index}] is {s:?}, but input_data[{index}] has {} value(s)", values.len());
-                return Err(format(reason));
-            }
-            Ok(Raw { values, shape })
-        })
-        .collect()
+    let entry = |(index, entry): (usize, &Value)| {
+        let stated = shapes.and_then(|s| s.get(index)).and_then(Value::as_array);
+        let shape = stated.map(|s| s.iter().filter_map(Value::as_u64).map(|d| d as usize).collect());
+        let raw = Raw { values: numbers(entry, &format!("input_data[{index}]"))?, shape };
+        if let Some(s) = &raw.shape
+            && s.iter().product::<usize>() != raw.values.len()
+        {
+            let got = raw.values.len();
+            return Err(format!("input_shapes[{index}] is {s:?}, but input_data[{index}] has {got} value(s)"));
+        }
+        Ok(raw)
+    };
+    data.iter().enumerate().map(entry).collect::<Result<_, String>>().map_err(format)
+}
+
+/// The entries of these names.
+fn named(root: &Value, names: &[&str]) -> Result<Vec<Raw>, String> {
+    let entry = |name: &&str| {
+        let other = names.iter().find(|n| root.get(**n).is_some());
+        let missing = || match other {
+            Some(_) => format!("no entry \"{name}\"; give one for each input: {}", names.join(", ")),
+            None => format!("no array \"input_data\"; {EXPECTED}"),
+        };
+        let entry = root.get(*name).ok_or_else(missing)?;
+        let values = numbers(entry, &format!("\"{name}\""))?;
+        let shape = Some(nesting(entry)).filter(|s| s.len() > 1 && s.iter().product::<usize>() == values.len());
+        Ok(Raw { values, shape })
+    };
+    if names.is_empty() {
+        return Err(format!("no array \"input_data\"; {EXPECTED}"));
+    }
+    names.iter().map(entry).collect()
+}
+
+/// Lengths of the first list of each depth.
+fn nesting(value: &Value) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    let mut inner = value.as_array();
+    while let Some(list) = inner {
+        lengths.push(list.len());
+        inner = list.first().and_then(Value::as_array);
+    }
+    lengths
+}
+
+fn numbers(entry: &Value, what: &str) -> Result<Vec<f64>, String> {
+    let mut values = Vec::new();
+    flatten(entry, &mut values).map_err(|bad| format!("{what} holds {bad}, not a number"))?;
+    Ok(values)
 }
 
 /// Collects all numbers; NaN and infinities may be written as strings.

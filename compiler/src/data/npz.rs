@@ -4,7 +4,6 @@
 //! that memory is bounded by the file.
 
 use super::{DataError, Raw, count};
-use crate::frontend::InputInfo;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::{
     io::{Cursor, Read},
@@ -19,7 +18,7 @@ const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez"
 /// then allocates whatever they say.
 const ZIP64: &[u8] = b"PK\x06\x07";
 
-pub(super) fn read(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataError> {
+pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Vec<Raw>, DataError> {
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
     let file = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     if file.windows(ZIP64.len()).any(|bytes| bytes == ZIP64) {
@@ -27,7 +26,7 @@ pub(super) fn read(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataEr
     }
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|e| format(format!("not an .npz archive: {e}")))?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
-    let position = |input: &InputInfo| names.iter().position(|n| n.trim_end_matches(".npy") == input.name);
+    let position = |input: &&str| names.iter().position(|n| n.trim_end_matches(".npy") == *input);
     let by_name: Option<Vec<usize>> = inputs.iter().map(position).collect();
     if by_name.is_none() && names.len() != inputs.len() {
         return Err(count(path, inputs, names.len()));

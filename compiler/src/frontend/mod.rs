@@ -103,6 +103,14 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError>
     })
 }
 
+/// Names of the inputs of an ONNX file.
+///
+/// # Errors
+/// When the file is no model that can be read.
+pub fn input_names(path: &Path) -> Result<Vec<String>, FrontendError> {
+    onnx::guarded(path, || onnx::input_names(path))
+}
+
 /// Loads an ONNX model as one token of flat features, whatever it does: no row of it need be a token.
 ///
 /// # Errors

@@ -54,8 +54,14 @@ struct Source {
     digest: [u8; 32],
 }
 
-/// Reads the file and checks that it is a whole ONNX model.
 fn read(path: &Path, onnx: &Onnx) -> Result<Source, FrontendError> {
+    let (model, bytes, graph) = parse(path, onnx)?;
+    let digest = external::digest(path, &bytes, &graph)?;
+    Ok(Source { model: ModelProto { graph: Some(graph), ..model }, bytes, digest })
+}
+
+/// Reads the file, apart from its graph the rest of the model, and checks that it is a whole ONNX model.
+fn parse(path: &Path, onnx: &Onnx) -> Result<(ModelProto, Vec<u8>, GraphProto), FrontendError> {
     let io = |source| FrontendError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     if bytes.starts_with(b"version https://git-lfs") {
@@ -64,7 +70,7 @@ fn read(path: &Path, onnx: &Onnx) -> Result<Source, FrontendError> {
     if bytes.is_empty() {
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: "the file is empty".to_owned() });
     }
-    let model = onnx.proto_model_for_read(&mut &bytes[..]).map_err(|e| {
+    let mut model = onnx.proto_model_for_read(&mut &bytes[..]).map_err(|e| {
         let (path, reason) = (path.to_owned(), reason(&e));
         // An ONNX file starts with field 1 (ir_version) as a varint.
         if bytes[0] == 0x08 {
@@ -73,13 +79,12 @@ fn read(path: &Path, onnx: &Onnx) -> Result<Source, FrontendError> {
             FrontendError::NotOnnx { path, reason }
         }
     })?;
-    let Some(graph) = &model.graph else {
+    let Some(graph) = model.graph.take() else {
         let reason = if bytes[0] == 0x08 { "it holds no graph; it may be cut off" } else { "it holds no graph" };
         return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
     };
-    screened(path, graph)?;
-    let digest = external::digest(path, &bytes, graph)?;
-    Ok(Source { model, bytes, digest })
+    screened(path, &graph)?;
+    Ok((model, bytes, graph))
 }
 
 /// Refuses numbers out of proportion.
@@ -94,6 +99,13 @@ fn parser() -> Onnx {
 /// BLAKE2b-256 of all files that the model at `path` consists of.
 pub(super) fn digest(path: &Path) -> Result<[u8; 32], FrontendError> {
     Ok(read(path, &parser())?.digest)
+}
+
+/// Names of the inputs of the model at `path`. Old files list weights among them, which are none.
+pub(super) fn input_names(path: &Path) -> Result<Vec<String>, FrontendError> {
+    let (_, _, graph) = parse(path, &parser())?;
+    let weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
+    Ok(graph.input.iter().map(|i| i.name.clone()).filter(|name| !weight(name)).collect())
 }
 
 /// Loads `path` with all input dimensions fixed by the file or by `options`.
