@@ -161,7 +161,8 @@ def models(title, file):
     if others:
         lines += ["| model | what stops it |", "|---|---|"]
     for name, _, reason in others:
-        reason = re.sub(r"/\S+/([^/\s]+: )", r"\1", reason).replace("|", "\\|")
+        reason = re.sub(r"(?:/[\w.@+-]+)+/([\w.@+-]+\.(?:onnx|json))", r"\1", reason).replace("|", "\\|")
+        reason = "".join(c for c in reason if c.isprintable())
         lines.append(f"| {name} | {reason[:300]} |")
     return "\n".join(lines) + "\n"
 
