@@ -172,7 +172,7 @@ pub enum Stage {
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
     tell(Notice::Stage(Stage::Load));
-    let names = frontend::input_names(path)?;
+    let names = if options.data.is_empty() { Vec::new() } else { frontend::input_names(path)? };
     let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
     let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data, &names));
     let load = LoadOptions { set, outputs, shapes, seen };

@@ -3,43 +3,19 @@
 use super::graph::{Graph, Op};
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View};
+use crate::frontend::lower::function;
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::{
-    binary::TypedBinOp, element_wise::ElementWiseOp, logic::Iff, math::PowConst, nn::LeakyRelu,
-};
+use tract_onnx::tract_core::ops::{binary::TypedBinOp, element_wise::ElementWiseOp, logic::Iff, math::PowConst};
 
-/// The function of a unary operator.
+/// The function of a unary operator: those of rows, and those that only single elements have.
 fn unary(op: &ElementWiseOp) -> Option<UnaryFn> {
-    if let Some(leaky) = op.0.downcast_ref::<LeakyRelu>() {
-        return Some(UnaryFn::LeakyRelu(leaky.alpha));
-    }
     if let Some(pow) = op.0.downcast_ref::<PowConst>() {
         return Some(UnaryFn::Pow(pow.exponent));
     }
     Some(match op.0.name().as_str() {
-        "GeluExact" => UnaryFn::GeluErf,
-        "GeluApproximate" => UnaryFn::GeluTanh,
-        "Silu" => UnaryFn::Silu,
-        "Sigmoid" => UnaryFn::Sigmoid,
-        "Tanh" => UnaryFn::Tanh,
-        "Erf" => UnaryFn::Erf,
-        "Exp" => UnaryFn::Exp,
-        "Square" => UnaryFn::Square,
-        "Sqrt" => UnaryFn::Sqrt,
-        "Abs" => UnaryFn::Abs,
-        "Ln" => UnaryFn::Ln,
-        "Recip" => UnaryFn::Recip,
-        "Rsqrt" => UnaryFn::Rsqrt,
         "Neg" => UnaryFn::Neg,
-        "Sign" => UnaryFn::Sign,
-        "HardSwish" => UnaryFn::HardSwish,
-        "Floor" => UnaryFn::Floor,
-        "Ceil" => UnaryFn::Ceil,
         "Round" => UnaryFn::RoundAway,
-        "RoundHalfToEven" => UnaryFn::Round,
-        "Sin" => UnaryFn::Sin,
-        "Cos" => UnaryFn::Cos,
         "Tan" => UnaryFn::Tan,
         "Asin" => UnaryFn::Asin,
         "Acos" => UnaryFn::Acos,
@@ -50,7 +26,7 @@ fn unary(op: &ElementWiseOp) -> Option<UnaryFn> {
         "Acosh" => UnaryFn::Acosh,
         "Atanh" => UnaryFn::Atanh,
         "Not" => UnaryFn::Not,
-        _ => return None,
+        _ => return function(op),
     })
 }
 

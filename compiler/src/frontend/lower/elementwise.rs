@@ -11,7 +11,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{element_wise::ElementWiseOp, math::PowConst, nn::LeakyRelu};
 
 /// The function of a unary operator; negation is a matter of views.
-pub(super) fn function(op: &ElementWiseOp) -> Option<UnaryFn> {
+pub(in crate::frontend) fn function(op: &ElementWiseOp) -> Option<UnaryFn> {
     if let Some(leaky) = op.0.downcast_ref::<LeakyRelu>() {
         return Some(UnaryFn::LeakyRelu(leaky.alpha));
     }

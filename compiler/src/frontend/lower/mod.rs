@@ -16,6 +16,7 @@ use super::{
     view::{Code, View},
 };
 use attention::Scores;
+pub(super) use elementwise::function;
 pub use mask::SoftMask;
 use nanozk_ir::float::InputKind;
 use std::collections::HashMap;

@@ -2,8 +2,8 @@
 
 use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner};
 use crate::quantise::builder::term;
-use nanozk_ir::float::{self, UnaryFn};
-use nanozk_ir::int::{self, Curve};
+use nanozk_ir::float;
+use nanozk_ir::int;
 
 /// Least integer factor on exact queries and keys, whose scales must match.
 const LEAST_FACTOR: f64 = 512.0;
@@ -38,7 +38,7 @@ impl Lowering<'_> {
         };
         let factor: Vec<f64> = (0..self.layers()).map(factor).collect();
         let (scores, product) = self.scores(r, shape, &factor)?;
-        let weights = self.exponentials(r, shape, scores, &product)?;
+        let weights = self.weights_of_keys(r, shape, scores, &product)?;
         let v = self.act(self.operand(r, 2), false)?;
         if v.offset.is_some() {
             return Err(self.unsupported(r, "values with an additive constant"));
@@ -64,7 +64,7 @@ impl Lowering<'_> {
         for over_limbs in 0..=2 {
             // Shrinking the scores until every possible distance fits costs resolution.
             let most = self.most_distance(shape, over_limbs);
-            let excess: Vec<f64> = (0..self.layers()).map(|g| self.distance(g, id, shape) / most).collect();
+            let excess: Vec<f64> = (0..self.layers()).map(|g| self.distance(g, id, &self.keys(shape)) / most).collect();
             if most <= 0.0 || (0..self.layers()).any(|g| excess[g] > 1.0 && step(g) * excess[g] > self.q().exp_step) {
                 continue;
             }
@@ -139,41 +139,24 @@ impl Lowering<'_> {
         scales
     }
 
-    /// Largest possible distance between two shifted scores of a row in layer `g`.
-    fn distance(&self, g: usize, scores: int::ValueId, shape: Shape) -> f64 {
-        let range = self.b.range(g, scores);
-        int::ranges::spread(range, &vec![self.b.tokens as u32; shape.heads]) / f64::from(self.b.limb_bits).exp2() + 1.0
+    /// Scores of each head of one token.
+    fn keys(&self, shape: Shape) -> Vec<u32> {
+        vec![self.b.tokens as u32; shape.heads]
     }
 
-    /// `exp(score - max)` by table, from raw scores of `product` units per nat.
-    fn exponentials(
+    /// [`Lowering::exponentials`] of the scores of visible keys.
+    fn weights_of_keys(
         &mut self,
         r: Ref,
         shape: Shape,
         mut scores: int::ValueId,
         product: &[f64],
     ) -> Result<int::ValueId, QuantiseError> {
-        let (name, bits) = (self.name(r), self.b.limb_bits);
+        let name = self.name(r);
         if shape.key_mask {
             scores = self.hide_keys(r, shape, scores)?;
         }
-        let entries = 1i64 << bits;
-        let top = 1i64 << self.q().exp_bits;
-        let curve = |p: &f64| Curve {
-            function: UnaryFn::Exp,
-            origin: 0,
-            unit: -(entries as f64) / p,
-            scale: top as f64,
-            limit: top,
-            last: Some(0),
-        };
-        let table = self.b.table(product.iter().map(curve));
-        let beyond =
-            (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max) - (entries - 1) as f64;
-        let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
-        let keys = vec![self.b.tokens as u32; shape.heads];
-        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal: shape.causal };
-        self.push(format!("{name}.exp"), op, &[scores], shape.heads * self.b.tokens)
+        self.exponentials(&name, scores, product, self.keys(shape), shape.causal)
     }
 
     /// Subtracts more than any table distance from the scores of hidden keys.
@@ -183,7 +166,7 @@ impl Lowering<'_> {
             return Err(self.unsupported(r, "the attention mask must be an input of the model"));
         };
         let mask = self.ports[port].id;
-        let widest = (0..self.layers()).map(|g| self.distance(g, scores, shape)).fold(0.0, f64::max);
+        let widest = self.widest_distance(scores, &self.keys(shape));
         let big = ((widest.ceil() as i64 + (1 << bits)) << bits).max(1);
         let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
         let row = |j: usize| vec![term(0, j, 1), term(1, j % tokens, big), term(2, 0, -big)];

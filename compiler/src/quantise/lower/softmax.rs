@@ -47,6 +47,24 @@ impl Lowering<'_> {
             Some(hidden) => self.hide(r, &scores, hidden, &keys)?,
             None => scores.id,
         };
+        let e = self.exponentials(&name, x, &product, keys, false)?;
+        let size = n / groups;
+        let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
+        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[e], groups)?;
+        self.weights.insert(r, (e, total));
+        Ok((e, total))
+    }
+
+    /// `exp(score - max)` by table, the greatest over groups of `keys` scores, from raw scores of `product` units per nat.
+    pub(super) fn exponentials(
+        &mut self,
+        name: &str,
+        scores: int::ValueId,
+        product: &[f64],
+        keys: Vec<u32>,
+        causal: bool,
+    ) -> Result<int::ValueId, QuantiseError> {
+        let bits = self.b.limb_bits;
         let (entries, top) = (1i64 << bits, 1i64 << self.q().exp_bits);
         let curve = |p: &f64| Curve {
             function: UnaryFn::Exp,
@@ -57,21 +75,21 @@ impl Lowering<'_> {
             last: Some(0),
         };
         let table = self.b.table(product.iter().map(curve));
-        let beyond = self.distance_of(x, &keys) - (entries - 1) as f64;
+        let beyond = self.widest_distance(scores, &keys) - (entries - 1) as f64;
         let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
-        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal: false };
-        let e = self.push(format!("{name}.exp"), op, &[x], n)?;
-        let size = n / groups;
-        let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
-        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[e], groups)?;
-        self.weights.insert(r, (e, total));
-        Ok((e, total))
+        let n = keys.iter().sum::<u32>() as usize;
+        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal };
+        self.push(format!("{name}.exp"), op, &[scores], n)
     }
 
-    /// Largest possible distance between two shifted scores of a group, over all layers.
-    fn distance_of(&self, scores: int::ValueId, keys: &[u32]) -> f64 {
-        let spread = |g: usize| int::ranges::spread(self.b.range(g, scores), keys);
-        (0..self.layers()).map(spread).fold(0.0, f64::max) / f64::from(self.b.limb_bits).exp2() + 1.0
+    /// Largest possible distance between two shifted scores of a group in layer `g`.
+    pub(super) fn distance(&self, g: usize, scores: int::ValueId, keys: &[u32]) -> f64 {
+        int::ranges::spread(self.b.range(g, scores), keys) / f64::from(self.b.limb_bits).exp2() + 1.0
+    }
+
+    /// The largest of them over all layers.
+    pub(super) fn widest_distance(&self, scores: int::ValueId, keys: &[u32]) -> f64 {
+        (0..self.layers()).map(|g| self.distance(g, scores, keys)).fold(0.0, f64::max)
     }
 
     /// Puts hidden entries below all visible ones by more than the table of exponentials reaches.
@@ -79,7 +97,7 @@ impl Lowering<'_> {
         let (name, bits, n) = (self.name(r), self.b.limb_bits, self.features(r));
         let visible = self.whole(self.operand(r, 1))?;
         let (lo, hi) = self.b.bounds(scores.id);
-        let reach = (self.distance_of(scores.id, keys).ceil() as i64 + (1 << bits)) << bits;
+        let reach = (self.widest_distance(scores.id, keys).ceil() as i64 + (1 << bits)) << bits;
         let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
         if hidden.replaces {
             let below = reach.max(lo.abs().max(hi.abs()) + ((1 << bits) << bits));
