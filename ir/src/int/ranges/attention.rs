@@ -1,6 +1,7 @@
 //! `Scores`, `Attend` and `Context`.
 
-use super::{Dims, Form, Range, SLACK, Unbounded, form, narrow};
+use super::spectral::Square;
+use super::{Dims, Form, Range, SLACK, Unbounded, narrow};
 use crate::int::interp::attention::groups;
 
 /// Features of head `h`.
@@ -45,18 +46,10 @@ fn bilinear(
     let dim = qs.len();
     let rows = |f: &Form, s: &std::ops::Range<usize>| s.clone().map(|j| f.row(j)).collect::<Vec<_>>();
     let (qm, km) = (rows(qf, qs), rows(kf, ks));
-    let gram = |m: &[Vec<f32>], inner| form::gram(dim, |i, c| m[i][c].into(), inner);
-    let (gq, gk) = (gram(&qm, qf.inner), gram(&km, kf.inner));
-    let mut product = vec![0.0; dim * dim];
-    for i in 0..dim {
-        for c in 0..dim {
-            for j in 0..dim {
-                product[i * dim + j] += gq[i * dim + c] * gk[c * dim + j];
-            }
-        }
-    }
+    let gram = |m: &[Vec<f32>], inner| Square::gram(dim, inner, |i, c| m[i][c].into());
+    let product = gram(&qm, qf.inner).times(&gram(&km, kf.inner));
     let (sq, sk) = (qf.scale.abs() * qf.radius, kf.scale.abs() * kf.radius);
-    let both = form::largest_eigenvalue(product, dim).sqrt() * sq * sk;
+    let both = product.largest_eigenvalue().sqrt() * sq * sk;
     // |sum_c centre_c row_c| for the centre of one side and the matrix of the other.
     let cross = |centre: &[f64], m: &[Vec<f32>]| {
         let inner = m.first().map_or(0, Vec::len);

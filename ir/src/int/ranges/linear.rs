@@ -28,7 +28,7 @@ pub(super) fn linear(
 ) -> Result<Range, Unbounded> {
     let inner = x.lo.len() / positions;
     let bias_of = |j: usize| bias.map_or(0, |b| i64::from(b[j]));
-    let transposed: Vec<f32> = (0..n).flat_map(|j| (0..inner).map(move |i| w[i * n + j] as f32)).collect();
+    let transposed: std::sync::Arc<[f32]> = (0..n).flat_map(|j| (0..inner).map(move |i| w[i * n + j] as f32)).collect();
     let norms: Vec<f64> = transposed.chunks_exact(inner.max(1)).map(super::form::norm2).collect();
     let (mut out_lo, mut out_hi) = (Vec::with_capacity(n * positions), Vec::with_capacity(n * positions));
     for p in 0..positions {
@@ -54,17 +54,22 @@ pub(super) fn linear(
     let bias: Vec<f64> = (0..n).map(|j| bias_of(j) as f64).collect();
     match &x.form {
         Some(form) if form.matrix.is_none() && positions == 1 => {
-            let dot = |row: &[f32], v: &[f64]| row.iter().zip(v).map(|(&a, b)| f64::from(a) * b).sum::<f64>();
-            let abs: Vec<f32> = transposed.iter().map(|v| v.abs()).collect();
-            let row = |m: &[f32], j: usize| m[j * inner..(j + 1) * inner].to_vec();
-            let centre = (0..n).map(|j| bias[j] + dot(&row(&transposed, j), &form.centre)).collect();
-            let noise = (0..n).map(|j| dot(&row(&abs, j), &form.noise)).collect();
+            // `v` times the weights, or times what `size` makes of each.
+            let image_of = |v: &[f64], size: fn(f64) -> f64| {
+                let mut sums = vec![0.0; n];
+                for (row, x) in w.chunks_exact(n.max(1)).zip(v) {
+                    sums.iter_mut().zip(row).for_each(|(sum, &weight)| *sum += size(weight.into()) * x);
+                }
+                sums
+            };
+            let centre = image_of(&form.centre, |weight| weight).iter().zip(&bias).map(|(c, b)| c + b).collect();
+            let noise = image_of(&form.noise, f64::abs);
             let image = Form { matrix: Some(transposed), centre, noise, ..**form };
             Ok(image.apply(range))
         }
         _ => {
             let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt() * (positions as f64).sqrt();
-            let norm = super::spectral_norm(&transposed, inner) * x.norm + bias_norm;
+            let norm = super::spectral_norm(w, n) * x.norm + bias_norm;
             Ok(range.with_norm(norm))
         }
     }

@@ -9,9 +9,11 @@ mod form;
 mod linear;
 mod patterns;
 mod pointwise;
+mod spectral;
 
 pub use attention::spread;
-pub use form::{Form, spectral_norm};
+pub use form::Form;
+pub use spectral::spectral_norm;
 
 use super::gadgets::Site;
 use super::interp::{self, attention::Dims};
