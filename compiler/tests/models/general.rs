@@ -1,6 +1,6 @@
 //! Models that mix tokens, down to their integers.
 
-use crate::onnx::{Onnx, int, ints};
+use crate::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 
@@ -68,4 +68,53 @@ fn each_unsupported_node_has_its_own_way_out() {
     let path = onnx.write(folder.path());
     let error = compile(&path, &CompileOptions::default(), &|_| {}).err().unwrap().to_string();
     assert!(error.ends_with("is not supported; compute it outside of the model or replace it"), "{error}");
+}
+
+/// Of the scores only the later ones have a bias, and there are more of them than the product has operands.
+#[test]
+fn a_bias_on_some_of_the_scores() {
+    let bias = [0f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -5.0, -5.0, 0.0, 0.0, -5.0, -5.0, 0.0];
+    let onnx = Onnx::default()
+        .input("x", &[1, 4, 2])
+        .constant("bias", &[4, 4], &bias)
+        .node("Transpose", &["x"], "keys", &[ints("perm", &[0, 2, 1])])
+        .node("MatMul", &["x", "keys"], "scores", &[])
+        .node("Add", &["scores", "bias"], "biased", &[])
+        .node("Softmax", &["biased"], "weights", &[int("axis", -1)])
+        .node("MatMul", &["weights", "x"], "y", &[])
+        .output("y", &[1, 4, 2]);
+    assert!(gap(onnx, &[numbers(8)]) < 0.01);
+}
+
+#[test]
+fn a_function_whose_values_are_negated() {
+    let onnx = Onnx::default()
+        .input("x", &[1, 4])
+        .node("Exp", &["x"], "e", &[])
+        .node("Neg", &["e"], "y", &[])
+        .output("y", &[1, 4]);
+    assert!(gap(onnx, &[numbers(4)]) < 0.01);
+}
+
+/// A learned token that is all zeros, as it is before training, stands before the others of a normalisation with a tiny
+/// epsilon.
+#[test]
+fn a_token_of_zeros_before_a_normalisation() {
+    let (tokens, width) = (16, 32);
+    let weights: Vec<f32> = numbers(width * width).into_iter().map(|w| w / 4.0).collect();
+    let mut turned = numbers(width * width);
+    turned.rotate_left(width);
+    let onnx = Onnx::default()
+        .input("x", &[1, tokens, width])
+        .constant("w", &[width, width], &weights)
+        .constant("v", &[width, width], &turned)
+        .constant("first", &[1, 1, width], &vec![0.0; width])
+        .constant("gain", &[width], &vec![1.0; width])
+        .node("MatMul", &["x", "w"], "others", &[])
+        .node("Concat", &["first", "others"], "all", &[int("axis", 1)])
+        .node("LayerNormalization", &["all", "gain"], "normalised", &[float("epsilon", 1e-12)])
+        .node("MatMul", &["normalised", "v"], "mixed", &[])
+        .node("ReduceMean", &["mixed"], "y", &[ints("axes", &[1]), int("keepdims", 0)])
+        .output("y", &[1, width]);
+    assert!(gap(onnx, &[numbers(tokens * width)]) < 0.02);
 }

@@ -193,6 +193,10 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
 
 /// A function of single bits that hides for one value of the bit.
 fn of_bit(g: &mut Graph, op: &Op, args: &[std::sync::Arc<Vec<Code>>], features: &[usize]) -> Option<Masked> {
+    // Operands of other nodes are not features one to one.
+    if !matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
+        return None;
+    }
     let apply = |x: &[f64]| match op {
         Op::Unary(f) => Some(f.apply(x[0])),
         Op::Binary(f) => Some(f.apply(x[0], x[1])),

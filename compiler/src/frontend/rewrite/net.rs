@@ -13,6 +13,9 @@ use tract_onnx::{
 const MAX_NODES: usize = 1 << 17;
 const MAX_ADDED: usize = 1 << 30;
 
+/// Version of the default operator set for what stands for nodes of a file that has none of that set and names no version.
+const OPSET: i64 = 18;
+
 /// Why a node stays as it is and cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::frontend) struct Refusal {
@@ -50,8 +53,15 @@ impl<'a> Net<'a> {
     /// Takes the graph out of `model`.
     pub fn new(model: &mut ModelProto, onnx: &'a Onnx, folder: Option<&'a str>) -> Net<'a> {
         let default = |o: &&mut OperatorSetIdProto| o.domain.is_empty() || o.domain == "ai.onnx";
-        let opset = model.opset_import.iter_mut().find(default).map_or(0, |o| o.version);
         let graph = model.graph.take().unwrap_or_default();
+        let named = model.opset_import.iter_mut().find(default).map(|o| o.version);
+        let opset = named.unwrap_or_else(|| {
+            if graph.node.iter().any(|n| matches!(&n.domain[..], "" | "ai.onnx")) {
+                return 0;
+            }
+            model.opset_import.push(OperatorSetIdProto { domain: String::new(), version: OPSET });
+            OPSET
+        });
         let mut net = Net {
             onnx,
             folder,

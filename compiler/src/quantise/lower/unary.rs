@@ -78,7 +78,7 @@ impl Lowering<'_> {
         let mut curves = Vec::with_capacity(self.layers());
         for (g, &scale) in scale.iter().enumerate() {
             let float::Op::Unary(function) = self.op(g, r) else { continue };
-            let limit = (peaks[g] * scale * BEYOND_BITS.exp2()).min(ENTRY_BITS.exp2()).ceil() as i64;
+            let limit = (peaks[g] * scale.abs() * BEYOND_BITS.exp2()).min(ENTRY_BITS.exp2()).ceil() as i64;
             let (function, origin) = (function.clone(), 1 << (self.b.limb_bits - 1));
             curves.push(Curve { function, origin, unit: x.unit[g][0], scale, limit, last: None });
         }

@@ -85,18 +85,22 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
     let (mut lo, mut hi) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for terms in rows {
         let (mut l, mut h) = (0i128, 0i128);
-        for t in terms {
-            let (a, c) = (arg(t.input), i128::from(t.coef));
-            let (p, q) = (c * i128::from(a.lo[t.feature as usize]), c * i128::from(a.hi[t.feature as usize]));
-            l += p.min(q);
-            h += p.max(q);
+        let merged = merged(terms);
+        for &((input, feature), c) in &merged {
+            let (a, f) = (arg(input), feature as usize);
+            let (p, q) = (c.saturating_mul(a.lo[f].into()), c.saturating_mul(a.hi[f].into()));
+            l = l.saturating_add(p.min(q));
+            h = h.saturating_add(p.max(q));
         }
         let reach: f64 = (0..node.inputs.len() as u32)
             .map(|i| {
-                let own = || terms.iter().filter(|t| t.input == i).map(|t| t.coef as f64);
-                let cauchy = own().map(|c| c * c).sum::<f64>().sqrt() * arg(i).norm;
-                let squares = square_norm(scope, node, i as usize, r);
-                squares.map_or(cauchy, |s| cauchy.min(own().map(f64::abs).fold(0.0, f64::max) * s))
+                let own = || merged.iter().filter(|((input, _), _)| *input == i);
+                let factors = || own().map(|&(_, c)| c as f64);
+                let features = || own().map(|&((_, feature), _)| feature as usize);
+                let cauchy = factors().map(|c| c * c).sum::<f64>().sqrt() * arg(i).norm;
+                let part = features().min().unwrap_or(0)..features().max().map_or(0, |last| last + 1);
+                let squares = square_norm(scope, node, i as usize, part, r);
+                squares.map_or(cauchy, |s| cauchy.min(factors().map(f64::abs).fold(0.0, f64::max) * s))
             })
             .sum();
         let (mut l, mut h) = (clip(l), clip(h));
@@ -114,6 +118,11 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
         Some((_, norm)) => range = range.with_norm(norm),
         None => {}
     }
+    if let Some((len, norm)) = node.inputs.first().and_then(|&v| r[v as usize].stretches)
+        && let Some(factor) = multiple(rows)
+    {
+        range = range.with_stretches(len, norm * factor as f64);
+    }
     let single = rows.iter().all(|terms| terms.len() == 1 && terms[0].input == 0);
     match (single, node.inputs.first().and_then(|&v| r[v as usize].form.as_ref())) {
         (true, Some(form)) => {
@@ -124,10 +133,37 @@ pub(super) fn affine(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
     }
 }
 
-/// If operand `i` is the elementwise square of some x: a bound on the sum of its entries.
-fn square_norm(scope: &Scope, node: &Node, i: usize, r: &[Range]) -> Option<f64> {
+/// What each feature of the operands is multiplied by in total, `((input, feature), factor)`: a feature may stand in
+/// several terms of a row.
+fn merged(terms: &[Term]) -> Vec<((u32, u32), i128)> {
+    let mut all: Vec<_> = terms.iter().map(|t| ((t.input, t.feature), i128::from(t.coef))).collect();
+    if !all.windows(2).all(|w| w[0].0 < w[1].0) {
+        all.sort_by_key(|&(place, _)| place);
+        all.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+    }
+    all
+}
+
+/// The magnitude of the factor by which every feature of operand 0 is multiplied, each in its own place.
+fn multiple(rows: &[Vec<Term>]) -> Option<u64> {
+    let factor = |(j, terms): (usize, &Vec<Term>)| match terms.as_slice() {
+        [t] if t.input == 0 && t.feature as usize == j => Some(t.coef.unsigned_abs()),
+        _ => None,
+    };
+    let factors: Option<Vec<u64>> = rows.iter().enumerate().map(factor).collect();
+    factors?.into_iter().max()
+}
+
+/// If operand `i` is the elementwise square of some x: a bound on the sum of its entries in `part`.
+fn square_norm(scope: &Scope, node: &Node, i: usize, part: std::ops::Range<usize>, r: &[Range]) -> Option<f64> {
     match source(scope, node, i)? {
-        Node { op: Op::Mul, inputs, .. } if inputs[0] == inputs[1] => Some(r[inputs[0] as usize].norm.powi(2)),
+        Node { op: Op::Mul, inputs, .. } if inputs[0] == inputs[1] => {
+            Some(r[inputs[0] as usize].norm_of_part(part.start, part.end).powi(2))
+        }
         _ => None,
     }
 }

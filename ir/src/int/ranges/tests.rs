@@ -147,3 +147,39 @@ fn what_cannot_be_excluded_is_an_error() {
     let scope = Scope { ports: &ports, ..scope };
     assert!(matches!(scope.all(), Err(RangeError::Wide { node: 4, .. })));
 }
+
+#[test]
+fn a_feature_that_stands_in_several_terms_counts_as_often() {
+    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
+    let x = b.push(Op::Input { port: 0 }, &[], D);
+    let squares = b.push(Op::Mul, &[x, x], D);
+    let thrice = vec![vec![term(0, 1, 1), term(0, 0, 1), term(0, 1, 1), term(0, 1, 1)]];
+    b.push(Op::Affine { rows: thrice.clone() }, &[x], 1);
+    b.push(Op::Affine { rows: thrice }, &[squares], 1);
+    b.push(Op::Affine { rows: vec![vec![term(0, 2, 5), term(0, 2, -5)]] }, &[x], 1);
+    let (_, ranges) = run(b, &[100; T * D], -100, 100);
+    assert_eq!(ranges[2].bounds(), (-400, 400));
+    assert_eq!(ranges[3].bounds(), (0, 40_000));
+    assert_eq!(ranges[4].bounds(), (0, 0));
+}
+
+#[test]
+fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
+    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
+    let x = b.push(Op::Input { port: 0 }, &[], D);
+    let n = D / 2;
+    let of = |g: usize| (g * n..(g + 1) * n).map(|j| term(0, j, 256 / n as i64)).collect();
+    let sums = b.push(Op::Affine { rows: vec![of(0), of(1)] }, &[x], 2);
+    let means = b.push(Op::Requant { limbs: 1, out_limbs: 6, clamp: false }, &[sums], 2);
+    let rows = (0..D).map(|j| vec![term(0, j, 1), term(1, j / n, -1)]).collect();
+    let centred = b.push(Op::Affine { rows }, &[x, means], D);
+    let raised = b.push(Op::Affine { rows: (0..D).map(|j| vec![term(0, j, 8)]).collect() }, &[centred], D);
+    let squares = b.push(Op::Mul, &[raised, raised], D);
+    let of = |g: usize| (g * n..(g + 1) * n).map(|j| term(0, j, 1)).collect();
+    b.push(Op::Affine { rows: vec![of(0), of(1)] }, &[squares], 2);
+    let (_, ranges) = run(b, &[7; T * D], -1000, 1000);
+    // Without the mean a stretch is not longer than before; its features are twice as large at most.
+    let norm2 = n as f64 * 8000f64.powi(2);
+    let (_, hi) = ranges[6].bounds();
+    assert!((hi as f64) < norm2 * 1.01 && (hi as f64) > norm2 * 0.99, "{hi}");
+}

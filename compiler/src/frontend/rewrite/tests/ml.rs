@@ -295,3 +295,24 @@ fn pairs_of_classes_vote() {
     let refused = [&attributes[..], &[floats("prob_a", &[1.0; 3]), floats("prob_b", &[0.0; 3])]].concat();
     assert!(on("SVMClassifier", 3, &["l", "p"], &refused).refusal().contains("found by iteration"));
 }
+
+/// Converters of trees name no version of the default operators, as the file has none.
+#[test]
+fn a_file_of_trees_alone_names_no_other_operator_set() {
+    let tree = [
+        node::int("n_targets", 1),
+        node::ints("nodes_treeids", &[0, 0, 0]),
+        node::ints("nodes_nodeids", &[0, 1, 2]),
+        node::ints("nodes_featureids", &[1, 0, 0]),
+        node::ints("nodes_truenodeids", &[1, 0, 0]),
+        node::ints("nodes_falsenodeids", &[2, 0, 0]),
+        texts("nodes_modes", &["BRANCH_LT", "LEAF", "LEAF"]),
+        floats("nodes_values", &[0.5, 0.0, 0.0]),
+        node::ints("target_treeids", &[0, 0]),
+        node::ints("target_nodeids", &[1, 2]),
+        node::ints("target_ids", &[0, 0]),
+        floats("target_weights", &[3.0, 4.0]),
+    ];
+    let small = Small { opset: 0, ..on("TreeEnsembleRegressor", 2, &["y"], &tree) };
+    near(&small.run(&[rows(&[0.0, 0.0, 0.0, 1.0])])[0], &[2, 1], &[3.0, 4.0]);
+}

@@ -34,6 +34,7 @@ pub(super) struct Small {
 }
 
 impl Small {
+    /// A model of this version of the default operator set; 0 for one that names only the classical models' set.
     pub fn new(opset: i64) -> Small {
         Small { graph: GraphProto::default(), opset, functions: Vec::new(), options: LoadOptions::default() }
     }
@@ -69,7 +70,10 @@ impl Small {
 
     /// The model.
     pub fn proto(&self) -> ModelProto {
-        let version = OperatorSetIdProto { domain: String::new(), version: self.opset };
+        let version = match self.opset {
+            0 => OperatorSetIdProto { domain: "ai.onnx.ml".into(), version: 1 },
+            version => OperatorSetIdProto { domain: String::new(), version },
+        };
         ModelProto {
             ir_version: 8,
             opset_import: vec![version],
