@@ -44,7 +44,7 @@ fn every_op_holds_over_the_integers() {
         models::language(4, 6, 11, Role::PrivateInput),
         models::convolution(3),
         models::flat_attention(),
-        models::comparisons(),
+        models::comparisons(1),
         models::chained(),
         models::recurrence(),
         models::digits(2),

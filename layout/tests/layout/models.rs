@@ -191,10 +191,11 @@ pub fn flat_attention() -> Net {
     net
 }
 
-/// One token: comparisons, divisions, winners, floating-point forms.
-pub fn comparisons() -> Net {
-    let mut net = Net::new(1, 6);
-    let x = net.input(vec![-4, 6, -3, -9, 5, 5, 1, 5], Role::Internal);
+/// Comparisons, divisions, winners, floating-point forms.
+pub fn comparisons(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let rows = [[-4, 6, -3, -9, 5, 5, 1, 5], [7, 1, -2, 7, 3, -8, 0, 9], [-1, 2, 4, 4, 6, 4, -31, 1]];
+    let x = net.input(rows.into_iter().cycle().take(tokens as usize).flatten().collect(), Role::Internal);
     let bits = net.push(Step { limbs: 1 }.into(), &[x], 8);
     net.output(bits, Role::Internal);
     let wide = net.affine(&[x], (0..8).map(|j| vec![(0, j, 391)]).collect());
