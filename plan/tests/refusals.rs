@@ -129,6 +129,11 @@ fn sizes_are_bounded() {
     refused("constant data is 4", |plan| {
         plan.publics[2] = Public::Const { rows: 2, features: 2, data: vec![3; 4] };
     });
+    // One row serves all tokens.
+    let shared = |plan: &mut Plan| plan.publics = vec![Public::Const { rows: 1, features: 2, data: vec![3, 4] }];
+    let mut pairs = Plan { operands: Vec::new(), functionals: Vec::new(), ..in_pairs(full()) };
+    shared(&mut pairs);
+    check(&pairs).unwrap();
     refused("the number of outputs of a matrix is", |plan| {
         plan.tiles[0].outputs = MAX_ITEMS as u32 + 1;
         plan.tiles[0].inputs = 0;

@@ -6,7 +6,6 @@ use crate::{
     transcript::Absorber,
     wire,
 };
-use nanozk_mutants::mutant;
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -78,7 +77,7 @@ impl Bundle {
         let mut absorber = Absorber::new("nanozk bundle");
         absorber.bytes("version", &format::VERSION.to_le_bytes());
         absorber.bytes("model id", &self.model_id);
-        absorber.bytes("nonce", mutant!(NonceUnbound, &self.nonce, &[]));
+        absorber.bytes("nonce", &self.nonce);
         absorber.bytes("length", &self.length.to_le_bytes());
         for tensor in &self.public {
             absorber.bytes("public tensor", &tensor.tensor.to_le_bytes());
@@ -128,7 +127,7 @@ impl Bundle {
             if tensor.values.len() != key.tokens as usize * spec.features as usize {
                 return Err(format!("public tensor {} has the wrong size", spec.name));
             }
-            let outside = |v: &&i64| mutant!(AnyValue, **v < spec.lo || **v > spec.hi, false);
+            let outside = |v: &&i64| **v < spec.lo || **v > spec.hi;
             if let Some(v) = tensor.values.iter().find(outside) {
                 return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
             }

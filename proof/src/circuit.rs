@@ -16,7 +16,6 @@ use halo2_proofs::{
     },
     poly::Rotation,
 };
-use nanozk_mutants::mutant;
 use nanozk_plan::{Lookup, Plan, RowForm, Tag, hiding::FRACTIONS_PER_HELPER};
 use std::{cell::Cell, collections::BTreeSet, ops::Range, sync::Arc};
 
@@ -320,8 +319,8 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
         let multiplier = row.instance(row.instances.multipliers[i]);
         let (z_cur, z_next) = (row.cells.query_advice(*z, cur), row.cells.query_advice(*z, next));
         let step = data.clone() * z_next - multiplier * (z_cur.clone() + source);
-        out.push(mutant!(AccumulatorStep, step, constant(0)));
-        out.push(mutant!(AccumulatorStart, first.clone() * z_cur.clone(), constant(0)));
+        out.push(step);
+        out.push(first.clone() * z_cur.clone());
         ends.push(z_cur);
     }
 
@@ -332,10 +331,10 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
     let linear =
         linear_pairs(row.instances).into_iter().map(|(weight, value)| row.instance(weight) * row.instance(value));
     let linear = sum(linear.collect::<Vec<_>>()) + row.instance(constant_column);
-    out.push(mutant!(RunStep, step - linear, constant(0)));
-    out.push(mutant!(RunStart, first * run.clone(), constant(0)));
+    out.push(step - linear);
+    out.push(first * run.clone());
     ends.push(run);
-    out.push(mutant!(SumEnd, last * sum(ends), constant(0)));
+    out.push(last * sum(ends));
     out
 }
 

@@ -86,9 +86,10 @@ impl LayerTranscript {
     /// Starts the transcript of layer `index`, bound to the bundle by `prefix` and to the circuit by the digest of its
     /// verifying key.
     pub fn begin(mut self, prefix: &Fr, index: u32, shape: u32, vk_digest: &Fr) -> io::Result<Self> {
-        for value in [prefix, &Fr::from(index as u64), &Fr::from(shape as u64), vk_digest] {
-            self.common(value)?;
-        }
+        self.common(prefix)?;
+        self.common(&Fr::from(index as u64))?;
+        self.common(&Fr::from(shape as u64))?;
+        self.common(vk_digest)?;
         Ok(self)
     }
 

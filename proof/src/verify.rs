@@ -12,7 +12,6 @@ use crate::{
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
 use ff::PrimeField;
-use nanozk_mutants::mutant;
 use nanozk_plan::work::side_by_side;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -171,7 +170,7 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     if bundle.layers.is_empty() {
         return Err(VerifyError::Empty);
     }
-    if mutant!(UncheckedWeights, options.check_weights, false) {
+    if options.check_weights {
         key_proof::check(key, options.allow_unsafe_srs)?;
     }
     let prefix = bundle.prefix();

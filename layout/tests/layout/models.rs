@@ -160,7 +160,7 @@ pub fn convolution(tokens: u32) -> Net {
     let short = net.push(Max { groups: 6, limbs: 1 }.into(), &[short], 6);
     net.output(short, Role::Internal);
     let pooled = by_channel(raw, &mut net);
-    let pooled = net.push(Max { groups: 2, limbs: 2 }.into(), &[pooled], 2);
+    let pooled = net.push(Max { groups: 2, limbs: 3 }.into(), &[pooled], 2);
     net.output(pooled, Role::PublicOutput);
     net
 }

@@ -1,0 +1,181 @@
+//! Builds the tests of the copy and runs them one by one.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Packages whose tests are run.
+const PACKAGES: [&str; 7] =
+    ["nanozk-ir", "nanozk-plan", "nanozk-layout", "nanozk-proof", "nanozk-runtime", "nanozk-tests", "nanozk-cli"];
+
+/// Tests that say of any change that it is one, and those that take long for what they find.
+const LEFT_OUT: [&str; 3] = ["golden", "fuzz", "orders"];
+
+/// Time for all tests of one mutant. A test that takes longer by itself is not used.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Workers side by side.
+const WORKERS: usize = 2;
+
+/// One test of the copy.
+#[derive(Clone, Debug)]
+pub struct Test {
+    file: PathBuf,
+    directory: PathBuf,
+    /// The file's name and the test's.
+    pub name: String,
+    exact: String,
+    pub took: Duration,
+    /// The mutants that it meets.
+    pub meets: BTreeSet<String>,
+}
+
+/// Builds all tests with the mutants in them.
+pub fn build(copy: &Path, target: &Path) -> Vec<Test> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(copy).env("CARGO_TARGET_DIR", target).stderr(Stdio::inherit());
+    cargo.args(["test", "--release", "--no-run", "--message-format=json-render-diagnostics"]);
+    cargo.args(["--features", "nanozk-mutants/on", "-p", "nanozk-mutants"]);
+    let output = cargo.args(PACKAGES.iter().flat_map(|package| ["-p", package])).output().unwrap();
+    assert!(output.status.success(), "the copy in {} does not build", copy.display());
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut tests = Vec::new();
+    for message in messages.filter(|m| m["profile"]["test"] == true && m["executable"].is_string()) {
+        let target = message["target"]["name"].as_str().unwrap();
+        if target == "nanozk_mutants" || target == "score" || LEFT_OUT.contains(&target) {
+            continue;
+        }
+        let file = PathBuf::from(message["executable"].as_str().unwrap());
+        let directory = Path::new(message["manifest_path"].as_str().unwrap()).parent().unwrap().to_path_buf();
+        let list = |more: &[&str]| {
+            let args = [&["--list", "--format", "terse"], more].concat();
+            let output = Command::new(&file).current_dir(&directory).args(args).output().unwrap();
+            let output = String::from_utf8(output.stdout).unwrap();
+            output.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_string())).collect::<Vec<_>>()
+        };
+        let ignored = list(&["--ignored"]);
+        for exact in list(&[]).into_iter().filter(|name| !ignored.contains(name)) {
+            let name = format!("{target}: {exact}");
+            let (took, meets) = (Duration::ZERO, BTreeSet::new());
+            tests.push(Test { file: file.clone(), directory: directory.clone(), name, exact, took, meets });
+        }
+    }
+    tests
+}
+
+impl Test {
+    /// Whether it passes with a mutant at work, within the time given.
+    fn passes(&self, mutant: &str, seen: Option<&Path>, limit: Duration) -> bool {
+        let mut command = Command::new(&self.file);
+        command.current_dir(&self.directory).args(["--exact", &self.exact]);
+        // Snapshots of plans and costs would notice any change, and are taken again when one is meant.
+        command.env("INSTA_FORCE_PASS", "1").env("INSTA_UPDATE", "no").env("NANOZK_MUTANT", mutant);
+        if let Some(seen) = seen {
+            command.env("NANOZK_MUTANTS_SEEN", seen);
+        }
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.success();
+            }
+            if start.elapsed() > limit {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs without a mutant, unless it has not been built since; what it meets.
+    fn survey(&mut self, directory: &Path) {
+        let seen = directory.join(self.name.replace([':', ' '], "-"));
+        let time = seen.with_extension("time");
+        let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+        if changed(&time) < changed(&self.file) {
+            let _ = fs::remove_file(&seen);
+            let start = Instant::now();
+            let passes = self.passes("", Some(&seen), PATIENCE);
+            let took = if passes { start.elapsed() } else { Duration::MAX };
+            fs::write(&time, took.as_millis().min(u64::MAX.into()).to_string()).unwrap();
+        }
+        self.took = Duration::from_millis(fs::read_to_string(&time).unwrap().parse().unwrap());
+        let met = fs::read_to_string(&seen).unwrap_or_default();
+        self.meets = met.lines().map(String::from).collect();
+    }
+}
+
+/// Runs each test once without a mutant; the quickest first.
+pub fn survey(tests: Vec<Test>, directory: &Path) -> Vec<Test> {
+    fs::create_dir_all(directory).unwrap();
+    let mut tests = side_by_side(tests, |mut test: Test| {
+        test.survey(directory);
+        test
+    });
+    let (used, left): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.took <= PATIENCE);
+    let left: Vec<String> = left.into_iter().map(|test| test.name).collect();
+    println!("{} tests; not used, for they take long or fail beside what records the mutants: {left:?}", used.len());
+    tests = used;
+    tests.sort_by_key(|test| test.took);
+    tests
+}
+
+/// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`.
+pub fn notice<'f>(
+    mutants: Vec<String>,
+    tests: &[Test],
+    file: impl Fn(&str) -> &'f str + Sync,
+) -> BTreeMap<String, Option<String>> {
+    let earlier = Mutex::new(BTreeMap::<&str, Vec<&str>>::new());
+    let noticed = side_by_side(mutants, |mutant: String| {
+        let mut left = PATIENCE;
+        let file = file(&mutant);
+        let known = earlier.lock().unwrap().get(file).cloned().unwrap_or_default();
+        let mut meeting: Vec<&Test> = tests.iter().filter(|test| test.meets.contains(&mutant)).collect();
+        meeting.sort_by_key(|test| known.iter().rev().position(|name| *name == test.name).unwrap_or(usize::MAX));
+        for test in meeting {
+            if test.took > left {
+                continue;
+            }
+            left -= test.took;
+            if !test.passes(&mutant, None, 10 * test.took + Duration::from_secs(20)) {
+                println!("{mutant}: {}", test.name);
+                let mut earlier = earlier.lock().unwrap();
+                let earlier = earlier.entry(file).or_default();
+                earlier.retain(|name| *name != test.name);
+                earlier.push(&test.name);
+                return (mutant, Some(test.name.clone()));
+            }
+        }
+        println!("{mutant}: SURVIVES");
+        (mutant, None)
+    });
+    noticed.into_iter().collect()
+}
+
+/// Does something with all items, a few at a time.
+fn side_by_side<T: Send, U: Send>(items: Vec<T>, each: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let next = AtomicUsize::new(0);
+    let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    let done: Vec<Mutex<Option<U>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    let item = item.lock().unwrap().take().unwrap();
+                    *done[at].lock().unwrap() = Some(each(item));
+                }
+            });
+        }
+    });
+    done.into_iter().map(|item| item.into_inner().unwrap().unwrap()).collect()
+}

@@ -1,0 +1,284 @@
+//! What verifier files and proofs are refused for before any equation is looked at, each by the check that is there for
+//! it: the kept file and proof with one thing changed.
+
+use group::Group;
+use nanozk_plan::format::{self, Kind, VERSION};
+use nanozk_plan::{ElementMap, Geometry, Plan, Port};
+use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
+use nanozk_proof::field::G1;
+use nanozk_proof::key_proof::{self, KeyError};
+use nanozk_proof::keys::{Rows, TensorKey, VerifierFile, VerifierKey, Visibility};
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_layers};
+use std::path::Path;
+use std::sync::Arc;
+
+fn file(name: &str) -> Vec<u8> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/golden/v{VERSION}"));
+    std::fs::read(golden.join(name)).unwrap()
+}
+
+fn key() -> VerifierKey {
+    VerifierKey::from_bytes(&file("verifier.nanozk")).unwrap()
+}
+
+fn proof() -> Bundle {
+    Bundle::from_bytes(&file("proof.nanozk")).unwrap()
+}
+
+/// The key made anew.
+fn made(key: VerifierKey) -> Result<VerifierKey, String> {
+    let VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, srs, .. } = key;
+    VerifierKey::new(tokens, tensors, [inputs, outputs], circuits, shapes, layers, srs).map_err(|e| e.to_string())
+}
+
+fn refused_key(reason: &str, change: impl FnOnce(&mut VerifierKey)) {
+    let mut key = key();
+    change(&mut key);
+    let error = made(key).map(drop).expect_err(reason);
+    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+}
+
+fn refused_file(reason: &str, change: impl FnOnce(&mut VerifierFile)) {
+    let mut wire: VerifierFile = format::decode(Kind::Verifier, &file("verifier.nanozk")).unwrap();
+    change(&mut wire);
+    let bytes = format::encode(Kind::Verifier, &wire).unwrap();
+    let error = VerifierKey::from_bytes(&bytes).map(drop).expect_err(reason).to_string();
+    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+}
+
+fn refused_proof(reason: &str, change: impl FnOnce(&mut VerifierKey, &mut Bundle)) {
+    let (mut key, mut bundle) = (key(), proof());
+    change(&mut key, &mut bundle);
+    let error = bundle.fits(&key).expect_err(reason);
+    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+}
+
+fn hidden(key: &mut VerifierKey) -> u32 {
+    let visibility = Visibility::PrivateInput;
+    key.tensors.push(TensorKey { visibility, ..key.tensors[0].clone() });
+    key.tensors.len() as u32 - 1
+}
+
+#[test]
+fn the_kept_files_pass() {
+    proof().fits(&key()).unwrap();
+    made(key()).unwrap();
+    verify(&key(), &proof(), &VerifyOptions::default()).unwrap();
+}
+
+#[test]
+fn a_proof_has_the_tensors_and_layers_of_the_model() {
+    let tokens = key().tokens;
+    for length in [0, tokens + 1, u32::MAX] {
+        refused_proof("is outside 1..=", |_, bundle| bundle.length = length);
+    }
+    let tensors = "the tensors are not those of the model";
+    refused_proof(tensors, |_, bundle| drop(bundle.public.pop()));
+    refused_proof(tensors, |_, bundle| bundle.public.reverse());
+    refused_proof(tensors, |key, _| {
+        hidden(key);
+    });
+    refused_proof(tensors, |_, bundle| bundle.committed.push(CommittedTensor { tensor: 0, lanes: Vec::new() }));
+    // A hidden tensor that no layer holds has no commitment, one that a layer holds has.
+    let commit = |key: &mut VerifierKey, bundle: &mut Bundle, lanes: Vec<G1>| {
+        let tensor = hidden(key);
+        bundle.committed.push(CommittedTensor { tensor, lanes });
+        tensor
+    };
+    refused_proof("is committed to, and no layer reads it", |key, bundle| {
+        commit(key, bundle, vec![G1::generator()]);
+    });
+    let (mut unread, mut bundle) = (key(), proof());
+    commit(&mut unread, &mut bundle, Vec::new());
+    bundle.fits(&unread).unwrap();
+    let (mut read, mut bundle) = (key(), proof());
+    let tensor = commit(&mut read, &mut bundle, vec![G1::generator()]);
+    read.layers[0].inputs.push(tensor);
+    bundle.fits(&read).unwrap();
+
+    let layers = "the layers are not in order, repeated, or not of the model";
+    refused_proof(layers, |_, bundle| bundle.layers.push(bundle.layers[0].clone()));
+    refused_proof(layers, |_, bundle| bundle.layers[0].index = 1);
+    refused_proof(layers, |key, bundle| {
+        key.layers.push(key.layers[0].clone());
+        bundle.layers.insert(0, LayerProof { index: 1, ..bundle.layers[0].clone() });
+    });
+}
+
+#[test]
+fn public_values_are_what_the_model_asks_for() {
+    for at in 0..proof().public.len() {
+        refused_proof("has the wrong size", |_, bundle| bundle.public[at].values.push(0));
+        refused_proof("has the wrong size", |_, bundle| {
+            bundle.public[at].values.pop();
+        });
+        let (tensor, greatest) = (proof().public[at].tensor as usize, *proof().public[at].values.iter().max().unwrap());
+        refused_proof("outside", |key, _| key.tensors[tensor].hi = greatest - 1);
+        let least = *proof().public[at].values.iter().min().unwrap();
+        refused_proof("outside", |key, _| key.tensors[tensor].lo = least + 1);
+        let (mut tight, honest) = (key(), proof());
+        (tight.tensors[tensor].lo, tight.tensors[tensor].hi) = (least, greatest);
+        honest.fits(&tight).unwrap();
+    }
+    let input = key().inputs[0].tensor as usize;
+    let width = key().tensors[input].features as usize;
+    let tokens = key().tokens;
+    let with = |rows: Rows, length: u32, values: &dyn Fn(usize) -> i64| {
+        let (mut key, mut bundle) = (key(), proof());
+        key.tensors[input].rows = rows;
+        bundle.length = length;
+        let public = bundle.public.iter_mut().find(|tensor| tensor.tensor as usize == input).unwrap();
+        public.values.iter_mut().enumerate().for_each(|(i, value)| *value = values(i / width));
+        bundle.fits(&key).map_err(|error| ["is not 0", "sees all", "differs"].into_iter().find(|w| error.contains(w)))
+    };
+    let first = |row: usize| i64::from(row == 0);
+    assert_eq!(with(Rows::Padded, 1, &first), Ok(()));
+    assert_eq!(with(Rows::Padded, 1, &|row| i64::from(row == 1)), Err(Some("is not 0")));
+    assert_eq!(with(Rows::Padded, tokens, &first), Ok(()));
+    assert_eq!(with(Rows::Full, tokens, &first), Ok(()));
+    assert_eq!(with(Rows::Full, tokens - 1, &first), Err(Some("sees all")));
+    assert_eq!(with(Rows::Equal, tokens, &|_| 1), Ok(()));
+    assert_eq!(with(Rows::Equal, tokens, &first), Err(Some("differs")));
+    // What a layer writes has no padding to speak of.
+    let (mut short, mut bundle) = (key(), proof());
+    short.inputs.clear();
+    bundle.length = 1;
+    bundle.fits(&short).unwrap();
+}
+
+#[test]
+fn a_verifier_gets_what_it_insists_on() {
+    let (key, honest) = (key(), proof());
+    let verdict = |change: &dyn Fn(&mut Bundle), options: &VerifyOptions| {
+        let mut bundle = honest.clone();
+        change(&mut bundle);
+        verify(&key, &bundle, options).map(drop)
+    };
+    let id = VerifyOptions { model_id: Some(key.model_id()), ..Default::default() };
+    assert_eq!(verdict(&|_| (), &id), Ok(()));
+    let other = VerifyOptions { model_id: Some([7; 32]), ..Default::default() };
+    assert!(matches!(verdict(&|_| (), &other), Err(VerifyError::ModelId { .. })));
+    let claims = verdict(&|bundle| bundle.model_id[0] ^= 1, &VerifyOptions::default());
+    assert!(matches!(claims, Err(VerifyError::OtherModel { .. })), "{claims:?}");
+    let nonce = VerifyOptions { nonce: Some(honest.nonce.clone()), ..Default::default() };
+    assert_eq!(verdict(&|_| (), &nonce), Ok(()));
+    let another = VerifyOptions { nonce: Some(b"another".to_vec()), ..Default::default() };
+    assert_eq!(verdict(&|_| (), &another), Err(VerifyError::Nonce));
+    assert_eq!(verdict(&|bundle| bundle.layers.clear(), &VerifyOptions::default()), Err(VerifyError::Empty));
+    let misfit = verdict(&|bundle| bundle.length = 0, &VerifyOptions::default());
+    assert!(matches!(misfit, Err(VerifyError::Mismatch(_))), "{misfit:?}");
+    let broken = verdict(&|bundle| bundle.layers[0].bytes.truncate(100), &VerifyOptions::default());
+    assert!(matches!(broken, Err(VerifyError::Layer { index: 0, .. })), "{broken:?}");
+
+    // Nothing about the weights is proven: that matters to those who ask.
+    let unproven = key.clone().with_proof(None).unwrap();
+    let bundle = Bundle { model_id: unproven.model_id(), ..honest.clone() };
+    let asked = VerifyOptions { check_weights: true, ..Default::default() };
+    assert_eq!(verify(&unproven, &bundle, &asked), Err(VerifyError::Key(KeyError::Missing)));
+    assert_eq!(key_proof::check(&unproven, false), Err(KeyError::Missing));
+    verify(&key, &honest, &asked).unwrap();
+
+    // A model of two layers, of which one is proven.
+    let (mut longer, mut bundle) = (key.clone(), honest.clone());
+    longer.layers.push(longer.layers[0].clone());
+    bundle.layers[0].index = 0;
+    let options = VerifyOptions::default();
+    assert_eq!(verify(&longer, &bundle, &options).map(drop), Err(VerifyError::Partial { proven: 1, total: 2 }));
+    let verdict = verify_layers(&longer, &bundle, &options).unwrap();
+    assert_eq!(verdict.layers, [0]);
+}
+
+#[test]
+fn an_srs_of_no_ceremony_needs_permission() {
+    use rand_core::SeedableRng;
+    let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(5);
+    let srs = nanozk_proof::srs::Srs::generate_unsafe(4, &mut rng).unwrap();
+    let (mut local, mut bundle) = (key(), proof());
+    local.srs = *srs.verifier_part();
+    let local = made(local).unwrap().with_proof(key().proof).unwrap();
+    bundle.model_id = local.model_id();
+    assert_eq!(verify(&local, &bundle, &VerifyOptions::default()), Err(VerifyError::UnsafeSrs));
+    assert_eq!(key_proof::check(&local, false), Err(KeyError::UnsafeSrs));
+    let lenient = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+    let refused = [verify(&local, &bundle, &lenient).map(drop).is_err(), key_proof::check(&local, true).is_err()];
+    assert_eq!(refused, [true, true], "a proof under another SRS");
+    assert_ne!(verify(&local, &bundle, &lenient), Err(VerifyError::UnsafeSrs));
+}
+
+#[test]
+fn tensors_and_layers_fit_together() {
+    let none = "a model input or output names no tensor";
+    refused_key(none, |key| key.inputs[0].tensor = 99);
+    refused_key(none, |key| key.outputs[0].tensor = 99);
+    let once = |key: &mut VerifierKey| {
+        let value = &mut key.inputs[0].value;
+        let mut indices: Vec<u32> = value.indices().map(|i| i as u32).collect();
+        indices[0] = indices[1];
+        value.map = ElementMap::List(indices);
+    };
+    refused_key("does not determine its tensor", once);
+    refused_key("has elements outside its tensor", |key| {
+        let value = &mut key.outputs[0].value;
+        let mut indices: Vec<u32> = value.indices().map(|i| i as u32).collect();
+        indices[0] = u32::MAX;
+        value.map = ElementMap::List(indices);
+    });
+    let range = "a tensor has an invalid scale or range";
+    for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        refused_key(range, |key| key.tensors[0].scale = scale);
+    }
+    refused_key(range, |key| (key.tensors[0].lo, key.tensors[0].hi) = (1, 0));
+    refused_key("has no shape", |key| key.layers[0].shape = 1);
+    let fit = "does not fit its shape";
+    refused_key(fit, |key| {
+        let plan: &Plan = &key.shapes[0].plan;
+        let geometry = Geometry { tokens: plan.geometry.tokens + 1, ..plan.geometry };
+        key.shapes[0].plan = Arc::new(Plan { geometry, ..plan.clone() });
+    });
+    refused_key(fit, |key| key.layers[0].inputs[0] = 99);
+    refused_key(fit, |key| key.layers[0].outputs[0] = 99);
+    refused_key(fit, |key| key.layers[0].tables.push(G1::generator()));
+    refused_key(fit, |key| {
+        key.layers[0].weights.pop();
+    });
+    refused_key(fit, |key| key.layers[0].params.push(1));
+    refused_key(fit, |key| key.layers[0].inputs.push(0));
+    refused_key(fit, |key| {
+        let plan: &Plan = &key.shapes[0].plan;
+        let mut other = plan.clone();
+        other.boundaries[0].port = Port::Input(7);
+        key.shapes[0].plan = Arc::new(other);
+    });
+    refused_key(fit, |key| {
+        let plan: &Plan = &key.shapes[0].plan;
+        let mut other = plan.clone();
+        other.boundaries[0].features += 1;
+        key.shapes[0].plan = Arc::new(other);
+    });
+    refused_key(fit, |key| {
+        let input = key.layers[0].inputs[0] as usize;
+        key.tensors[input].visibility = Visibility::PrivateInput;
+    });
+    refused_key("two shapes have different geometries", |key| {
+        let mut other = key.shapes[0].clone();
+        let geometry = Geometry { groups: other.plan.geometry.groups - 1, ..other.plan.geometry };
+        other.plan = Arc::new(Plan { geometry, ..(*other.plan).clone() });
+        key.shapes.push(other);
+    });
+    refused_key("before any layer writes it", |key| key.inputs.clear());
+    refused_key("which has its value already", |key| key.layers.push(key.layers[0].clone()));
+    refused_key("no layer writes the output", |key| key.layers.clear());
+}
+
+#[test]
+fn circuits_have_keys_of_their_size() {
+    let patterns = "a shape has the wrong number of pattern commitments";
+    refused_file(patterns, |wire| drop(wire.shapes[0].patterns.pop()));
+    refused_file(patterns, |wire| wire.shapes[0].patterns[0].push(G1::generator()));
+    refused_file(patterns, |wire| wire.shapes[0].span_basis.push(G1::generator()));
+    refused_file("or a key of another k", |wire| wire.shapes[0].vk[1] ^= 1);
+    refused_file("or a key of another k", |wire| wire.shapes[0].vk.truncate(1));
+    refused_file("wrong number of columns", |wire| wire.shapes[0].vk.push(0));
+    refused_file("a verifying key cannot be read", |wire| wire.shapes[0].vk.truncate(60));
+    refused_file("does not fit its shape", |wire| wire.layers[0].params.push(1));
+}
