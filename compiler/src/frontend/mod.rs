@@ -76,6 +76,8 @@ pub struct Loaded {
     pub graph: Graph,
     /// The source model, runnable.
     pub reference: Reference,
+    /// The same without the rounding that the canonical graph leaves out.
+    unrounded: Reference,
     /// Inputs, in the order of `graph.inputs`.
     pub inputs: Vec<InputInfo>,
     /// Outputs, in the order of `graph.outputs`.
@@ -124,7 +126,8 @@ struct Source<'p> {
     path: &'p Path,
     model: TypedModel,
     header: onnx::Header,
-    reference: Reference,
+    /// The model, and with the rounding of the file.
+    references: [Reference; 2],
 }
 
 impl<'p> Source<'p> {
@@ -132,7 +135,9 @@ impl<'p> Source<'p> {
         let (model, header) = onnx::load(path, options)?;
         let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
         let reference = Reference::new(&model).map_err(failed)?;
-        Ok(Source { path, model, header, reference })
+        let rounded = header.rounded.as_ref().map(Reference::new).transpose().map_err(failed)?;
+        let references = [reference.clone(), rounded.unwrap_or(reference)];
+        Ok(Source { path, model, header, references })
     }
 
     fn names(&self) -> Vec<&str> {
@@ -181,8 +186,9 @@ impl<'p> Source<'p> {
             let Op::Input(kind) = &graph.dag[id].op else { continue };
             inputs.push(InputInfo { name: name.clone(), shape: self.shape(outlet), dtype: *dtype, kind: kind.clone() });
         }
-        let (reference, source, notes) = (self.reference.clone(), self.header.source, self.header.notes.clone());
-        let loaded = Loaded { outputs, graph, reference, inputs, soft_masks, source, notes };
+        let ([unrounded, reference], source) = (self.references.clone(), self.header.source);
+        let notes = self.header.notes.clone();
+        let loaded = Loaded { outputs, graph, reference, unrounded, inputs, soft_masks, source, notes };
         loaded.check_probe(self.path)?;
         Ok(loaded)
     }
@@ -251,7 +257,7 @@ impl Loaded {
     }
 
     fn check_on(&self, path: &Path, values: &[InputValue], input: &str) -> Result<(), FrontendError> {
-        let expected = self.reference.run(values)?;
+        let expected = self.unrounded.run(values)?;
         let got = float::eval(&self.graph, values, &mut |_: NodeId, _: &[f32]| ())
             .map_err(|e| FrontendError::Reference(e.to_string()))?;
         for (output, ((got, info), expected)) in got.iter().zip(&self.outputs).zip(&expected).enumerate() {

@@ -26,6 +26,8 @@ pub(super) struct Header {
     pub seen: Vec<Option<(f64, f64)>>,
     /// What the user should know about how the file was read.
     pub notes: Vec<String>,
+    /// The model with the rounding that the one to prove leaves out, where it does.
+    pub rounded: Option<TypedModel>,
     /// Names and operators of the nodes.
     nodes: Vec<(String, String)>,
 }
@@ -114,13 +116,18 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     let Source { mut model, bytes, digest } = read(path, &onnx)?;
     let types = model.graph.as_ref().map(element_types).unwrap_or_default();
     let nodes = model.graph.as_ref().map(named_nodes).unwrap_or_default();
-    let Rewriting { outputs, seen, notes } = rewrite(&mut model, &bytes, path, &onnx, options)?;
+    let Rewriting { outputs, seen, notes, rounded } = rewrite(&mut model, &bytes, path, &onnx, options)?;
     let graph = model
         .graph
         .as_ref()
         .ok_or_else(|| FrontendError::NotOnnx { path: path.to_owned(), reason: "it holds no graph".to_owned() })?;
     screened(path, graph)?;
     let typed = analyse(path, &onnx, &model)?;
+    let rounded = rounded.map(|graph| {
+        let (ir_version, opset_import) = (model.ir_version, model.opset_import.clone());
+        analyse(path, &onnx, &ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() })
+    });
+    let rounded = rounded.transpose()?;
     let ends = |names: &[String], outlets: &[OutletId]| {
         let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
             let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
@@ -133,7 +140,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, He
     };
     let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
     let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
-    Ok((typed, Header { source: digest, inputs, outputs, seen, notes, nodes }))
+    Ok((typed, Header { source: digest, inputs, outputs, seen, notes, rounded, nodes }))
 }
 
 /// The element types that the file gives to its inputs and outputs, where they are numbers.

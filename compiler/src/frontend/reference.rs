@@ -26,9 +26,9 @@ impl Reference {
             if onnx::digest(path)? != *source {
                 return Err(FrontendError::OtherSource { path: path.to_owned() });
             }
-            let (model, _) = onnx::load(path, options)?;
+            let (model, header) = onnx::load(path, options)?;
             let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-            Reference::new(&model).map_err(analysis)
+            Reference::new(header.rounded.as_ref().unwrap_or(&model)).map_err(analysis)
         })
     }
 

@@ -118,3 +118,23 @@ fn a_token_of_zeros_before_a_normalisation() {
         .output("y", &[1, width]);
     assert!(gap(onnx, &[numbers(tokens * width)]) < 0.02);
 }
+
+/// A mask of great penalties is subtracted, from scores that have a bias of their own.
+#[test]
+fn a_subtracted_mask() {
+    let onnx = Onnx::default()
+        .input("x", &[1, 3, 4])
+        .whole_input("mask", &[1, 3])
+        .constant("penalty", &[], &[1e30])
+        .constant("one", &[], &[1.0])
+        .node("Cast", &["mask"], "m", &[int("to", 1)])
+        .node("Sub", &["one", "m"], "hidden", &[])
+        .node("Mul", &["penalty", "hidden"], "penalties", &[])
+        .node("Transpose", &["x"], "keys", &[ints("perm", &[0, 2, 1])])
+        .node("MatMul", &["x", "keys"], "scores", &[])
+        .node("Sub", &["scores", "penalties"], "masked", &[])
+        .node("Softmax", &["masked"], "weights", &[int("axis", -1)])
+        .node("MatMul", &["weights", "x"], "y", &[])
+        .output("y", &[1, 3, 4]);
+    assert!(gap(onnx, &[numbers(12), vec![1.0, 1.0, 0.0]]) < 0.01);
+}

@@ -73,6 +73,23 @@ impl Onnx {
         self
     }
 
+    /// A constant of signed bytes.
+    pub fn bytes(mut self, name: &str, dims: &[usize], data: &[i8]) -> Self {
+        let raw_data = data.iter().map(|&v| v as u8).collect();
+        let dims = dims.iter().map(|&d| d as i64).collect();
+        let data_type = DataType::Int8.into();
+        self.graph.initializer.push(TensorProto { name: name.into(), dims, data_type, raw_data, ..Default::default() });
+        self
+    }
+
+    /// Names further outputs of the last node.
+    pub fn and(mut self, outputs: &[&str]) -> Self {
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.extend(outputs.iter().map(|&o| o.to_owned()));
+        }
+        self
+    }
+
     /// A node with one output, which it is named after.
     pub fn node(mut self, op: &str, inputs: &[&str], output: &str, attributes: &[AttributeProto]) -> Self {
         self.graph.node.push(NodeProto {

@@ -1,6 +1,6 @@
 //! A compiled model keeps its tolerance on the sample data, whatever the magnitudes in it are.
 
-use crate::onnx::{Onnx, float, ints};
+use crate::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::{
     artifact::Artifact,
     pipeline::{CompileError, CompileOptions, Notice, Outcome, compile},
@@ -234,4 +234,24 @@ fn wide_normalisations_compile_in_no_time() {
     let start = std::time::Instant::now();
     assert!(gap("2000 features", m, &noise(width, 4)) <= TOLERANCE);
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+/// The circuit leaves out the rounding to 8 bits with a scale that is found at run time; where it matters, the gap shows it.
+#[test]
+fn rounding_that_is_left_out_counts() {
+    let dynamic = || {
+        model(&[1, 3], &[1, 1])
+            .bytes("w", &[3, 1], &[0, 2, 3])
+            .constant("unit", &[], &[0.5])
+            .node("DynamicQuantizeLinear", &["x"], "q", &[])
+            .and(&["s", "z"])
+            .node("MatMulInteger", &["q", "w", "z"], "i", &[])
+            .node("Cast", &["i"], "f", &[int("to", 1)])
+            .node("Mul", &["s", "unit"], "factor", &[])
+            .node("Mul", &["f", "factor"], "y", &[])
+    };
+    assert!(gap("even", dynamic(), &[0.5, 0.6, 0.7]) <= TOLERANCE);
+    // Beside 100 the steps are 0.4 wide.
+    let error = compiled(dynamic(), &[100.0, 0.57, 0.57], "", false).err().unwrap().to_string();
+    assert!(error.contains("of its greatest value from the source model's"), "{error}");
 }

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 /// A finite number of this magnitude or more stands for infinity: nothing that a model computes changes it by adding.
 pub(super) const HUGE: f64 = 1e30;
 
+/// A number of this magnitude or more, where a bit decides between it and another one, belongs to a mask.
+const PENALTY: f64 = 1e3;
+
 /// An elementwise function.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Elementwise {
@@ -50,6 +53,24 @@ struct Class {
     places: Vec<(usize, usize)>,
 }
 
+/// Elements that bits decide: their places in the result, the bits, and what they are for 1 and for 0.
+#[derive(Default)]
+struct Decisions {
+    places: Vec<usize>,
+    bits: Vec<Code>,
+    yes: Vec<Code>,
+    no: Vec<Code>,
+}
+
+impl Decisions {
+    fn push(&mut self, place: usize, bit: Code, yes: Code, no: Code) {
+        self.places.push(place);
+        self.bits.push(bit);
+        self.yes.push(yes);
+        self.no.push(no);
+    }
+}
+
 impl Graph {
     pub(super) fn unary(&mut self, f: UnaryFn, a: &[Code]) -> Vec<Code> {
         self.map(&Elementwise::Unary(f), &[a])
@@ -74,6 +95,7 @@ impl Graph {
         let len = args.first().map_or(0, |a| a.len());
         let mut out = vec![ZERO; len];
         let mut classes: [Class; 8] = Default::default();
+        let mut decisions = Decisions::default();
         for i in 0..len {
             let mut tuple = [ZERO; 3];
             let mut constant = 0;
@@ -87,6 +109,8 @@ impl Graph {
                 out[i] = self.pool.code(f.apply(&values));
             } else if let Some(known) = self.simplify(f, tuple) {
                 out[i] = known;
+            } else if let Some((bit, yes, no)) = self.decision(f, tuple) {
+                decisions.push(i, bit, self.pool.code(yes), self.pool.code(no));
             } else {
                 let class = &mut classes[constant];
                 let mut key = [ZERO; 3];
@@ -102,7 +126,36 @@ impl Graph {
         for class in classes {
             self.class(f, args.len(), class, &mut out);
         }
+        let Decisions { places, bits, yes, no } = decisions;
+        if !places.is_empty() {
+            let codes = self.select(&bits, &yes, &no);
+            places.into_iter().zip(codes).for_each(|(i, code)| out[i] = code);
+        }
         out
+    }
+
+    /// `f` of constants and one element that a bit decides: the bit, and the results for 1 and 0. A bit itself counts when
+    /// a result is a penalty. What follows sees a mask, however it was computed.
+    fn decision(&self, f: &Elementwise, x: &[Code]) -> Option<(Code, f64, f64)> {
+        let mut varying = x.iter().enumerate().filter(|(_, c)| !c.is_constant());
+        let (slot, &code) = varying.next().filter(|_| varying.next().is_none())?;
+        let at = |y: f64| f.apply(&x.iter().map(|&c| self.pool.value(c).unwrap_or(y)).collect::<Vec<_>>());
+        let (bit, on, off) = match self.choice(code) {
+            Some((bit, yes, no)) => (bit, at(yes), at(no)),
+            None if self.is_bit(code) && !(*f == Elementwise::Select && slot == 0) => (code, at(1.0), at(0.0)),
+            None => return None,
+        };
+        let counts = bit != code || on.abs().max(off.abs()) >= PENALTY;
+        (counts && !on.is_nan() && !off.is_nan()).then_some((bit, on, off))
+    }
+
+    /// The bit that decides between two constants what an element is, and the two.
+    pub(super) fn choice(&self, code: Code) -> Option<(Code, f64, f64)> {
+        let node = self.node(code);
+        let (Op::Select, [bit, yes, no]) = (&node.op, &node.args[..]) else { return None };
+        let at = |arg: &[Code]| arg[code.feature()];
+        let (yes, no) = (self.pool.value(at(yes))?, self.pool.value(at(no))?);
+        self.is_bit(at(bit)).then(|| (at(bit), yes, no))
     }
 
     /// The node of one class. Its features stand in the order of the first operand that varies, so that whole nodes
@@ -258,6 +311,28 @@ mod tests {
         let id = g.nodes.len() - 1;
         assert_eq!(y, [2, 0, 2, 1].map(|f| Code::new(id, f)));
         assert_eq!(g.entire(&g.nodes[id].args[0]), Some(1));
+    }
+
+    #[test]
+    fn penalties_that_bits_decide_are_decided_last() {
+        let mut g = Graph::default();
+        let m = g.add(Op::Input, vec![], 2, Some(BIT));
+        // (1 - m) * -1e9, rounded to steps of 1e8 and clipped at -5e8, with the other sign.
+        let one = g.pool.code(1.0);
+        let hidden = g.binary(Binary::Sub, &[one, one], &m);
+        let penalties = g.with_constant(Binary::Mul, &hidden, -1.04e9);
+        let steps = g.with_constant(Binary::Mul, &penalties, 1e-8);
+        let steps = g.unary(UnaryFn::Round, &steps);
+        let back = g.with_constant(Binary::Mul, &steps, 1e8);
+        let clipped = g.with_constant(Binary::Max, &back, -5e8);
+        let negated = g.unary(UnaryFn::Neg, &clipped);
+        assert_eq!(g.choice(negated[1]), Some((hidden[1], 5e8, 0.0)));
+        // A small number is not a penalty, and a real number no bit.
+        let small = g.with_constant(Binary::Mul, &m, 3.0);
+        assert_eq!(g.choice(small[0]), None);
+        let x = g.add(Op::Input, vec![], 1, None);
+        let large = g.with_constant(Binary::Mul, &x, 1e9);
+        assert_eq!(g.choice(large[0]), None);
     }
 
     #[test]

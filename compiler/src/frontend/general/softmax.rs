@@ -138,8 +138,10 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
         return Some(bit);
     }
     let masked = match op {
-        Op::Binary(Binary::Add) => {
-            let (a, b) = (peel(g, &arg(0)), peel(g, &arg(1)));
+        Op::Binary(f @ (Binary::Add | Binary::Sub)) => {
+            let (a, b) = (arg(0), arg(1));
+            let b = if f == Binary::Sub { negated(g, &b)? } else { b };
+            let (a, b) = (peel(g, &a), peel(g, &b));
             let mut sum = Masked { x: Vec::new(), seen: Vec::new(), hidden: a.hidden };
             b.hidden.into_iter().for_each(|h| sum.note(h));
             sum.hidden?;
@@ -189,6 +191,12 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
         _ => return None,
     };
     Some(masked)
+}
+
+/// The opposite of penalties that are subtracted: constants, or what bits decide between two of them.
+fn negated(g: &mut Graph, codes: &[Code]) -> Option<Vec<Code>> {
+    let decided = codes.iter().all(|&c| c.is_constant() || g.choice(c).is_some());
+    decided.then(|| g.unary(UnaryFn::Neg, codes))
 }
 
 /// A function of single bits that hides for one value of the bit.

@@ -1,11 +1,11 @@
-//! Branches whose condition is known, and loops of known length, replaced by their bodies.
+//! Branches whose condition is known, and loops and scans of known length, replaced by their bodies.
 
 use super::{
     facts::Facts,
     inline::Copy,
     net::{Net, Rewritten},
     node::{self, Parts},
-    tensor,
+    scan, tensor,
 };
 use std::collections::HashSet;
 use tract_onnx::{
@@ -23,9 +23,13 @@ pub(super) enum Control {
 
 /// The one element of a value that is a constant or follows from constants and shapes.
 pub(super) fn known(net: &Net<'_>, facts: &Facts, value: &str) -> Rewritten<Option<i64>> {
-    let value = net.constant(value)?.or_else(|| facts.value(value));
-    let element = |value: &Tensor| tensor::integers(value).ok()?.first().copied();
-    Ok(value.as_ref().and_then(element))
+    Ok(all(net, Some(facts), value)?.and_then(|elements| elements.first().copied()))
+}
+
+/// The elements of such a value.
+pub(super) fn all(net: &Net<'_>, facts: Option<&Facts>, value: &str) -> Rewritten<Option<Vec<i64>>> {
+    let value = net.constant(value)?.or_else(|| facts?.value(value));
+    Ok(value.as_ref().and_then(|value| tensor::integers(value).ok()))
 }
 
 /// The branch of an `If` that runs.
@@ -98,7 +102,7 @@ pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> 
     for (i, output) in node.output.iter().enumerate() {
         let value = match i.checked_sub(state) {
             None => results.next().unwrap_or_default(),
-            Some(scan) => stacked(net, node.label(), &mut nodes, scans.get(scan).map_or(&[], Vec::as_slice))?,
+            Some(scan) => stacked(net, node.label(), &mut nodes, scans.get(scan).map_or(&[], Vec::as_slice), 0)?,
         };
         if !output.is_empty() {
             nodes.push(node::node(node.label(), "Identity", &[&value], output, Vec::new()));
@@ -107,15 +111,21 @@ pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> 
     Ok(Control::Body(nodes))
 }
 
-/// The values on top of each other along a new first axis.
-fn stacked(net: &mut Net<'_>, label: &str, nodes: &mut Vec<NodeProto>, values: &[String]) -> Rewritten<String> {
+/// The values behind each other along a new axis.
+pub(super) fn stacked(
+    net: &mut Net<'_>,
+    label: &str,
+    nodes: &mut Vec<NodeProto>,
+    values: &[String],
+    axis: i64,
+) -> Rewritten<String> {
     let part = NodeProto { name: label.to_owned(), ..Default::default() };
     let mut make = super::builder::Builder::new(net, None, &part);
     let mut rows = Vec::new();
     for value in values {
-        rows.push(make.unsqueeze("row", value, &[0])?);
+        rows.push(make.unsqueeze("row", value, &[axis])?);
     }
-    let stack = make.concat("stack", &rows.iter().map(String::as_str).collect::<Vec<_>>(), 0);
+    let stack = make.concat("stack", &rows.iter().map(String::as_str).collect::<Vec<_>>(), axis);
     nodes.extend(make.nodes);
     Ok(stack)
 }
@@ -145,6 +155,7 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> bool {
         let body = match (&node.domain[..], &node.op_type[..]) {
             ("", "If") => branch(net, facts, &node),
             ("", "Loop") => iterations(net, facts, &node),
+            ("", "Scan") => scan::steps(net, facts, &node),
             _ => Ok(Control::Unknown),
         };
         match body {

@@ -4,6 +4,7 @@ use super::{
     attention,
     builder::Builder,
     conv_transpose::conv_transpose,
+    crop,
     facts::Facts,
     indices, microsoft, ml,
     net::{Net, Rewritten},
@@ -37,6 +38,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "GRU" => Some(recurrent::gru),
             "GatherND" | "ScatterND" => Some(indices::from_the_end),
             "LSTM" => Some(recurrent::lstm),
+            "Pad" => Some(crop::pad),
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
             "RNN" => Some(recurrent::rnn),
@@ -51,7 +53,8 @@ fn rule(node: &NodeProto) -> Option<Rule> {
 
 /// Whether tract reads a node as it is meant, apart from rare forms.
 pub(super) fn is_plain(node: &NodeProto) -> bool {
-    rule(node).is_none() || matches!(&node.op_type[..], "Cast" | "GatherND" | "ScatterND")
+    (rule(node).is_none() && node.op_type != "Scan")
+        || matches!(&node.op_type[..], "Cast" | "GatherND" | "Pad" | "ScatterND")
 }
 
 /// Replaces all nodes with a rule whose facts are there; says whether there were any.

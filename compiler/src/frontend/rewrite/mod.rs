@@ -7,6 +7,7 @@ mod attention;
 mod builder;
 mod control;
 mod conv_transpose;
+mod crop;
 mod dims;
 mod expand;
 mod facts;
@@ -25,6 +26,7 @@ mod quantised;
 mod recurrent;
 mod refuse;
 mod resize;
+mod scan;
 mod sequence;
 mod tensor;
 #[cfg(test)]
@@ -34,8 +36,12 @@ mod widen;
 use crate::frontend::{FrontendError, LoadOptions, Problem};
 use functions::Functions;
 use net::{Net, Refusal, Rewritten};
+use quantised::Dynamic;
 use std::{collections::BTreeMap, path::Path};
-use tract_onnx::{Onnx, pb::ModelProto};
+use tract_onnx::{
+    Onnx,
+    pb::{GraphProto, ModelProto},
+};
 
 /// Most rounds of inferring facts and replacing what they settle.
 const MAX_ROUNDS: usize = 256;
@@ -48,6 +54,8 @@ pub(super) struct Rewriting {
     pub seen: Vec<Option<(f64, f64)>>,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// The graph with the rounding that the other one leaves out, where it does.
+    pub rounded: Option<GraphProto>,
 }
 
 /// Rewrites `model`, which was read from `bytes`.
@@ -74,7 +82,8 @@ pub(super) fn rewrite(
     let seen = by_name(&names, &net, options);
     rounds(&mut net, &functions).map_err(refused)?;
     order::sort(&mut net).map_err(refused)?;
-    quantised::run(&mut net);
+    let rounded = quantised::is_dynamic(&net).then(|| rounded(&mut net));
+    quantised::run(&mut net, Dynamic::Exact);
     outputs::prune(&mut net);
     refuse::remaining(&mut net);
     if !net.refusals.is_empty() {
@@ -86,7 +95,19 @@ pub(super) fn rewrite(
     net.name_nodes();
     let seen = net.graph.input.iter().map(|input| seen.get(&input.name).copied()).collect();
     model.graph = Some(std::mem::take(&mut net.graph));
-    Ok(Rewriting { outputs, seen, notes: net.notes })
+    Ok(Rewriting { outputs, seen, notes: net.notes, rounded })
+}
+
+/// The graph with all its rounding; `net` stays as it is.
+fn rounded(net: &mut Net<'_>) -> GraphProto {
+    let kept = net.graph.clone();
+    quantised::run(net, Dynamic::Rounded);
+    outputs::prune(net);
+    outputs::part(net);
+    net.name_nodes();
+    let graph = std::mem::replace(&mut net.graph, kept);
+    net.index();
+    graph
 }
 
 /// Extents of the sample data by input, which lists all inputs of the file, `names`, or those that are left.

@@ -8,6 +8,7 @@ mod masks;
 mod matmul;
 mod multi_head;
 mod norm;
+mod recurrent;
 
 use super::{
     expand::Rule,
@@ -25,6 +26,7 @@ pub(super) fn rule(op: &str) -> Option<Rule> {
         "FusedMatMulActivation" => matmul::fused_matmul_activation,
         "GroupQueryAttention" => group_query::group_query_attention,
         "DequantizeLinear" | "QuantizeLinear" => elementwise::without_domain,
+        "DynamicQuantizeLSTM" => recurrent::dynamic_quantize_lstm,
         "DynamicQuantizeMatMul" => qlinear::dynamic,
         "MatMulIntegerToFloat" => qlinear::to_float,
         "MatMulNBits" => nbits::matmul,

@@ -1,6 +1,6 @@
 //! Quantised models in floats. Weights become the floats they stand for. Activations of fixed scales are rounded to the
-//! floats that their integers stand for. Activations whose scale is found while the model runs stay as they are: it makes
-//! them less exact and nothing else.
+//! floats that their integers stand for. Activations whose scale is found while the model runs stay as they are, since
+//! rounding makes them less exact and nothing else; what a proof is measured against rounds them ([`Dynamic`]).
 //!
 //! A value that the file holds as integers is held here as the floats they stand for ([`Units::Scaled`]), so that reading
 //! them with the same scale is free.
@@ -58,9 +58,25 @@ struct Twin {
     units: Units,
 }
 
+/// What becomes of activations whose scale the model finds while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dynamic {
+    /// They stay as they are.
+    #[default]
+    Exact,
+    /// They are rounded as `DynamicQuantizeLinear` does it.
+    Rounded,
+}
+
+/// Whether the graph has such activations.
+pub(super) fn is_dynamic(net: &Net<'_>) -> bool {
+    net.graph.node.iter().any(|n| n.op_type == "DynamicQuantizeLinear")
+}
+
 /// The quantised values of the graph.
 #[derive(Default)]
 struct Quantised {
+    rounding: Dynamic,
     twins: HashMap<String, Twin>,
     /// What dynamic scales and their products with constants are, with the dynamic scale itself taken as 1.
     scales: HashMap<String, Tensor>,
@@ -72,9 +88,9 @@ struct Quantised {
 }
 
 /// Replaces all quantised values of the graph, whose nodes stand in the order in which they run.
-pub(super) fn run(net: &mut Net<'_>) {
+pub(super) fn run(net: &mut Net<'_>, rounding: Dynamic) {
     let outputs = net.graph.output.iter().map(|o| o.name.clone()).collect();
-    let mut quantised = Quantised { outputs, ..Default::default() };
+    let mut quantised = Quantised { rounding, outputs, ..Default::default() };
     for node in std::mem::take(&mut net.graph.node) {
         let mut make = Builder::new(net, None, &node);
         match quantised.step(&mut make, &node) {
@@ -92,10 +108,38 @@ pub(super) fn run(net: &mut Net<'_>) {
     if quantised.open > 0 {
         net.notes.push(format!(
             "{} activation(s) are not rounded to 8 bits, whose scales the model finds while it runs (DynamicQuantizeLinear); \
-             the proof has finer steps of its own",
+             the proof has finer steps of its own, and its gap is measured from the rounded ones",
             quantised.open
         ));
     }
+}
+
+/// x as the 256 values stand for that `DynamicQuantizeLinear` spreads over its extent and 0.
+fn dynamically_rounded(make: &mut Builder<'_, '_>, x: &str) -> Rewritten<String> {
+    let constants = [("zero", 0.0), ("top", 255.0), ("tiny", 1e-30)];
+    let mut named = constants.into_iter().map(|(name, value)| make.scalar(name, value));
+    let (zero, top, tiny) = match (named.next(), named.next(), named.next()) {
+        (Some(zero), Some(top), Some(tiny)) => (zero?, top?, tiny?),
+        _ => return Err("constants are missing".into()),
+    };
+    let whole = || vec![node::int("keepdims", 0)];
+    let most = make.op("most", "ReduceMax", &[x], whole());
+    let most = make.op("most_or_zero", "Max", &[&most, &zero], Vec::new());
+    let least = make.op("least", "ReduceMin", &[x], whole());
+    let least = make.op("least_or_zero", "Min", &[&least, &zero], Vec::new());
+    let extent = make.op("extent", "Sub", &[&most, &least], Vec::new());
+    let scale = make.op("step", "Div", &[&extent, &top], Vec::new());
+    let scale = make.op("scale", "Max", &[&scale, &tiny], Vec::new());
+    let mut steps = |part: &str, x: &str| {
+        let steps = make.op(&format!("{part}_steps"), "Div", &[x, &scale], Vec::new());
+        make.op(part, "Round", &[&steps], Vec::new())
+    };
+    let (below, steps) = (steps("below_zero", &least), steps("rounded", x));
+    let from_least = make.op("from_least", "Sub", &[&steps, &below], Vec::new());
+    let raised = make.op("raised", "Max", &[&from_least, &zero], Vec::new());
+    let clipped = make.op("clipped", "Min", &[&raised, &top], Vec::new());
+    let from_zero = make.add("from_zero", &clipped, &below);
+    Ok(make.mul("floats", &from_zero, &scale))
 }
 
 /// The range of the integers of an ONNX element type.
@@ -185,9 +229,14 @@ impl Quantised {
         if let Some(scale) = node.out(1) {
             self.scales.insert(scale.to_owned(), tensor0(1f32));
         }
-        let twin = make.op("floats", "Identity", &[x], Vec::new());
+        let twin = match self.rounding {
+            Dynamic::Exact => {
+                self.open += 1;
+                make.op("floats", "Identity", &[x], Vec::new())
+            }
+            Dynamic::Rounded => dynamically_rounded(make, x)?,
+        };
         self.twins.insert(y.to_owned(), Twin { value: twin, units: Units::Dynamic(source) });
-        self.open += 1;
         Ok(())
     }
 

@@ -181,3 +181,39 @@ fn values_depending_on_themselves_are_refused() {
     let small = small.node("Neg", &["a"], &["b"], &[]).output("b");
     assert!(small.refusal().contains("depends on itself"), "{}", small.refusal());
 }
+
+/// s = s + a step of x, and what s was; with attributes.
+fn scanning(attributes: &[AttributeProto]) -> Small {
+    let body = vec![make("Add", &["s", "e"], &["t"], &[]), make("Identity", &["s"], &["before"], &[])];
+    let body = graph("body", &["s", "e"], body, &["t", "before"]);
+    let attributes = [&[body, node::int("num_scan_inputs", 1)], attributes].concat();
+    Small::new(17)
+        .input("x", &[2, 3])
+        .input("start", &[2])
+        .node("Scan", &["start", "x"], &["y", "all"], &attributes)
+        .output("y")
+        .output("all")
+}
+
+#[test]
+fn scans_are_unrolled() {
+    let x = tensor1(&[1f32, 2.0, 3.0, 10.0, 20.0, 30.0]).into_shape(&[2, 3]).unwrap();
+    let along = |direction: i64, others: &[AttributeProto]| {
+        let axis = [node::ints("scan_input_axes", &[-1]), node::ints("scan_input_directions", &[direction])];
+        scanning(&[&axis, others].concat()).run(&[x.clone(), tensor1(&[0.5f32, 0.0])])
+    };
+    let got = along(0, &[]);
+    near(&got[0], &[2], &[6.5, 60.0]);
+    near(&got[1], &[3, 2], &[0.5, 0.0, 1.5, 10.0, 3.5, 30.0]);
+    let got = along(1, &[node::ints("scan_output_axes", &[1]), node::ints("scan_output_directions", &[1])]);
+    near(&got[0], &[2], &[6.5, 60.0]);
+    near(&got[1], &[2, 3], &[5.5, 3.5, 0.5, 50.0, 30.0, 0.0]);
+}
+
+#[test]
+fn scans_that_cannot_be_unrolled_are_refused() {
+    let empty = scanning(&[node::ints("scan_input_axes", &[5])]).refusal();
+    assert!(empty.contains("Scan \"y\"") && empty.contains("scans an axis that is"), "{empty}");
+    let batch = Small { opset: 8, ..scanning(&[]) }.refusal();
+    assert!(batch.contains("export the model with a later one"), "{batch}");
+}

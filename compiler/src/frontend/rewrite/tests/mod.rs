@@ -3,6 +3,7 @@
 mod attention;
 mod control;
 mod conv_transpose;
+mod crop;
 mod dims;
 mod functions;
 mod microsoft;
@@ -95,6 +96,14 @@ impl Small {
     pub fn run(&self, inputs: &[Tensor]) -> Vec<Tensor> {
         let (model, _) = self.rewritten().unwrap();
         run(&model, None, inputs).unwrap()
+    }
+
+    /// What the model gives with the rounding that the rewritten one leaves out.
+    pub fn rounded(&self, inputs: &[Tensor]) -> Vec<Tensor> {
+        let mut model = self.proto();
+        let bytes = model.encode_to_vec();
+        let done = rewrite(&mut model, &bytes, Path::new("small.onnx"), &onnx(), &self.options).unwrap();
+        run(&ModelProto { graph: done.rounded, ..model }, None, inputs).unwrap()
     }
 
     /// The error that rewriting ends in.

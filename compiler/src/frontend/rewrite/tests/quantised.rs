@@ -187,3 +187,29 @@ fn packed_weights_of_four_bits_are_unpacked() {
     bad.graph.node[0].attribute[0].i = 300;
     assert!(bad.refusal().contains("do not fit"), "{}", bad.refusal());
 }
+
+/// A product whose scale the model finds while it runs: exact for the circuit, rounded for what it is measured against.
+#[test]
+fn dynamic_scales_round_the_reference_alone() {
+    let w = [1i8, -2, 3];
+    let small = Small::new(17)
+        .input("x", &[1, 3])
+        .constant("w", tensor1(&w).into_shape(&[3, 1]).unwrap())
+        .constant("unit", tensor0(0.5f32))
+        .node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[])
+        .node("MatMulInteger", &["q", "w", "z"], &["i"], &[])
+        .node("Cast", &["i"], &["f"], &[node::int("to", DataType::Float as i64)])
+        .node("Mul", &["s", "unit"], &["factor"], &[])
+        .node("Mul", &["f", "factor"], &["y"], &[])
+        .output("y");
+    let sum = |x: [f32; 3]| x.iter().zip(w).map(|(a, b)| a * f32::from(b) * 0.5).sum::<f32>();
+    for x in [[0.1f32, 1.0, -0.5], [100.0, 0.3, 0.2], [0.0, 0.0, 0.0], [-3.0, -1.0, -0.01]] {
+        let input = tensor1(&x).into_shape(&[1, 3]).unwrap();
+        near(&small.run(std::slice::from_ref(&input))[0], &[1, 1], &[sum(x)]);
+        let (most, least) = (x.iter().fold(0f32, |a, &b| a.max(b)), x.iter().fold(0f32, |a, &b| a.min(b)));
+        let scale = ((most - least) / 255.0).max(1e-30);
+        let zero = (-least / scale).round_ties_even();
+        near(&small.rounded(&[input])[0], &[1, 1], &[sum(x.map(|v| rounded(v, scale, zero)))]);
+    }
+    assert!(small.rewritten().unwrap().1[0].contains("measured from the rounded ones"));
+}

@@ -257,3 +257,43 @@ fn plain_cells_are_unrolled() {
     Case::new("RNN", 1).check(cell);
     Case { states: 1, ..Case::new("RNN", 1).bidirectional() }.check(cell);
 }
+
+#[test]
+fn weights_of_eight_bits_are_the_floats_that_they_stand_for() {
+    let q = |shape: &[usize], seed: u64| {
+        let bytes: Vec<u8> = numbers(shape.iter().product(), seed).iter().map(|v| (v * 100.0 + 128.0) as u8).collect();
+        Tensor::from_shape(shape, &bytes).unwrap()
+    };
+    let (w, r) = (q(&[1, IN, 4 * HIDDEN], 1), q(&[1, HIDDEN, 4 * HIDDEN], 2));
+    let hidden = [node::int("hidden_size", HIDDEN as i64)];
+    let base = || Small::new(17).input("x", &[STEPS as i64, BATCH as i64, IN as i64]);
+    let (scales, zeros) = ([0.01f32, 0.02], [128u8, 120]);
+    let inputs = ["x", "w", "r", "", "", "", "", "", "sw", "zw", "sr", "zr"];
+    let columns = |value: u8| Tensor::from_shape(&[1, 4 * HIDDEN], &[value; 4 * HIDDEN]).unwrap();
+    let quantised = base()
+        .constant("w", w.clone())
+        .constant("r", r.clone())
+        .constant("sw", tensor1(&scales[..1]))
+        .constant("zw", tensor1(&zeros[..1]))
+        .constant("sr", Tensor::from_shape(&[1, 4 * HIDDEN], &[scales[1]; 4 * HIDDEN]).unwrap())
+        .constant("zr", columns(zeros[1]))
+        .node("com.microsoft:DynamicQuantizeLSTM", &inputs, &["y"], &hidden)
+        .output("y");
+    let floats = |q: &Tensor, rows: usize, i: usize| {
+        let q = crate::frontend::rewrite::tensor::floats(q).unwrap();
+        let turned = (0..4 * HIDDEN).flat_map(|j| (0..rows).map(move |i| i * 4 * HIDDEN + j));
+        let turned: Vec<f32> = turned.map(|at| (q[at] - f32::from(zeros[i])) * scales[i]).collect();
+        Tensor::from_shape(&[1, 4 * HIDDEN, rows], &turned).unwrap()
+    };
+    let plain = base()
+        .constant("w", floats(&w, IN, 0))
+        .constant("r", floats(&r, HIDDEN, 1))
+        .node("LSTM", &["x", "w", "r"], &["y"], &hidden)
+        .output("y");
+    let x = random(&[STEPS, BATCH, IN], 3);
+    let want = plain.run(std::slice::from_ref(&x)).remove(0);
+    let want = crate::frontend::rewrite::tensor::floats(&want).unwrap();
+    near(&quantised.run(std::slice::from_ref(&x))[0], &[STEPS, 1, BATCH, HIDDEN], &want);
+    let (_, notes) = quantised.rewritten().unwrap();
+    assert!(notes[0].contains("not rounded to 8 bits"), "{notes:?}");
+}
