@@ -6,8 +6,8 @@ use crate::frontend::{FrontendError, InputInfo, LoadOptions, Reference};
 use nanozk_ir::float::InputKind;
 use nanozk_ir::int;
 use nanozk_layout::{Fill, Lowered};
-use nanozk_plan::ValueInfo;
 use nanozk_plan::format::{self, FormatError, Kind};
+use nanozk_plan::{Text, ValueInfo};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -26,6 +26,8 @@ pub struct Artifact {
     pub outputs: Vec<ValueInfo>,
     /// What the outputs are.
     pub head: Head,
+    /// What its tokens stand for.
+    pub text: Text,
     /// What the scales were chosen from.
     pub calibration: Calibration,
 }

@@ -1,10 +1,14 @@
 //! `nanozk.yaml`: every setting of a compilation.
 
 use crate::frontend::Setting;
+use crate::tokenizer::End;
 pub use nanozk_plan::check::MAX_K;
 pub use nanozk_plan::cost::Objective as Optimize;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What the model's output is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +49,10 @@ pub struct Config {
     pub input: Visibility,
     /// Who sees the output.
     pub output: Visibility,
+    /// File of the tokenizer (`tokenizer.json` of Hugging Face); its hash becomes part of the model id.
+    pub tokenizer: Option<PathBuf>,
+    /// Tokens that end an answer: ids, or tokens as the tokenizer writes them.
+    pub end: Vec<End>,
     /// What the layout minimises.
     pub optimize: Optimize,
     /// Largest circuits: `2^max_k` rows, as the SRS that the proofs will have allows. Absent: 12, which the SRS of this

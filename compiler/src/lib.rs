@@ -15,4 +15,5 @@ pub mod head;
 pub mod partition;
 pub mod pipeline;
 pub mod quantise;
+pub mod tokenizer;
 mod widths;

@@ -9,6 +9,7 @@ use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setti
 use crate::head::{self, HeadError};
 use crate::partition::partition;
 use crate::quantise::{QuantiseError, Stats, soft_mask};
+use crate::tokenizer::{self, End, TokenizerError};
 use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
@@ -34,6 +35,10 @@ pub struct CompileOptions {
     pub input: Option<Visibility>,
     /// Who sees the output.
     pub output: Option<Visibility>,
+    /// File of the tokenizer.
+    pub tokenizer: Option<PathBuf>,
+    /// Tokens that end an answer.
+    pub end: Vec<End>,
     /// What the layout minimises.
     pub optimize: Option<Optimize>,
     /// Largest circuits: `2^max_k` rows.
@@ -53,6 +58,9 @@ pub enum CompileError {
         "the index of the greatest score cannot be private; compile with `--output public`, or with `--head logits`"
     )]
     PrivateArgmax,
+    /// The tokenizer, or a token that it lacks.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
     /// The model.
     #[error("{}", frontend_line(.0))]
     Frontend(#[from] FrontendError),
@@ -171,6 +179,7 @@ pub enum Stage {
 /// Compiles `path`; `tell` hears of each step as it begins and of each warning.
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
+    let text = tokenizer::text(config.tokenizer.as_deref(), &config.end)?;
     tell(Notice::Stage(Stage::Load));
     let names = if options.data.is_empty() { Vec::new() } else { frontend::input_names(path)? };
     let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
@@ -212,7 +221,7 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
     let source = artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load };
     let Loaded { inputs, outputs, .. } = loaded;
-    Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, calibration })
+    Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text, calibration })
 }
 
 /// The settings file with the caller's choices on top.
@@ -225,6 +234,10 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
     config.head = options.head.unwrap_or(config.head);
     config.input = options.input.unwrap_or(config.input);
     config.output = options.output.unwrap_or(config.output);
+    if !options.end.is_empty() {
+        config.end.clone_from(&options.end);
+    }
+    config.tokenizer = options.tokenizer.clone().or(config.tokenizer);
     config.optimize = options.optimize.unwrap_or(config.optimize);
     config.max_k = options.max_k.or(config.max_k);
     config.check()?;

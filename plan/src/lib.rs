@@ -23,11 +23,13 @@ pub mod mock;
 mod pinned;
 mod products;
 pub mod slots;
+pub mod text;
 pub mod types;
 pub mod value_info;
 pub mod work;
 
 pub use functional::{Functional, FunctionalEntry, TokenWeight};
 pub use geometry::{Geometry, MASK_ROWS};
+pub use text::Text;
 pub use types::*;
 pub use value_info::{ElementMap, ElementType, ValueInfo};

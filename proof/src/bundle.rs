@@ -1,6 +1,7 @@
 //! A proof bundle: what a provider hands over with an answer.
 
 use crate::{
+    answer::Answer,
     field::{Fr, G1},
     keys::{Rows, TensorKey, VerifierKey},
     transcript::Absorber,
@@ -47,6 +48,8 @@ pub struct Bundle {
     pub nonce: Vec<u8>,
     /// True number of tokens: what lies beyond is padding and not part of the statement.
     pub length: u32,
+    /// Which of the public tokens are claimed to be the model's own choices, if any are.
+    pub answer: Option<Answer>,
     /// Public tensors in ascending order.
     pub public: Vec<PublicTensor>,
     /// Hidden tensors in ascending order; all of the model, whatever layers are proven.
@@ -79,6 +82,7 @@ impl Bundle {
         absorber.bytes("model id", &self.model_id);
         absorber.bytes("nonce", &self.nonce);
         absorber.bytes("length", &self.length.to_le_bytes());
+        absorber.bytes("answer", &self.answer.map(Answer::bytes).unwrap_or_default());
         for tensor in &self.public {
             absorber.bytes("public tensor", &tensor.tensor.to_le_bytes());
             absorber.ints("values", &tensor.values);

@@ -15,7 +15,7 @@ use crate::{
 };
 use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
 use nanozk_plan::{
-    Plan, ValueInfo,
+    Plan, Text, ValueInfo,
     format::{self, FormatError, Kind},
     work::{TooMuchWork, Work, side_by_side},
 };
@@ -99,6 +99,8 @@ pub struct VerifierKey {
     pub inputs: Vec<Endpoint>,
     /// Model outputs in the order of the source model.
     pub outputs: Vec<Endpoint>,
+    /// What its tokens stand for.
+    pub text: Text,
     /// The integer graphs that the plans of the shapes follow from: [`crate::statement`].
     pub circuits: Circuits,
     /// Layer shapes.
@@ -135,6 +137,7 @@ pub struct VerifierFile {
     pub tensors: Vec<TensorKey>,
     pub inputs: Vec<Endpoint>,
     pub outputs: Vec<Endpoint>,
+    pub text: Text,
     pub circuits: Circuits,
     pub shapes: Vec<ShapeFile>,
     pub layers: Vec<LayerKey>,
@@ -156,10 +159,20 @@ impl VerifierKey {
         layers: Vec<LayerKey>,
         srs: SrsVerifierPart,
     ) -> Result<Self, FormatError> {
-        let key =
-            VerifierKey { tokens, tensors, inputs, outputs, circuits, shapes, layers, srs, proof: None, id: [0; 32] };
+        let (text, proof, id) = (Text::default(), None, [0; 32]);
+        let key = VerifierKey { tokens, tensors, inputs, outputs, text, circuits, shapes, layers, srs, proof, id };
         key.check().map_err(|what| FormatError::Malformed { expected: Kind::Verifier, what })?;
         key.with_proof(None)
+    }
+
+    /// The key of a model whose tokens stand for this text, and the model id that follows.
+    ///
+    /// # Errors
+    /// A file that is too large to read.
+    pub fn with_text(mut self, text: Text) -> Result<Self, FormatError> {
+        self.text = text;
+        let proof = self.proof.take();
+        self.with_proof(proof)
     }
 
     /// The key with this proof, and the model id that follows.
@@ -206,6 +219,7 @@ impl VerifierKey {
             tensors: self.tensors.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
+            text: self.text.clone(),
             circuits: self.circuits.clone(),
             shapes: shapes.collect(),
             layers: self.layers.clone(),
@@ -233,6 +247,7 @@ impl VerifierKey {
             tensors: wire.tensors,
             inputs: wire.inputs,
             outputs: wire.outputs,
+            text: wire.text,
             circuits: wire.circuits,
             shapes,
             layers: wire.layers,

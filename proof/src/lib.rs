@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as nanozk_proof;
 
+pub mod answer;
 pub mod budget;
 pub mod bundle;
 pub mod cell;

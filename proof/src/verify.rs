@@ -1,6 +1,7 @@
 //! Verifying a bundle.
 
 use crate::{
+    answer::{AnswerError, Transcript},
     budget::{Budget, budget},
     bundle::{Bundle, LayerProof},
     field::Fr,
@@ -78,6 +79,9 @@ pub enum VerifyError {
         /// Layers of the model.
         total: usize,
     },
+    /// An answer that is not the model's.
+    #[error("the answer is not what the proof shows: {0}")]
+    Answer(#[from] AnswerError),
     /// A layer proof fails.
     #[error("layer {index}: {error}")]
     Layer {
@@ -91,6 +95,8 @@ pub enum VerifyError {
 /// What an accepted bundle of all layers proves: that the model maps the bundle's inputs to its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
+    /// The answer that the bundle claims, if it claims one: the model's own choices.
+    pub transcript: Option<Transcript>,
     /// What it rests on.
     pub basis: Basis,
 }
@@ -128,12 +134,15 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Verifies a bundle of all layers, bound to its model, inputs, outputs, nonce and tensors.
 ///
 /// # Errors
-/// Also for a bundle that leaves out a layer.
+/// Also for a bundle that leaves out a layer, or claims an answer that the model did not choose.
 pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<Verdict, VerifyError> {
     let basis = check(key, bundle, options)?;
     match (bundle.layers.len(), key.layers.len()) {
         (proven, total) if proven < total => Err(VerifyError::Partial { proven, total }),
-        _ => Ok(Verdict { basis }),
+        _ => {
+            let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
+            Ok(Verdict { transcript, basis })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use nanozk_ir::int::gadgets::Gadget;
 use nanozk_ir::int::{Architecture, Graph, Layer, Node, Op, Table as IntTable};
 use nanozk_layout::{Derived, Part};
 use nanozk_plan::check;
+use nanozk_proof::answer::Writer;
 use nanozk_proof::keys::{Endpoint, VerifierKey};
 use nanozk_proof::statement::Statement;
 use serde::Serialize;
@@ -161,6 +162,10 @@ fn sentences(key: &VerifierKey, model: &Architecture, tables: &[TableInfo]) -> V
     let parts = counts.into_iter().map(|(part, n)| if n > 1 { format!("{n} times {part}") } else { part });
     let named: Vec<String> = tables.iter().filter_map(|t| t.function.clone()).collect();
     let mut out = vec![size, total, end("input", &key.inputs), end("output", &key.outputs)];
+    if Writer::of(key).is_ok() {
+        let tokenizer = key.text.tokenizer.map(|digest| format!(", tokenizer with BLAKE2b-256 {}", hex(&digest)));
+        out.push(format!("answers that end with the ids {:?}{}", key.text.end, tokenizer.unwrap_or_default()));
+    }
     out.extend(parts);
     out.extend(named.into_iter().map(|name| format!("table {name}")));
     let stated = tables.iter().filter(|t| t.function.is_none()).count();

@@ -196,7 +196,7 @@ pub fn verifier_key(
     let circuits = model.shapes.iter().zip(&artifact.shapes);
     let circuits: Vec<Circuit> =
         circuits.map(|(graph, lowered)| Circuit { graph: graph.clone(), choices: lowered.choices }).collect();
-    VerifierKey::new(
+    let key = VerifierKey::new(
         model.tokens,
         tensors.collect(),
         [inputs.collect(), outputs.collect()],
@@ -204,8 +204,8 @@ pub fn verifier_key(
         shapes.iter().map(|s| s.key.clone()).collect(),
         layers,
         *srs.verifier_part(),
-    )
-    .map_err(|e| Error::Refused(e.to_string()))
+    );
+    key.and_then(|key| key.with_text(artifact.text.clone())).map_err(|e| Error::Refused(e.to_string()))
 }
 
 /// The key with the proof about its weights, tables and columns, which is checked already. Deterministic for a seed, so that

@@ -1,5 +1,6 @@
 //! The commands of nanozk as library calls: each takes a request and returns a report that prints as text or as JSON.
 
+pub mod answer;
 pub mod architecture;
 pub mod bench;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod compile;
 pub mod demo;
 mod error;
 mod eval;
+pub mod generate;
 pub mod input;
 pub mod inspect;
 pub mod keys;

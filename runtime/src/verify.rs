@@ -1,13 +1,16 @@
 //! `nanozk verify`: the verdict over a proof, with its scope.
 
+use crate::answer::{AnswerReport, Prompt, tokenizer};
 use crate::compare;
 use crate::error::with_way_out;
 use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
+use nanozk_compiler::tokenizer::Tokenizer;
+use nanozk_proof::answer::{Ended, Transcript};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 pub use nanozk_proof::verify::VerifyOptions;
-use nanozk_proof::verify::{Basis, VerifyError, verify as verify_model, verify_layers};
+use nanozk_proof::verify::{Basis, PartialVerdict, Verdict, VerifyError, verify as verify_model, verify_layers};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,6 +31,12 @@ pub struct Request {
     pub input: Option<PathBuf>,
     /// Output that was received: the proof must be of it.
     pub output: Option<PathBuf>,
+    /// Prompt that was sent: the proof must be of the model's answer to it.
+    pub prompt: Option<Prompt>,
+    /// Most tokens that the answer was to have.
+    pub max_new: Option<u32>,
+    /// Tokenizer of the model, to read and write texts.
+    pub tokenizer: Option<PathBuf>,
 }
 
 /// The verdict and what it covers.
@@ -84,6 +93,9 @@ pub struct VerifyReport {
     pub input: Vec<Shown>,
     /// Model outputs; none when the proof does not hold.
     pub output: Vec<Shown>,
+    /// The answer that the proof shows to be the model's; none when the proof does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerReport>,
     /// Size of the proof without public values.
     pub proof_bytes: usize,
 }
@@ -93,6 +105,7 @@ pub fn verify(request: &Request) -> Result<VerifyReport> {
     let start = Instant::now();
     let key = keys::read_verifier(&request.verifier)?;
     let bundle = Bundle::from_bytes(&storage::read(&request.proof)?).map_err(Error::format(&request.proof))?;
+    let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &key.text)).transpose()?;
     let mut report = describe(&key, &bundle, &request.options);
     report.read_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
@@ -101,7 +114,13 @@ pub fn verify(request: &Request) -> Result<VerifyReport> {
     let refused = match scope {
         Ok(scope) => {
             accept(&mut report, &key, &bundle, &scope);
-            differences(&mut report, &key, &bundle, request)?
+            let difference = answered(scope.transcript.as_ref(), request, tokenizer.as_ref())?;
+            let answer = scope.transcript.map(|answer| AnswerReport::new(answer, tokenizer.as_ref()));
+            report.answer = answer.transpose()?;
+            match difference {
+                None => differences(&mut report, &key, &bundle, request)?,
+                difference => difference,
+            }
         }
         Err(error) => Some(with_way_out(error.to_string(), "do not rely on this output")),
     };
@@ -118,16 +137,46 @@ struct Scope {
     layers: Vec<u32>,
     /// Tensors that it speaks of; all when absent.
     tensors: Option<BTreeSet<u32>>,
+    /// The answer that it claims.
+    transcript: Option<Transcript>,
 }
 
 fn check(key: &VerifierKey, bundle: &Bundle, request: &Request) -> std::result::Result<Scope, VerifyError> {
-    if !request.allow_partial {
-        let basis = verify_model(key, bundle, &request.options)?.basis;
-        return Ok(Scope { basis, layers: (0..key.layers.len() as u32).collect(), tensors: None });
+    if !request.allow_partial || bundle.layers.len() >= key.layers.len() {
+        let Verdict { basis, transcript } = verify_model(key, bundle, &request.options)?;
+        return Ok(Scope { basis, layers: (0..key.layers.len() as u32).collect(), tensors: None, transcript });
     }
-    let verdict = verify_layers(key, bundle, &request.options)?;
-    let partial = verdict.layers.len() < key.layers.len();
-    Ok(Scope { basis: verdict.basis, layers: verdict.layers, tensors: partial.then_some(verdict.tensors) })
+    let PartialVerdict { layers, tensors, basis } = verify_layers(key, bundle, &request.options)?;
+    Ok(Scope { basis, layers, tensors: Some(tensors), transcript: None })
+}
+
+/// Compares the answer that the proof shows with what the caller asked for. What differs, if anything does.
+fn answered(
+    transcript: Option<&Transcript>,
+    request: &Request,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Option<String>> {
+    if request.prompt.is_none() && request.max_new.is_none() {
+        return Ok(None);
+    }
+    let differs = |what: String| Ok(Some(with_way_out(what, "the proof is of another answer; ask again")));
+    let Some(Transcript { prompt, answer, ended }) = transcript else {
+        return differs("the proof shows no answer".into());
+    };
+    if let Some(sent) = &request.prompt
+        && sent.tokens(tokenizer)? != *prompt
+    {
+        return differs(format!("the proof is of another prompt, of {} tokens", prompt.len()));
+    }
+    match request.max_new {
+        Some(limit) if *ended == Ended::Limit && answer.len() as u64 != u64::from(limit) => {
+            differs(format!("the answer stops at a limit of {} tokens, not of {limit}", answer.len()))
+        }
+        Some(limit) if answer.len() as u64 > u64::from(limit) => {
+            differs(format!("the answer has {} tokens, more than {limit}", answer.len()))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Compares the statement with the values that the caller has. What differs, if anything does.
@@ -180,6 +229,7 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
         tokens: key.tokens,
         input: Vec::new(),
         output: Vec::new(),
+        answer: None,
         proof_bytes: bundle.proof_bytes(),
     }
 }
@@ -224,6 +274,9 @@ impl std::fmt::Display for VerifyReport {
         writeln!(f, "weights    {weights}")?;
         if !self.nonce.is_empty() {
             writeln!(f, "nonce      {}", self.nonce)?;
+        }
+        if let Some(answer) = &self.answer {
+            writeln!(f, "{answer}")?;
         }
         writeln!(f, "tokens     {} of {}", self.length, self.tokens)?;
         let ends = [("input ", &self.input, self.input_checked), ("output", &self.output, self.output_checked)];

@@ -32,6 +32,12 @@ pub struct Args {
     /// Whether the verifier sees the output
     #[arg(long, value_enum)]
     output: Option<Visibility>,
+    /// Tokenizer of a language model (tokenizer.json); its hash becomes part of the model id
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Tokens that end an answer, as ids or as the tokenizer writes them, separated by commas
+    #[arg(long, value_name = "TOKEN,..", value_delimiter = ',')]
+    end: Vec<String>,
     /// What the layout minimises
     #[arg(long, value_enum)]
     optimize: Option<Optimize>,
@@ -96,6 +102,8 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         }),
         input: args.input.map(Into::into),
         output: args.output.map(Into::into),
+        tokenizer: args.tokenizer.clone(),
+        end: args.end.iter().map(|token| token.as_str().into()).collect(),
         optimize: args.optimize.map(|o| match o {
             Optimize::Balanced => compile::Optimize::Balanced,
             Optimize::ProofSize => compile::Optimize::ProofSize,

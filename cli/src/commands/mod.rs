@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod compile;
 mod demo;
+mod generate;
 mod inspect;
 mod plan;
 mod prove;
@@ -36,6 +37,8 @@ pub enum Command {
     Check(check::Args),
     /// Prove one inference
     Prove(prove::Args),
+    /// Let the model answer a prompt, and prove the whole answer
+    Generate(generate::Args),
     /// Check a proof
     Verify(verify::Args),
     /// Compile, set up, prove and verify the bundled GPT
@@ -73,6 +76,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Setup(args) => setup::run(args, progress),
         Command::Check(args) => check::run(args),
         Command::Prove(args) => prove::run(args, progress),
+        Command::Generate(args) => generate::run(args, progress),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, progress),
         Command::Bench(args) => bench::run(args, progress),

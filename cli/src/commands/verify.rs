@@ -1,5 +1,6 @@
 //! `nanozk verify`
 
+use super::generate::PromptArgs;
 use super::prove::{Nonce, parse_nonce};
 use super::{Report, parse_hex};
 use nanozk_runtime::verify;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk verify keys/verifier.nanozk proof.nanozk --model-id 3f9c...\n  \
-    nanozk verify keys/verifier.nanozk proof.nanozk --input input.json --output answer.json")]
+    nanozk verify keys/verifier.nanozk proof.nanozk --input input.json --output answer.json\n  \
+    nanozk verify keys/verifier.nanozk proof.nanozk --prompt \"In the beginning\" --tokenizer tokenizer.json --max-new 20")]
 pub struct Args {
     /// Verifier file made by `nanozk setup`
     verifier: PathBuf,
@@ -29,6 +31,11 @@ pub struct Args {
     /// Output that you received (JSON of `run` or `prove`, or [[..], ..]): the proof must be of it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Most tokens that you asked for: an answer must not stop at another limit
+    #[arg(long, value_name = "N")]
+    max_new: Option<u32>,
     /// Accept a proof of some layers, from which nothing follows for the model's output
     #[arg(long)]
     allow_partial: bool,
@@ -57,6 +64,9 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         allow_partial: args.allow_partial,
         input: args.input.clone(),
         output: args.output.clone(),
+        prompt: args.prompt.prompt(),
+        max_new: args.max_new,
+        tokenizer: args.prompt.tokenizer.clone(),
     };
     let report = verify::verify(&request)?;
     let failure = report.error.clone();

@@ -5,6 +5,7 @@ mod bench;
 mod common;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod generate;
 mod gpt;
 mod onnx;
 mod pipeline;

@@ -90,10 +90,9 @@ impl<W> Layer<W> {
 }
 
 impl<W> Model<W> {
-    /// Whether padding would enter the results of true tokens: attention without a causal mask.
+    /// Whether padding would enter the results of true tokens: see [`Graph::sees_padding`].
     pub fn sees_padding(&self) -> bool {
-        let mut nodes = self.shapes.iter().flat_map(|shape| &shape.nodes);
-        nodes.any(|node| matches!(node.op, Op::Attend { causal: false, .. }))
+        self.shapes.iter().any(|shape| shape.sees_padding(self.tokens))
     }
 
     /// Whether some attention hides from each token those that follow it.

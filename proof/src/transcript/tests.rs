@@ -5,6 +5,7 @@
 mod tiny;
 
 use super::*;
+use crate::answer::Answer;
 use crate::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
 use crate::publics::PublicData;
 use crate::verifier::{LayerClaim, LayerError, prepare_layer};
@@ -142,6 +143,7 @@ fn the_prefix_holds_every_field() {
         model_id: [1; 32],
         nonce: vec![2, 3],
         length: 4,
+        answer: Some(Answer { prompt: 2, limit: 9 }),
         public: vec![PublicTensor { tensor: 0, values: vec![5, 6] }, PublicTensor { tensor: 1, values: vec![7] }],
         committed: vec![
             CommittedTensor { tensor: 2, lanes: vec![point(8), point(9)] },
@@ -150,14 +152,17 @@ fn the_prefix_holds_every_field() {
         layers: vec![LayerProof { index: 0, bytes: vec![] }],
     };
     // A new field does not compile here until it is changed below.
-    let Bundle { model_id: _, nonce: _, length: _, public: _, committed: _, layers: _ } = &bundle;
-    let changes: [&dyn Fn(&mut Bundle); 17] = [
+    let Bundle { model_id: _, nonce: _, length: _, answer: _, public: _, committed: _, layers: _ } = &bundle;
+    let changes: [&dyn Fn(&mut Bundle); 20] = [
         &|b| b.model_id[0] = 0,
         &|b| b.model_id[31] = 0,
         &|b| b.nonce[0] = 0,
         &|b| b.nonce.push(0),
         &|b| b.nonce.clear(),
         &|b| b.length = 5,
+        &|b| b.answer = Some(Answer { prompt: 3, limit: 9 }),
+        &|b| b.answer = Some(Answer { prompt: 2, limit: 8 }),
+        &|b| b.answer = None,
         &|b| b.public[0].tensor = 4,
         &|b| b.public[0].values[0] = -5,
         &|b| b.public[1].values.push(0),

@@ -15,6 +15,7 @@ use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, input, memory};
 use layers::Scene;
 use nanozk_ir::int::interp;
+use nanozk_proof::answer::Answer;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::transcript::Absorber;
@@ -22,7 +23,7 @@ use nanozk_proof::verify::{VerifyOptions, verify_layers};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use work::WorkDir;
 
@@ -102,18 +103,56 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     storage::check_writable(&request.out)?;
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
-    let range = layer_range(&keys, request.layers)?;
     let input = input::read(&keys.artifact, &request.input)?;
+    let statement = Statement { input: &input.int, length: input.length, answer: None };
+    let Request { out, layers, nonce, strict, .. } = request;
+    let (layers, nonce, strict) = (*layers, nonce.as_deref(), *strict);
+    run(&Job { keys: &keys, statement, layers, nonce, strict, out, start }, progress)
+}
+
+/// What a proof is of.
+#[derive(Clone, Copy)]
+pub struct Statement<'a> {
+    /// Integer tensors in model input order, padded.
+    pub input: &'a [Vec<i64>],
+    /// True number of tokens.
+    pub length: u32,
+    /// Which tokens are the model's own choices.
+    pub answer: Option<Answer>,
+}
+
+/// A proof to make with keys that are read already.
+pub struct Job<'a> {
+    /// The keys.
+    pub keys: &'a ProverKeys,
+    /// What the proof says.
+    pub statement: Statement<'a>,
+    /// As in [`Request`].
+    pub layers: Option<(usize, usize)>,
+    /// As in [`Request`].
+    pub nonce: Option<&'a [u8]>,
+    /// As in [`Request`].
+    pub strict: bool,
+    /// Proof file to write.
+    pub out: &'a Path,
+    /// When the work began.
+    pub start: Instant,
+}
+
+/// Proves and writes the proof.
+pub fn run(job: &Job, progress: &dyn Progress) -> Result<ProveReport> {
+    let Job { keys, statement, start, .. } = job;
+    let range = layer_range(keys, job.layers)?;
     progress.stage("computing the model", 1);
     let (model, mut clamps) = (&keys.artifact.model, Vec::new());
     let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
-    let values = interp::run_seen(model, &input.int, see)?;
+    let values = interp::run_seen(model, statement.input, see)?;
     let saturated = clamped::saturated(&clamps);
-    if request.strict {
+    if job.strict {
         clamped::refuse(&saturated)?;
     }
-    let nonce = request.nonce.clone().unwrap_or_default();
-    let mut work = WorkDir::open(&request.out, fingerprint(&keys, &nonce, &input))?;
+    let nonce = job.nonce.unwrap_or_default();
+    let mut work = WorkDir::open(job.out, fingerprint(keys, nonce, statement))?;
 
     let plans = || keys.artifact.shapes.iter().map(|s| &s.plan);
     let bases = keys::bases(&keys.srs, plans())?;
@@ -130,17 +169,17 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     };
     let load_seconds = start.elapsed().as_secs_f64();
 
-    let (public, committed) = tensors::split(&keys, &bases, work.seed(), &values);
+    let (public, committed) = tensors::split(keys, &bases, work.seed(), &values);
     let mut bundle = Bundle {
         model_id: keys.verifier.model_id(),
-        nonce,
-        length: input.length,
+        nonce: nonce.to_vec(),
+        length: statement.length,
+        answer: statement.answer,
         public,
         committed,
         layers: Vec::new(),
     };
-    let scene =
-        Scene { keys: &keys, bases: &bases, shapes: &shapes, seed: *work.seed(), values: &values, bundle: &bundle };
+    let scene = Scene { keys, bases: &bases, shapes: &shapes, seed: *work.seed(), values: &values, bundle: &bundle };
 
     progress.stage("proving layers", range.clone().count() as u64);
     let parallel = layers::parallel(&scene, range.clone());
@@ -165,7 +204,7 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
 
     progress.stage("verifying the own proof", 1);
     let check = Instant::now();
-    let options = VerifyOptions { nonce: request.nonce.clone(), allow_unsafe_srs: true, ..Default::default() };
+    let options = VerifyOptions { nonce: job.nonce.map(<[u8]>::to_vec), allow_unsafe_srs: true, ..Default::default() };
     if let Err(error) = verify_layers(&keys.verifier, &bundle, &options) {
         work.discard();
         return Err(Error::refused(
@@ -174,11 +213,11 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
         ));
     }
     let verify_seconds = check.elapsed().as_secs_f64();
-    let bytes = bundle.to_bytes().map_err(Error::format(&request.out))?;
-    storage::write_atomic(&request.out, Secrecy::Open, &bytes)?;
+    let bytes = bundle.to_bytes().map_err(Error::format(job.out))?;
+    storage::write_atomic(job.out, Secrecy::Open, &bytes)?;
     work.discard();
     Ok(ProveReport {
-        proof: request.out.clone(),
+        proof: job.out.into(),
         model_id: hex(&bundle.model_id),
         layers: reports,
         layers_total: keys.artifact.model.layers.len(),
@@ -210,13 +249,14 @@ fn layer_range(keys: &ProverKeys, asked: Option<(usize, usize)>) -> Result<std::
     }
 }
 
-/// What a work directory belongs to: a statement about this model, nonce and input.
-fn fingerprint(keys: &ProverKeys, nonce: &[u8], input: &input::Input) -> [u8; 32] {
+/// What a work directory belongs to: a statement about this model, nonce, answer and input.
+fn fingerprint(keys: &ProverKeys, nonce: &[u8], statement: &Statement) -> [u8; 32] {
     let mut absorber = Absorber::new("nanozk work");
     absorber.bytes("model id", &keys.verifier.model_id());
     absorber.bytes("nonce", nonce);
-    absorber.bytes("length", &input.length.to_le_bytes());
-    for tensor in &input.int {
+    absorber.bytes("length", &statement.length.to_le_bytes());
+    absorber.bytes("answer", &statement.answer.map(Answer::bytes).unwrap_or_default());
+    for tensor in statement.input {
         absorber.ints("input", tensor);
     }
     absorber.digest()

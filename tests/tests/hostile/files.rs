@@ -73,6 +73,7 @@ pub fn sum(geometry: Geometry) -> VerifierFile {
         tensors: [Visibility::PrivateInput, Visibility::PrivateInput, Visibility::PrivateOutput].map(tensor).to_vec(),
         inputs: vec![endpoint(0), endpoint(1)],
         outputs: vec![endpoint(2)],
+        text: Default::default(),
         shapes: vec![ShapeFile {
             plan,
             vk: Vec::new(),
@@ -189,7 +190,7 @@ pub fn hollow(key: &VerifierKey) -> Bundle {
     }
     let layers = (0..key.layers.len() as u32).map(|index| LayerProof { index, bytes: hollow_layer(key.shape(index)) });
     let layers = layers.collect();
-    Bundle { model_id: key.model_id(), nonce: Vec::new(), length: key.tokens, public, committed, layers }
+    Bundle { model_id: key.model_id(), nonce: Vec::new(), length: key.tokens, answer: None, public, committed, layers }
 }
 
 /// A layer proof in the order of docs/file-formats.md.

@@ -1,0 +1,68 @@
+//! `nanozk generate`
+
+use super::Report;
+use super::prove::{Nonce, parse_nonce};
+use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::{Progress, generate};
+use std::path::PathBuf;
+
+/// Arguments of `generate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    nanozk generate keys/ --prompt \"In the beginning\" --tokenizer tokenizer.json --max-new 20 -o proof.nanozk\n  \
+    nanozk generate keys/ --tokens 464,3290 --max-new 8 --nonce 5f3a -o proof.nanozk\n\n\
+    The model must be compiled with `--head argmax`.")]
+pub struct Args {
+    /// Directory made by `nanozk setup`
+    keys: PathBuf,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Most tokens of the answer; a token that ends it and the model's length end it sooner
+    #[arg(long, value_name = "N")]
+    max_new: u32,
+    /// Proof file to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    out: PathBuf,
+    /// Verifier's challenge that the proof is bound to
+    #[arg(long, value_name = "HEX", value_parser = parse_nonce)]
+    nonce: Option<Nonce>,
+    /// Refuse an answer that saturates values inside the model: beyond what its sample data showed
+    #[arg(long)]
+    strict: bool,
+}
+
+/// A prompt, as text or as tokens.
+#[derive(Debug, clap::Args)]
+pub struct PromptArgs {
+    /// Prompt as text; needs the tokenizer
+    #[arg(long, value_name = "TEXT", conflicts_with = "tokens")]
+    prompt: Option<String>,
+    /// Prompt as token ids, separated by commas
+    #[arg(long, value_name = "ID,..", value_delimiter = ',')]
+    tokens: Option<Vec<u32>>,
+    /// Tokenizer that the model id names (tokenizer.json)
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+}
+
+impl PromptArgs {
+    /// The prompt, if there is one.
+    pub fn prompt(&self) -> Option<Prompt> {
+        let text = self.prompt.clone().map(Prompt::Text);
+        text.or_else(|| self.tokens.clone().map(Prompt::Tokens))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let request = generate::Request {
+        keys: args.keys.clone(),
+        prompt: args.prompt.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new())),
+        max_new: args.max_new,
+        tokenizer: args.prompt.tokenizer.clone(),
+        out: args.out.clone(),
+        nonce: args.nonce.clone().map(|n| n.0),
+        strict: args.strict,
+    };
+    Report::new(&generate::generate(&request, progress)?)
+}

@@ -1,0 +1,38 @@
+//! An answer of the bundled GPT under proof, as text.
+
+use crate::common::{bundled, nanozk};
+use std::fs;
+
+#[test]
+fn an_answer_is_written_proven_and_verified() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let at = |args: &[&str]| nanozk(dir.path(), args);
+    let (model, data) = (bundled("kjvgpt-d64-l4/network.onnx"), bundled("kjvgpt-d64-l4/input.json"));
+    let tokenizer = bundled("kjvgpt-d64-l4/tokenizer.json");
+    let compile = ["compile", &model, "--data", &data, "--head", "argmax", "-o", "m.nanozk"];
+    at(&[&compile[..], &["--end", "."]].concat()).fails_with(&["\".\"", "--tokenizer"]);
+    at(&[&compile[..], &["--tokenizer", &tokenizer, "--end", "..."]].concat()).fails_with(&["\"...\"", "give its id"]);
+    at(&[&compile[..], &["--tokenizer", &tokenizer, "--end", ".", "--json"]].concat()).json();
+    at(&["setup", "m.nanozk", "-o", "keys", "--json"]).json();
+
+    let generate = ["generate", "keys", "-o", "p.nanozk", "--max-new", "12"];
+    let ask = |args: &[&str]| at(&[&generate[..], args].concat());
+    ask(&[]).fails_with(&["prompt is empty"]);
+    ask(&["--prompt", "In the"]).fails_with(&["tokenizer"]);
+    ask(&["--tokens", "1,63"]).fails_with(&["token 63", "0..=62"]);
+    ask(&["--tokens", &["1"; 65].join(",")]).fails_with(&["65 tokens", "takes 64"]);
+    let said = ask(&["--prompt", "In the", "--tokenizer", &tokenizer, "--json"]).json();
+    let answer = said["answer"]["text"].as_str().expect("a text").to_string();
+    assert_eq!((said["answer"]["prompt_text"].as_str(), answer.is_empty()), (Some("In the"), false));
+
+    let check = ["verify", "keys/verifier.nanozk", "p.nanozk", "--tokenizer", &tokenizer];
+    let verify = |args: &[&str]| at(&[&check[..], args].concat());
+    let report = verify(&["--prompt", "In the", "--max-new", "12", "--json"]).json();
+    assert_eq!((report["verified"].as_bool(), report["answer"]["text"].as_str()), (Some(true), Some(&answer[..])));
+    let text = verify(&[]).stdout;
+    assert!(text.contains(&format!("{answer:?}")) && text.contains("the model's greedy choice"), "{text}");
+    verify(&["--prompt", "At the"]).fails_with(&["another prompt"]);
+    fs::write(dir.path().join("other.json"), fs::read_to_string(&tokenizer).expect("a file").replace('\n', ""))
+        .expect("written");
+    at(&["verify", "keys/verifier.nanozk", "p.nanozk", "--tokenizer", "other.json"]).fails_with(&["not the one"]);
+}

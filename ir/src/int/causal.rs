@@ -1,0 +1,130 @@
+//! Which tokens the results of a token depend on.
+
+use super::{Graph, Node, Op, Term};
+
+/// What row t of a value depends on, `[tokens, features]`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sees {
+    /// Rows up to t, and feature `h T + u` is 0 for u > t.
+    Hiding,
+    /// Rows up to t.
+    Past,
+    /// Rows up to t; feature `h T + u` on rows up to u as well.
+    Key,
+    /// Any row.
+    All,
+}
+
+impl Graph {
+    /// Whether some token sees one that follows it, so that padding would enter the results of true tokens. Never `false`
+    /// where one does; `true` for values of pairs of tokens that reach anything but a causal mask.
+    pub fn sees_padding(&self, tokens: u32) -> bool {
+        let mut seen: Vec<Sees> = Vec::with_capacity(self.nodes.len());
+        let mut output = false;
+        for node in &self.nodes {
+            let operands: Vec<Sees> =
+                node.inputs.iter().map(|&id| seen.get(id as usize).copied().unwrap_or(Sees::All)).collect();
+            let sees = of(node, &operands, tokens);
+            output |= matches!(node.op, Op::Output { .. }) && sees > Sees::Past;
+            seen.push(sees);
+        }
+        output
+    }
+}
+
+/// What a result depends on, whose operands depend on `operands`.
+fn of(node: &Node, operands: &[Sees], tokens: u32) -> Sees {
+    let most = operands.iter().copied().max().unwrap_or(Sees::Past);
+    match &node.op {
+        _ if most == Sees::All => Sees::All,
+        Op::Scores { .. } if most <= Sees::Past => Sees::Key,
+        Op::Attend { causal: true, .. } => Sees::Hiding,
+        Op::Context { .. } if operands.first() == Some(&Sees::Hiding) && most <= Sees::Past => Sees::Past,
+        Op::Scores { .. } | Op::Context { .. } => Sees::All,
+        Op::Requant { .. } if most == Sees::Hiding => Sees::Hiding,
+        _ if most <= Sees::Past => Sees::Past,
+        // A key stays at its place.
+        Op::Requant { .. } | Op::Table { .. } | Op::Mul | Op::Range { .. } => Sees::Key,
+        Op::Affine { rows } if aligned(rows, operands, tokens) => Sees::Key,
+        _ => Sees::All,
+    }
+}
+
+/// Whether each sum takes values of pairs of tokens from its own key only.
+fn aligned(rows: &[Vec<Term>], operands: &[Sees], tokens: u32) -> bool {
+    let own = |at: usize, term: &Term| {
+        operands.get(term.input as usize).is_some_and(|sees| *sees < Sees::Key)
+            || u64::from(term.feature) % u64::from(tokens) == at as u64 % u64::from(tokens)
+    };
+    tokens > 0 && rows.iter().enumerate().all(|(at, row)| row.iter().all(|term| own(at, term)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u32 = 3;
+
+    fn push(graph: &mut Graph, op: Op, inputs: &[u32], features: u32) -> u32 {
+        graph.push(Node { name: op.name().into(), op, inputs: inputs.to_vec(), features, lo: 0, hi: 0 })
+    }
+
+    fn attend(causal: bool) -> Op {
+        Op::Attend { keys: vec![T], table: 0, limbs: 1, over_limbs: 0, causal }
+    }
+
+    /// One head whose scores pass through `between` and whose weights go through `weights`.
+    fn attention(between: impl Fn(&mut Graph, u32) -> u32, weights: impl Fn(&mut Graph, u32) -> u32) -> bool {
+        let mut g = Graph::default();
+        let x = push(&mut g, Op::Input { port: 0 }, &[], 2);
+        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: 2 }, &[x, x], T);
+        let scores = between(&mut g, scores);
+        let e = weights(&mut g, scores);
+        let y = push(&mut g, Op::Context { heads: 1, kv_heads: 1, head_dim: 2 }, &[e, x], 2);
+        push(&mut g, Op::Output { port: 0 }, &[y], 2);
+        g.sees_padding(T)
+    }
+
+    fn permuted(graph: &mut Graph, x: u32, by: u32) -> u32 {
+        let rows = (0..T).map(|j| vec![Term { input: 0, feature: (j + by) % T, coef: 1 }]).collect();
+        push(graph, Op::Affine { rows }, &[x], T)
+    }
+
+    #[test]
+    fn a_causal_mask_hides_what_follows() {
+        let mask = |causal| move |g: &mut Graph, s| push(g, attend(causal), &[s], T);
+        assert!(!attention(|_, s| s, mask(true)));
+        assert!(attention(|_, s| s, mask(false)));
+        // A bias by key and narrower weights change nothing.
+        assert!(!attention(|g, s| permuted(g, s, 0), mask(true)));
+        let narrow = Op::Requant { limbs: 1, out_limbs: 1, clamp: true };
+        assert!(!attention(
+            |_, s| s,
+            |g, s| {
+                let e = mask(true)(g, s);
+                push(g, narrow.clone(), &[e], T)
+            }
+        ));
+    }
+
+    #[test]
+    fn what_goes_around_the_mask_is_seen() {
+        let causal = |g: &mut Graph, s| push(g, attend(true), &[s], T);
+        // Scores of other keys, weights of other keys, weights that no mask made.
+        assert!(attention(|g, s| permuted(g, s, 1), causal));
+        assert!(attention(
+            |_, s| s,
+            |g, s| {
+                let e = causal(g, s);
+                permuted(g, e, 1)
+            }
+        ));
+        assert!(attention(|_, s| s, |_, s| s));
+        // Scores that leave the layer.
+        let mut g = Graph::default();
+        let x = push(&mut g, Op::Input { port: 0 }, &[], 2);
+        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: 2 }, &[x, x], T);
+        push(&mut g, Op::Output { port: 0 }, &[scores], T);
+        assert!(g.sees_padding(T));
+    }
+}

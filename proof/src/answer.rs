@@ -1,0 +1,194 @@
+//! An answer as the statement: the tokens that a causal model chose, one after the other, behind a prompt.
+//!
+//! The model reads tokens and gives, for each of them, the token that it holds the likeliest next one. Both are public, so
+//! a proof of one run shows every choice at once: the answer is the model's when each of its tokens is the choice behind
+//! the tokens before it. Token `t` of the input is then what the model gave at `t - 1`, for all `t` beyond the prompt.
+
+use crate::{
+    bundle::Bundle,
+    keys::{Endpoint, Rows, VerifierKey, Visibility},
+    statement::StatementError,
+};
+use nanozk_ir::int::{Graph, Op, interp};
+use serde::{Deserialize, Serialize};
+
+/// What a bundle claims of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Tokens of the prompt, at least 1: of these nothing is claimed.
+    pub prompt: u32,
+    /// Most tokens that the answer was to have.
+    pub limit: u32,
+}
+
+/// A prompt with the model's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    /// Tokens of the prompt.
+    pub prompt: Vec<u32>,
+    /// Tokens of the answer; a token that ends it is its last.
+    pub answer: Vec<u32>,
+    /// Why the answer has no further token.
+    pub ended: Ended,
+}
+
+/// Why an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The model gave a token that ends it.
+    EndOfSequence,
+    /// It has as many tokens as were asked for.
+    Limit,
+    /// The model takes no more tokens.
+    Context,
+}
+
+/// Why a model has no answers, or a bundle none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The graphs of the verifier file.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A model that does not write token by token.
+    #[error("the model does not write answers: {0}")]
+    Model(&'static str),
+    /// A prompt that is empty or longer than the run.
+    #[error("a prompt of {prompt} tokens among {length}")]
+    Prompt {
+        /// Tokens of the prompt.
+        prompt: u32,
+        /// Tokens of the run.
+        length: u32,
+    },
+    /// A token of the answer that the model did not choose.
+    #[error("token {at} is {found}, and the model chose {chosen}")]
+    Choice {
+        /// Position.
+        at: usize,
+        /// Token.
+        found: i64,
+        /// What the model gave behind the tokens before.
+        chosen: i64,
+    },
+    /// An answer that goes on behind its end.
+    #[error("token {at} ends the answer, and more tokens follow")]
+    BeyondEnd {
+        /// Position.
+        at: usize,
+    },
+    /// An answer of more tokens than were asked for.
+    #[error("{tokens} tokens where at most {limit} were asked for")]
+    TooLong {
+        /// Tokens of the answer.
+        tokens: u32,
+        /// Most tokens.
+        limit: u32,
+    },
+    /// An answer of which tokens are missing.
+    #[error("it stops after {tokens} tokens, which neither end it nor are the {limit} that were asked for")]
+    Unfinished {
+        /// Tokens of the answer.
+        tokens: u32,
+        /// Most tokens.
+        limit: u32,
+    },
+}
+
+/// The tensors of a model that writes answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// `[tokens, 1]`: tokens read.
+    pub input: u32,
+    /// `[tokens, 1]`: the token that is likeliest next, the lowest of them where several are.
+    pub output: u32,
+}
+
+impl Writer {
+    /// The tensors of a model that reads public tokens, shows no token those that follow it, and gives the index of the
+    /// greatest score of each.
+    ///
+    /// # Errors
+    /// What the model lacks.
+    pub fn of(key: &VerifierKey) -> Result<Self, AnswerError> {
+        let graphs: Vec<Graph> = key.circuits.read()?.into_iter().map(|circuit| circuit.graph).collect();
+        let ([input], [output]) = (&key.inputs[..], &key.outputs[..]) else {
+            return Err(AnswerError::Model("it must have one input, the tokens, and one output"));
+        };
+        let tokens = &key.tensors[input.tensor as usize];
+        if !token_each(key, input) || tokens.visibility != Visibility::PublicInput || tokens.rows != Rows::Padded {
+            return Err(AnswerError::Model("its input must be public tokens of which a prompt may have fewer"));
+        }
+        let chosen = &key.tensors[output.tensor as usize];
+        if !token_each(key, output) || chosen.visibility != Visibility::PublicOutput || !wins(key, &graphs, output) {
+            return Err(AnswerError::Model("its output must be the index of the greatest score of each token"));
+        }
+        if graphs.iter().any(|graph| graph.sees_padding(key.tokens)) {
+            return Err(AnswerError::Model("its tokens see those that follow them"));
+        }
+        Ok(Writer { input: input.tensor, output: output.tensor })
+    }
+}
+
+/// Whether an end of the model is one integer for each token, in order.
+fn token_each(key: &VerifierKey, Endpoint { tensor, value }: &Endpoint) -> bool {
+    let spec = &key.tensors[*tensor as usize];
+    let exact = value.dtype.exact() && spec.scale == 1.0 && spec.features == 1;
+    exact && spec.lo >= 0 && spec.hi <= i64::from(u32::MAX) && value.indices().eq(0..key.tokens as usize)
+}
+
+/// Whether the output is the index of the greatest of all scores of a token.
+fn wins(key: &VerifierKey, graphs: &[Graph], output: &Endpoint) -> bool {
+    let writes = |port: usize, shape: u32| {
+        let graph = graphs.get(shape as usize)?;
+        let (_, node) = interp::outputs(graph).find(|(p, _)| *p == port)?;
+        let operand = *graph.nodes[node].inputs.first()?;
+        Some(matches!(graph.nodes.get(operand as usize)?.op, Op::ArgMax { groups: 1, .. }))
+    };
+    key.layers.iter().any(|layer| {
+        let port = layer.outputs.iter().position(|id| *id == output.tensor);
+        port.and_then(|port| writes(port, layer.shape)) == Some(true)
+    })
+}
+
+impl Answer {
+    /// What the proof is bound to.
+    pub fn bytes(self) -> Vec<u8> {
+        [self.prompt.to_le_bytes(), self.limit.to_le_bytes()].concat()
+    }
+
+    /// Prompt and answer of a bundle of all layers, which is verified already.
+    ///
+    /// # Errors
+    /// When the model writes no answers, or the tokens are not its choices, all of them and no more.
+    pub fn transcript(self, key: &VerifierKey, bundle: &Bundle) -> Result<Transcript, AnswerError> {
+        let Writer { input, output } = Writer::of(key)?;
+        let values = |tensor| bundle.public(tensor).ok_or(AnswerError::Model("its tokens are hidden"));
+        let (read, chosen) = (values(input)?, values(output)?);
+        let Answer { prompt, limit } = self;
+        let length = bundle.length;
+        if prompt == 0 || prompt > length {
+            return Err(AnswerError::Prompt { prompt, length });
+        }
+        let (first, length) = (prompt as usize, length as usize);
+        for at in first..length {
+            let (found, chosen) = (read[at], chosen[at - 1]);
+            if found != chosen {
+                return Err(AnswerError::Choice { at, found, chosen });
+            }
+            if key.text.ends(found) {
+                return Err(AnswerError::BeyondEnd { at });
+            }
+        }
+        let tokens = bundle.length - prompt + 1;
+        let ended = match chosen[length - 1] {
+            _ if tokens > limit => return Err(AnswerError::TooLong { tokens, limit }),
+            last if key.text.ends(last) => Ended::EndOfSequence,
+            _ if tokens == limit => Ended::Limit,
+            _ if bundle.length == key.tokens => Ended::Context,
+            _ => return Err(AnswerError::Unfinished { tokens, limit }),
+        };
+        let ids = |values: &[i64]| values.iter().map(|v| *v as u32).collect();
+        Ok(Transcript { prompt: ids(&read[..first]), answer: ids(&chosen[first - 1..length]), ended })
+    }
+}

@@ -1,0 +1,145 @@
+//! `nanozk generate`: an answer to a prompt, written by the integer model, with one proof of all of it.
+
+use crate::answer::{AnswerReport, Prompt, tokenizer};
+use crate::prove::{self, Job, ProveReport, Statement};
+use crate::storage::{self, KeyDir};
+use crate::{Error, Progress, Result, keys};
+use nanozk_ir::int::{Model, interp};
+use nanozk_plan::Text;
+use nanozk_proof::answer::{Answer, Ended, Transcript, Writer};
+use nanozk_proof::keys::VerifierKey;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What to answer and how to prove it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Directory made by setup.
+    pub keys: PathBuf,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Most tokens of the answer.
+    pub max_new: u32,
+    /// Tokenizer of the model.
+    pub tokenizer: Option<PathBuf>,
+    /// Proof file to write.
+    pub out: PathBuf,
+    /// Verifier's challenge.
+    pub nonce: Option<Vec<u8>>,
+    /// Whether an answer that saturates values is refused.
+    pub strict: bool,
+}
+
+/// The answer and its proof.
+#[derive(Clone, Debug, Serialize)]
+pub struct GenerateReport {
+    /// The answer.
+    pub answer: AnswerReport,
+    /// Time to write it, before it was proven.
+    pub generate_seconds: f64,
+    /// Its proof.
+    #[serde(flatten)]
+    pub proof: ProveReport,
+}
+
+/// Answers a prompt token by token and proves the whole transcript at once.
+pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateReport> {
+    let start = Instant::now();
+    storage::check_writable(&request.out)?;
+    progress.stage("reading keys", 1);
+    let keys = keys::read(&KeyDir::new(&request.keys))?;
+    let writer = Writer::of(&keys.verifier).map_err(|error| {
+        let way_out = "compile a causal language model, whose one input is its tokens, with `--head argmax`";
+        Error::refused(error, way_out)
+    })?;
+    let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
+    let prompt = request.prompt.tokens(tokenizer.as_ref())?;
+    check(&prompt, request.max_new, &keys.verifier, writer)?;
+    progress.stage("writing the answer", request.max_new.into());
+    let writing = Instant::now();
+    let (transcript, read) =
+        write(&keys.artifact.model, &keys.verifier.text, writer, prompt, request.max_new, progress)?;
+    let generate_seconds = writing.elapsed().as_secs_f64();
+    let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new };
+    let length = claim.prompt + transcript.answer.len() as u32 - 1;
+    let statement = Statement { input: &[read], length, answer: Some(claim) };
+    let Request { nonce, strict, out, .. } = request;
+    let job = Job { keys: &keys, statement, layers: None, nonce: nonce.as_deref(), strict: *strict, out, start };
+    let proof = prove::run(&job, progress)?;
+    Ok(GenerateReport { answer: AnswerReport::new(transcript, tokenizer.as_ref())?, generate_seconds, proof })
+}
+
+/// Refuses a prompt that the model cannot read.
+fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: Writer) -> Result<()> {
+    let vocabulary = key.tensors[writer.input as usize].hi;
+    if max_new == 0 {
+        return Err(Error::refused("an answer of no tokens", "ask for at least one with `--max-new 1`"));
+    }
+    if prompt.is_empty() {
+        let way_out = "begin with at least one token, such as the one that begins a text";
+        return Err(Error::refused("the prompt is empty, and a model predicts what follows a token", way_out));
+    }
+    if prompt.len() > key.tokens as usize {
+        return Err(Error::refused(
+            format!("the prompt has {} tokens, and the model takes {}", prompt.len(), key.tokens),
+            "shorten it, or compile the model for more tokens",
+        ));
+    }
+    match prompt.iter().find(|token| i64::from(**token) > vocabulary) {
+        None => Ok(()),
+        Some(token) => Err(Error::refused(
+            format!("token {token} of the prompt is outside the vocabulary, 0..={vocabulary}"),
+            "use the tokenizer of this model",
+        )),
+    }
+}
+
+/// The model's choices behind the prompt, and the tokens that it read for them, padded.
+fn write(
+    model: &Model,
+    text: &Text,
+    Writer { input, output }: Writer,
+    prompt: Vec<u32>,
+    max_new: u32,
+    progress: &dyn Progress,
+) -> Result<(Transcript, Vec<i64>)> {
+    let (tokens, vocabulary) = (model.tokens as usize, model.tensors[input as usize].hi);
+    let mut read: Vec<i64> = prompt.iter().map(|token| i64::from(*token)).collect();
+    let mut answer = Vec::new();
+    let ended = loop {
+        let mut padded = read.clone();
+        padded.resize(tokens, 0);
+        let values = interp::run_model(model, &[padded])?;
+        let next = values[output as usize][read.len() - 1];
+        answer.push(next as u32);
+        progress.step();
+        if text.ends(next) {
+            break Ended::EndOfSequence;
+        }
+        if answer.len() == max_new as usize {
+            break Ended::Limit;
+        }
+        if read.len() == tokens {
+            break Ended::Context;
+        }
+        if next > vocabulary {
+            return Err(Error::refused(
+                format!("the model chose token {next}, which it cannot read: 0..={vocabulary}"),
+                format!("ask for at most {} tokens", answer.len()),
+            ));
+        }
+        read.push(next);
+    };
+    read.resize(tokens, 0);
+    Ok((Transcript { prompt, answer, ended }, read))
+}
+
+impl std::fmt::Display for GenerateReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.answer)?;
+        writeln!(f, "written    {:.2} s", self.generate_seconds)?;
+        writeln!(f)?;
+        write!(f, "{}", self.proof)
+    }
+}
