@@ -76,7 +76,9 @@ impl Source<'_> {
         let Some(small) = self.narrow(config, bits, limit).map(|small| self.narrowed(config, small, EMBEDDED_K)) else {
             return Ok(best);
         };
-        let allowed = config.quantise.narrow_tolerance.max(best.measured.gap() * EMBEDDED_COARSER);
+        let coarser = config.quantise.narrow_tolerance.max(best.measured.gap() * EMBEDDED_COARSER);
+        // Where the output is a choice, the gap is that between scores which a bit less confuses: none or any.
+        let allowed = if config.head == Head::Argmax { config.quantise.tolerance } else { coarser };
         let close = small.measured.gap() <= allowed;
         let cheap = small.circuits.score <= best.circuits.score * EMBEDDED_WORTH;
         Ok(if close && cheap { small } else { best })
