@@ -59,11 +59,13 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
 
 /// What all layer proofs of a bundle are bound to.
 fn prefix(bundle: &Bundle) -> Fr {
+    let answer: Vec<u8> = bundle.answer.iter().flat_map(|a| [a.prompt, a.limit]).flat_map(u32::to_le_bytes).collect();
     let mut preimage = Preimage::new("nanozk bundle")
         .bytes("version", &VERSION.to_le_bytes())
         .bytes("model id", &bundle.model_id)
         .bytes("nonce", &bundle.nonce)
-        .bytes("length", &bundle.length.to_le_bytes());
+        .bytes("length", &bundle.length.to_le_bytes())
+        .bytes("answer", &answer);
     for tensor in &bundle.public {
         preimage = preimage.bytes("public tensor", &tensor.tensor.to_le_bytes()).integers("values", &tensor.values);
     }
