@@ -9,7 +9,7 @@
 //! lanes*, which no other helper reads, with enough randomness left over from their own openings.
 
 use crate::{Boundary, Lookup, MASK_ROWS, Plan, Port};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Fractions that share one helper column; the degree of its constraint is one more.
 pub const FRACTIONS_PER_HELPER: usize = 3;
@@ -198,9 +198,8 @@ fn lanes(lookup: &Lookup) -> impl Iterator<Item = u32> {
 /// Random rows left over in own lanes of which no fraction holds two, so that the helper is a sum of independent terms.
 /// A tensor at two ports of a layer is one lane.
 fn freedom(fractions: &[Vec<Column>], own: impl Fn(&Column) -> bool, left: impl Fn(&Column) -> usize) -> usize {
-    let mut candidates: Vec<&Column> = fractions.iter().flatten().filter(|column| own(column)).collect();
-    candidates.sort_unstable();
-    candidates.dedup();
+    let candidates: BTreeSet<&Column> = fractions.iter().flatten().filter(|column| own(column)).collect();
+    let mut candidates: Vec<&Column> = candidates.into_iter().collect();
     candidates.sort_by_key(|column| std::cmp::Reverse(left(column)));
     let mut taken: Vec<&Column> = Vec::new();
     for column in candidates {

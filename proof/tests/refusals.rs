@@ -270,6 +270,14 @@ fn tensors_and_layers_fit_together() {
     refused_key("no layer writes the output", |key| key.layers.clear());
 }
 
+/// What is counted of the openings is what the constraint system asks for.
+#[test]
+fn openings_of_committed_columns_are_counted() {
+    let key = key();
+    assert_eq!(nanozk_proof::hiding::points(&key.shapes[0]), 1, "committed columns are opened at x");
+    nanozk_proof::hiding::check(&key).unwrap();
+}
+
 #[test]
 fn circuits_have_keys_of_their_size() {
     let patterns = "a shape has the wrong number of pattern commitments";

@@ -19,6 +19,7 @@ use delete::Deletion;
 use forge::{Forgery, forgeries};
 use group::ff::Field;
 use identity::Runs;
+use nanozk_ir::int::gadgets::Gadget;
 use nanozk_plan::{SlotId, check};
 use nanozk_proof::field::Fr;
 use rand_chacha::ChaCha20Rng;
@@ -79,6 +80,15 @@ fn mutate_cells(target: &Target, step: usize, broken: &mut dyn FnMut(&BTreeSet<c
     }
     println!("{}: {mutated} cells mutated, {tried} values tried, {rejected} rejected, {free} cells free", target.name);
     assert!(tried > 0);
+}
+
+/// Whoever adds an op to the registry adds a layer that holds it.
+#[test]
+fn every_op_of_the_registry_is_attacked() {
+    let nodes = |target: &Target| target.net.model.shapes[0].nodes.iter().map(|n| n.op.name()).collect::<Vec<_>>();
+    let attacked: BTreeSet<&str> = target::small().iter().flat_map(nodes).collect();
+    let missing: Vec<&&str> = Gadget::NAMES.iter().filter(|name| !attacked.contains(**name)).collect();
+    assert!(missing.is_empty(), "no layer under attack holds {missing:?}");
 }
 
 #[test]

@@ -114,6 +114,11 @@ macro_rules! registry {
             )+
         }
 
+        impl Gadget {
+            /// The names of all of them.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+        }
+
         $(
             impl From<$name> for Op {
                 fn from(gadget: $name) -> Op {
