@@ -93,13 +93,16 @@ pub fn spread(x: &Range, keys: &[u32]) -> f64 {
 }
 
 pub(super) fn context(dims: &Dims, e: &Range, v: &Range) -> Result<Range, Unbounded> {
-    let (_, most) = e.bounds();
-    let total = i128::from(most) * dims.tokens as i128;
+    let (least, most) = e.bounds();
     let (mut lo, mut hi) = (Vec::new(), Vec::new());
     for h in 0..dims.heads {
         for c in head(dims.kv(h), dims.head_dim) {
-            lo.push(narrow(total * i128::from(v.lo[c].min(0)))?);
-            hi.push(narrow(total * i128::from(v.hi[c].max(0)))?);
+            // Weights need not be those of a softmax, and may be negative.
+            let ends = [least, most].map(|e| [v.lo[c], v.hi[c]].map(|v| i128::from(e) * i128::from(v)));
+            let of = |pick: fn(i128, i128) -> i128| ends.iter().flatten().copied().fold(0, pick);
+            let total = |term: i128| narrow(term.saturating_mul(dims.tokens as i128));
+            lo.push(total(of(i128::min))?);
+            hi.push(total(of(i128::max))?);
         }
     }
     Ok(Range::new(lo, hi))

@@ -125,7 +125,8 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
         return None;
     }
     let t = scope.tokens;
-    if rows.iter().enumerate().any(|(h, terms)| !sums_whole(terms, h * t..(h + 1) * t)) {
+    let negative = r[context.inputs[0] as usize].lo.iter().any(|&e| e < 0);
+    if negative || rows.iter().enumerate().any(|(h, terms)| !sums_whole(terms, h * t..(h + 1) * t)) {
         return None;
     }
     let c = scope.layer.params[param as usize];

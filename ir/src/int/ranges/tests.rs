@@ -183,3 +183,30 @@ fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
     let (_, hi) = ranges[6].bounds();
     assert!((hi as f64) < norm2 * 1.01 && (hi as f64) > norm2 * 0.99, "{hi}");
 }
+
+/// A mean lies among what it is of, but only when no weight is negative.
+#[test]
+fn weights_that_may_be_negative_bound_no_mean() {
+    let context = Op::Context { heads: 1, kv_heads: 1, head_dim: 2 };
+    let of = |lo: i64| {
+        let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
+        let e = b.push(Op::Input { port: 0 }, &[], T);
+        let v = b.push(Op::Input { port: 1 }, &[], 2);
+        let sum = b.push(Op::Affine { rows: vec![(0..T).map(|j| term(0, j, 1)).collect()] }, &[e], 1);
+        let c = b.param(1 << 20);
+        let r = b.push(Op::Recip { param: c }, &[sum], 1);
+        let spread = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1)]; 2] }, &[r], 2);
+        let u = b.push(context.clone(), &[e, v], 2);
+        b.push(Op::Mul, &[u, spread], 2);
+        let ports = [Range::uniform(T, lo, 10), Range::uniform(2, -7, 100)];
+        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+        scope.all().map(|all| (all[u as usize].bounds(), all[u as usize + 1].bounds()))
+    };
+    let (sums, means) = of(1).unwrap();
+    assert_eq!((sums, means), ((-210, 3000), (-7 << 20, 100 << 20)));
+    // The sum of the weights might be 0 or less, of which there is no reciprocal.
+    assert!(matches!(of(-10), Err(RangeError::Domain { .. })));
+    let below = Range::uniform(T, -10, 0);
+    let dims = interp::attention::Dims::new(T, 1, 1, 2);
+    assert_eq!(attention::context(&dims, &below, &Range::uniform(2, -7, 100)).unwrap().bounds(), (-3000, 210));
+}
