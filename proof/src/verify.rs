@@ -213,16 +213,21 @@ fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -
     prepare_layer(&claim, &proof.bytes).map_err(rejected)
 }
 
-/// One pairing for all equations of all layers, with coefficients derived from all that the guards depend on: the
-/// bundle's prefix, which holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
-fn check_pairings(key: &VerifierKey, bundle: &Bundle, prefix: Fr, guards: Vec<LayerGuard>) -> Result<(), VerifyError> {
+/// What the coefficients of a batch are drawn from.
+fn batch_seed(prefix: Fr, layers: &[LayerProof]) -> [u8; 32] {
     let mut absorber = Absorber::new("nanozk batch");
     absorber.bytes("prefix", prefix.to_repr().as_ref());
-    for layer in &bundle.layers {
+    for layer in layers {
         absorber.bytes("index", &layer.index.to_le_bytes());
         absorber.bytes("layer", &layer.bytes);
     }
-    let mut rng = ChaCha20Rng::from_seed(absorber.digest());
+    absorber.digest()
+}
+
+/// One pairing for all equations of all layers, with coefficients derived from all that the guards depend on: the
+/// bundle's prefix, which holds the model id, and all proofs. On failure each layer is checked alone to name the culprit.
+fn check_pairings(key: &VerifierKey, bundle: &Bundle, prefix: Fr, guards: Vec<LayerGuard>) -> Result<(), VerifyError> {
+    let mut rng = ChaCha20Rng::from_seed(batch_seed(prefix, &bundle.layers));
     if guard::check_all(&guards, &key.srs, &mut rng) {
         return Ok(());
     }
@@ -234,4 +239,24 @@ fn check_pairings(key: &VerifierKey, bundle: &Bundle, prefix: Fr, guards: Vec<La
         .find_map(culprit)
         .unwrap_or_else(|| (0, LayerError::Rejected("the equations of all layers together do not hold".into())));
     Err(VerifyError::Layer { index, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ff::Field;
+
+    /// Who could choose any of it after the coefficients could let two defects cancel.
+    #[test]
+    fn coefficients_depend_on_all_that_is_batched() {
+        let seed = |prefix, index, bytes: &[u8]| batch_seed(prefix, &[LayerProof { index, bytes: bytes.to_vec() }]);
+        let all = [
+            seed(Fr::ZERO, 0, b"proof"),
+            seed(Fr::ONE, 0, b"proof"),
+            seed(Fr::ZERO, 1, b"proof"),
+            seed(Fr::ZERO, 0, b"other"),
+            batch_seed(Fr::ZERO, &[]),
+        ];
+        assert_eq!(BTreeSet::from(all).len(), all.len());
+    }
 }

@@ -217,6 +217,14 @@ fn tensors_and_layers_fit_together() {
         value.map = ElementMap::List(indices);
     };
     refused_key("does not determine its tensor", once);
+    // All of a hidden tensor, whatever is said of its rows: nobody sees that they are equal.
+    refused_key("does not determine its tensor", |key| {
+        let (input, tokens) = (key.inputs[0].tensor as usize, key.tokens as usize);
+        (key.tensors[input].rows, key.tensors[input].visibility) = (Rows::Equal, Visibility::PrivateInput);
+        let value = &mut key.inputs[0].value;
+        let row = value.indices().count() / tokens;
+        *value = nanozk_plan::ValueInfo::row_major("row", vec![row], value.dtype);
+    });
     refused_key("has elements outside its tensor", |key| {
         let value = &mut key.outputs[0].value;
         let mut indices: Vec<u32> = value.indices().map(|i| i as u32).collect();
@@ -278,8 +286,22 @@ fn openings_of_committed_columns_are_counted() {
     nanozk_proof::hiding::check(&key).unwrap();
 }
 
+/// A tensor that comes with more or fewer commitments than it has lanes has none.
+#[test]
+fn tensors_have_one_commitment_for_each_lane() {
+    let layer = nanozk_proof::layer::LayerKey { inputs: vec![0], ..key().layers[0].clone() };
+    let boundary = nanozk_plan::Boundary { port: Port::Input(0), lanes: vec![0, 1], features: 1 };
+    let lane = nanozk_plan::Lane { name: String::new(), boundary: Some(Port::Input(0)) };
+    let plan = Plan { lanes: vec![lane; 2], boundaries: vec![boundary], ..Plan::default() };
+    for count in 0..4 {
+        let commitments = vec![G1::generator(); count];
+        assert_eq!(layer.boundary_lanes(&plan, |_| Some(&commitments)).is_some(), count == 2, "{count} commitments");
+    }
+}
+
 #[test]
 fn circuits_have_keys_of_their_size() {
+    refused_file("relation 0 has no terms", |wire| wire.shapes[0].plan.relations[0].terms.clear());
     let patterns = "a shape has the wrong number of pattern commitments";
     refused_file(patterns, |wire| drop(wire.shapes[0].patterns.pop()));
     refused_file(patterns, |wire| wire.shapes[0].patterns[0].push(G1::generator()));
