@@ -86,9 +86,9 @@ impl AnswerReport {
 impl std::fmt::Display for AnswerReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ended = match self.ended {
-            Ended::EndOfSequence => "up to the token that ends it",
-            Ended::Limit => "as many as were asked for",
-            Ended::Context => "up to the last that the model takes",
+            Ended::EndOfSequence => "to the token that ends it",
+            Ended::Limit => "to a limit of that many",
+            Ended::Context => "to the last that the model takes",
         };
         let part = |text: &Option<String>, tokens: &[u32]| match text {
             // Line breaks of a text must not look like lines of the report.
