@@ -71,6 +71,11 @@ pub fn build(copy: &Path, target: &Path) -> Vec<Test> {
 }
 
 impl Test {
+    /// Whether it reads a verifier file kept in the repository, which has one plan and one proof.
+    fn is_of_kept_files(&self) -> bool {
+        self.name.starts_with("kept_")
+    }
+
     /// Whether it passes with a mutant at work, within the time given.
     fn passes(&self, mutant: &str, seen: Option<&Path>, limit: Duration) -> bool {
         let mut command = Command::new(&self.file);
@@ -128,18 +133,22 @@ pub fn survey(tests: Vec<Test>, directory: &Path) -> Vec<Test> {
     tests
 }
 
-/// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`.
+/// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`. Tests of
+/// kept files count where `reads_kept_files` says so: they notice any change of what is derived.
 pub fn notice<'f>(
     mutants: Vec<String>,
     tests: &[Test],
     file: impl Fn(&str) -> &'f str + Sync,
+    reads_kept_files: impl Fn(&str) -> bool + Sync,
 ) -> BTreeMap<String, Option<String>> {
     let earlier = Mutex::new(BTreeMap::<&str, Vec<&str>>::new());
     let noticed = side_by_side(mutants, |mutant: String| {
         let mut left = PATIENCE;
         let file = file(&mutant);
         let known = earlier.lock().unwrap().get(file).cloned().unwrap_or_default();
-        let mut meeting: Vec<&Test> = tests.iter().filter(|test| test.meets.contains(&mutant)).collect();
+        let counts =
+            |test: &&Test| test.meets.contains(&mutant) && (reads_kept_files(&mutant) || !test.is_of_kept_files());
+        let mut meeting: Vec<&Test> = tests.iter().filter(counts).collect();
         meeting.sort_by_key(|test| known.iter().rev().position(|name| *name == test.name).unwrap_or(usize::MAX));
         for test in meeting {
             if test.took > left {
