@@ -243,8 +243,9 @@ fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<Inp
 }
 
 impl InputTensor {
-    /// A fixed pseudo-random value for an input; a mask hides the last quarter of the keys.
-    pub fn probe(info: &InputInfo) -> InputTensor {
+    /// A fixed pseudo-random value for an input, real numbers within the extent of the sample data, else between -1 and
+    /// 1; a mask hides the last quarter of the keys.
+    pub fn probe(info: &InputInfo, seen: Option<(f64, f64)>) -> InputTensor {
         let len: usize = info.shape.iter().product();
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
@@ -261,7 +262,9 @@ impl InputTensor {
                 InputValue::Integer((0..len).map(|_| lo.saturating_add_unsigned(next() % span)).collect())
             }
             InputKind::Float => {
-                InputValue::Float((0..len).map(|_| next() as f32 / (1u64 << 30) as f32 - 1.0).collect())
+                let (lo, hi) = seen.filter(|(lo, hi)| lo < hi && (hi - lo).is_finite()).unwrap_or((-1.0, 1.0));
+                let within = |share: f64| (lo + (hi - lo) * share) as f32;
+                InputValue::Float((0..len).map(|_| within(next() as f64 / (1u64 << 31) as f64)).collect())
             }
         };
         InputTensor { value, len }

@@ -256,5 +256,5 @@ fn samples_of(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>
     if loaded.inputs.iter().any(|i: &InputInfo| matches!(i.kind, InputKind::Float)) {
         return Err(QuantiseError::NoData.into());
     }
-    Ok(vec![values(loaded.inputs.iter().map(InputTensor::probe).collect())])
+    Ok(vec![values(loaded.inputs.iter().map(|info| InputTensor::probe(info, None)).collect())])
 }

@@ -220,7 +220,7 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
             Op::Attention { scale, .. } => find(&[*scale]),
             Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Output => None,
             Op::Softmax { .. } | Op::Pick { .. } | Op::MatMul { .. } | Op::Sum { .. } | Op::Max { .. } => None,
-            Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } => None,
+            Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } | Op::Quotient | Op::Bits { .. } => None,
         };
         found.map(|(i, v)| (node.name.clone(), i, v))
     })

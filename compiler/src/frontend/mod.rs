@@ -178,6 +178,13 @@ impl<'p> Source<'p> {
         outputs: Vec<ValueInfo>,
         soft_masks: Vec<SoftMask>,
     ) -> Result<Loaded, FrontendError> {
+        if let Some(empty) = outputs.iter().find(|o| o.shape.contains(&0)) {
+            let reason = format!(
+                "output \"{}\" has no elements, so that there is nothing to prove; keep the others",
+                empty.name
+            );
+            return Err(FrontendError::Analysis { path: self.path.to_owned(), reason });
+        }
         if let Some((node, index, value)) = emit::non_finite(&graph) {
             return Err(FrontendError::NonFiniteWeight { path: self.path.to_owned(), node, index, value });
         }
@@ -189,7 +196,7 @@ impl<'p> Source<'p> {
         let ([unrounded, reference], source) = (self.references.clone(), self.header.source);
         let notes = self.header.notes.clone();
         let loaded = Loaded { outputs, graph, reference, unrounded, inputs, soft_masks, source, notes };
-        loaded.check_probe(self.path)?;
+        loaded.check_probe(self.path, &self.header.seen)?;
         Ok(loaded)
     }
 }
@@ -230,10 +237,11 @@ fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<(Outcom
 }
 
 impl Loaded {
-    /// Compares the canonical graph with tract on a fixed input.
-    fn check_probe(&self, path: &Path) -> Result<(), FrontendError> {
-        let values: Vec<_> = self.inputs.iter().map(|info| InputTensor::probe(info).value).collect();
-        self.check_on(path, &values, "a probe input")
+    /// Compares the canonical graph with tract on a fixed input, within the extent of the sample data.
+    fn check_probe(&self, path: &Path, seen: &[Option<(f64, f64)>]) -> Result<(), FrontendError> {
+        let probe = |(slot, info)| InputTensor::probe(info, seen.get(slot).copied().flatten()).value;
+        let values: Vec<_> = self.inputs.iter().enumerate().map(probe).collect();
+        self.check_on(path, &values, "a probe input", &[]).map(|_| ())
     }
 
     /// Compares the canonical graph with tract on the samples and, where inputs are real numbers, at the ends of the range
@@ -243,27 +251,38 @@ impl Loaded {
     /// [`FrontendError::SelfCheck`] when they differ.
     pub fn check(&self, path: &Path, samples: &[Vec<InputValue>]) -> Result<(), FrontendError> {
         for (index, sample) in samples.iter().enumerate() {
-            self.check_on(path, sample, &format!("sample {index}"))?;
+            let sizes = self.check_on(path, sample, &format!("sample {index}"), &[])?;
             let times = |value: &InputValue| match value {
                 InputValue::Float(x) => InputValue::Float(x.iter().map(|v| v * INPUT_ROOM as f32).collect()),
                 other => other.clone(),
             };
             let ends: Vec<InputValue> = sample.iter().map(times).collect();
             if &ends != sample {
-                self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"))?;
+                // An output that vanishes there is held against its size on the sample.
+                self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"), &sizes)?;
             }
         }
         Ok(())
     }
 
-    fn check_on(&self, path: &Path, values: &[InputValue], input: &str) -> Result<(), FrontendError> {
+    /// The greatest magnitude of each output; differences count relative to it, or to that in `least` where it is greater.
+    fn check_on(
+        &self,
+        path: &Path,
+        values: &[InputValue],
+        input: &str,
+        least: &[f64],
+    ) -> Result<Vec<f64>, FrontendError> {
+        let mut sizes = Vec::with_capacity(self.outputs.len());
         let expected = self.unrounded.run(values)?;
         let got = float::eval(&self.graph, values, &mut |_: NodeId, _: &[f32]| ())
             .map_err(|e| FrontendError::Reference(e.to_string()))?;
         for (output, ((got, info), expected)) in got.iter().zip(&self.outputs).zip(&expected).enumerate() {
             let got = info.arrange(got);
             let finite = || expected.iter().filter(|v| v.is_finite());
-            let size = finite().fold(f64::from(f32::MIN_POSITIVE), |m, v| m.max(v.abs()));
+            let least = least.get(output).copied().unwrap_or(0.0).max(f64::from(f32::MIN_POSITIVE));
+            let size = finite().fold(least, |m, v| m.max(v.abs()));
+            sizes.push(size);
             let pairs = got.iter().zip(expected).filter(|(_, v)| v.is_finite());
             let gap = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / size;
             let error = pairs.map(gap).fold(0f64, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) });
@@ -274,6 +293,6 @@ impl Loaded {
                 return Err(FrontendError::SelfCheck { path, input, output, error });
             }
         }
-        Ok(())
+        Ok(sizes)
     }
 }

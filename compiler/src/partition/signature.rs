@@ -59,7 +59,16 @@ fn attributes(node: &Node) -> String {
         Op::Sum { sizes } => format!("{:x}", hash(sizes.iter())),
         Op::Max { groups } | Op::ArgMax { groups } => format!("{groups}"),
         Op::FloorDiv { divisor } => format!("{divisor}"),
-        Op::Unary(_) | Op::Add | Op::Sub | Op::Mul | Op::Scale(_) | Op::Concat | Op::Step | Op::Output => String::new(),
+        Op::Bits { count } => format!("{count}"),
+        Op::Unary(_)
+        | Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::Scale(_)
+        | Op::Concat
+        | Op::Step
+        | Op::Quotient
+        | Op::Output => String::new(),
     };
     format!("{name} {own} {}", if node.exact { "exact" } else { "" })
 }

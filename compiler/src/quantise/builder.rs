@@ -135,6 +135,11 @@ impl Builder {
         bits.div_ceil(self.limb_bits)
     }
 
+    /// Limbs that hold every value from 0 to `most`.
+    pub fn limbs(&self, most: i64) -> u32 {
+        (64 - most.max(0).leading_zeros()).div_ceil(self.limb_bits).max(1)
+    }
+
     /// Limbs that hold every value from `lo` to `hi` with its sign.
     pub fn signed_limbs(&self, lo: i64, hi: i64) -> u32 {
         let magnitude = |v: i64| if v < 0 { -1 - v } else { v };

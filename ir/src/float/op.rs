@@ -254,6 +254,13 @@ pub enum Op {
         /// At least 1.
         divisor: u32,
     },
+    /// `floor(a / b)` of whole numbers, b at least 1.
+    Quotient,
+    /// The lowest binary digits of each whole number from 0, the lowest first.
+    Bits {
+        /// Digits of one number.
+        count: u32,
+    },
     /// A model output (identity).
     Output,
 }
@@ -297,6 +304,8 @@ impl Op {
             Op::ArgMax { .. } => "ArgMax",
             Op::Step => "Step",
             Op::FloorDiv { .. } => "FloorDiv",
+            Op::Quotient => "Quotient",
+            Op::Bits { .. } => "Bits",
             Op::Output => "Output",
         }
     }

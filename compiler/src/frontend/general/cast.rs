@@ -1,5 +1,6 @@
 //! Casts between types of elements.
 
+use super::integer;
 use super::read::{Read, Reader, Value};
 use super::tensor::{View, ZERO};
 use nanozk_ir::float::{Binary, UnaryFn};
@@ -11,8 +12,10 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     let x = r.view(&args[0])?;
     let codes = if op.to == bool::datum_type() {
         to_bits(r, &x)
-    } else if op.to.is_float() || r.graph.whole_of(&x.codes).is_some() {
+    } else if op.to.is_float() {
         x.codes.to_vec()
+    } else if r.graph.whole_of(&x.codes).is_some() {
+        integer::wrap(r.graph, &x.codes, op.to)?
     } else {
         r.graph.unary(UnaryFn::Trunc, &x.codes)
     };

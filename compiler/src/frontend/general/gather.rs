@@ -76,7 +76,7 @@ fn from_table(r: &mut Reader, table: &Tensor, axis: usize, ids: &[Code]) -> Read
 }
 
 /// The row of `rows` that each index names.
-fn embed(g: &mut Graph, ids: &[Code], mut rows: Vec<f64>, width: usize) -> Vec<Code> {
+pub(super) fn embed(g: &mut Graph, ids: &[Code], mut rows: Vec<f64>, width: usize) -> Vec<Code> {
     let vocab = rows.len() / width.max(1);
     if let Some((_, hi)) = g.whole_of(ids) {
         rows.truncate((hi.min(vocab as f64 - 1.0) as usize + 1) * width);

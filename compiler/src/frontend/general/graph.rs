@@ -49,6 +49,10 @@ pub(super) enum Op {
     Embed {
         table: Arc<Vec<f32>>,
     },
+    Quotient,
+    Bits {
+        count: u32,
+    },
 }
 
 /// Interval of a value that is always a whole number.

@@ -13,6 +13,7 @@ mod fuse;
 mod gather;
 mod graph;
 mod inputs;
+mod integer;
 mod moves;
 mod norm;
 mod operators;

@@ -1,12 +1,15 @@
 //! tract's elementwise operators.
 
 use super::graph::{Graph, Op};
+use super::integer;
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View};
 use crate::frontend::lower::function;
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::{binary::TypedBinOp, element_wise::ElementWiseOp, logic::Iff, math::PowConst};
+use tract_onnx::tract_core::ops::{
+    binary::TypedBinOp, element_wise::ElementWiseOp, logic::Iff, math::IsInf, math::PowConst,
+};
 
 /// The function of a unary operator: those of rows, and those that only single elements have.
 fn unary(op: &ElementWiseOp) -> Option<UnaryFn> {
@@ -25,7 +28,7 @@ fn unary(op: &ElementWiseOp) -> Option<UnaryFn> {
         "Asinh" => UnaryFn::Asinh,
         "Acosh" => UnaryFn::Acosh,
         "Atanh" => UnaryFn::Atanh,
-        "Not" => UnaryFn::Not,
+        "Not" | "BitNot" => UnaryFn::Not,
         _ => return function(op),
     })
 }
@@ -54,10 +57,9 @@ fn binary(name: &str) -> Option<(Binary, bool)> {
     })
 }
 
-/// The binary operator of this name on truth values.
-fn bitwise(name: &str, dtype: DatumType) -> Option<Binary> {
+/// The binary operator of this name on binary digits, of which a truth value has one.
+fn bitwise(name: &str) -> Option<Binary> {
     match name {
-        _ if dtype != bool::datum_type() => None,
         "BitAnd" => Some(Binary::And),
         "BitOr" => Some(Binary::Or),
         "BitXor" => Some(Binary::Xor),
@@ -72,6 +74,13 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         let x = r.view(&args[0])?;
         if op.0.name() == "IsNan" {
             return nan(r, &x).map(Some);
+        }
+        if let Some(op) = op.0.downcast_ref::<IsInf>() {
+            return Ok(Some(vec![infinite(r, &x, op)]));
+        }
+        if op.0.name() == "BitNot" && dtype != bool::datum_type() {
+            let codes = integer::not(r.graph, &x.codes, dtype)?;
+            return Ok(Some(vec![Value::View(View::new(&x.shape, codes))]));
         }
         let Some(f) = unary(op) else { return Ok(None) };
         let codes = match f {
@@ -92,18 +101,38 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     if args.len() != 2 {
         return Ok(None);
     }
-    let (f, swapped) = match binary(name).or_else(|| Some((bitwise(name, dtype)?, false))) {
-        Some(found) => found,
-        None if name == "ShiftLeft" || name == "ShiftRight" => return shift(r, args, name == "ShiftLeft"),
-        None => return Ok(None),
+    let digits = bitwise(name);
+    let shifts = name == "ShiftLeft" || name == "ShiftRight";
+    let Some((f, swapped)) = binary(name).or(digits.map(|f| (f, false))).or(shifts.then_some((Binary::Mul, false)))
+    else {
+        return Ok(None);
     };
     let (shape, codes) = r.broadcast(args)?;
     let (a, b) = if swapped { (&codes[1], &codes[0]) } else { (&codes[0], &codes[1]) };
+    let whole = dtype.is_integer().then(|| whole_numbers(r.graph, f, a, b, dtype)).transpose()?.flatten();
+    let found = match (digits, whole) {
+        _ if shifts => Some(integer::shift(r.graph, a, b, name == "ShiftLeft", dtype)?),
+        (Some(f), _) if dtype != bool::datum_type() => Some(integer::bitwise(r.graph, f, a, b)?),
+        (_, whole) => whole,
+    };
+    if let Some(codes) = found {
+        return Ok(Some(vec![Value::View(View::new(&shape, codes))]));
+    }
     let computed = b.iter().any(|c| !c.is_constant());
     let mut out = match f {
         Binary::Div if computed && dtype.is_float() => {
             let reciprocal = reciprocal(r.graph, b);
             r.graph.binary(Binary::Mul, a, &reciprocal)
+        }
+        Binary::Rem if computed && dtype.is_float() => {
+            let reciprocal = reciprocal(r.graph, b);
+            let quotient = r.graph.binary(Binary::Mul, a, &reciprocal);
+            let turns = r.graph.unary(UnaryFn::Trunc, &quotient);
+            let taken = r.graph.binary(Binary::Mul, &turns, b);
+            r.graph.binary(Binary::Sub, a, &taken)
+        }
+        Binary::Pow if computed && integer::power(r.graph, a, b).is_some() => {
+            integer::power(r.graph, a, b).unwrap_or_default()
         }
         Binary::Pow if computed && a.iter().any(|c| !c.is_constant()) => {
             let logarithm = r.graph.unary(UnaryFn::Ln, a);
@@ -140,19 +169,30 @@ fn reciprocal(g: &mut Graph, x: &[Code]) -> Vec<Code> {
     g.unary(UnaryFn::Recip, &x)
 }
 
-/// Shifts by constants: products with powers of two.
-fn shift(r: &mut Reader, args: &[Value], left: bool) -> Read<Option<Vec<Value>>> {
-    let (shape, codes) = r.broadcast(args)?;
-    let bits = r.graph.constants(&codes[1]).ok_or("a shift by a number that is computed; shift by a constant")?;
-    let powers: Vec<_> = bits.iter().map(|b| r.graph.pool.code(b.exp2())).collect();
-    let out = match left {
-        true => r.graph.binary(Binary::Mul, &codes[0], &powers),
-        false => {
-            let quotient = r.graph.binary(Binary::Div, &codes[0], &powers);
-            r.graph.unary(UnaryFn::Floor, &quotient)
+/// An operation on integers that is not the one on real numbers: quotients and remainders, and results that the type
+/// does not hold; `None` for all else.
+fn whole_numbers(g: &mut Graph, f: Binary, a: &[Code], b: &[Code], dtype: DatumType) -> Read<Option<Vec<Code>>> {
+    // Of small numbers and constants both are rows of a table.
+    let small = |codes: &[Code]| g.whole_of(codes).is_some_and(|(lo, hi)| hi - lo < 4096.0);
+    let by_table = b.iter().all(|c| c.is_constant()) && small(a) || a.iter().all(|c| c.is_constant()) && small(b);
+    Ok(match f {
+        Binary::Div if !by_table => Some(integer::divide(g, a, b)?),
+        Binary::Rem if !by_table => Some(integer::remainder(g, a, b)?),
+        Binary::Add | Binary::Sub | Binary::Mul if integer::is_narrow(dtype) => {
+            let result = g.binary(f, a, b);
+            Some(integer::wrap(g, &result, dtype)?)
         }
-    };
-    Ok(Some(vec![Value::View(View::new(&shape, out))]))
+        _ => None,
+    })
+}
+
+/// Which elements are infinite: constants may be, what is computed is not.
+fn infinite(r: &mut Reader, x: &View, op: &IsInf) -> Value {
+    let (up, down) = (op.detect_positive, op.detect_negative);
+    let is = |v: f64| v.is_infinite() && (if v > 0.0 { up } else { down });
+    let bits: Vec<f64> = x.codes.iter().map(|&c| f64::from(u8::from(r.graph.pool.value(c).is_some_and(is)))).collect();
+    let codes = bits.into_iter().map(|b| r.graph.pool.code(b)).collect();
+    Value::View(View::new(&x.shape, codes))
 }
 
 /// Where a softmax gives NaN: entries of stretches without a visible one. Nothing else is taken to be NaN.

@@ -76,13 +76,14 @@ pub(super) fn repeat_heads(
     Ok(make.gather(&format!("{part}_repeated"), x, &indices, 1))
 }
 
-/// softmax(scale * q k' (capped) + biases) v.
+/// softmax(scale * q k' (capped) + biases) v. With `empty` a query may see no key at all: it gets 0.
 pub(super) fn attend(
     make: &mut Builder<'_, '_>,
     [q, k, v]: [&str; 3],
     scale: Scale,
     softcap: f32,
     biases: &[String],
+    empty: bool,
 ) -> Rewritten<Steps> {
     let turned = make.transpose("keys", k, &[0, 1, 3, 2]);
     let products = make.matmul("products", q, &turned);
@@ -107,7 +108,11 @@ pub(super) fn attend(
     for bias in biases {
         biased = make.add("biased", &biased, bias);
     }
-    let weights = make.op("weights", "Softmax", &[&biased], vec![node::int("axis", -1)]);
+    let mut weights = make.op("weights", "Softmax", &[&biased], vec![node::int("axis", -1)]);
+    if empty {
+        let (blind, zero) = (make.op("blind", "IsNaN", &[&weights], Vec::new()), make.scalar("unseen", 0.0)?);
+        weights = make.op("some_weights", "Where", &[&blind, &zero, &weights], Vec::new());
+    }
     let values = make.matmul("values", &weights, v);
     Ok(Steps { scores, capped, biased, weights, values })
 }
@@ -213,7 +218,8 @@ pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
     }
     let keys = repeat_heads(make, "k", &k, key_heads, query_heads)?;
     let values = repeat_heads(make, "v", &v, key_heads, query_heads)?;
-    let steps = attend(make, [&q, &keys, &values], Scale::attribute(node), node.float("softcap", 0.0), &biases)?;
+    let empty = mask.is_some() || node.at(6).is_some() || windows.iter().any(|&w| w >= 0);
+    let steps = attend(make, [&q, &keys, &values], Scale::attribute(node), node.float("softcap", 0.0), &biases, empty)?;
     let seen = match node.int("qk_matmul_output_mode", 0) {
         0 => &steps.scores,
         1 => &steps.capped,

@@ -10,6 +10,9 @@ use tract_onnx::{
     tract_hir::internal::*,
 };
 
+/// Most elements that are moved one by one.
+const MOST_PICKED: usize = 1 << 22;
+
 /// Parts of one node of the file, in the making.
 pub(super) struct Builder<'n, 'a> {
     pub net: &'n mut Net<'a>,
@@ -53,6 +56,12 @@ impl<'n, 'a> Builder<'n, 'a> {
     /// A constant scalar.
     pub fn scalar(&mut self, part: &str, value: f32) -> Rewritten<String> {
         self.constant(part, &tensor0(value))
+    }
+
+    /// A constant of floats.
+    pub fn floats(&mut self, part: &str, values: &[f32], shape: &[usize]) -> Rewritten<String> {
+        let value = tensor1(values).into_shape(shape).map_err(|e| format!("{e}; correct the model"))?;
+        self.constant(part, &value)
     }
 
     /// A constant list of integers, as shapes and axes are given.
@@ -160,6 +169,47 @@ impl<'n, 'a> Builder<'n, 'a> {
     /// As floats.
     pub fn as_float(&mut self, part: &str, x: &str) -> String {
         self.op(part, "Cast", &[x], vec![node::int("to", DataType::Float as i64)])
+    }
+
+    /// The sum over the last axis, without it.
+    pub fn total(&mut self, part: &str, x: &str) -> Rewritten<String> {
+        let sum = self.reduce(&format!("{part}_kept"), "ReduceSum", x, &[-1])?;
+        self.squeeze(part, &sum, &[-1])
+    }
+
+    /// Elements by their place in row-major order, 0 where there is none.
+    pub fn pick(&mut self, part: &str, x: &str, places: &[Option<usize>], shape: &[usize]) -> Rewritten<String> {
+        if places.len() > MOST_PICKED {
+            return Err(format!("it moves {} elements, more than {MOST_PICKED}; make it smaller", places.len()));
+        }
+        let mut flat = self.reshape(&format!("{part}_flat"), x, &[-1])?;
+        if places.contains(&None) {
+            // A zero of the same type, in front.
+            let first = self.slice(&format!("{part}_first"), &flat, 0, 0, 1)?;
+            let zero = self.op(&format!("{part}_zero"), "Sub", &[&first, &first], Vec::new());
+            flat = self.concat(&format!("{part}_padded"), &[&zero, &flat], 0);
+        }
+        let before = i64::from(places.contains(&None));
+        let places: Vec<i64> = places.iter().map(|p| p.map_or(0, |p| p as i64 + before)).collect();
+        let places = self.list(&format!("{part}_places"), &places)?;
+        let picked = self.gather(&format!("{part}_picked"), &flat, &places, 0);
+        let shape: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+        self.reshape(part, &picked, &shape)
+    }
+
+    /// For each whole number a row of `n` truth values along a new last axis, of which the one that it counts is true.
+    pub fn marks(&mut self, part: &str, ids: &str, n: usize) -> Rewritten<String> {
+        let ids = self.as_float(&format!("{part}_float"), ids);
+        let column = self.unsqueeze(&format!("{part}_column"), &ids, &[-1])?;
+        let all: Vec<f32> = (0..n).map(|i| i as f32).collect();
+        let all = self.floats(&format!("{part}_all"), &all, &[n])?;
+        Ok(self.op(part, "Equal", &[&column, &all], Vec::new()))
+    }
+
+    /// [`Builder::marks`] as numbers 0 and 1.
+    pub fn one_hot(&mut self, part: &str, ids: &str, n: usize) -> Rewritten<String> {
+        let marks = self.marks(&format!("{part}_marks"), ids, n)?;
+        Ok(self.as_float(part, &marks))
     }
 
     /// The number of axes of a value of the file, where it is known by now.

@@ -1,6 +1,6 @@
 //! `Pad` by negative amounts, which cuts values off: the padding that there is, then a slice.
 
-use super::{builder::Builder, control::all, expand::Outcome, net::Rewritten, node, node::Parts};
+use super::{builder::Builder, control::all, expand::Outcome, moves, net::Rewritten, node, node::Parts};
 use tract_onnx::pb::NodeProto;
 
 /// `Pad` of which some amounts are negative.
@@ -14,7 +14,7 @@ pub(super) fn pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
         [] => whole(make, 1)?,
         pads => Some(pads.to_vec()),
     };
-    let Some(amounts) = amounts.filter(|a| a.iter().any(|&n| n < 0)) else { return Ok(Outcome::Kept) };
+    let Some(amounts) = amounts.filter(|a| a.iter().any(|&n| n < 0)) else { return moves::filling(make, node) };
     let half = amounts.len() / 2;
     let axes = match node.at(3) {
         None => (0..half as i64).collect(),

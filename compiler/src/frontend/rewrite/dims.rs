@@ -55,7 +55,7 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
         }
     }
     if kept.is_empty() {
-        return Err(settings.nothing_left(path));
+        settings.nothing_left(path)?;
     }
     net.graph.input = kept;
     settings.finish(path)
@@ -198,15 +198,14 @@ impl<'o> Settings<'o> {
         }
     }
 
-    /// The error of a model whose inputs have no elements or are all settled.
-    fn nothing_left(&self, path: &Path) -> FrontendError {
-        let path = path.to_owned();
+    /// Refuses settings that leave no input.
+    fn nothing_left(&self, path: &Path) -> Result<(), FrontendError> {
         match self.set.iter().find(|(_, value)| value.0 == 0.0) {
             Some((name, &value)) => {
-                let reason = "no input with values is left".to_owned();
-                FrontendError::BadSet { path, name: name.clone(), value, reason }
+                let (path, reason) = (path.to_owned(), "no input with values is left".to_owned());
+                Err(FrontendError::BadSet { path, name: name.clone(), value, reason })
             }
-            None => FrontendError::Analysis { path, reason: "it has no input with values".to_owned() },
+            None => Ok(()),
         }
     }
 

@@ -1,16 +1,19 @@
 //! Operators that are replaced by plain ones, each by its published definition.
 
 use super::{
-    attention,
+    arithmetic, attention,
     builder::Builder,
     conv_transpose::conv_transpose,
     crop,
     facts::Facts,
-    indices, microsoft, ml,
+    fourier, grid, indices, linear_attention, loss, microsoft, ml, moves,
     net::{Net, Rewritten},
+    node::Parts,
+    optimisers,
     quantised::qlinear,
     recurrent,
     resize::resize,
+    scatter, windows,
 };
 use tract_onnx::pb::NodeProto;
 
@@ -32,29 +35,81 @@ pub(super) type Rule = fn(&mut Builder<'_, '_>, &NodeProto) -> Rewritten<Outcome
 fn rule(node: &NodeProto) -> Option<Rule> {
     match &node.domain[..] {
         "" => match &node.op_type[..] {
+            "AffineGrid" => Some(grid::affine),
             "Attention" => Some(attention::attention),
+            "AveragePool" if node.int("ceil_mode", 0) != 0 => Some(windows::average),
+            "BatchNormalization" => Some(arithmetic::batch_norm),
             "Cast" => Some(indices::cast),
+            "CausalConvWithState" => Some(linear_attention::causal_conv),
+            "Celu" => Some(arithmetic::celu),
+            "CenterCropPad" => Some(moves::center_crop_pad),
+            "Col2Im" => Some(moves::col2im),
             "ConvTranspose" => Some(conv_transpose),
+            "CumProd" => Some(arithmetic::cum_prod),
+            "ConvInteger" | "MatMulInteger" => Some(qlinear::integer_product),
+            "DFT" => Some(fourier::dft),
+            "Det" => Some(arithmetic::determinant),
             "GRU" => Some(recurrent::gru),
-            "GatherND" | "ScatterND" => Some(indices::from_the_end),
+            "GatherND" => Some(scatter::gather_nd),
+            "GridSample" => Some(grid::sample),
+            "LRN" => Some(arithmetic::lrn),
             "LSTM" => Some(recurrent::lstm),
+            "LinearAttention" => Some(linear_attention::linear_attention),
+            "LpPool" => Some(windows::lp),
+            "MatMul" => Some(arithmetic::matmul),
+            "MaxPool" if node.out(1).is_some() => Some(windows::max_with_indices),
+            "MaxUnpool" => Some(windows::unpool),
+            "NegativeLogLikelihoodLoss" => Some(loss::likelihood),
+            "OneHot" => Some(scatter::one_hot),
+            "Pad" if node.text("mode") == "wrap" => Some(moves::pad),
             "Pad" => Some(crop::pad),
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
             "RNN" => Some(recurrent::rnn),
+            "ReduceLogSumExp" => Some(arithmetic::log_sum_exp),
+            "ReduceMax" | "ReduceMin" => Some(arithmetic::extreme),
             "Resize" | "Upsample" => Some(resize),
+            "ReverseSequence" => Some(scatter::reverse),
+            "STFT" => Some(fourier::stft),
+            "Scatter" | "ScatterElements" => Some(scatter::elements),
+            "ScatterND" => Some(scatter::slices),
+            "SoftmaxCrossEntropyLoss" => Some(loss::cross_entropy),
+            "SpaceToDepth" if node.text("mode") == "CRD" => Some(moves::space_to_depth),
+            "SwiGLU" => Some(arithmetic::swiglu),
+            "Swish" if node.float("alpha", 1.0) != 1.0 => Some(arithmetic::swish),
+            "TensorScatter" => Some(scatter::cache),
+            "TopK" => Some(scatter::top_k),
             _ => None,
         },
         "ai.onnx.ml" => ml::rule(&node.op_type),
+        "ai.onnx.preview.training" => optimisers::rule(&node.op_type),
         "com.microsoft" => microsoft::rule(&node.op_type),
         _ => None,
     }
 }
 
+/// Operators that have a rule for rare forms.
+const KEPT: [&str; 12] = [
+    "BatchNormalization",
+    "Cast",
+    "ConvInteger",
+    "GatherND",
+    "MatMul",
+    "MatMulInteger",
+    "OneHot",
+    "Pad",
+    "ReduceMax",
+    "ReduceMin",
+    "ScatterElements",
+    "ScatterND",
+];
+
 /// Whether tract reads a node as it is meant, apart from rare forms.
 pub(super) fn is_plain(node: &NodeProto) -> bool {
-    (rule(node).is_none() && node.op_type != "Scan")
-        || matches!(&node.op_type[..], "Cast" | "GatherND" | "Pad" | "ScatterND")
+    match KEPT.contains(&&node.op_type[..]) {
+        true => node.text("mode") != "wrap",
+        false => rule(node).is_none() && node.op_type != "Scan",
+    }
 }
 
 /// Replaces all nodes with a rule whose facts are there; says whether there were any.

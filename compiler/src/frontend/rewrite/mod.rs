@@ -3,6 +3,7 @@
 //! Every part that stands for a node of the file has a name that starts with the name of that node, so that what follows
 //! can say where in the file it stands.
 
+mod arithmetic;
 mod attention;
 mod builder;
 mod control;
@@ -12,14 +13,20 @@ mod dims;
 mod expand;
 mod facts;
 mod fold;
+mod fourier;
 mod functions;
+mod grid;
 mod indices;
 mod inline;
+mod linear_attention;
+mod loss;
 mod microsoft;
 mod ml;
+mod moves;
 mod net;
 mod node;
 mod normalise;
+mod optimisers;
 mod order;
 mod outputs;
 mod quantised;
@@ -27,11 +34,13 @@ mod recurrent;
 mod refuse;
 mod resize;
 mod scan;
+mod scatter;
 mod sequence;
 mod tensor;
 #[cfg(test)]
 mod tests;
 mod widen;
+mod windows;
 
 use crate::frontend::{FrontendError, LoadOptions, Problem};
 use functions::Functions;

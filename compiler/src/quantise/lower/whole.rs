@@ -6,7 +6,7 @@ use nanozk_ir::{
     float::{self, PICK_ZERO},
     int::{
         self,
-        gadgets::{FloorDiv, MatMul, Max, Step},
+        gadgets::{Bits, Div, FloorDiv, MatMul, Max, Step},
     },
 };
 
@@ -60,6 +60,12 @@ impl Lowering<'_> {
                 let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
                 return self.push(name, self.product_op(r).into(), &[a, b], n);
             }
+            Op::Quotient => {
+                let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
+                let op = self.quotient_op(r, a, b)?;
+                return self.push(name, op, &[a, b], n);
+            }
+            Op::Bits { count } => Bits { count: *count }.into(),
             Op::Linear { positions, .. } => self.whole_linear(r, *positions)?,
             Op::Embed { .. } => return Ok(self.embed(r, &vec![1.0; self.layers()])?.id),
             Op::Step | Op::FloorDiv { .. } | Op::Max { .. } | Op::ArgMax { .. } => return self.ordered(r),
@@ -111,6 +117,18 @@ impl Lowering<'_> {
             _ => return Err(self.unsupported(r, "not a comparison")),
         };
         self.push(name, op, &[x], n)
+    }
+
+    /// A quotient as wide as it can come out.
+    fn quotient_op(&self, r: Ref, a: int::ValueId, b: int::ValueId) -> Result<int::Op, QuantiseError> {
+        let ((al, ah), (bl, bh)) = (self.b.bounds(a), self.b.bounds(b));
+        if bl < 1 {
+            return Err(self.unsupported(r, "its divisor may be 0 or negative; clip it to at least 1"));
+        }
+        let ends = [al.div_euclid(bl), al.div_euclid(bh), ah.div_euclid(bl), ah.div_euclid(bh)];
+        let (lo, hi) = ends.iter().fold((i64::MAX, i64::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+        let rest_limbs = self.b.limbs(bh - 1);
+        Ok(Div { limbs: self.b.signed_limbs(lo, hi), rest_limbs }.into())
     }
 
     /// The product of two activations as an integer op.

@@ -227,6 +227,8 @@ impl Emitter<'_> {
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
             Op::Embed { table } => float::Op::Embed { table: table.to_vec() },
+            Op::Quotient => float::Op::Quotient,
+            Op::Bits { count } => float::Op::Bits { count: *count },
             _ => return Err("a value that could not be read; see the other messages".to_owned()),
         };
         let emitted = self.add(&node.name, op, node.features, &args);

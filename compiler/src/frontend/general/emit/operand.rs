@@ -5,6 +5,9 @@ use crate::frontend::general::tensor::{Code, ZERO};
 use nanozk_ir::float::{NodeId, Op, PICK_ZERO};
 use std::collections::HashMap;
 
+/// Constants of whole numbers are below this in magnitude.
+const MOST_EXACT: f64 = (1u64 << 48) as f64;
+
 impl Emitter<'_> {
     /// A node whose features are these elements.
     pub(super) fn operand(&mut self, codes: &[Code], name: &str) -> NodeId {
@@ -28,7 +31,8 @@ impl Emitter<'_> {
     pub(super) fn constant(&mut self, name: &str, values: &[f64]) -> NodeId {
         let data = values.iter().map(|&v| v as f32).collect();
         let id = self.add(name, Op::Const { rows: 1, data }, values.len(), &[]);
-        self.out.dag[id].exact = values.iter().all(|v| v.fract() == 0.0 && v.abs() < f64::from(1 << 24));
+        self.out.dag[id].exact =
+            values.iter().all(|&v| v.fract() == 0.0 && v.abs() < MOST_EXACT && f64::from(v as f32) == v);
         id
     }
 

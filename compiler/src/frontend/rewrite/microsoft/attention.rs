@@ -74,7 +74,7 @@ pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
         biases.extend(masks::bias(make, node, mask, [q, &k], batch, offset.as_deref())?);
     }
     biases.extend(node.at(5).map(str::to_owned));
-    let steps = attend(make, [q, &k, &v], Scale::attribute(node), 0.0, &biases)?;
+    let steps = attend(make, [q, &k, &v], Scale::attribute(node), 0.0, &biases, false)?;
     merge_heads(make, &steps.values, output)?;
     Ok(Outcome::Replaced)
 }

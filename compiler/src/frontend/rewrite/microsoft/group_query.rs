@@ -88,7 +88,7 @@ pub(super) fn group_query_attention(make: &mut Builder<'_, '_>, node: &NodeProto
     }
     biases.extend(node.at(10).map(str::to_owned));
     let (k, v) = (repeat_heads(make, "k", &k, shared, heads)?, repeat_heads(make, "v", &v, shared, heads)?);
-    let steps = attend(make, [&q, &k, &v], Scale::attribute(node), node.float("softcap", 0.0), &biases)?;
+    let steps = attend(make, [&q, &k, &v], Scale::attribute(node), node.float("softcap", 0.0), &biases, false)?;
     merge_heads(make, &steps.values, output)?;
     if node.at(5).is_some_and(|lengths| !make.net.is_constant(lengths)) {
         make.net.notes.push(format!(

@@ -40,7 +40,7 @@ pub(super) fn multi_head_attention(make: &mut Builder<'_, '_>, node: &NodeProto)
         biases.extend(masks::bias(make, node, mask, [&q, &k], batch, past.as_deref())?);
     }
     biases.extend(node.at(5).map(str::to_owned));
-    let steps = attend(make, [&q, &k, &v], Scale::attribute(node), 0.0, &biases)?;
+    let steps = attend(make, [&q, &k, &v], Scale::attribute(node), 0.0, &biases, false)?;
     make.export(&steps.scores, node.out(3));
     merge_heads(make, &steps.values, output)?;
     Ok(Outcome::Replaced)

@@ -8,7 +8,7 @@ use crate::frontend::rewrite::{
     tensor,
 };
 use tract_onnx::{
-    pb::{AttributeProto, NodeProto},
+    pb::{AttributeProto, NodeProto, tensor_proto::DataType},
     tract_hir::internal::*,
 };
 
@@ -143,5 +143,36 @@ pub(in crate::frontend::rewrite) fn attention(make: &mut Builder<'_, '_>, node: 
     let label = node.label().to_owned();
     let inner = NodeProto { name: label, op_type: "Attention".into(), input, ..node.clone() };
     make.nodes.push(inner);
+    Ok(Outcome::Replaced)
+}
+
+/// `MatMulInteger` and `ConvInteger` of two inputs of the model, exact. What is made inside of it stands for real numbers.
+pub(in crate::frontend::rewrite) fn integer_product(
+    make: &mut Builder<'_, '_>,
+    node: &NodeProto,
+) -> Rewritten<Outcome> {
+    let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
+    let (a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let outside = |name: &str| make.net.graph.input.iter().any(|input| input.name == name);
+    let shapes: Vec<_> = [2, 3].into_iter().filter_map(|slot| node.at(slot)).map(|zero| make.shape(zero)).collect();
+    if !outside(a) || !outside(b) || shapes.iter().flatten().any(|s| s.iter().product::<usize>() != 1) {
+        return Ok(Outcome::Kept);
+    }
+    if shapes.contains(&None) {
+        return Ok(Outcome::Later);
+    }
+    let mut operands = Vec::new();
+    for (part, value, zero) in [("a", a, node.at(2)), ("b", b, node.at(3))] {
+        let mut value = make.as_float(&format!("{part}_float"), value);
+        if let Some(zero) = zero {
+            let zero = make.as_float(&format!("{part}_zero"), zero);
+            let zero = make.reshape(&format!("{part}_zero_number"), &zero, &[1])?;
+            value = make.op(&format!("{part}_centred"), "Sub", &[&value, &zero], Vec::new());
+        }
+        operands.push(value);
+    }
+    let op = node.op_type.trim_end_matches("Integer");
+    let product = make.op("product", op, &[&operands[0], &operands[1]], node.attribute.clone());
+    make.last("Cast", &[&product], y, vec![node::int("to", DataType::Int32 as i64)]);
     Ok(Outcome::Replaced)
 }

@@ -8,6 +8,7 @@ mod dims;
 mod functions;
 mod microsoft;
 mod ml;
+mod operators;
 mod outputs;
 mod quantised;
 mod recurrent;

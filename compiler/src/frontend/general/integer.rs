@@ -1,0 +1,209 @@
+//! Whole numbers of fixed width: quotients, remainders, shifts, bitwise operators, and what does not fit the width.
+
+use super::gather::embed;
+use super::graph::{BIT, Graph, Op, Whole};
+use super::read::Read;
+use super::reduce::sum;
+use super::tensor::{Code, ZERO};
+use nanozk_ir::float::{Binary, UnaryFn};
+use tract_onnx::prelude::DatumType;
+
+/// Greatest shift, and exponent of a power, that is computed.
+const MOST_SHIFT: f64 = 40.0;
+const MOST_POWER: f64 = 16.0;
+
+/// The interval of all elements.
+fn range(g: &Graph, codes: &[Code]) -> Read<Whole> {
+    let range = g.whole_of(codes).filter(|(lo, hi)| lo.is_finite() && hi.is_finite());
+    range.ok_or_else(|| "a whole number of unknown range; give sample data with --data, or clip it".to_owned())
+}
+
+/// Narrows the interval of computed elements.
+fn within(g: &mut Graph, codes: &[Code], whole: Whole) {
+    codes.iter().filter(|c| !c.is_constant()).for_each(|c| g.nodes[c.node()].whole = Some(whole));
+}
+
+/// `floor(a / b)` for a from 0 and b from 1.
+fn quotient(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
+    let ((_, ah), (bl, _)) = (range(g, a)?, range(g, b)?);
+    if ah < bl {
+        return Ok(vec![ZERO; a.len()]);
+    }
+    Ok(g.add(Op::Quotient, vec![a.to_vec(), b.to_vec()], a.len(), Some((0.0, (ah / bl).floor()))))
+}
+
+/// Magnitude of `a`, that of `b`, which is at least 1, and their quotient. A quotient by 0 has no value: 1 stands for 0.
+fn magnitudes(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<[Vec<Code>; 3]> {
+    range(g, a).and(range(g, b))?;
+    let (a, b) = (g.unary(UnaryFn::Abs, a), g.unary(UnaryFn::Abs, b));
+    let b = g.with_constant(Binary::Max, &b, 1.0);
+    let quotient = quotient(g, &a, &b)?;
+    Ok([a, b, quotient])
+}
+
+/// The sign of `x` where it may be negative.
+fn signs(g: &mut Graph, x: &[Code]) -> Option<Vec<Code>> {
+    let negative = g.whole_of(x).is_none_or(|(lo, _)| lo < 0.0);
+    negative.then(|| g.unary(UnaryFn::Sign, x))
+}
+
+fn signed(g: &mut Graph, x: Vec<Code>, signs: Option<Vec<Code>>) -> Vec<Code> {
+    match signs {
+        Some(signs) => g.binary(Binary::Mul, &x, &signs),
+        None => x,
+    }
+}
+
+/// `a / b` without its fraction.
+pub(super) fn divide(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
+    let [_, _, q] = magnitudes(g, a, b)?;
+    let (of_a, of_b) = (signs(g, a), signs(g, b));
+    let q = signed(g, q, of_a);
+    Ok(signed(g, q, of_b))
+}
+
+/// What that leaves of a, with the sign of a.
+pub(super) fn remainder(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
+    let [size, divisor, q] = magnitudes(g, a, b)?;
+    let (most, (_, high)) = (range(g, &size)?.1, range(g, &divisor)?);
+    let product = g.binary(Binary::Mul, &q, &divisor);
+    let rest = g.binary(Binary::Sub, &size, &product);
+    within(g, &rest, (0.0, most.min(high - 1.0)));
+    let signs = signs(g, a);
+    Ok(signed(g, rest, signs))
+}
+
+/// Width of an integer type, and whether it has a sign.
+fn width(dtype: DatumType) -> Option<(i32, bool)> {
+    dtype.is_integer().then(|| (8 * dtype.size_of() as i32, dtype.is_signed()))
+}
+
+/// Numbers as a type holds them: what does not fit comes back at the other end.
+pub(super) fn wrap(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code>> {
+    let Some((bits, sign)) = width(dtype) else { return Ok(x.to_vec()) };
+    let size = f64::from(bits).exp2();
+    let low = if sign { -size / 2.0 } else { 0.0 };
+    let Some((lo, hi)) = g.whole_of(x) else { return Ok(x.to_vec()) };
+    if lo >= low && hi < low + size || !lo.is_finite() || !hi.is_finite() {
+        return Ok(x.to_vec());
+    }
+    // From 0 on, whole turns added.
+    let turns = ((low - lo).max(0.0) / size).ceil();
+    let raised = g.with_constant(Binary::Add, x, turns * size - low);
+    let divisor = vec![g.pool.code(size); x.len()];
+    let rest = remainder(g, &raised, &divisor)?;
+    Ok(g.with_constant(Binary::Add, &rest, low))
+}
+
+/// Whether sums and products of a type may leave it where programs do not expect it: the common ones are wide enough.
+pub(super) fn is_narrow(dtype: DatumType) -> bool {
+    width(dtype).is_some_and(|(bits, sign)| bits <= 16 || (!sign && bits <= 32))
+}
+
+/// Numbers from 0 times a power of two, or divided by one.
+pub(super) fn shift(g: &mut Graph, x: &[Code], by: &[Code], left: bool, dtype: DatumType) -> Read<Vec<Code>> {
+    let ((lo, _), (least, most)) = (range(g, x)?, range(g, by)?);
+    if lo < 0.0 || least < 0.0 || most > MOST_SHIFT {
+        return Err(format!(
+            "a shift of a negative number, or by {least} to {most} places; clip them to 0 to {MOST_SHIFT}"
+        ));
+    }
+    let powers = (0..=most as i32).map(|e| f64::from(e).exp2()).collect();
+    let powers = embed(g, by, powers, 1);
+    match left {
+        true => {
+            let product = g.binary(Binary::Mul, x, &powers);
+            wrap(g, &product, dtype)
+        }
+        false => quotient(g, x, &powers),
+    }
+}
+
+/// And, or, exclusive or of the binary digits; negative numbers in two's complement.
+pub(super) fn bitwise(g: &mut Graph, f: Binary, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
+    let ((al, ah), (bl, bh)) = (range(g, a)?, range(g, b)?);
+    let (lo, hi) = (al.min(bl), ah.max(bh));
+    let negative = lo < 0.0;
+    let magnitude = hi.max(-1.0 - lo).max(0.0);
+    let count = ((magnitude + 1.0).log2().ceil().max(1.0) as u32) + u32::from(negative);
+    if count > 48 {
+        return Err(format!("numbers of {count} binary digits; clip them to 48"));
+    }
+    let half = f64::from(count - 1).exp2();
+    let one = g.pool.code(1.0);
+    let digits = |g: &mut Graph, x: &[Code]| {
+        let raised = if negative { g.with_constant(Binary::Add, x, half) } else { x.to_vec() };
+        let mut digits = g.add(Op::Bits { count }, vec![raised], x.len() * count as usize, Some(BIT));
+        if negative {
+            let top: Vec<Code> = digits.chunks_exact(count as usize).map(|d| d[count as usize - 1]).collect();
+            let turned = g.binary(Binary::Sub, &vec![one; top.len()], &top);
+            digits.chunks_exact_mut(count as usize).zip(turned).for_each(|(d, t)| d[count as usize - 1] = t);
+        }
+        digits
+    };
+    let (of_a, of_b) = (digits(g, a), digits(g, b));
+    let met = g.binary(f, &of_a, &of_b);
+    let weight = |i: u32| if negative && i + 1 == count { -half } else { f64::from(i).exp2() };
+    let weights: Vec<Code> = (0..count).map(|i| g.pool.code(weight(i))).collect();
+    let terms = g.binary(Binary::Mul, &met, &weights.repeat(a.len()));
+    let out = sum(g, terms, &vec![count; a.len()]);
+    within(g, &out, if negative { (-half, half - 1.0) } else { (0.0, 2.0 * half - 1.0) });
+    Ok(out)
+}
+
+/// All digits turned.
+pub(super) fn not(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code>> {
+    let (bits, sign) = width(dtype).ok_or("the binary digits of a real number; cast it to integers")?;
+    range(g, x)?;
+    let most = if sign { -1.0 } else { f64::from(bits).exp2() - 1.0 };
+    if bits > 32 && !sign {
+        return Err("all digits of a number of 64 bits; use 32 bits".to_owned());
+    }
+    let most = g.pool.code(most);
+    Ok(g.binary(Binary::Sub, &vec![most; x.len()], x))
+}
+
+/// `a` to a power from 0 that is a computed whole number: one of the powers up to the greatest; `None` where that is none.
+pub(super) fn power(g: &mut Graph, a: &[Code], b: &[Code]) -> Option<Vec<Code>> {
+    let (lo, hi) = g.whole_of(b)?;
+    if lo < 0.0 || hi > MOST_POWER || b.iter().any(|c| c.is_constant()) {
+        return None;
+    }
+    let mut out = vec![g.pool.code(1.0); a.len()];
+    let mut power = out.clone();
+    for e in 1..=hi as u32 {
+        power = g.binary(Binary::Mul, &power, a);
+        let here = g.with_constant(Binary::Equal, b, f64::from(e));
+        out = g.select(&here, &power, &out);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_of_results_are_tight() {
+        let mut g = Graph::default();
+        let x = g.add(Op::Input, vec![], 2, Some((-9.0, 20.0)));
+        let y = g.add(Op::Input, vec![], 2, Some((1.0, 5.0)));
+        let q = divide(&mut g, &x, &y).unwrap();
+        assert_eq!(g.whole_of(&q), Some((-20.0, 20.0)));
+        let r = remainder(&mut g, &x, &y).unwrap();
+        assert_eq!(g.whole_of(&r), Some((-4.0, 4.0)));
+        let b = bitwise(&mut g, Binary::Xor, &x, &y).unwrap();
+        assert_eq!(g.whole_of(&b), Some((-32.0, 31.0)));
+        let w = wrap(&mut g, &x, DatumType::U8).unwrap();
+        assert_eq!(g.whole_of(&w), Some((0.0, 255.0)));
+        assert_eq!(wrap(&mut g, &y, DatumType::U8).unwrap(), y);
+    }
+
+    #[test]
+    fn numbers_of_unknown_size_are_refused() {
+        let mut g = Graph::default();
+        let x = g.add(Op::Input, vec![], 1, Some(super::super::graph::ANY));
+        assert!(divide(&mut g, &x, &x).is_err());
+        assert!(bitwise(&mut g, Binary::And, &x, &x).is_err());
+    }
+}

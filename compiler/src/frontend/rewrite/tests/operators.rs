@@ -1,0 +1,154 @@
+//! Operators that become plain ones, against values found by hand or by their definitions.
+
+use super::*;
+use crate::frontend::rewrite::node::{float, int, ints, text};
+
+fn floats(values: &[f32], shape: &[usize]) -> Tensor {
+    tensor1(values).into_shape(shape).unwrap()
+}
+
+#[test]
+fn activations_keep_their_parameter() {
+    let x = [-2.0f32, -0.5, 0.0, 3.0];
+    let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
+    let model = Small::new(24).input("x", &[4]).node("Swish", &["x"], &["y"], &[float("alpha", 2.0)]).output("y");
+    near(&model.run(&[tensor1(&x)])[0], &[4], &x.map(|v| v * sigmoid(2.0 * v)));
+    let celu = |v: f32| v.max(0.0) + (2.0 * ((v / 2.0).exp() - 1.0)).min(0.0);
+    let model = Small::new(12).input("x", &[4]).node("Celu", &["x"], &["y"], &[float("alpha", 2.0)]).output("y");
+    near(&model.run(&[tensor1(&x)])[0], &[4], &x.map(celu));
+    let glu = Small::new(28).input("a", &[4]).input("b", &[4]).node("SwiGLU", &["a", "b"], &["y"], &[]).output("y");
+    near(&glu.run(&[tensor1(&x), tensor1(&[2f32; 4])])[0], &[4], &x.map(|v| 2.0 * v * sigmoid(v)));
+}
+
+#[test]
+fn blocks_go_to_channels_in_both_orders() {
+    let x: Vec<f32> = (0..8).map(|v| v as f32).collect();
+    let attributes = [int("blocksize", 2), text("mode", "CRD")];
+    let model = Small::new(26).input("x", &[1, 2, 2, 2]).node("SpaceToDepth", &["x"], &["y"], &attributes).output("y");
+    near(&model.run(&[floats(&x, &[1, 2, 2, 2])])[0], &[1, 8, 1, 1], &x);
+}
+
+#[test]
+fn averages_count_what_their_attributes_say() {
+    let x: Vec<f32> = (1..=5).map(|v| v as f32).collect();
+    let run = |padding: i64| {
+        let attributes = [
+            ints("kernel_shape", &[3]),
+            ints("strides", &[3]),
+            ints("pads", &[1, 0]),
+            int("ceil_mode", 1),
+            int("count_include_pad", padding),
+        ];
+        let model = Small::new(19).input("x", &[1, 1, 5]).node("AveragePool", &["x"], &["y"], &attributes).output("y");
+        model.run(&[floats(&x, &[1, 1, 5])]).remove(0)
+    };
+    near(&run(0), &[1, 1, 2], &[1.5, 4.0]);
+    near(&run(1), &[1, 1, 2], &[1.0, 4.0]);
+}
+
+#[test]
+fn losses_count_the_marked_classes() {
+    let x = [0.1f32, 0.2, 0.7, 0.3, 0.4, 0.3];
+    let labels = tensor1(&[2i64, 1]);
+    let loss = |attributes: &[AttributeProto]| {
+        let model = Small::new(13).input("x", &[2, 3]).typed_input("t", 7, &[2]);
+        let model = model.node("NegativeLogLikelihoodLoss", &["x", "t"], &["y"], attributes).output("y");
+        model.run(&[floats(&x, &[2, 3]), labels.clone()]).remove(0)
+    };
+    near(&loss(&[text("reduction", "none")]), &[2], &[-0.7, -0.4]);
+    near(&loss(&[]), &[], &[-0.55]);
+    near(&loss(&[int("ignore_index", 1)]), &[], &[-0.7]);
+    let model = Small::new(13).input("x", &[2, 3]).typed_input("t", 7, &[2]);
+    let model = model.node("SoftmaxCrossEntropyLoss", &["x", "t"], &["y"], &[text("reduction", "sum")]).output("y");
+    let total = |r: &[f32]| r.iter().map(|v| v.exp()).sum::<f32>().ln();
+    let want = total(&x[..3]) - 0.7 + total(&x[3..]) - 0.4;
+    near(&model.run(&[floats(&x, &[2, 3]), labels])[0], &[], &[want]);
+}
+
+#[test]
+fn grids_sample_between_pixels_and_beyond_them() {
+    let grid = floats(&[0.0, 0.0, -1.5, 0.0, 0.5, 1.0], &[1, 1, 3, 2]);
+    let run = |attributes: &[AttributeProto]| {
+        let model = Small::new(16).input("x", &[1, 1, 2, 2]).input("g", &[1, 1, 3, 2]);
+        let model = model.node("GridSample", &["x", "g"], &["y"], attributes).output("y");
+        model.run(&[floats(&[1.0, 2.0, 3.0, 4.0], &[1, 1, 2, 2]), grid.clone()]).remove(0)
+    };
+    near(&run(&[int("align_corners", 1)]), &[1, 1, 1, 3], &[2.5, 1.5, 3.75]);
+    near(&run(&[int("align_corners", 1), text("padding_mode", "border")]), &[1, 1, 1, 3], &[2.5, 2.0, 3.75]);
+    near(&run(&[int("align_corners", 1), text("padding_mode", "reflection")]), &[1, 1, 1, 3], &[2.5, 2.25, 3.75]);
+    near(
+        &run(&[text("mode", "nearest"), int("align_corners", 1), text("padding_mode", "border")]),
+        &[1, 1, 1, 3],
+        &[1.0, 1.0, 4.0],
+    );
+}
+
+#[test]
+fn elements_go_to_computed_places() {
+    let run = |reduction: &str| {
+        let model = Small::new(18).input("x", &[1, 4]).typed_input("i", 7, &[1, 2]).input("u", &[1, 2]);
+        let attributes = [int("axis", 1), text("reduction", reduction)];
+        let model = model.node("ScatterElements", &["x", "i", "u"], &["y"], &attributes).output("y");
+        let ids = tensor1(&[1i64, -1]).into_shape(&[1, 2]).unwrap();
+        model.run(&[floats(&[1.0, 2.0, 3.0, 4.0], &[1, 4]), ids, floats(&[9.0, -8.0], &[1, 2])]).remove(0)
+    };
+    near(&run("none"), &[1, 4], &[1.0, 9.0, 3.0, -8.0]);
+    near(&run("add"), &[1, 4], &[1.0, 11.0, 3.0, -4.0]);
+    near(&run("mul"), &[1, 4], &[1.0, 18.0, 3.0, -32.0]);
+    near(&run("max"), &[1, 4], &[1.0, 9.0, 3.0, 4.0]);
+    let model =
+        Small::new(18).input("x", &[2, 2]).typed_input("i", 7, &[2, 2]).node("GatherND", &["x", "i"], &["y"], &[]);
+    let ids = tensor1(&[0i64, 1, 1, -2]).into_shape(&[2, 2]).unwrap();
+    near(&model.output("y").run(&[floats(&[1.0, 2.0, 3.0, 4.0], &[2, 2]), ids])[0], &[2], &[2.0, 3.0]);
+}
+
+#[test]
+fn the_greatest_come_first_and_of_equals_the_first() {
+    let model = Small::new(11).input("x", &[2, 4]).constant("k", tensor1(&[2i64]));
+    let model = model.node("TopK", &["x", "k"], &["v", "i"], &[]).output("v").output("i");
+    let out = model.run(&[floats(&[1.0, 5.0, 5.0, 2.0, -1.0, -2.0, -3.0, -1.0], &[2, 4])]);
+    near(&out[0], &[2, 2], &[5.0, 5.0, -1.0, -1.0]);
+    assert_eq!(tensor::integers(&out[1]).unwrap(), [1, 2, 0, 3]);
+}
+
+#[test]
+fn transforms_and_their_inverses_give_the_values_back() {
+    let x = [1.0f32, 2.0, -1.0, 0.5];
+    let run = |parts: i64, attributes: &[AttributeProto], x: &Tensor| {
+        let dims: Vec<i64> = x.shape().iter().map(|&d| d as i64).collect();
+        assert_eq!(dims[2], parts);
+        let model = Small::new(17).input("x", &dims).node("DFT", &["x"], &["y"], attributes).output("y");
+        model.run(std::slice::from_ref(x)).remove(0)
+    };
+    let x3 = floats(&x, &[1, 4, 1]);
+    let one = run(1, &[int("onesided", 1)], &x3);
+    near(&one, &[1, 3, 2], &[2.5, 0.0, 2.0, -1.5, -2.5, 0.0]);
+    near(&run(2, &[int("onesided", 1), int("inverse", 1)], &one), &[1, 4, 1], &x);
+    let full = run(1, &[], &x3);
+    let back = run(2, &[int("inverse", 1)], &full);
+    near(&back, &[1, 4, 2], &[1.0, 0.0, 2.0, 0.0, -1.0, 0.0, 0.5, 0.0]);
+}
+
+#[test]
+fn sums_of_powers_do_not_overflow() {
+    let model =
+        Small::new(13).input("x", &[3]).node("ReduceLogSumExp", &["x"], &["y"], &[int("keepdims", 0)]).output("y");
+    near(&model.run(&[tensor1(&[200f32, 200.0, 0.0])])[0], &[], &[200.0 + 2f32.ln()]);
+}
+
+#[test]
+fn the_greatest_of_nothing_is_refused() {
+    let model = Small::new(13).input("x", &[2, 0]).input("z", &[1]);
+    let model = model.node("ReduceMax", &["x"], &["m"], &[]).node("Add", &["m", "z"], &["y"], &[]).output("y");
+    assert!(model.refusal().contains("infinite"), "{}", model.refusal());
+}
+
+#[test]
+fn a_query_that_sees_nothing_gets_nothing() {
+    let model = Small::new(23).input("q", &[1, 1, 2, 1]).input("k", &[1, 1, 2, 1]).input("v", &[1, 1, 2, 1]);
+    let mask = tensor1(&[true, true, false, false]).into_shape(&[2, 2]).unwrap();
+    let model = model.constant("m", mask).node("Attention", &["q", "k", "v", "m"], &["y"], &[]).output("y");
+    let one = floats(&[1.0, 1.0], &[1, 1, 2, 1]);
+    let values = floats(&[2.0, 4.0], &[1, 1, 2, 1]);
+    near(&model.run(&[one.clone(), one, values])[0], &[1, 1, 2, 1], &[3.0, 0.0]);
+}
