@@ -217,7 +217,9 @@ impl<'a> Forger<'a> {
                     push("reciprocal with its remainder", Vec::new());
                     let moved = delta * self.net.values[node.inputs[0] as usize][at];
                     let honest = vec![(Part::Remainder, token, feature, moved), (Part::Gap, token, feature, -moved)];
+                    let untied = [honest.as_slice(), &[(Part::Product, token, feature, -moved)]].concat();
                     push("reciprocal with the honest remainder", honest);
+                    push("reciprocal with the honest product", untied);
                 }
                 Op::RSqrt { .. } => {
                     push("inverse root with its gaps", Vec::new());
