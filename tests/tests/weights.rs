@@ -121,6 +121,32 @@ impl Publisher {
     }
 }
 
+/// Each proof about the same weights masks their limbs afresh: no two commitments to lanes are equal.
+#[test]
+fn limbs_of_weights_are_masked() {
+    let publisher = &*PUBLISHER;
+    let tables = publisher.tables();
+    let tables: Vec<&[Table]> = tables.iter().map(Vec::as_slice).collect();
+    let [first, second] = [1, 2].map(|seed| {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let limbs = publisher.limbs.clone();
+        prove(publisher.honest(), &publisher.bases, &publisher.weights, &tables, limbs, &mut rng).unwrap().ranges
+    });
+    let chunks = publisher.chunks();
+    let lanes = |proofs: &[Vec<u8>]| -> Vec<Vec<u8>> {
+        let of = |(chunk, proof): (&Chunk, &Vec<u8>)| proof[..chunk.plan.lanes.len() * POINT_BYTES].to_vec();
+        chunks
+            .iter()
+            .zip(proofs)
+            .map(of)
+            .flat_map(|points| points.chunks(POINT_BYTES).map(<[u8]>::to_vec).collect::<Vec<_>>())
+            .collect()
+    };
+    let all = [lanes(&first), lanes(&second)].concat();
+    assert!(!all.is_empty());
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+}
+
 #[test]
 fn an_honest_file_is_accepted() {
     let publisher = &*PUBLISHER;
