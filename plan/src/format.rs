@@ -120,13 +120,20 @@ fn digest(kind: u8, version: u32, payload: &[u8]) -> [u8; 32] {
 /// Puts the header before `payload`.
 pub fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&[kind as u8, 0]);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    out.extend_from_slice(&digest(kind as u8, VERSION, payload));
+    out.extend_from_slice(&[0; HEADER_LEN]);
     out.extend_from_slice(payload);
-    out
+    head(kind, out)
+}
+
+/// Writes the header over the first bytes of a file, which the payload follows.
+fn head(kind: Kind, mut file: Vec<u8>) -> Vec<u8> {
+    let (header, payload) = file.split_at_mut(HEADER_LEN);
+    header[..6].copy_from_slice(MAGIC);
+    header[6..8].copy_from_slice(&[kind as u8, 0]);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    header[20..].copy_from_slice(&digest(kind as u8, VERSION, payload));
+    file
 }
 
 /// The kind of file that a header names. Nothing else of it is checked.
@@ -171,9 +178,9 @@ pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
 
 /// Serialises `value` into a file of this kind.
 pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatError> {
-    let payload = postcard::to_stdvec(value)
+    let file = postcard::to_extend(value, vec![0; HEADER_LEN])
         .map_err(|e| FormatError::Malformed { expected: kind, what: format!("cannot be written: {e}") })?;
-    Ok(seal(kind, &payload))
+    Ok(head(kind, file))
 }
 
 /// Reads a file of this kind; every byte must be used. Memory is bounded by a small multiple of the file's size.

@@ -9,6 +9,7 @@ mod graph;
 pub mod interp;
 mod model;
 mod op;
+pub mod packed;
 pub mod ranges;
 pub mod table;
 

@@ -1,6 +1,6 @@
 //! A quantised model: boundary tensors and layers over shared shapes.
 
-use super::{Graph, Op, Table};
+use super::{Graph, Op, Table, packed::Stored};
 use serde::{Deserialize, Serialize};
 
 /// Index of a boundary tensor.
@@ -46,6 +46,7 @@ pub type Architecture = Model<()>;
 
 /// One layer: a shape with its data. `W` is what is known of its weights.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "W: Stored")]
 pub struct Layer<W = Weights> {
     /// Name for tables.
     pub name: String,
@@ -56,6 +57,7 @@ pub struct Layer<W = Weights> {
     /// Boundary tensors written, by port.
     pub outputs: Vec<TensorId>,
     /// The weights.
+    #[serde(serialize_with = "W::store", deserialize_with = "W::load")]
     pub weights: W,
     /// Lookup tables of `2^b` entries each. Part of the model id.
     pub tables: Vec<Table>,
@@ -65,6 +67,7 @@ pub struct Layer<W = Weights> {
 
 /// A quantised model. `W` is what is known of the weights of each layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "W: Stored")]
 pub struct Model<W = Weights> {
     /// Tokens T of every activation.
     pub tokens: u32,
