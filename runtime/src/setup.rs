@@ -56,11 +56,10 @@ pub fn setup(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<SetupReport> {
-    let bytes = storage::read(model)?;
-    let artifact = Artifact::from_bytes(&bytes).map_err(Error::format(model))?;
+    let artifact = Artifact::from_bytes(&storage::read(model)?).map_err(Error::format(model))?;
     let made = !dir.exists();
     storage::make_dir(dir)?;
-    make_keys(bytes, &artifact, srs_file, open_weights, &KeyDir::new(dir), progress).inspect_err(|_| {
+    make_keys(&artifact, srs_file, open_weights, &KeyDir::new(dir), progress).inspect_err(|_| {
         if made {
             // Nothing is lost when an empty directory stays.
             let _ = std::fs::remove_dir(dir);
@@ -69,7 +68,6 @@ pub fn setup(
 }
 
 fn make_keys(
-    bytes: Vec<u8>,
     artifact: &Artifact,
     srs_file: Option<&Path>,
     open_weights: bool,
@@ -99,7 +97,8 @@ fn make_keys(
     let verifier = keys::proven(artifact, verifier, &bases, &weight_seed)?;
     let weights_seconds = proving.elapsed().as_secs_f64();
     let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
-    let file = ProverFile { model_id: verifier.model_id(), weight_seed, model: bytes };
+    let model = artifact.to_bytes().map_err(Error::format(&dir.prover()))?;
+    let file = ProverFile { model_id: verifier.model_id(), weight_seed, model };
     // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
     let prover_bytes = format::encode(Kind::Prover, &file).map_err(Error::format(&dir.prover()))?;
     let key_bytes = prover_bytes.len() as u64;

@@ -81,7 +81,8 @@ impl Publisher {
     ) -> Result<KeyVerdict, KeyError> {
         let tables: Vec<&[Table]> = tables.iter().map(Vec::as_slice).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let proof = prove(&key, &self.bases, weights, &tables, self.limbs.clone(), &mut rng).unwrap();
+        let columns = |layer: usize| weights.get(layer).cloned();
+        let proof = prove(&key, &self.bases, &columns, &tables, self.limbs.clone(), &mut rng).unwrap();
         let key = key.with_proof(Some(proof)).unwrap();
         check(&VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap(), true)
     }

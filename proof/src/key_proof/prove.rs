@@ -30,8 +30,8 @@ pub fn limbs(plan: &Plan, matrices: &[Vec<i32>]) -> Option<Vec<u32>> {
     plan.tiles.iter().map(|t| Some(limbs_for(bits, matrices.get(t.weight as usize)?))).collect()
 }
 
-/// Proves a verifier file. `weights` are the weight columns and `tables` the pair tables by layer, `limbs` the ranges to
-/// state; with weights outside of them, or nonzero where none is placed, or tables other than the committed ones, the
+/// Proves a verifier file. `weights` gives the weight columns of a layer, when they are needed, `tables` are the pair tables
+/// by layer, `limbs` the ranges to state; with weights outside of them, or nonzero where none is placed, or tables other than the committed ones, the
 /// result does not verify: check it before use.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub fn limbs(plan: &Plan, matrices: &[Vec<i32>]) -> Option<Vec<u32>> {
 pub fn prove(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
-    weights: &[WeightColumns],
+    weights: &dyn Fn(usize) -> Option<WeightColumns>,
     tables: &[&[Table]],
     limbs: Vec<Vec<u32>>,
     rng: &mut (impl RngCore + CryptoRng),
@@ -76,13 +76,20 @@ pub fn prove(
     }
     let prefix = prefix(&statement);
     let mut ranges = Vec::with_capacity(chunks.len());
+    let mut layers: BTreeMap<usize, WeightColumns> = BTreeMap::new();
     for (index, chunk) in chunks.iter().enumerate() {
         let k = chunk.plan.geometry.k;
         let prover = match first.remove(&k) {
             Some(prover) => prover,
             None => circuit(chunk)?,
         };
-        let weights = chunk_weights(chunk, weights)?;
+        layers.retain(|layer, _| chunk.columns.iter().any(|c| c.layer == *layer));
+        for column in &chunk.columns {
+            if let Entry::Vacant(entry) = layers.entry(column.layer) {
+                entry.insert(weights(column.layer).ok_or(ProveError::Mismatch("a weight column"))?);
+            }
+        }
+        let weights = chunk_weights(chunk, &layers)?;
         let lanes = chunk.limbs(&weights.columns).into_iter();
         let lanes: Vec<LaneColumn> = lanes.map(|data| LaneColumn { data, mask: random_mask(rng) }).collect();
         let boundary = vec![None; lanes.len()];
@@ -96,11 +103,11 @@ pub fn prove(
 }
 
 /// The columns of a chunk, brought to one length.
-fn chunk_weights(chunk: &Chunk, weights: &[WeightColumns]) -> Result<WeightColumns, ProveError> {
+fn chunk_weights(chunk: &Chunk, layers: &BTreeMap<usize, WeightColumns>) -> Result<WeightColumns, ProveError> {
     let rows = chunk.plan.operand_rows() as usize;
     let mismatch = ProveError::Mismatch("a weight column");
     let column = |c: &super::chunks::Column| {
-        let layer = weights.get(c.layer)?;
+        let layer = layers.get(&c.layer)?;
         let mut data = layer.columns.get(c.index)?.clone();
         let fits =
             data.len() <= rows && c.runs.iter().all(|r| ((r.row + r.step * (r.count - 1)) as usize) < data.len());
