@@ -63,9 +63,9 @@ impl Source {
 }
 
 impl Artifact {
-    /// The integer model beside the source model.
-    pub fn models<'a>(&'a self, reference: &'a Reference) -> Models<'a> {
-        Models { reference, model: &self.model, outputs: &self.outputs, head: self.head }
+    /// The integer model, to be compared with the source model.
+    pub fn models(&self) -> Models<'_> {
+        Models { model: &self.model, outputs: &self.outputs, head: self.head }
     }
 
     /// The file's bytes.

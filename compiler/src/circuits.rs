@@ -4,12 +4,15 @@ use crate::pipeline::CompileError;
 use nanozk_ir::int;
 use nanozk_layout::{self as layout, LayoutError, Lowered, Options, Ports};
 use nanozk_plan::Geometry;
-use nanozk_plan::cost::{Objective, balanced, cost};
+use nanozk_plan::cost::{Objective, balanced, cost, least_bytes};
 use nanozk_plan::hiding::{self, HeldTensors, HidingError};
 use rayon::prelude::*;
 
 /// How many sizes above the least possible one are tried.
 const SPREAD: usize = 5;
+
+/// Share of the time that shorter circuits for the same cells take at least.
+const LEAST_SECONDS: f64 = 0.5;
 
 /// A quantised model with its circuits.
 pub(crate) struct Circuits {
@@ -17,12 +20,30 @@ pub(crate) struct Circuits {
     pub shapes: Vec<Lowered>,
     /// What the layout minimised.
     pub score: f64,
+    /// By what.
+    objective: Objective,
 }
 
 impl Circuits {
     /// The circuits have `2^k` rows.
     pub fn k(&self) -> u32 {
         self.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0)
+    }
+
+    /// What circuits of `2^k` rows score at least, fewer than these have: as many cells in shorter lanes are more lanes, and
+    /// each costs bytes. Narrower limbs save none.
+    pub fn least_score(&self, k: u32) -> f64 {
+        let of = |layer: &int::Layer| least_bytes(&self.shapes[layer.shape as usize].plan, k) as f64;
+        let bytes = self.model.layers.iter().map(of).sum();
+        match self.objective {
+            Objective::Balanced => balanced(self.seconds() * LEAST_SECONDS, bytes),
+            Objective::ProofSize => bytes,
+            Objective::ProveTime | Objective::Memory => 0.0,
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.model.layers.iter().map(|layer| cost(&self.shapes[layer.shape as usize].plan).prove_seconds).sum()
     }
 }
 
@@ -60,7 +81,7 @@ pub(crate) fn lay_out(model: int::Model, objective: Objective, max_k: u32) -> Re
     }
     let (score, shapes) = best.ok_or(CompileError::TooLarge { max_k, reason })?;
     hides(&model, &shapes)?;
-    Ok(Circuits { model, shapes, score })
+    Ok(Circuits { model, shapes, score, objective })
 }
 
 /// Cost of proving all layers: memory counts once, all else adds up.

@@ -54,11 +54,9 @@ pub struct Pair {
     pub tensors: Vec<Vec<i64>>,
 }
 
-/// A source model and the integer model made from it.
+/// An integer model, to be compared with its source model.
 #[derive(Clone, Copy, Debug)]
 pub struct Models<'a> {
-    /// The source model.
-    pub reference: &'a Reference,
     /// The integer model.
     pub model: &'a Model,
     /// Outputs of the integer model.
@@ -72,20 +70,21 @@ impl Models<'_> {
     ///
     /// # Errors
     /// When the input does not fit a model or leaves the range the integer model was compiled for.
-    pub fn run(&self, inputs: &[InputValue]) -> Result<Pair, FidelityError> {
-        self.run_seen(inputs, &mut |_, _| ())
+    pub fn run(&self, reference: &Reference, inputs: &[InputValue]) -> Result<Pair, FidelityError> {
+        self.run_beside(reference.run(inputs)?, inputs, &mut |_, _| ())
     }
 
-    /// [`Models::run`], with the node values of each layer of the integer model shown: `see(layer, values)`.
+    /// Runs the integer model on an input for which the source model has the outputs `float`, with the node values of each
+    /// layer shown: `see(layer, values)`.
     ///
     /// # Errors
     /// As [`Models::run`].
-    pub fn run_seen(
+    pub fn run_beside(
         &self,
+        float: Vec<Vec<f64>>,
         inputs: &[InputValue],
         see: &mut dyn FnMut(usize, &[Vec<i64>]),
     ) -> Result<Pair, FidelityError> {
-        let float = self.reference.run(inputs)?;
         let tensors = interp::run_seen(self.model, &encode(self.model, inputs)?, see)?;
         let real = |(value, &id): (&ValueInfo, &u32)| value.arrange(&decode(self.model, id, &tensors[id as usize]));
         let integer = self.outputs.iter().zip(&self.model.outputs).map(real).collect();
@@ -107,17 +106,17 @@ impl Models<'_> {
         known.chunks(width).map(|row| row.iter().all(|k| *k)).collect()
     }
 
-    /// Runs both models on every sample and compares.
+    /// Runs the integer model on every sample and compares it with what the source model gives: `floats`, by sample.
     ///
     /// # Errors
     /// As [`Models::run`].
-    pub fn measure(&self, samples: &[Vec<InputValue>]) -> Result<Measured, FidelityError> {
+    pub fn measure(&self, samples: &[Vec<InputValue>], floats: &[Vec<Vec<f64>>]) -> Result<Measured, FidelityError> {
         let mut meters = vec![(Meter::default(), 0f64, 0f64, 0usize); self.outputs.len()];
         let mut clamps: Vec<Clamp> = Vec::new();
-        for sample in samples {
+        for (sample, float) in samples.iter().zip(floats) {
             let mut found = Vec::new();
             let see = &mut |layer: usize, values: &[Vec<i64>]| found.extend(interp::clamps(self.model, layer, values));
-            let pair = self.run_seen(sample, see)?;
+            let pair = self.run_beside(float.clone(), sample, see)?;
             clamps = match clamps.len() == found.len() {
                 true => clamps.into_iter().zip(&found).map(|(all, one)| all.merged(one)).collect(),
                 false => found,

@@ -181,22 +181,26 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let config = settings(options)?;
     let text = tokenizer::text(config.tokenizer.as_deref(), &config.end)?;
     tell(Notice::Stage(Stage::Load));
-    let names = if options.data.is_empty() { Vec::new() } else { frontend::input_names(path)? };
+    let file = frontend::File::open(path)?;
+    let names = file.input_names();
     let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
     let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data, &names));
     let load = LoadOptions { set, outputs, shapes, seen };
-    let mut loaded = frontend::load(path, &load)?;
+    let source = file.read(&load)?;
+    let mut loaded = source.load()?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
     let mut samples = samples_of(&loaded, &options.data)?;
-    match loaded.check(path, &samples) {
+    let floats = match loaded.check(path, &samples) {
         Err(FrontendError::SelfCheck { .. }) => {
             // Tokens that see no other token, say: what rows cannot tell, single elements do.
-            loaded = frontend::load_flat(path, &load)?;
+            loaded = source.load_flat()?;
             samples = samples_of(&loaded, &options.data)?;
-            loaded.check(path, &samples)?;
+            loaded.check(path, &samples)?
         }
         checked => checked?,
-    }
+    };
+    // What follows needs none of these; all hold the weights.
+    drop((source, loaded.reference, loaded.unrounded));
     if config.head == Head::Argmax {
         head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
     }
@@ -205,7 +209,8 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
     let stats = Stats::collect(&loaded.graph, &samples)?;
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
-    let source = Source { loaded: &loaded, partition, stats: &stats, samples: &samples };
+    let (graph, outputs) = (&loaded.graph, &loaded.outputs[..]);
+    let source = Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats };
     tell(Notice::Stage(Stage::Layout));
     let Chosen { circuits, measured, choice } = source.circuits(&config, options.accept_gap)?;
     if config.max_k.is_none() && circuits.k() > EMBEDDED_K {

@@ -4,11 +4,11 @@ use crate::blame::worst_node;
 use crate::circuits::{Circuits, lay_out};
 use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise};
 use crate::fidelity::{Measured, Models};
-use crate::frontend::Loaded;
 use crate::partition::Partition;
 use crate::pipeline::CompileError;
 use crate::quantise::{self, QuantiseError, Quantised, Stats};
-use nanozk_ir::float::InputValue;
+use nanozk_ir::float::{Graph, InputValue};
+use nanozk_plan::ValueInfo;
 
 /// Narrowest limbs that are tried where the settings name no width.
 const LEAST_LIMB_BITS: u32 = 10;
@@ -28,10 +28,13 @@ const EMBEDDED_COARSER: f64 = 3.0;
 
 /// A source model, cut into layers, with its sample data.
 pub(crate) struct Source<'s> {
-    pub loaded: &'s Loaded,
+    pub graph: &'s Graph,
+    pub outputs: &'s [ValueInfo],
     pub partition: Partition,
     pub stats: &'s Stats,
     pub samples: &'s [Vec<InputValue>],
+    /// Its outputs for each sample.
+    pub floats: &'s [Vec<Vec<f64>>],
 }
 
 /// Circuits with what their integers do on the sample data.
@@ -68,6 +71,9 @@ impl Source<'_> {
         let best = self.faithful(config, accept_gap)?;
         let usual = config.quantise.narrow_tolerance == 0.0 || best.choice.is_some();
         if config.max_k.is_some() || best.circuits.k() <= EMBEDDED_K || usual {
+            return Ok(best);
+        }
+        if best.circuits.least_score(EMBEDDED_K) > best.circuits.score * EMBEDDED_WORTH {
             return Ok(best);
         }
         // A table of 2^bits entries needs more rows than that.
@@ -131,10 +137,9 @@ impl Source<'_> {
 
     fn trial(&self, config: &Config, quantise: Quantise) -> Result<Trial, CompileError> {
         let config = Config { quantise, ..config.clone() };
-        let quantised = quantise::quantise(&self.loaded.graph, &self.partition, self.stats, &config)?;
-        let Loaded { reference, outputs, .. } = self.loaded;
-        let models = Models { reference, model: &quantised.model, outputs, head: config.head };
-        let measured = models.measure(self.samples)?;
+        let quantised = quantise::quantise(self.graph, &self.partition, self.stats, &config)?;
+        let models = Models { model: &quantised.model, outputs: self.outputs, head: config.head };
+        let measured = models.measure(self.samples, self.floats)?;
         Ok(Trial { quantise: config.quantise, quantised, measured })
     }
 
@@ -169,7 +174,7 @@ impl Source<'_> {
     /// Why the model that came closest is refused.
     fn gap(&self, config: &Config, trial: &Trial) -> CompileError {
         let worst = trial.measured.worst();
-        let blame = worst_node(&self.loaded.graph, &trial.quantised, self.samples).ok().flatten();
+        let blame = worst_node(self.graph, &trial.quantised, self.samples).ok().flatten();
         CompileError::Gap {
             output: worst.map(|g| g.output.clone()).unwrap_or_default(),
             gap: trial.measured.gap(),

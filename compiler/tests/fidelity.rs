@@ -87,7 +87,8 @@ fn narrow_limbs() {
         assert_eq!(artifact.model.limb_bits, bits, "{name}, {settings}");
         if settings.is_empty() {
             let m = Shared::bundled(name);
-            let gap = artifact.models(&m.loaded.reference).measure(&[m.input]).unwrap().gap();
+            let floats = m.loaded.reference.run(&m.input).unwrap();
+            let gap = artifact.models().measure(&[m.input], &[floats]).unwrap().gap();
             assert!(gap < 0.002, "{name}: {gap}");
         }
     }
@@ -102,7 +103,7 @@ fn blocks_stay_within_a_hundredth() {
             config.quantise.limb_bits = Some(limb_bits);
             let model = quantised(&m, &config);
             let (models, mut meter) = (m.models(&model, Head::Logits), Meter::default());
-            models.add(&mut meter, &models.run(&m.input).unwrap(), 0, model.tokens, None);
+            models.add(&mut meter, &models.run(&m.loaded.reference, &m.input).unwrap(), 0, model.tokens, None);
             let error = meter.fidelity().max_abs_error.unwrap();
             let counts: Vec<u64> = quantise::lookups(&model).iter().map(|c| c.total).collect();
             println!("{name} b={limb_bits}: max error {error:.2e}, lookups {counts:?}");
@@ -135,7 +136,7 @@ fn private_tensors_are_range_checked_and_as_exact() {
     let config = Config { input: Visibility::Private, output: Visibility::Private, ..Config::default() };
     let model = quantised(&m, &config);
     assert!(model.shapes[0].nodes.iter().any(|n| matches!(n.op, Op::Range { .. })));
-    assert!(gap(&m.models(&model, Head::Logits).run(&m.input).unwrap()) < 1e-2);
+    assert!(gap(&m.models(&model, Head::Logits).run(&m.loaded.reference, &m.input).unwrap()) < 1e-2);
 }
 
 /// Every form that the front end reads is quantised and stays close to the float model on inputs that calibration did
@@ -154,7 +155,7 @@ fn exporter_forms_agree_with_the_float_model() {
         bounds_hold(&model);
         let mut worst: f64 = 0.0;
         for seed in 100..108 {
-            let pair = models(&loaded, &model, Head::Logits).run(&sample(&loaded.inputs, seed));
+            let pair = models(&loaded, &model, Head::Logits).run(&loaded.reference, &sample(&loaded.inputs, seed));
             worst = worst.max(gap(&pair.unwrap_or_else(|e| panic!("{name}: {e}"))));
         }
         println!("{name}: {worst:.2e}, {} shapes, {} layers", model.shapes.len(), model.layers.len());

@@ -70,6 +70,11 @@ pub struct Cost {
     pub memory_mb: f64,
 }
 
+/// Proof bytes at least of the cells of `plan` in lanes of at most `2^k` rows: each lane is folded or opened.
+pub fn least_bytes(plan: &Plan, k: u32) -> u64 {
+    FOLDED_BYTES * ((plan.lanes.len() as u64) << plan.geometry.k.saturating_sub(k))
+}
+
 impl Cost {
     /// The number to minimise.
     pub fn score(&self, objective: Objective) -> f64 {

@@ -80,12 +80,13 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
     let samples = request.eval.as_deref().map(|path| eval::read(&artifact, path)).transpose()?;
     progress.stage("reading the source model", 1);
     let reference = reference(&artifact.source, request.source.as_deref())?;
-    let models = artifact.models(&reference);
+    let models = artifact.models();
     progress.stage("running", 1);
     let (model, length) = (models.model, input.length);
     let mut clamps = Vec::new();
     let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
-    let pair = models.run_seen(&input.float, see).map_err(failed)?;
+    let float = reference.run(&input.float).map_err(|e| failed(e.into()))?;
+    let pair = models.run_beside(float, &input.float, see).map_err(failed)?;
     let mut meter = Meter::default();
     let meaning = |tensor: u32| {
         let spec = &model.tensors[tensor as usize];
@@ -109,7 +110,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
         input: inputs.map(|((info, &tensor), data)| Shown::new(&info.value(), meaning(tensor), data)).collect(),
         output,
         saturated: clamped::saturated(&clamps),
-        eval: samples.map(|s| evaluate(&models, &s, progress)).transpose()?,
+        eval: samples.map(|s| evaluate(&models, &reference, &s, progress)).transpose()?,
     })
 }
 
@@ -122,10 +123,10 @@ fn reference(source: &Source, path: Option<&Path>) -> Result<Reference> {
     })
 }
 
-fn evaluate(models: &Models, samples: &[Sample], progress: &dyn Progress) -> Result<EvalReport> {
+fn evaluate(models: &Models, reference: &Reference, samples: &[Sample], progress: &dyn Progress) -> Result<EvalReport> {
     progress.stage("evaluating", samples.len() as u64);
     let one = |sample: &Sample| {
-        let pair = models.run(&sample.inputs).map_err(failed)?;
+        let pair = models.run(reference, &sample.inputs).map_err(failed)?;
         let mut meter = Meter::default();
         models.add(&mut meter, &pair, 0, models.model.tokens, Some(&sample.targets));
         progress.step();

@@ -43,7 +43,9 @@ fn publish(artifact: &Artifact, circuits: Circuits, honest: &ProverKeys) -> Veri
     let limbs = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap());
     let tables: Vec<_> = layers.iter().map(|l| l.tables.as_slice()).collect();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let proof = key_proof::prove(&key, &bases, &|layer| weights.get(layer).cloned(), &tables, limbs.collect(), &mut rng).unwrap();
+    let proof =
+        key_proof::prove(&key, &bases, &|layer| weights.get(layer).cloned(), &tables, limbs.collect(), &mut rng)
+            .unwrap();
     let key = key.with_proof(Some(proof)).unwrap();
     VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap()
 }

@@ -77,7 +77,7 @@ pub struct Loaded {
     /// The source model, runnable.
     pub reference: Reference,
     /// The same without the rounding that the canonical graph leaves out.
-    unrounded: Reference,
+    pub(crate) unrounded: Reference,
     /// Inputs, in the order of `graph.inputs`.
     pub inputs: Vec<InputInfo>,
     /// Outputs, in the order of `graph.outputs`.
@@ -96,33 +96,41 @@ pub struct Loaded {
 /// # Errors
 /// When the file is no model that can be read, or holds nodes that no circuit computes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    onnx::guarded(path, || {
-        let source = Source::read(path, options)?;
-        match source.by_rows() {
-            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => source.flat(),
-            done => done,
-        }
-    })
+    File::open(path)?.read(options)?.load()
 }
 
-/// Names of the inputs of an ONNX file.
-///
-/// # Errors
-/// When the file is no model that can be read.
-pub fn input_names(path: &Path) -> Result<Vec<String>, FrontendError> {
-    onnx::guarded(path, || onnx::input_names(path))
+/// An ONNX file as it stands.
+pub struct File<'p> {
+    path: &'p Path,
+    file: onnx::File,
 }
 
-/// Loads an ONNX model as one token of flat features, whatever it does: no row of it need be a token.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_flat(path: &Path, options: &LoadOptions) -> Result<Loaded, FrontendError> {
-    onnx::guarded(path, || Source::read(path, options)?.flat())
+impl<'p> File<'p> {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is no model that can be read.
+    pub fn open(path: &'p Path) -> Result<Self, FrontendError> {
+        onnx::guarded(path, || Ok(File { path, file: onnx::File::open(path)? }))
+    }
+
+    /// Names of the inputs.
+    pub fn input_names(&self) -> Vec<String> {
+        self.file.input_names()
+    }
+
+    /// The model, with all dimensions known.
+    ///
+    /// # Errors
+    /// When nodes or dimensions have no meaning that can be told before it runs.
+    pub fn read(self, options: &LoadOptions) -> Result<Source<'p>, FrontendError> {
+        let path = self.path;
+        onnx::guarded(path, || Source::read(path, self.file, options))
+    }
 }
 
 /// A model as tract reads it.
-struct Source<'p> {
+pub struct Source<'p> {
     path: &'p Path,
     model: TypedModel,
     header: onnx::Header,
@@ -131,13 +139,33 @@ struct Source<'p> {
 }
 
 impl<'p> Source<'p> {
-    fn read(path: &'p Path, options: &LoadOptions) -> Result<Self, FrontendError> {
-        let (model, header) = onnx::load(path, options)?;
+    fn read(path: &'p Path, file: onnx::File, options: &LoadOptions) -> Result<Self, FrontendError> {
+        let (model, header) = file.load(path, options)?;
         let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
         let reference = Reference::new(&model).map_err(failed)?;
         let rounded = header.rounded.as_ref().map(Reference::new).transpose().map_err(failed)?;
         let references = [reference.clone(), rounded.unwrap_or(reference)];
         Ok(Source { path, model, header, references })
+    }
+
+    /// The model in canonical form: with tokens as rows where it never mixes them but in attention, else as one token of
+    /// flat features.
+    ///
+    /// # Errors
+    /// When it holds nodes that no circuit computes.
+    pub fn load(&self) -> Result<Loaded, FrontendError> {
+        onnx::guarded(self.path, || match self.by_rows() {
+            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => self.flat(),
+            done => done,
+        })
+    }
+
+    /// The model as one token of flat features, whatever it does: no row of it need be a token.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn load_flat(&self) -> Result<Loaded, FrontendError> {
+        onnx::guarded(self.path, || self.flat())
     }
 
     fn names(&self) -> Vec<&str> {
@@ -241,17 +269,18 @@ impl Loaded {
     fn check_probe(&self, path: &Path, seen: &[Option<(f64, f64)>]) -> Result<(), FrontendError> {
         let probe = |(slot, info)| InputTensor::probe(info, seen.get(slot).copied().flatten()).value;
         let values: Vec<_> = self.inputs.iter().enumerate().map(probe).collect();
-        self.check_on(path, &values, "a probe input", &[]).map(|_| ())
+        self.check_on(path, &values, "a probe input", None).map(drop)
     }
 
     /// Compares the canonical graph with tract on the samples and, where inputs are real numbers, at the ends of the range
-    /// that they give the model.
+    /// that they give the model. Returns the outputs of the reference for each sample.
     ///
     /// # Errors
     /// [`FrontendError::SelfCheck`] when they differ.
-    pub fn check(&self, path: &Path, samples: &[Vec<InputValue>]) -> Result<(), FrontendError> {
+    pub fn check(&self, path: &Path, samples: &[Vec<InputValue>]) -> Result<Vec<Vec<Vec<f64>>>, FrontendError> {
+        let mut floats = Vec::with_capacity(samples.len());
         for (index, sample) in samples.iter().enumerate() {
-            let sizes = self.check_on(path, sample, &format!("sample {index}"), &[])?;
+            let exact = self.check_on(path, sample, &format!("sample {index}"), None)?;
             let times = |value: &InputValue| match value {
                 InputValue::Float(x) => InputValue::Float(x.iter().map(|v| v * INPUT_ROOM as f32).collect()),
                 other => other.clone(),
@@ -259,30 +288,31 @@ impl Loaded {
             let ends: Vec<InputValue> = sample.iter().map(times).collect();
             if &ends != sample {
                 // An output that vanishes there is held against its size on the sample.
-                self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"), &sizes)?;
+                self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"), Some(&exact))?;
             }
+            let same = self.reference.is(&self.unrounded);
+            floats.push(if same { exact } else { self.reference.run(sample)? });
         }
-        Ok(())
+        Ok(floats)
     }
 
-    /// The greatest magnitude of each output; differences count relative to it, or to that in `least` where it is greater.
+    /// Compares both on one input; tract's outputs. Differences count relative to the greatest magnitude of an output, or of
+    /// what it is on another input where that is greater.
     fn check_on(
         &self,
         path: &Path,
         values: &[InputValue],
         input: &str,
-        least: &[f64],
-    ) -> Result<Vec<f64>, FrontendError> {
-        let mut sizes = Vec::with_capacity(self.outputs.len());
+        other: Option<&[Vec<f64>]>,
+    ) -> Result<Vec<Vec<f64>>, FrontendError> {
         let expected = self.unrounded.run(values)?;
         let got = float::eval(&self.graph, values, &mut |_: NodeId, _: &[f32]| ())
             .map_err(|e| FrontendError::Reference(e.to_string()))?;
         for (output, ((got, info), expected)) in got.iter().zip(&self.outputs).zip(&expected).enumerate() {
             let got = info.arrange(got);
-            let finite = || expected.iter().filter(|v| v.is_finite());
-            let least = least.get(output).copied().unwrap_or(0.0).max(f64::from(f32::MIN_POSITIVE));
-            let size = finite().fold(least, |m, v| m.max(v.abs()));
-            sizes.push(size);
+            let other = other.and_then(|other| other.get(output)).into_iter().flatten();
+            let finite = expected.iter().chain(other).filter(|v| v.is_finite());
+            let size = finite.fold(f64::from(f32::MIN_POSITIVE), |m, v| m.max(v.abs()));
             let pairs = got.iter().zip(expected).filter(|(_, v)| v.is_finite());
             let gap = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / size;
             let error = pairs.map(gap).fold(0f64, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) });
@@ -293,6 +323,6 @@ impl Loaded {
                 return Err(FrontendError::SelfCheck { path, input, output, error });
             }
         }
-        Ok(sizes)
+        Ok(expected)
     }
 }

@@ -49,44 +49,84 @@ pub(super) fn reason(e: &TractError) -> String {
 }
 
 /// A file that was read.
-struct Source {
+pub(super) struct File {
     model: ModelProto,
+    graph: GraphProto,
     bytes: Vec<u8>,
-    /// Digest of all files that it consists of.
-    digest: [u8; 32],
 }
 
-fn read(path: &Path, onnx: &Onnx) -> Result<Source, FrontendError> {
-    let (model, bytes, graph) = parse(path, onnx)?;
-    let digest = external::digest(path, &bytes, &graph)?;
-    Ok(Source { model: ModelProto { graph: Some(graph), ..model }, bytes, digest })
-}
-
-/// Reads the file, apart from its graph the rest of the model, and checks that it is a whole ONNX model.
-fn parse(path: &Path, onnx: &Onnx) -> Result<(ModelProto, Vec<u8>, GraphProto), FrontendError> {
-    let io = |source| FrontendError::Io { path: path.to_owned(), source };
-    let bytes = std::fs::read(path).map_err(io)?;
-    if bytes.starts_with(b"version https://git-lfs") {
-        return Err(FrontendError::LfsPointer { path: path.to_owned() });
-    }
-    if bytes.is_empty() {
-        return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: "the file is empty".to_owned() });
-    }
-    let mut model = onnx.proto_model_for_read(&mut &bytes[..]).map_err(|e| {
-        let (path, reason) = (path.to_owned(), reason(&e));
-        // An ONNX file starts with field 1 (ir_version) as a varint.
-        if bytes[0] == 0x08 {
-            FrontendError::Truncated { path, size: bytes.len(), reason }
-        } else {
-            FrontendError::NotOnnx { path, reason }
+impl File {
+    /// Reads the file and checks that it is a whole ONNX model.
+    pub fn open(path: &Path) -> Result<Self, FrontendError> {
+        let io = |source| FrontendError::Io { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(io)?;
+        if bytes.starts_with(b"version https://git-lfs") {
+            return Err(FrontendError::LfsPointer { path: path.to_owned() });
         }
-    })?;
-    let Some(graph) = model.graph.take() else {
-        let reason = if bytes[0] == 0x08 { "it holds no graph; it may be cut off" } else { "it holds no graph" };
-        return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
-    };
-    screened(path, &graph)?;
-    Ok((model, bytes, graph))
+        if bytes.is_empty() {
+            return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: "the file is empty".to_owned() });
+        }
+        let mut model = parser().proto_model_for_read(&mut &bytes[..]).map_err(|e| {
+            let (path, reason) = (path.to_owned(), reason(&e));
+            // An ONNX file starts with field 1 (ir_version) as a varint.
+            if bytes[0] == 0x08 {
+                FrontendError::Truncated { path, size: bytes.len(), reason }
+            } else {
+                FrontendError::NotOnnx { path, reason }
+            }
+        })?;
+        let Some(graph) = model.graph.take() else {
+            let reason = if bytes[0] == 0x08 { "it holds no graph; it may be cut off" } else { "it holds no graph" };
+            return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: reason.to_owned() });
+        };
+        screened(path, &graph)?;
+        Ok(File { model, graph, bytes })
+    }
+
+    /// BLAKE2b-256 of all files that the model consists of.
+    pub fn digest(&self, path: &Path) -> Result<[u8; 32], FrontendError> {
+        external::digest(path, &self.bytes, &self.graph)
+    }
+
+    /// Names of the inputs. Old files list weights among them, which are none.
+    pub fn input_names(&self) -> Vec<String> {
+        let weight = |name: &str| self.graph.initializer.iter().any(|t| t.name == name);
+        self.graph.input.iter().map(|i| i.name.clone()).filter(|name| !weight(name)).collect()
+    }
+
+    /// The model with all input dimensions fixed by the file or by `options`.
+    pub fn load(self, path: &Path, options: &LoadOptions) -> Result<(TypedModel, Header), FrontendError> {
+        let (onnx, source) = (parser(), self.digest(path)?);
+        let (types, nodes) = (element_types(&self.graph), named_nodes(&self.graph));
+        let File { model, graph, bytes } = self;
+        let mut model = ModelProto { graph: Some(graph), ..model };
+        let Rewriting { outputs, seen, notes, rounded } = rewrite(&mut model, &bytes, path, &onnx, options)?;
+        drop(bytes);
+        let graph = model
+            .graph
+            .as_ref()
+            .ok_or_else(|| FrontendError::NotOnnx { path: path.to_owned(), reason: "it holds no graph".to_owned() })?;
+        screened(path, graph)?;
+        let typed = analyse(path, &onnx, &model)?;
+        let rounded = rounded.map(|graph| {
+            let (ir_version, opset_import) = (model.ir_version, model.opset_import.clone());
+            analyse(path, &onnx, &ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() })
+        });
+        let rounded = rounded.transpose()?;
+        let ends = |names: &[String], outlets: &[OutletId]| {
+            let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
+                let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
+                let dtype = types.get(name).copied().or_else(|| inferred(datum));
+                let unknown = || format!("\"{name}\" has no element type, or one that is no number ({datum:?})");
+                Ok((name.clone(), dtype.ok_or_else(unknown)?))
+            });
+            let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
+            typed.collect::<Result<_, String>>().map_err(refused)
+        };
+        let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
+        let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
+        Ok((typed, Header { source, inputs, outputs, seen, notes, rounded, nodes }))
+    }
 }
 
 /// Refuses numbers out of proportion.
@@ -96,51 +136,6 @@ fn screened(path: &Path, graph: &GraphProto) -> Result<(), FrontendError> {
 
 fn parser() -> Onnx {
     tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
-}
-
-/// BLAKE2b-256 of all files that the model at `path` consists of.
-pub(super) fn digest(path: &Path) -> Result<[u8; 32], FrontendError> {
-    Ok(read(path, &parser())?.digest)
-}
-
-/// Names of the inputs of the model at `path`. Old files list weights among them, which are none.
-pub(super) fn input_names(path: &Path) -> Result<Vec<String>, FrontendError> {
-    let (_, _, graph) = parse(path, &parser())?;
-    let weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
-    Ok(graph.input.iter().map(|i| i.name.clone()).filter(|name| !weight(name)).collect())
-}
-
-/// Loads `path` with all input dimensions fixed by the file or by `options`.
-pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<(TypedModel, Header), FrontendError> {
-    let onnx = parser();
-    let Source { mut model, bytes, digest } = read(path, &onnx)?;
-    let types = model.graph.as_ref().map(element_types).unwrap_or_default();
-    let nodes = model.graph.as_ref().map(named_nodes).unwrap_or_default();
-    let Rewriting { outputs, seen, notes, rounded } = rewrite(&mut model, &bytes, path, &onnx, options)?;
-    let graph = model
-        .graph
-        .as_ref()
-        .ok_or_else(|| FrontendError::NotOnnx { path: path.to_owned(), reason: "it holds no graph".to_owned() })?;
-    screened(path, graph)?;
-    let typed = analyse(path, &onnx, &model)?;
-    let rounded = rounded.map(|graph| {
-        let (ir_version, opset_import) = (model.ir_version, model.opset_import.clone());
-        analyse(path, &onnx, &ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() })
-    });
-    let rounded = rounded.transpose()?;
-    let ends = |names: &[String], outlets: &[OutletId]| {
-        let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
-            let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
-            let dtype = types.get(name).copied().or_else(|| inferred(datum));
-            let unknown = || format!("\"{name}\" has no element type, or one that is no number ({datum:?})");
-            Ok((name.clone(), dtype.ok_or_else(unknown)?))
-        });
-        let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
-        typed.collect::<Result<_, String>>().map_err(refused)
-    };
-    let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
-    let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
-    Ok((typed, Header { source: digest, inputs, outputs, seen, notes, rounded, nodes }))
 }
 
 /// The element types that the file gives to its inputs and outputs, where they are numbers.

@@ -23,10 +23,11 @@ impl Reference {
     /// The model at `path`, whose files must have the digest `source`.
     pub fn load(path: &Path, options: &LoadOptions, source: &[u8; 32]) -> Result<Self, FrontendError> {
         onnx::guarded(path, || {
-            if onnx::digest(path)? != *source {
+            let file = onnx::File::open(path)?;
+            if file.digest(path)? != *source {
                 return Err(FrontendError::OtherSource { path: path.to_owned() });
             }
-            let (model, header) = onnx::load(path, options)?;
+            let (model, header) = file.load(path, options)?;
             let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
             Reference::new(header.rounded.as_ref().unwrap_or(&model)).map_err(analysis)
         })
@@ -41,6 +42,11 @@ impl Reference {
         }
         let plan = model.clone().into_optimized().or_else(|_| Ok::<_, TractError>(model.clone()))?.into_runnable()?;
         Ok(Reference { plan, inputs })
+    }
+
+    /// Whether both are one model.
+    pub(super) fn is(&self, other: &Reference) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
     }
 
     /// Runs the model on one value per model input; the outputs are flat, row-major, as the source model orders them.

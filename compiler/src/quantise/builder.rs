@@ -3,10 +3,11 @@
 use super::QuantiseError;
 use nanozk_ir::int::{
     Curve, Graph, Layer, Node, Op, Table, Term, ValueId,
-    ranges::{Range, Scope},
+    ranges::{Norms, Range, Scope},
 };
 use nanozk_mutants::mutant;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A shape under construction. Every push is analysed for every layer at once, so that choices (limbs, clamps) can be
 /// made for the whole group.
@@ -19,6 +20,7 @@ pub(super) struct Builder {
     ports: Vec<Vec<Range>>,
     /// Ranges of the nodes, by layer.
     ranges: Vec<Vec<Range>>,
+    norms: Arc<Norms>,
 }
 
 /// A point to return to.
@@ -35,10 +37,10 @@ pub(super) fn term(input: u32, feature: usize, coef: i64) -> Term {
 }
 
 impl Builder {
-    pub fn new(tokens: usize, limb_bits: u32, names: &[String], ports: Vec<Vec<Range>>) -> Self {
+    pub fn new(tokens: usize, limb_bits: u32, names: &[String], ports: Vec<Vec<Range>>, norms: Arc<Norms>) -> Self {
         let layers: Vec<Layer> = names.iter().map(|name| Layer { name: name.clone(), ..Default::default() }).collect();
         let ranges = vec![Vec::new(); layers.len()];
-        Builder { tokens, limb_bits, graph: Graph::default(), layers, ports, ranges }
+        Builder { tokens, limb_bits, graph: Graph::default(), layers, ports, ranges, norms }
     }
 
     pub fn push(
@@ -50,14 +52,14 @@ impl Builder {
     ) -> Result<ValueId, QuantiseError> {
         let node = Node { name: name.into(), op, inputs: inputs.to_vec(), features: features as u32, lo: 0, hi: 0 };
         let id = self.graph.push(node);
-        let (tokens, limb_bits, graph) = (self.tokens, self.limb_bits, &self.graph);
+        let (tokens, limb_bits, graph, norms) = (self.tokens, self.limb_bits, &self.graph, &self.norms);
         let new: Vec<Range> = self
             .layers
             .par_iter()
             .zip(&self.ports)
             .zip(&self.ranges)
             .map(|((layer, ports), ranges)| {
-                let scope = Scope { tokens, limb_bits, graph, layer, ports };
+                let scope = Scope { tokens, limb_bits, graph, layer, ports, norms };
                 scope.node(id, ranges).map_err(|source| QuantiseError::Range { layer: layer.name.clone(), source })
             })
             .collect::<Result<_, _>>()?;

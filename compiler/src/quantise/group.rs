@@ -15,12 +15,13 @@ use nanozk_ir::{
     float::{Graph, InputKind, NodeId, Op},
     int::{
         self, Layer, Model, Role, Tensor, TensorId, interp,
-        ranges::{Range as Bounds, RangeError},
+        ranges::{Norms, Range as Bounds, RangeError},
     },
 };
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
+    sync::Arc,
 };
 
 /// Passes over a span of layers until its bounds must have settled.
@@ -43,10 +44,10 @@ pub fn quantise(
     stats: &Stats,
     config: &Config,
 ) -> Result<Quantised, QuantiseError> {
-    let mut coarser = Coarser::default();
+    let (mut coarser, norms) = (Coarser::default(), Arc::default());
     for _ in 0..ATTEMPTS {
         let scales = Scales::new(graph, stats, &config.quantise, &coarser);
-        match attempt(graph, partition, stats, config, &scales) {
+        match attempt(graph, partition, stats, config, &scales, &norms) {
             Err(QuantiseError::Loud { node, bits, .. }) => *coarser.streams.entry(node).or_default() += bits,
             Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. } | QuantiseError::Weight { .. })
                 if coarser.all < COARSEST =>
@@ -56,7 +57,7 @@ pub fn quantise(
             result => return result,
         }
     }
-    attempt(graph, partition, stats, config, &Scales::new(graph, stats, &config.quantise, &coarser))
+    attempt(graph, partition, stats, config, &Scales::new(graph, stats, &config.quantise, &coarser), &norms)
 }
 
 /// One attempt at the given scales.
@@ -66,9 +67,10 @@ fn attempt(
     stats: &Stats,
     config: &Config,
     scales: &Scales,
+    norms: &Arc<Norms>,
 ) -> Result<Quantised, QuantiseError> {
     let (model, traces, known) = (Model::default(), Vec::new(), HashMap::new());
-    let mut q = Quantiser { graph, stats, config, scales, model, traces, known };
+    let mut q = Quantiser { graph, stats, config, scales, norms, model, traces, known };
     q.model.tokens = graph.tokens as u32;
     q.model.limb_bits = config.quantise.limb_bits();
     for &input in &graph.inputs {
@@ -102,6 +104,7 @@ struct Quantiser<'a> {
     stats: &'a Stats,
     config: &'a Config,
     scales: &'a Scales,
+    norms: &'a Arc<Norms>,
     model: Model,
     /// What the values of each layer of the model stand for.
     traces: Vec<Vec<Trace>>,
@@ -164,7 +167,7 @@ impl Quantiser<'_> {
                 let class: Vec<Segment> = members.iter().map(|&at| segments[at].clone()).collect();
                 let ports = self.ports(&class, &inner, &built.fresh);
                 let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits());
-                let builder = Builder::new(tokens, bits, &names, ports.clone());
+                let builder = Builder::new(tokens, bits, &names, ports.clone(), self.norms.clone());
                 let lowering = Lowering::new(self.graph, self.stats, self.config, self.scales, &class, builder);
                 let (lowered, traces) = lowering.run()?;
                 built.add(members, &class, ports, lowered.finish());

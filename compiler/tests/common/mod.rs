@@ -45,7 +45,7 @@ impl Shared {
         Shared { input: input.into_iter().map(|i| i.value).collect(), loaded, folder }
     }
 
-    /// The integer model beside the source model.
+    /// The integer model, to be compared with the source model.
     pub fn models<'a>(&'a self, model: &'a Model, head: Head) -> Models<'a> {
         models(&self.loaded, model, head)
     }
@@ -85,15 +85,15 @@ fn integers(v: &Value) -> Vec<u32> {
     v.as_array().unwrap().iter().map(|x| u32::try_from(x.as_i64().unwrap()).unwrap_or(u32::MAX)).collect()
 }
 
-/// The integer model beside the source model.
+/// The integer model, to be compared with the source model.
 pub fn models<'a>(loaded: &'a Loaded, model: &'a Model, head: Head) -> Models<'a> {
-    Models { reference: &loaded.reference, model, outputs: &loaded.outputs, head }
+    Models { model, outputs: &loaded.outputs, head }
 }
 
 /// Both models over the first `count` held-out samples.
 pub fn evaluate(models: &Models, m: &Shared, count: usize) -> Fidelity {
     let one = |(input, targets): (Vec<InputValue>, Vec<u32>)| {
-        let pair = models.run(&input).unwrap();
+        let pair = models.run(&m.loaded.reference, &input).unwrap();
         let mut meter = Meter::default();
         models.add(&mut meter, &pair, 0, models.model.tokens, Some(&targets));
         meter

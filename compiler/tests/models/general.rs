@@ -17,8 +17,9 @@ fn gap(onnx: Onnx, sample: &[Vec<f32>]) -> f64 {
     std::fs::write(&data, serde_json::json!({ "input_data": sample }).to_string()).unwrap();
     let artifact = compile(&path, &CompileOptions { data: vec![data.clone()], ..Default::default() }, &|_| {}).unwrap();
     let reference = artifact.source.reference(None).unwrap();
-    let values = read_input(&data, &artifact.inputs).unwrap().into_iter().map(|input| input.value).collect();
-    artifact.models(&reference).measure(&[values]).unwrap().gap()
+    let values: Vec<_> = read_input(&data, &artifact.inputs).unwrap().into_iter().map(|input| input.value).collect();
+    let floats = reference.run(&values).unwrap();
+    artifact.models().measure(&[values], &[floats]).unwrap().gap()
 }
 
 #[test]

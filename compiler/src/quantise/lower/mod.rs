@@ -293,12 +293,15 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Rounds a scaled weight to i32.
-fn weight(node: &str, value: f64) -> Result<i32, QuantiseError> {
-    let rounded = value.round();
-    if rounded.abs() < f64::from(i32::MAX) {
-        Ok(rounded as i32)
-    } else {
-        Err(QuantiseError::Weight { node: node.into(), value })
+/// Rounds scaled weights to i32.
+fn weights(node: &str, values: impl ExactSizeIterator<Item = f64>) -> Result<Vec<i32>, QuantiseError> {
+    let mut weights = Vec::with_capacity(values.len());
+    for value in values {
+        let rounded = value.round();
+        if rounded.abs() >= f64::from(i32::MAX) || rounded.is_nan() {
+            return Err(QuantiseError::Weight { node: node.into(), value });
+        }
+        weights.push(rounded as i32);
     }
+    Ok(weights)
 }

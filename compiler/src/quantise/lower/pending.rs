@@ -1,6 +1,6 @@
 //! Values that still await their scale: exact sums before requantisation.
 
-use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weight};
+use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weights};
 use crate::quantise::{USUAL_BITS, builder::term, known};
 use nanozk_ir::{float, int};
 
@@ -146,11 +146,10 @@ impl Lowering<'_> {
                     sum.iter_mut().zip(row).for_each(|(s, &w)| *s += o * f64::from(w));
                 }
             }
-            let mut e: Vec<f32> = weight
-                .chunks_exact(n)
-                .zip(&units[g])
-                .flat_map(|(row, u)| row.iter().map(move |&w| (f64::from(w) * u) as f32))
-                .collect();
+            let mut e = Vec::with_capacity(weight.len());
+            for (row, u) in weight.chunks_exact(n).zip(&units[g]) {
+                e.extend(row.iter().map(|&w| (f64::from(w) * u) as f32));
+            }
             if x.centred == Some(units[g].len()) {
                 centre_columns(&mut e, n);
             }
@@ -371,9 +370,8 @@ impl Lowering<'_> {
         let inner = self.b.features(x.id) / positions;
         let (mut ws, mut bs) = (Vec::new(), Vec::new());
         for ((e, b), s) in effective.iter().zip(bias).zip(scales) {
-            let entry = |(p, &v): (usize, &f32)| weight(name, f64::from(v) * s[p % n]);
-            ws.push(e.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?);
-            bs.push(b.iter().zip(s).map(|(v, s)| weight(name, v * s)).collect::<Result<Vec<_>, _>>()?);
+            ws.push(weights(name, e.iter().enumerate().map(|(p, &v)| f64::from(v) * s[p % n]))?);
+            bs.push(weights(name, b.iter().zip(s).map(|(v, s)| v * s))?);
         }
         let biased = bs.iter().flatten().any(|&v| v != 0);
         let w = self.b.weight(inner, n, ws);

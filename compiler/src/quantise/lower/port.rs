@@ -1,6 +1,6 @@
 //! Inputs, outputs, embeddings and hidden constants.
 
-use super::{Lowering, QuantiseError, Ref, Val, weight};
+use super::{Lowering, QuantiseError, Ref, Val, weights};
 use crate::{
     config::{Head, Visibility},
     quantise::{builder::term, input_form},
@@ -78,8 +78,8 @@ impl Lowering<'_> {
         for (g, s) in scale.iter().enumerate() {
             let float::Op::Embed { table } = self.op(g, r) else { continue };
             // Rows beyond what fits are far beyond what the sample data names.
-            let entry = |&v: &f32| weight(&name, (f64::from(v) * s).clamp(-MOST_ENTRY, MOST_ENTRY));
-            data.push(table.iter().map(entry).collect::<Result<Vec<_>, _>>()?);
+            let entry = |&v: &f32| (f64::from(v) * s).clamp(-MOST_ENTRY, MOST_ENTRY);
+            data.push(weights(&name, table.iter().map(entry))?);
         }
         let vocab = data.first().map_or(0, Vec::len) / n;
         let w = self.b.weight(vocab, n, data);
@@ -104,7 +104,7 @@ impl Lowering<'_> {
         let mut all = Vec::with_capacity(self.layers());
         for (g, s) in scale.iter().enumerate() {
             let float::Op::Const { rows, data } = self.op(g, r) else { continue };
-            let one: Vec<i32> = data.iter().map(|&v| weight(&name, f64::from(v) * s)).collect::<Result<_, _>>()?;
+            let one = weights(&name, data.iter().map(|&v| f64::from(v) * s))?;
             all.push(if *rows == tokens { one } else { one.repeat(tokens) });
         }
         let w = self.b.weight(tokens, n, all);

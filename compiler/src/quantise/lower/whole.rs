@@ -1,6 +1,6 @@
 //! Whole numbers: integers that mean themselves, at the scale 1.
 
-use super::{Lowering, QuantiseError, Ref, weight};
+use super::{Lowering, QuantiseError, Ref, weights};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, PICK_ZERO},
@@ -82,7 +82,7 @@ impl Lowering<'_> {
         let mut data = Vec::with_capacity(self.layers());
         for g in 0..self.layers() {
             let float::Op::Linear { weight: w, .. } = self.op(g, r) else { continue };
-            data.push(w.iter().map(|&v| weight(&name, v.into())).collect::<Result<Vec<_>, _>>()?);
+            data.push(weights(&name, w.iter().map(|&v| v.into()))?);
         }
         let inner = data.first().map_or(0, Vec::len) / n;
         let weight = self.b.weight(inner, n, data);

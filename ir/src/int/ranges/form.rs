@@ -1,6 +1,6 @@
 //! Linear images of a ball.
 
-use super::{Range, SLACK, spectral_norm};
+use super::{Norms, Range, SLACK};
 use std::sync::Arc;
 
 /// `y_j = centre_j + scale * sum_i matrix[j][i] x_i + e_j` for some x with `|x|_2 <= radius` and `|e_j| <= noise_j`.
@@ -13,18 +13,20 @@ pub struct Form {
     /// Factor on the matrix.
     pub scale: f64,
     /// Row-major `[features, inner]`; `None` is the identity.
-    pub matrix: Option<Arc<[f32]>>,
+    pub matrix: Option<Arc<Vec<f32>>>,
     /// Image of the ball's centre.
     pub centre: Vec<f64>,
     /// Rounding that the linear part does not describe.
     pub noise: Vec<f64>,
+    /// Bounds on the norms of such matrices.
+    pub norms: Arc<Norms>,
 }
 
 impl Form {
     /// The ball itself.
-    pub fn ball(features: usize, radius: f64) -> Self {
+    pub fn ball(features: usize, radius: f64, norms: Arc<Norms>) -> Self {
         let zeros = vec![0.0; features];
-        Form { radius, inner: features, scale: 1.0, matrix: None, centre: zeros.clone(), noise: zeros }
+        Form { radius, inner: features, scale: 1.0, matrix: None, centre: zeros.clone(), noise: zeros, norms }
     }
 
     /// Row `j` of the matrix, materialised.
@@ -43,11 +45,13 @@ impl Form {
 
     /// Features `picks`, each times its factor.
     pub fn pick(&self, picks: &[(usize, f64)]) -> Form {
-        let matrix = picks.iter().flat_map(|&(j, c)| self.row(j).into_iter().map(move |v| v * c as f32)).collect();
+        let mut matrix = Vec::with_capacity(picks.len() * self.inner);
+        picks.iter().for_each(|&(j, c)| matrix.extend(self.row(j).into_iter().map(|v| v * c as f32)));
         Form {
-            matrix: Some(matrix),
+            matrix: Some(Arc::new(matrix)),
             centre: picks.iter().map(|&(j, c)| c * self.centre[j]).collect(),
             noise: picks.iter().map(|&(j, c)| c.abs() * self.noise[j]).collect(),
+            norms: self.norms.clone(),
             ..*self
         }
     }
@@ -60,6 +64,7 @@ impl Form {
             matrix: self.matrix.clone(),
             centre: self.centre.iter().map(|c| c * f).collect(),
             noise: self.noise.iter().map(|e| e * f + 0.5).collect(),
+            norms: self.norms.clone(),
             ..*self
         }
     }
@@ -69,7 +74,7 @@ impl Form {
         let part = |v: &[f64]| v[from..to].iter().map(|x| x * x).sum::<f64>().sqrt();
         let spectral = match &self.matrix {
             None => 1.0,
-            Some(m) => spectral_norm(&m[from * self.inner..to * self.inner], self.inner),
+            Some(m) => self.norms.spectral(&m[from * self.inner..to * self.inner], self.inner),
         };
         (part(&self.centre) + self.scale.abs() * spectral * self.radius + part(&self.noise)) * SLACK
     }

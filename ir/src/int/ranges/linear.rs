@@ -1,7 +1,10 @@
 //! `Linear`, `Affine` and constants.
 
-use super::{Form, Range, Scope, Unbounded, narrow, tighten};
+use super::{Form, Norms, Range, Scope, Unbounded, narrow, tighten};
 use crate::int::{Node, Op, Term};
+
+/// Columns that are transposed at a time.
+const BLOCK: usize = 64;
 
 /// The range over all rows of a row-major matrix.
 pub(super) fn rows_of<T: Copy + Into<i64>>(data: &[T], features: usize) -> Range {
@@ -25,11 +28,14 @@ pub(super) fn linear(
     bias: Option<&[i32]>,
     n: usize,
     positions: usize,
+    norms: &Norms,
 ) -> Result<Range, Unbounded> {
     let inner = x.lo.len() / positions;
     let bias_of = |j: usize| bias.map_or(0, |b| i64::from(b[j]));
-    let transposed: std::sync::Arc<[f32]> = (0..n).flat_map(|j| (0..inner).map(move |i| w[i * n + j] as f32)).collect();
-    let norms: Vec<f64> = transposed.chunks_exact(inner.max(1)).map(super::form::norm2).collect();
+    let mut squares = vec![0.0; n];
+    for row in w.chunks_exact(n.max(1)) {
+        squares.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v).powi(2));
+    }
     let (mut out_lo, mut out_hi) = (Vec::with_capacity(n * positions), Vec::with_capacity(n * positions));
     for p in 0..positions {
         let part = p * inner..(p + 1) * inner;
@@ -45,7 +51,7 @@ pub(super) fn linear(
         }
         for j in 0..n {
             let (mut l, mut h) = (clip(lo[j]), clip(hi[j]));
-            tighten(&mut l, &mut h, 0.0, norms.get(j).copied().unwrap_or(0.0) * x_norm);
+            tighten(&mut l, &mut h, 0.0, squares[j].sqrt() * x_norm);
             out_lo.push(narrow(i128::from(l) + i128::from(bias_of(j)))?);
             out_hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
         }
@@ -64,15 +70,30 @@ pub(super) fn linear(
             };
             let centre = image_of(&form.centre, |weight| weight).iter().zip(&bias).map(|(c, b)| c + b).collect();
             let noise = image_of(&form.noise, f64::abs);
-            let image = Form { matrix: Some(transposed), centre, noise, ..**form };
+            let image =
+                Form { matrix: Some(transposed(w, n).into()), centre, noise, norms: form.norms.clone(), ..**form };
             Ok(image.apply(range))
         }
         _ => {
             let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt() * (positions as f64).sqrt();
-            let norm = super::spectral_norm(w, n) * x.norm + bias_norm;
+            let norm = norms.spectral(w, n) * x.norm + bias_norm;
             Ok(range.with_norm(norm))
         }
     }
+}
+
+/// The transpose of a row-major matrix with rows of `n` entries.
+fn transposed(w: &[i32], n: usize) -> Vec<f32> {
+    let inner = w.len() / n.max(1);
+    let mut out = vec![0.0; w.len()];
+    for from in (0..n).step_by(BLOCK) {
+        for (i, row) in w.chunks_exact(n).enumerate() {
+            for (j, &v) in row.iter().enumerate().skip(from).take(BLOCK) {
+                out[j * inner + i] = v as f32;
+            }
+        }
+    }
+    out
 }
 
 /// Clips to what i64 holds with room for one more addition.

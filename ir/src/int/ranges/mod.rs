@@ -13,11 +13,12 @@ mod spectral;
 
 pub use attention::spread;
 pub use form::Form;
-pub use spectral::spectral_norm;
+pub use spectral::Norms;
 
 use super::gadgets::Site;
 use super::interp::{self, attention::Dims};
 use super::{Graph, Layer, Model, Op, ValueId};
+use std::sync::Arc;
 
 /// Relative slack that covers the rounding of the floating-point bounds.
 const SLACK: f64 = 1.0 + 1e-6;
@@ -32,7 +33,7 @@ pub struct Range {
     /// Bound on the Euclidean norm of a token's row.
     pub norm: f64,
     /// The row as a linear image of a ball, where known.
-    pub form: Option<std::sync::Arc<Form>>,
+    pub form: Option<Arc<Form>>,
     /// Raw scores: bound on the difference between two keys of one token and head.
     pub spread: Option<f64>,
     /// Length of equal stretches of features, and a bound on the Euclidean norm of each.
@@ -179,6 +180,8 @@ pub struct Scope<'a> {
     pub layer: &'a Layer,
     /// Ranges of the input ports.
     pub ports: &'a [Range],
+    /// Bounds on the norms of its matrices.
+    pub norms: &'a Arc<Norms>,
 }
 
 impl Scope<'_> {
@@ -218,7 +221,7 @@ impl Scope<'_> {
             Op::Linear { weight, bias, positions } => {
                 let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
                 let weight = &self.layer.weights[*weight as usize];
-                linear::linear(arg(0), weight, bias, n / *positions as usize, *positions as usize)
+                linear::linear(arg(0), weight, bias, n / *positions as usize, *positions as usize, self.norms)
             }
             Op::Const { data, .. } => Ok(linear::rows_of(data, n)),
             Op::Param { first } => {
@@ -274,11 +277,12 @@ pub fn analyse(model: &Model) -> Result<Vec<Vec<Range>>, (String, RangeError)> {
     let mut tensors: Vec<Range> =
         model.tensors.iter().map(|t| Range::uniform(t.features as usize, t.lo, t.hi)).collect();
     let mut all = Vec::with_capacity(model.layers.len());
+    let norms = Arc::default();
     for layer in &model.layers {
         let graph = &model.shapes[layer.shape as usize];
         let ports: Vec<Range> = layer.inputs.iter().map(|&t| tensors[t as usize].clone()).collect();
         let (tokens, limb_bits) = (model.tokens as usize, model.limb_bits);
-        let scope = Scope { tokens, limb_bits, graph, layer, ports: &ports };
+        let scope = Scope { tokens, limb_bits, graph, layer, ports: &ports, norms: &norms };
         let ranges = scope.all().map_err(|e| (layer.name.clone(), e))?;
         for (port, node) in interp::outputs(graph) {
             tensors[layer.outputs[port] as usize] = ranges[node].clone();

@@ -70,7 +70,11 @@ pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Resu
     let limit = narrow(radius.ceil() as i128 + 1);
     Some(limit.map(|l| {
         let range = Range::uniform(features, -l, l);
-        if rows.len() == 1 { Form::ball(features, radius).apply(range) } else { range.with_stretches(len, radius) }
+        if rows.len() == 1 {
+            Form::ball(features, radius, scope.norms.clone()).apply(range)
+        } else {
+            range.with_stretches(len, radius)
+        }
     }))
 }
 

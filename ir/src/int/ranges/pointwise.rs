@@ -2,6 +2,7 @@
 
 use super::{Range, Unbounded, narrow};
 use crate::int::interp::requant::round_shift;
+use std::collections::HashMap;
 
 pub(super) fn requant(x: &Range, shift: u32, out_bits: u32, clamp: bool) -> Result<Range, Unbounded> {
     let n = x.lo.len();
@@ -34,9 +35,13 @@ pub(super) fn table(x: &Range, table: &[i64]) -> Result<Range, Unbounded> {
     if lo < -half || hi >= half {
         return Err(Unbounded::Domain { lo, hi, what: format!("the table covers [{}, {}]", -half, half - 1) });
     }
+    // Many features have the same interval.
+    let mut known = HashMap::new();
     let ends = |j: usize| {
-        let part = &table[(x.lo[j] + half) as usize..=(x.hi[j] + half) as usize];
-        (part.iter().copied().min().unwrap_or(0), part.iter().copied().max().unwrap_or(0))
+        *known.entry((x.lo[j], x.hi[j])).or_insert_with(|| {
+            let part = &table[(x.lo[j] + half) as usize..=(x.hi[j] + half) as usize];
+            (part.iter().copied().min().unwrap_or(0), part.iter().copied().max().unwrap_or(0))
+        })
     };
     let (out_lo, out_hi) = (0..x.lo.len()).map(ends).unzip();
     let zero = table[half as usize];

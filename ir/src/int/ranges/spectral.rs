@@ -7,6 +7,10 @@
 use super::SLACK;
 use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 use rayon::prelude::*;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// Entries of each vector that are read at a time.
 const CHUNK: usize = 512;
@@ -123,8 +127,32 @@ impl Square {
     }
 }
 
+/// Bounds on spectral norms, each computed once: the same weights are bounded again whenever a model is laid out anew.
+#[derive(Debug, Default)]
+pub struct Norms(Mutex<HashMap<[u8; 64], f64>>);
+
+impl Norms {
+    /// An upper bound on the spectral norm of the row-major matrix with rows of `inner` entries, close to the true value.
+    pub fn spectral<T: Copy + Sync + Into<f64>>(&self, m: &[T], inner: usize) -> f64 {
+        let mut state = blake2b_simd::blake2bp::State::new();
+        state.update(&inner.to_le_bytes());
+        for part in m.chunks(CHUNK) {
+            let bytes: Vec<u8> = part.iter().flat_map(|&v| v.into().to_le_bytes()).collect();
+            state.update(&bytes);
+        }
+        let key = *state.finalize().as_array();
+        let norms = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = norms().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let norm = spectral_norm(m, inner);
+            norms().insert(key, norm);
+            norm
+        })
+    }
+}
+
 /// An upper bound on the spectral norm of the row-major matrix with rows of `inner` entries, close to the true value.
-pub fn spectral_norm<T: Copy + Sync + Into<f64>>(m: &[T], inner: usize) -> f64 {
+fn spectral_norm<T: Copy + Sync + Into<f64>>(m: &[T], inner: usize) -> f64 {
     let rows = m.len() / inner.max(1);
     if rows == 0 || inner == 0 {
         return 0.0;
@@ -239,6 +267,16 @@ mod tests {
         // Eigenvalue of q q' k k' is (q.k)^2.
         let bound = gram(q).times(&gram(k)).largest_eigenvalue();
         assert!(bound >= cross * cross && bound <= (size(q) * size(k)).powi(2));
+    }
+
+    #[test]
+    fn what_is_remembered_is_that_of_the_same_matrix() {
+        let norms = Norms::default();
+        let (wide, tall) = (norms.spectral(&[1.0, 2.0, 3.0, 4.0], 4), norms.spectral(&[1.0, 2.0, 3.0, 4.0], 2));
+        assert!(wide > tall * 1.001, "{wide}, {tall}");
+        assert_eq!(norms.spectral(&[1i32, 2, 3, 4], 4), wide);
+        assert_eq!(norms.spectral(&[1f32, 2.0, 3.0, 4.0], 2), tall);
+        assert!(norms.spectral(&[1.0, 2.0, 3.0, 5.0], 4) > wide);
     }
 
     #[test]

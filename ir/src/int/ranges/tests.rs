@@ -83,7 +83,8 @@ fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
 
 fn run(b: Build, input: &[i64], lo: i64, hi: i64) -> (Vec<Vec<i64>>, Vec<Range>) {
     let ports = [Range::uniform(D, lo, hi)];
-    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+    let scope =
+        Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports, norms: &Arc::default() };
     let ranges = scope.all().unwrap();
     let tensor = crate::int::Tensor {
         name: "x".into(),
@@ -141,7 +142,8 @@ fn what_cannot_be_excluded_is_an_error() {
     let mut b = attention_layer(&[1; D * 3 * D], &[0; 3 * D]);
     b.graph.nodes[13].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
     let ports = [Range::uniform(D, -1000, 1000)];
-    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+    let norms = Arc::default();
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports, norms: &norms };
     assert!(matches!(scope.all(), Err(RangeError::Domain { node: 13, .. })));
     let ports = [Range::uniform(D, -(1 << 40), 1 << 40)];
     let scope = Scope { ports: &ports, ..scope };
@@ -199,7 +201,8 @@ fn weights_that_may_be_negative_bound_no_mean() {
         let u = b.push(context.clone(), &[e, v], 2);
         b.push(Op::Mul, &[u, spread], 2);
         let ports = [Range::uniform(T, lo, 10), Range::uniform(2, -7, 100)];
-        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports };
+        let scope =
+            Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports, norms: &Arc::default() };
         scope.all().map(|all| (all[u as usize].bounds(), all[u as usize + 1].bounds()))
     };
     let (sums, means) = of(1).unwrap();
