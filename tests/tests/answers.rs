@@ -36,7 +36,7 @@ static HONEST: LazyLock<Answered> = LazyLock::new(|| {
     let options =
         CompileOptions { data: vec![source.join("input.json")], head: Some(Head::Argmax), ..Default::default() };
     let fixture = Fixture::of(compile(&source.join("network.onnx"), &options, &|_| {}).unwrap());
-    let keys = keys::read(&KeyDir::new(&fixture.dir.path().join("keys"))).unwrap();
+    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
     let out = fixture.dir.path().join("answer.nanozk");
     let request = generate::Request {
         keys: fixture.dir.path().join("keys"),
