@@ -2,7 +2,7 @@
 
 use super::{expand::is_plain, facts::Facts, node::Parts, tensor};
 use prost::Message;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto},
@@ -116,6 +116,24 @@ impl<'a> Net<'a> {
     /// Whether `name` is a constant.
     pub fn is_constant(&self, name: &str) -> bool {
         self.constants.contains_key(name)
+    }
+
+    /// Whether `name` follows from constants and shapes alone, as far as it is made by nodes already in the graph.
+    pub fn is_fixed(&self, name: &str) -> bool {
+        let (mut seen, mut open) = (HashSet::new(), vec![name]);
+        while let Some(name) = open.pop() {
+            if name.is_empty() || self.is_constant(name) || !seen.insert(name) {
+                continue;
+            }
+            match self.producer(name) {
+                Some(node) if matches!(&node.op_type[..], "Shape" | "Size") => (),
+                Some(node) if node.attribute.iter().all(|a| a.g.is_none()) => {
+                    open.extend(node.input.iter().map(String::as_str));
+                }
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The constant as the file holds it.

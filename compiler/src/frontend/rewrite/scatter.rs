@@ -129,7 +129,7 @@ fn operands(node: &NodeProto) -> Rewritten<Three<'_>> {
 pub(super) fn slices(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (data, ids, new, y) = operands(node)?;
     let reduction = Reduction::of(node);
-    if make.net.is_constant(ids) && reduction == Reduction::None {
+    if make.net.is_fixed(ids) && reduction == Reduction::None {
         return super::indices::from_the_end(make, node);
     }
     let (Some(shape), Some(tuples)) = (make.shape(data), make.shape(ids)) else { return Ok(Outcome::Later) };
@@ -154,7 +154,7 @@ pub(super) fn slices(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
 pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (data, ids, new, y) = operands(node)?;
     let reduction = Reduction::of(node);
-    if make.net.is_constant(ids) && reduction == Reduction::None {
+    if make.net.is_fixed(ids) && reduction == Reduction::None {
         return Ok(Outcome::Kept);
     }
     let (Some(shape), Some(within)) = (make.shape(data), make.shape(ids)) else { return Ok(Outcome::Later) };

@@ -83,6 +83,23 @@ fn grids_sample_between_pixels_and_beyond_them() {
     );
 }
 
+/// Exporters compute the places of a mask from shapes: such a node stays, for a product would meet its -inf.
+#[test]
+fn places_that_follow_from_shapes_are_not_computed() {
+    let model =
+        Small::new(18).input("x", &[2, 1]).constant("one", tensor1(&[1i64])).constant("u", tensor1(&[f32::MIN]));
+    let model = model.constant("start", tensor1(&[0i64])).constant("end", tensor1(&[1i64]));
+    let model = model.node("Shape", &["x"], &["s"], &[]).node("Slice", &["s", "start", "end"], &["n"], &[]);
+    let model = model.node("Sub", &["n", "one"], &["last"], &[]).node("Reshape", &["last", "square"], &["i"], &[]);
+    let model = model.constant("square", tensor1(&[1i64, 1])).constant("flat", tensor1(&[2i64]));
+    let model = model.node("Reshape", &["x", "flat"], &["row"], &[]).node("ScatterND", &["row", "i", "u"], &["y"], &[]);
+    let model = model.output("y");
+    let (rewritten, _) = model.rewritten().unwrap();
+    let ops: Vec<_> = rewritten.graph.unwrap().node.into_iter().map(|node| node.op_type).collect();
+    assert!(ops.contains(&"ScatterND".to_string()) && !ops.contains(&"MatMul".to_string()), "{ops:?}");
+    near(&model.run(&[floats(&[3.0, 4.0], &[2, 1])])[0], &[2], &[3.0, f32::MIN]);
+}
+
 #[test]
 fn elements_go_to_computed_places() {
     let run = |reduction: &str| {
