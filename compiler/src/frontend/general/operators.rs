@@ -131,14 +131,15 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
             let taken = r.graph.binary(Binary::Mul, &turns, b);
             r.graph.binary(Binary::Sub, a, &taken)
         }
-        Binary::Pow if computed && integer::power(r.graph, a, b).is_some() => {
-            integer::power(r.graph, a, b).unwrap_or_default()
-        }
-        Binary::Pow if computed && a.iter().any(|c| !c.is_constant()) => {
-            let logarithm = r.graph.unary(UnaryFn::Ln, a);
-            let exponent = r.graph.binary(Binary::Mul, b, &logarithm);
-            r.graph.unary(UnaryFn::Exp, &exponent)
-        }
+        Binary::Pow if computed => match integer::power(r.graph, a, b) {
+            Some(power) => power,
+            None if a.iter().any(|c| !c.is_constant()) => {
+                let logarithm = r.graph.unary(UnaryFn::Ln, a);
+                let exponent = r.graph.binary(Binary::Mul, b, &logarithm);
+                r.graph.unary(UnaryFn::Exp, &exponent)
+            }
+            None => r.graph.binary(f, a, b),
+        },
         _ => r.graph.binary(f, a, b),
     };
     if f == Binary::Div && dtype.is_integer() {

@@ -104,6 +104,13 @@ impl<'n, 'a> Builder<'n, 'a> {
         self.op(part, "Transpose", &[x], vec![node::ints("perm", order)])
     }
 
+    /// With the axes as they were before [`Builder::transpose`] put them in `order`.
+    pub fn transpose_back(&mut self, part: &str, x: &str, order: &[i64]) -> String {
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, &a)| back[a as usize] = at as i64);
+        self.transpose(part, x, &back)
+    }
+
     /// An op whose axes are an input since version `since` of the operator set, and an attribute before.
     fn over_axes(&mut self, part: &str, op: &str, x: &str, axes: &[i64], since: i64) -> Rewritten<String> {
         if self.net.opset < since {

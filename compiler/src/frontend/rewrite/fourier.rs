@@ -100,9 +100,7 @@ pub(super) fn dft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
     dims.pop();
     dims.extend([transform.outputs() as i64, transform.out_parts() as i64]);
     let apart = make.reshape("apart", &product, &dims)?;
-    let mut back = vec![0; rank];
-    order.iter().enumerate().for_each(|(at, &a)| back[a as usize] = at as i64);
-    let back = make.transpose("back", &apart, &back);
+    let back = make.transpose_back("back", &apart, &order);
     make.export(&back, Some(y));
     Ok(Outcome::Replaced)
 }

@@ -203,9 +203,7 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     }
     let all: Vec<i64> = all.iter().map(|&d| d as i64).collect();
     let out = make.reshape("lines_shaped", &out, &all)?;
-    let mut back = vec![0; rank];
-    order.iter().enumerate().for_each(|(at, &a)| back[a as usize] = at as i64);
-    let out = make.transpose("back", &out, &back);
+    let out = make.transpose_back("back", &out, &order);
     finish(make, &out, data, &shape, y)
 }
 
@@ -277,9 +275,7 @@ pub(super) fn cache(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let out = put(make, [&old, &places, &new], [n, m], Reduction::None)?;
     let dims: Vec<i64> = order.iter().map(|&a| shape[a as usize] as i64).collect();
     let out = make.reshape("rows_shaped", &out, &dims)?;
-    let mut back = vec![0; rank];
-    order.iter().enumerate().for_each(|(at, &a)| back[a as usize] = at as i64);
-    let out = make.transpose("back", &out, &back);
+    let out = make.transpose_back("back", &out, &order);
     make.export(&out, Some(y));
     Ok(Outcome::Replaced)
 }
@@ -397,12 +393,10 @@ pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     };
     let mut dims: Vec<i64> = order.iter().map(|&a| shape[a as usize] as i64).collect();
     dims[rank - 1] = k as i64;
-    let mut back = vec![0; rank];
-    order.iter().enumerate().for_each(|(at, &a)| back[a as usize] = at as i64);
     let give = |make: &mut Builder<'_, '_>, part: &str, column: &str, output: &str| {
         let taken = make.matmul(part, &marks, column);
         let taken = make.reshape(&format!("{part}_shaped"), &taken, &dims)?;
-        let taken = make.transpose(&format!("{part}_turned"), &taken, &back);
+        let taken = make.transpose_back(&format!("{part}_turned"), &taken, &order);
         let like = make.op(&format!("{part}_type"), "Identity", &[&taken], Vec::new());
         match part {
             "indices" => make.last("Cast", &[&like], output, vec![node::int("to", 7)]),
