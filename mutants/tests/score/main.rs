@@ -53,7 +53,7 @@ fn is_repeated(name: &str) -> bool {
 
 /// `NANOZK_MUTANTS=TEXT` plants those alone whose area, file, line, kind or code has the text.
 #[test]
-#[ignore = "builds the workspace once more, and runs tests for each of a thousand mutants: an hour"]
+#[ignore = "builds the workspace once more, and runs tests for each of a thousand mutants: hours"]
 fn every_mutant_is_noticed() {
     let root = tree::root();
     let work = root.join("target/mutants");
@@ -87,6 +87,7 @@ fn every_mutant_is_noticed() {
         &tests,
         |mutant| names.site(mutant).map_or("", |p| &p.file),
         |mutant| names.is_of_readers(mutant),
+        &work.join("noticed"),
     );
     let mut score = BTreeMap::<String, [usize; 2]>::new();
     for (mutant, by) in &noticed {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
+use wait4::Wait4;
 
 /// Packages whose tests are run.
 const PACKAGES: [&str; 7] =
@@ -17,7 +18,7 @@ const PACKAGES: [&str; 7] =
 /// time.
 const LEFT_OUT: [&str; 4] = ["golden", "fuzz", "hostile", "orders"];
 
-/// Time for all tests of one mutant. A test that takes longer by itself is not used.
+/// CPU time for all tests of one mutant. A test that takes longer by itself is not used.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Workers side by side.
@@ -31,6 +32,7 @@ pub struct Test {
     /// The file's name and the test's.
     pub name: String,
     exact: String,
+    /// CPU time without a mutant: other work on the machine changes it little.
     pub took: Duration,
     /// The mutants that it meets.
     pub meets: BTreeSet<String>,
@@ -76,40 +78,29 @@ impl Test {
         self.name.starts_with("kept_")
     }
 
-    /// Whether it passes with a mutant at work, within the time given.
-    fn passes(&self, mutant: &str, seen: Option<&Path>, limit: Duration) -> bool {
-        let mut command = Command::new(&self.file);
-        command.current_dir(&self.directory).args(["--exact", &self.exact]);
+    /// Whether it passes with a mutant at work within so much CPU time, and how much it took.
+    fn passes(&self, mutant: &str, seen: Option<&Path>, limit: Duration) -> (bool, Duration) {
+        let mut command = Command::new("sh");
+        // A test that waits for ever takes no CPU time.
+        command.args(["-c", "ulimit -t $0 && exec timeout 1800 \"$@\"", &limit.as_secs().to_string()]);
+        command.arg(&self.file).args(["--exact", &self.exact]).current_dir(&self.directory);
         // Snapshots of plans and costs would notice any change, and are taken again when one is meant.
         command.env("INSTA_FORCE_PASS", "1").env("INSTA_UPDATE", "no").env("NANOZK_MUTANT", mutant);
         if let Some(seen) = seen {
             command.env("NANOZK_MUTANTS_SEEN", seen);
         }
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let start = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                return status.success();
-            }
-            if start.elapsed() > limit {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let used = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().wait4().unwrap();
+        (used.status.success(), used.rusage.utime + used.rusage.stime)
     }
 
     /// Runs without a mutant, unless it has not been built since; what it meets.
     fn survey(&mut self, directory: &Path) {
         let seen = directory.join(self.name.replace([':', ' '], "-"));
         let time = seen.with_extension("time");
-        let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
-        if changed(&time) < changed(&self.file) {
+        if modified(&time) < modified(&self.file) {
             let _ = fs::remove_file(&seen);
-            let start = Instant::now();
-            let passes = self.passes("", Some(&seen), PATIENCE);
-            let took = if passes { start.elapsed() } else { Duration::MAX };
+            let (passes, took) = self.passes("", Some(&seen), PATIENCE);
+            let took = if passes { took } else { Duration::MAX };
             fs::write(&time, took.as_millis().min(u64::MAX.into()).to_string()).unwrap();
         }
         self.took = Duration::from_millis(fs::read_to_string(&time).unwrap().parse().unwrap());
@@ -134,15 +125,21 @@ pub fn survey(tests: Vec<Test>, directory: &Path) -> Vec<Test> {
 }
 
 /// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`. Tests of
-/// kept files count where `reads_kept_files` says so: they notice any change of what is derived.
+/// kept files count where `reads_kept_files` says so: they notice any change of what is derived. Verdicts are kept in the
+/// directory `kept`, so that an interrupted run goes on where it stopped.
 pub fn notice<'f>(
     mutants: Vec<String>,
     tests: &[Test],
     file: impl Fn(&str) -> &'f str + Sync,
     reads_kept_files: impl Fn(&str) -> bool + Sync,
+    kept: &Path,
 ) -> BTreeMap<String, Option<String>> {
     let earlier = Mutex::new(BTreeMap::<&str, Vec<&str>>::new());
+    let kept = Kept::open(kept, tests);
     let noticed = side_by_side(mutants, |mutant: String| {
+        if let Some(by) = kept.read(&mutant) {
+            return (mutant, Some(by).filter(|by| !by.is_empty()));
+        }
         let mut left = PATIENCE;
         let file = file(&mutant);
         let known = earlier.lock().unwrap().get(file).cloned().unwrap_or_default();
@@ -155,8 +152,9 @@ pub fn notice<'f>(
                 continue;
             }
             left -= test.took;
-            if !test.passes(&mutant, None, 10 * test.took + Duration::from_secs(20)) {
+            if !test.passes(&mutant, None, 10 * test.took + Duration::from_secs(20)).0 {
                 println!("{mutant}: {}", test.name);
+                kept.write(&mutant, &test.name);
                 let mut earlier = earlier.lock().unwrap();
                 let earlier = earlier.entry(file).or_default();
                 earlier.retain(|name| *name != test.name);
@@ -165,9 +163,37 @@ pub fn notice<'f>(
             }
         }
         println!("{mutant}: SURVIVES");
+        kept.write(&mutant, "");
         (mutant, None)
     });
     noticed.into_iter().collect()
+}
+
+/// Verdicts on mutants by tests that have not been built again since.
+struct Kept {
+    directory: PathBuf,
+    built: Option<SystemTime>,
+}
+
+impl Kept {
+    fn open(directory: &Path, tests: &[Test]) -> Self {
+        fs::create_dir_all(directory).unwrap();
+        Kept { directory: directory.into(), built: tests.iter().filter_map(|test| modified(&test.file)).max() }
+    }
+
+    /// The test that noticed the mutant; no name where none did.
+    fn read(&self, mutant: &str) -> Option<String> {
+        let file = self.directory.join(mutant);
+        if modified(&file) > self.built { fs::read_to_string(file).ok() } else { None }
+    }
+
+    fn write(&self, mutant: &str, test: &str) {
+        fs::write(self.directory.join(mutant), test).unwrap();
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|data| data.modified()).ok()
 }
 
 /// Does something with all items, a few at a time.
