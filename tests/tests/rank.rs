@@ -14,10 +14,11 @@ use ff::Field;
 use matrix::{Matrix, Random};
 use nanozk_proof::field::Fr;
 use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::layer::{LayerKey, ShapeKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use revealed::Proof;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use revealed::{Outcome, Proof};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 /// A chain of layers with its real proof lengths.
@@ -32,15 +33,6 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// Elements by how they relate to the earlier ones.
-#[derive(Default)]
-struct Outcome {
-    independent: usize,
-    implied: usize,
-    /// Neither independent nor implied: a leak.
-    leaks: Vec<String>,
-}
-
 /// Proves every layer of `layers` `times` under the same masks of the boundary tensors; with `fresh` masks of private
 /// lanes each time, or with the same.
 fn transcripts(
@@ -51,37 +43,27 @@ fn transcripts(
     mut each: impl FnMut(u32, usize),
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut matrix = Matrix::default();
     let s = Fr::random(rng(1));
     let mut values: HashMap<Random, Fr> = HashMap::new();
     let mut mask_rng = rng(2);
-    let mut told = HashSet::new();
     for &layer in layers {
         for time in 0..times {
             let id = layer as usize * times + time;
             let mut masks = |cell: Random| *values.entry(cell).or_insert_with(|| Fr::random(&mut mask_rng));
-            let mut proof = Proof::new(key, layer, id, s, &mut masks, rng(100 + id as u64));
+            let (shape, of) = shape_and_layer(key, layer);
+            let mut proof = Proof::new(shape, (layer, of), id, s, &mut masks, rng(100 + id as u64));
             if !fresh {
                 proof.masks = layer as usize * times;
             }
-            for (first, function) in proof.outside() {
-                if told.insert(first) && !matrix.add(function) {
-                    outcome.leaks.push(format!("commitment of {first:?}"));
-                }
-            }
-            let (revealed, bytes) = proof.revealed();
-            each(layer, bytes);
-            for element in revealed {
-                match (matrix.add(element.function), element.implied) {
-                    (true, false) => outcome.independent += 1,
-                    (false, true) => outcome.implied += 1,
-                    (false, false) => outcome.leaks.push(format!("layer {layer}, proof {time}: {}", element.what)),
-                    (true, true) => panic!("layer {layer}: {} is not what others imply", element.what),
-                }
-            }
+            each(layer, outcome.add(&mut proof));
         }
     }
     outcome
+}
+
+fn shape_and_layer(key: &VerifierKey, layer: u32) -> (&ShapeKey, &LayerKey) {
+    let layer = &key.layers[layer as usize];
+    (&key.shapes[layer.shape as usize], layer)
 }
 
 fn all_layers(key: &VerifierKey) -> Vec<u32> {
@@ -139,7 +121,8 @@ fn weights_stay_hidden_over_many_proofs() {
         let s = Fr::random(rng(1));
         let mut leaks = 0;
         for id in 0..proofs {
-            let mut proof = Proof::new(key, layer as u32, id, s, &mut |_| Fr::ONE, rng(100 + id as u64));
+            let (shape, of) = shape_and_layer(key, layer as u32);
+            let mut proof = Proof::new(shape, (layer as u32, of), id, s, &mut |_| Fr::ONE, rng(100 + id as u64));
             proof.rerandomise = rerandomise;
             if id == 0 {
                 proof.outside().into_iter().for_each(|(_, f)| assert!(matrix.add(f)));

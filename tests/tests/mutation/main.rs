@@ -9,9 +9,13 @@ mod forge;
 #[path = "../../../layout/tests/layout/harness.rs"]
 mod harness;
 mod identity;
+#[path = "../rank/matrix.rs"]
+mod matrix;
 #[path = "../../../layout/tests/layout/models.rs"]
 mod models;
 mod prover;
+#[path = "../rank/revealed.rs"]
+mod revealed;
 mod target;
 
 use cells::{Cells, Change, small};

@@ -7,6 +7,7 @@ use crate::common::slow;
 use crate::delete::Deletion;
 use crate::forge::{Forgery, forgeries};
 use crate::identity::Runs;
+use crate::revealed::{Outcome, Proof};
 use crate::target::{self, Target};
 use group::ff::Field;
 use nanozk_plan::{Boundary, Plan, Port};
@@ -28,7 +29,7 @@ use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::witness::LaneColumn;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What all plans of one size share.
@@ -64,8 +65,8 @@ impl<'t> Keyed<'t> {
         let key = LayerKey {
             name: target.name.into(),
             shape: 0,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
+            inputs: layer.inputs.clone(),
+            outputs: layer.outputs.clone(),
             params: layer.params.clone(),
             tables: layer.tables.iter().map(table).collect(),
             weights: weights.commit(geometry, bases),
@@ -110,10 +111,15 @@ impl<'t> Keyed<'t> {
 
     /// Whether the verifier accepts a proof of the honest run by a prover who chooses columns or jumps.
     fn accepts_honest_lanes(&self, choose: impl FnOnce(&Challenges, &mut Chosen)) -> bool {
+        self.prove_honest_lanes(choose).1
+    }
+
+    /// As in [`Self::prove_chosen`].
+    fn prove_honest_lanes(&self, choose: impl FnOnce(&Challenges, &mut Chosen)) -> (Vec<u8>, bool) {
         let publics = &self.target.publics;
         let (inputs, outputs) = (side(self.plan(), publics, true), side(self.plan(), publics, false));
         let public = PublicData { params: &self.key.params, inputs: &inputs, outputs: &outputs };
-        self.accepts_chosen(&self.target.lanes, public, choose)
+        self.prove_chosen(&self.target.lanes, public, choose)
     }
 
     fn accepts_chosen<C: Cell>(
@@ -122,6 +128,16 @@ impl<'t> Keyed<'t> {
         public: PublicData,
         choose: impl FnOnce(&Challenges, &mut Chosen),
     ) -> bool {
+        self.prove_chosen(lanes, public, choose).1
+    }
+
+    /// The proof, empty where the prover cannot make one, and whether the verifier accepts it.
+    fn prove_chosen<C: Cell>(
+        &self,
+        lanes: &[Vec<C>],
+        public: PublicData,
+        choose: impl FnOnce(&Challenges, &mut Chosen),
+    ) -> (Vec<u8>, bool) {
         let mut rng = ChaCha20Rng::seed_from_u64(3);
         let plan = self.plan();
         let column = |data: &Vec<C>| LaneColumn { data: data.clone(), mask: random_mask(&mut rng) };
@@ -145,7 +161,7 @@ impl<'t> Keyed<'t> {
         let srs = self.ground.srs.verifier_part();
         let accepted = prepare_layer(&claim, &proof).is_ok_and(|guard| guard.check(srs).is_ok());
         assert_eq!(slow::verify_layer(&claim, &proof, srs).is_ok(), accepted, "the verdicts of two verifiers");
-        accepted
+        (proof, accepted)
     }
 }
 
@@ -331,6 +347,25 @@ fn sums_start_at_zero_and_follow_their_steps() {
     let jumps = accumulators.flat_map(|i| [Jump::AccumulatorStart(i), Jump::AccumulatorEnd(i)]);
     for jump in jumps.chain([Jump::RunStart, Jump::RunEnd]) {
         assert!(!accepts(true, Some(jump)), "a wrong B is accepted with {jump:?}");
+    }
+}
+
+/// What the proof of a layer reveals is independent, whatever op the layer has; `rank.rs` says in which sense.
+#[test]
+fn proofs_of_every_op_reveal_independent_values() {
+    for target in target::small() {
+        let ground = Ground::new(target.plan().geometry.k);
+        let keyed = Keyed::new(&ground, &target, target.plan());
+        let (proof, accepted) = keyed.prove_honest_lanes(|_, _| {});
+        assert!(accepted, "{}", target.name);
+        let rng = |seed| ChaCha20Rng::seed_from_u64(seed);
+        let (mut values, mut mask_rng) = (HashMap::new(), rng(2));
+        let mut masks = |cell| *values.entry(cell).or_insert_with(|| Fr::random(&mut mask_rng));
+        let mut revealed = Proof::new(&keyed.shape.key, (0, &keyed.key), 0, Fr::random(rng(1)), &mut masks, rng(3));
+        let mut outcome = Outcome::default();
+        assert_eq!(outcome.add(&mut revealed), proof.len(), "{}: not all that the proof reveals", target.name);
+        assert_eq!(outcome.leaks, Vec::<String>::new(), "{}", target.name);
+        println!("{}: {} independent values, {} implied", target.name, outcome.independent, outcome.implied);
     }
 }
 

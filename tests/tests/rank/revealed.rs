@@ -1,15 +1,14 @@
 //! What the proof of one layer reveals, enumerated from the constraint system of its verifying key.
 
-use super::matrix::{Functional, Random, scaled};
+use super::matrix::{Functional, Matrix, Random, scaled};
 use ff::{Field, PrimeField};
 use nanozk_plan::hiding::FRACTIONS_PER_HELPER;
 use nanozk_plan::{MASK_ROWS, Plan};
 use nanozk_proof::field::{Fr, int, powers};
-use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::layer::{LayerKey, ShapeKey};
 use nanozk_proof::span::SPAN_ROWS;
 use rand_chacha::ChaCha20Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 const POINT: usize = 48;
@@ -21,6 +20,39 @@ pub struct Revealed {
     pub function: Functional,
     /// A function of the elements before it, by an equation that every verifier knows.
     pub implied: bool,
+}
+
+/// Elements by how they relate to the earlier ones.
+#[derive(Default)]
+pub struct Outcome {
+    pub independent: usize,
+    pub implied: usize,
+    /// Neither independent nor implied: a leak.
+    pub leaks: Vec<String>,
+    matrix: Matrix,
+    told: HashSet<Random>,
+}
+
+impl Outcome {
+    /// Takes on what a proof reveals, and the commitments beside it; the length of the proof in bytes.
+    pub fn add(&mut self, proof: &mut Proof) -> usize {
+        for (first, function) in proof.outside() {
+            if self.told.insert(first) && !self.matrix.add(function) {
+                self.leaks.push(format!("commitment of {first:?}"));
+            }
+        }
+        let (revealed, bytes) = proof.revealed();
+        let (layer, id) = (proof.layer, proof.id);
+        for element in revealed {
+            match (self.matrix.add(element.function), element.implied) {
+                (true, false) => self.independent += 1,
+                (false, true) => self.implied += 1,
+                (false, false) => self.leaks.push(format!("layer {layer}, proof {id}: {}", element.what)),
+                (true, true) => panic!("layer {layer}: {} is not what others imply", element.what),
+            }
+        }
+        bytes
+    }
 }
 
 /// Where the random cells of an opened column are.
@@ -59,22 +91,21 @@ pub struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
-    /// Proof number `id`, of `layer`, under the SRS with secret `s`; `masks` are the values of the lanes' random cells.
+    /// Proof number `id`, of a layer and its number, under the SRS with secret `s`; `masks` are the values of the lanes'
+    /// random cells.
     pub fn new(
-        key: &'a VerifierKey,
-        layer: u32,
+        shape: &'a ShapeKey,
+        (layer, key): (u32, &'a LayerKey),
         id: usize,
         s: Fr,
         masks: &mut dyn FnMut(Random) -> Fr,
         mut rng: ChaCha20Rng,
     ) -> Self {
-        let layer_key = &key.layers[layer as usize];
-        let shape = &key.shapes[layer_key.shape as usize];
         let mut draw = || Fr::random(&mut rng);
         let (x, rho, lambda, beta, gamma) = (draw(), draw(), draw(), draw(), draw());
         let mut proof = Proof {
             shape,
-            key: layer_key,
+            key,
             layer,
             id,
             s,
