@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod architecture;
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod clamped;
@@ -15,10 +16,12 @@ pub mod input;
 pub mod inspect;
 pub mod keys;
 pub mod memory;
+mod page;
 pub mod plan;
 mod progress;
 pub mod prove;
 pub mod run;
+pub mod sensitivity;
 pub mod setup;
 pub mod shown;
 pub mod srs;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod audit;
 mod bench;
 mod check;
 mod compile;
@@ -9,6 +10,7 @@ mod inspect;
 mod plan;
 mod prove;
 mod run;
+mod sensitivity;
 mod setup;
 mod srs;
 mod verify;
@@ -41,6 +43,11 @@ pub enum Command {
     Generate(generate::Args),
     /// Check a proof
     Verify(verify::Args),
+    /// Measure where an error hurts: the Fisher information of the output, layer by layer
+    Sensitivity(sensitivity::Args),
+    /// Plan audits: some layers of an answer, drawn after the provider committed to it
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Audit(audit::Args),
     /// Compile, set up, prove and verify the bundled GPT
     Demo(demo::Args),
     /// Measure every step on one or more models
@@ -78,6 +85,8 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Prove(args) => prove::run(args, progress),
         Command::Generate(args) => generate::run(args, progress),
         Command::Verify(args) => verify::run(args),
+        Command::Sensitivity(args) => sensitivity::run(args, progress),
+        Command::Audit(args) => audit::run(args),
         Command::Demo(args) => demo::run(args, progress),
         Command::Bench(args) => bench::run(args, progress),
     }

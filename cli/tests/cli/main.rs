@@ -1,5 +1,6 @@
 //! The built binary from outside.
 
+mod audit;
 mod bad_input;
 mod bench;
 mod common;
