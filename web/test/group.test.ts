@@ -1,0 +1,100 @@
+import { bls12_381 } from '@noble/curves/bls12-381.js';
+import { expect, test } from 'vitest';
+import { GENERATOR, type Point, Terms, decodePoints, firstOutside, uncompressed } from '../verifier/group.js';
+
+const { Point: G1 } = bls12_381.G1;
+const { ORDER } = bls12_381.fields.Fr;
+
+/** Multiples of the generator. */
+function multiples(count: number): { point: Point; factor: bigint }[] {
+  return Array.from({ length: count }, (_, i) => {
+    const factor = (0x9e3779b97f4a7c15n ** BigInt(i + 3)) % ORDER;
+    return { factor, point: G1.BASE.multiply(factor).toAffine() };
+  });
+}
+
+function concat(parts: Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
+  parts.reduce((at, part) => {
+    out.set(part, at);
+    return at + part.length;
+  }, 0);
+  return out;
+}
+
+/** The compressed point of the curve with the least x from `from` on that is not in the subgroup. */
+function outside(from: number): Uint8Array {
+  for (let x = from; ; x += 1) {
+    const bytes = new Uint8Array(48);
+    bytes[0] = 0x80;
+    bytes[47] = x;
+    try {
+      if (!G1.fromHex(bls12_381.G1.Point.fromBytes(bytes).toHex()).isTorsionFree()) return bytes;
+    } catch (error) {
+      if (String(error).includes('subgroup')) return bytes;
+    }
+  }
+}
+
+test('sums of multiples are those of the library', () => {
+  for (const count of [0, 1, 2, 3, 40, 150]) {
+    const terms = new Terms();
+    let expected = 0n;
+    multiples(count).forEach(({ point, factor }, i) => {
+      const scalar = i % 7 === 3 ? 0n : i % 5 === 1 ? ORDER - 1n : (factor * 31n + BigInt(i)) % ORDER;
+      terms.add(scalar, point);
+      expected = (expected + scalar * factor) % ORDER;
+    });
+    const sum = terms.sum();
+    if (expected === 0n) expect(sum).toBeNull();
+    else expect(sum).toEqual(G1.BASE.multiply(expected).toAffine());
+  }
+});
+
+test('equal and opposite points add up', () => {
+  const point = GENERATOR!;
+  const negated = { x: point.x, y: bls12_381.fields.Fp.neg(point.y) };
+  const sum = (list: [bigint, Point][]) => {
+    const terms = new Terms();
+    list.forEach(([scalar, p]) => terms.add(scalar, p));
+    return terms.sum();
+  };
+  expect(sum([[1n, point], [1n, negated]])).toBeNull();
+  expect(sum([[3n, point], [1n, negated], [9n, null]])).toEqual(G1.BASE.multiply(2n).toAffine());
+  expect(sum([[1n, point], [1n, G1.BASE.multiply(2n).toAffine()], [ORDER - 3n, point]])).toBeNull();
+});
+
+test('points are read as the library writes them', () => {
+  const points = multiples(200);
+  const bytes = concat(points.map(({ factor }) => G1.BASE.multiply(factor).toBytes()));
+  expect(decodePoints(bytes)).toEqual(points.map(({ point }) => point));
+  expect(uncompressed(points[0]!.point)).toEqual(G1.fromAffine(points[0]!.point!).toBytes(false));
+  expect(decodePoints(G1.ZERO.toBytes())).toEqual([null]);
+  expect(decodePoints(bytes.subarray(1))).toBeUndefined();
+});
+
+test('invalid encodings are refused', () => {
+  const good = G1.BASE.toBytes();
+  const change = (at: number, to: number) => Uint8Array.from(good, (byte, i) => (i === at ? to : byte));
+  const infinite = (at: number, to: number) => Uint8Array.from({ length: 48 }, (_, i) => (i === at ? to : i ? 0 : 0xc0));
+  const beyond = new Uint8Array(48).fill(0xff);
+  beyond[0] = 0x9f;
+  for (const bytes of [change(0, good[0]! & 0x7f), infinite(0, 0xe0), infinite(47, 1), beyond, outside(1)]) {
+    expect(decodePoints(bytes)).toBeUndefined();
+  }
+});
+
+test('one point outside the subgroup is found among many', () => {
+  const points = multiples(300).map(({ point }) => point);
+  expect(firstOutside(points)).toBeUndefined();
+  const bytes = outside(5);
+  bytes[0] = 0x80;
+  const bad = bls12_381.fields.Fp;
+  const x = BigInt(bytes[47]!);
+  const y = bad.sqrt(x ** 3n + 4n);
+  for (const at of [0, 7, 299]) {
+    const changed = points.map((point, i) => (i === at ? { x, y } : point));
+    expect(firstOutside(changed)).toBe(at);
+  }
+  expect(firstOutside([{ x, y }])).toBe(0);
+});

@@ -1,0 +1,88 @@
+/** An answer as the statement: the tokens that a causal model chose behind a prompt (docs/protocol.md section 14). */
+
+import type { Bundle } from './bundle.js';
+import { Refused } from './errors.js';
+import { type Endpoint, type VerifierKey, elementIndices, isExact } from './key.js';
+import { Malformed, Reader } from './reader.js';
+import { type Node, readCircuits, seesPadding } from './statement.js';
+
+/** A prompt with the model's answer, as token ids. */
+export interface Answer {
+  prompt: number[];
+  answer: number[];
+  ended: 'end-of-sequence' | 'limit' | 'context';
+}
+
+function refuse(what: string): Refused {
+  return new Refused('answer', `the answer is not what the proof shows: ${what}`);
+}
+
+/** Whether an end of the model is one integer for each token, in order. */
+function tokenEach(key: VerifierKey, end: Endpoint): boolean {
+  const spec = key.tensors[end.tensor]!;
+  const exact = isExact(end.dtype) && spec.scale === 1 && spec.features === 1;
+  if (!exact || spec.lo < 0n || spec.hi > 0xffffffffn) return false;
+  const indices = elementIndices(end);
+  return indices.length === key.tokens && indices.every((at, i) => at === i);
+}
+
+/** Whether the output is the index of the greatest of all scores of a token. */
+function wins(key: VerifierKey, graphs: Node[][], output: Endpoint): boolean {
+  return key.layers.some((layer) => {
+    const port = layer.outputs.indexOf(output.tensor);
+    const graph = graphs[layer.shape];
+    const written = graph?.find((node) => node.op === 'Output' && node.number === port);
+    const operand = graph?.[written?.inputs[0] ?? -1];
+    return port >= 0 && operand?.op === 'ArgMax' && operand.number === 1;
+  });
+}
+
+/** The tensors of tokens read and chosen, if the model writes answers. */
+function writer(key: VerifierKey): { input: number; output: number } {
+  let graphs: Node[][];
+  try {
+    graphs = readCircuits(new Reader(key.circuits));
+  } catch (error) {
+    if (error instanceof Malformed) throw refuse('its integer graphs cannot be read');
+    throw error;
+  }
+  const [input, output] = [key.inputs[0], key.outputs[0]];
+  if (input === undefined || output === undefined || key.inputs.length + key.outputs.length !== 2) {
+    throw refuse('the model must have one input, the tokens, and one output');
+  }
+  const tokens = key.tensors[input.tensor]!;
+  if (!tokenEach(key, input) || tokens.visibility !== 'public input' || tokens.rows !== 'padded') {
+    throw refuse('the input of the model must be public tokens of which a prompt may have fewer');
+  }
+  const chosen = key.tensors[output.tensor]!;
+  if (!tokenEach(key, output) || chosen.visibility !== 'public output' || !wins(key, graphs, output)) {
+    throw refuse('the output of the model must be the index of the greatest score of each token');
+  }
+  if (graphs.some((graph) => seesPadding(graph, key.tokens))) {
+    throw refuse('the tokens of the model see those that follow them');
+  }
+  return { input: input.tensor, output: output.tensor };
+}
+
+/** Prompt and answer of a bundle of all layers, which is verified already. */
+export function checkAnswer(key: VerifierKey, bundle: Bundle): Answer | undefined {
+  if (bundle.answer === undefined) return undefined;
+  const { prompt, limit } = bundle.answer;
+  const { input, output } = writer(key);
+  const values = (tensor: number) => bundle.public.find((p) => p.tensor === tensor)!.values.map(Number);
+  const [read, chosen] = [values(input), values(output)];
+  const { length } = bundle;
+  if (prompt === 0 || prompt > length) throw refuse(`a prompt of ${prompt} tokens among ${length}`);
+  for (let at = prompt; at < length; at += 1) {
+    if (read[at] !== chosen[at - 1]) throw refuse(`token ${at} is ${read[at]}, and the model chose ${chosen[at - 1]}`);
+    if (key.end.includes(read[at]!)) throw refuse(`token ${at} ends the answer, and more tokens follow`);
+  }
+  const tokens = length - prompt + 1;
+  if (tokens > limit) throw refuse(`${tokens} tokens where at most ${limit} were asked for`);
+  let ended: Answer['ended'];
+  if (key.end.includes(chosen[length - 1]!)) ended = 'end-of-sequence';
+  else if (tokens === limit) ended = 'limit';
+  else if (length === key.tokens) ended = 'context';
+  else throw refuse(`it stops after ${tokens} tokens, which neither end it nor are the ${limit} that were asked for`);
+  return { prompt: read.slice(0, prompt), answer: chosen.slice(prompt - 1, length), ended };
+}

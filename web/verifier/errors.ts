@@ -1,0 +1,35 @@
+/**
+ * Checks that a verifier file or a proof can fail, in the order in which they are made. The first five concern a file by
+ * itself, the next ones the bundle as a whole, the last five the proof of one layer.
+ */
+export type Check =
+  | 'foreign'
+  | 'wrong-kind'
+  | 'version'
+  | 'damaged'
+  | 'unreadable'
+  | 'model-id'
+  | 'other-model'
+  | 'nonce'
+  | 'unsafe-srs'
+  | 'mismatch'
+  | 'empty'
+  | 'layer-malformed'
+  | 'layer-trailing'
+  | 'layer-mismatch'
+  | 'layer-weights'
+  | 'layer-rejected'
+  | 'partial'
+  | 'answer';
+
+/** Why files are refused: the check that failed, the layer where it is one of a layer, and a sentence. */
+export class Refused extends Error {
+  constructor(
+    readonly check: Check,
+    message: string,
+    readonly layer?: number,
+  ) {
+    super(message);
+    this.name = 'Refused';
+  }
+}
