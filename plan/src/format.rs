@@ -33,8 +33,10 @@ pub enum Kind {
     Proof = 3,
     /// What a prover needs beside the model.
     Prover = 4,
-    /// State of an unfinished proof.
+    /// State of an unfinished proof, or what a provider keeps of a commitment.
     Work = 5,
+    /// A proof bundle before any layer is proven.
+    Commitment = 6,
 }
 
 impl Kind {
@@ -46,11 +48,14 @@ impl Kind {
             Kind::Proof => ("a proof", "nanozk prove"),
             Kind::Prover => ("a prover file", "nanozk setup"),
             Kind::Work => ("the state of an unfinished proof", "nanozk prove"),
+            Kind::Commitment => ("a commitment", "nanozk commit"),
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Kind::Model, Kind::Verifier, Kind::Proof, Kind::Prover, Kind::Work].into_iter().find(|k| *k as u8 == byte)
+        let mut kinds =
+            [Kind::Model, Kind::Verifier, Kind::Proof, Kind::Prover, Kind::Work, Kind::Commitment].into_iter();
+        kinds.find(|k| *k as u8 == byte)
     }
 }
 

@@ -69,6 +69,25 @@ impl Bundle {
         format::decode(Kind::Proof, bytes)
     }
 
+    /// The file of a commitment: everything but the layer proofs.
+    pub fn to_commitment(&self) -> Result<Vec<u8>, FormatError> {
+        format::encode(Kind::Commitment, &Bundle { layers: Vec::new(), ..self.clone() })
+    }
+
+    /// Reads the file of a commitment.
+    ///
+    /// # Errors
+    /// Also when it holds proofs of layers.
+    pub fn from_commitment(bytes: &[u8]) -> Result<Self, FormatError> {
+        let bundle: Bundle = format::decode(Kind::Commitment, bytes)?;
+        let what = "it holds proofs of layers".into();
+        if bundle.layers.is_empty() {
+            Ok(bundle)
+        } else {
+            Err(FormatError::Malformed { expected: Kind::Commitment, what })
+        }
+    }
+
     /// Bytes of the proof itself: layer proofs and tensor commitments, without public values.
     pub fn proof_bytes(&self) -> usize {
         let layers: usize = self.layers.iter().map(|l| l.bytes.len()).sum();

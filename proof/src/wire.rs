@@ -1,7 +1,13 @@
-//! Serde for group elements: compressed points, each checked to be on the curve and in the subgroup on reading.
+//! Serde for group elements (compressed points, each checked to be on the curve and in the subgroup on reading) and for
+//! field elements (each checked to be canonical).
 
-use crate::field::G1;
+use crate::{
+    field::{Fr, G1},
+    witness::Mask,
+};
+use ff::PrimeField;
 use group::GroupEncoding;
+use nanozk_plan::MASK_ROWS;
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -54,5 +60,54 @@ pub mod point_lists {
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Vec<G1>>, D::Error> {
         let lists = Vec::<Vec<u8>>::deserialize(d)?;
         lists.iter().map(|l| decode(l).ok_or_else(|| D::Error::custom("an invalid curve point"))).collect()
+    }
+}
+
+/// The field element of a canonical encoding of 32 bytes.
+fn read_scalar(bytes: &[u8; 32]) -> Option<Fr> {
+    let mut encoding = <Fr as PrimeField>::Repr::default();
+    encoding.as_mut().copy_from_slice(bytes);
+    Option::from(Fr::from_repr(encoding))
+}
+
+/// The encoding of a field element.
+fn write_scalar(scalar: &Fr) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(scalar.to_repr().as_ref());
+    bytes
+}
+
+/// `#[serde(with = "wire::scalar")]` for `Fr`.
+pub mod scalar {
+    use super::*;
+
+    /// Writes the canonical bytes.
+    pub fn serialize<S: Serializer>(scalar: &Fr, s: S) -> Result<S::Ok, S::Error> {
+        write_scalar(scalar).serialize(s)
+    }
+
+    /// Reads and checks them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Fr, D::Error> {
+        read_scalar(&<[u8; 32]>::deserialize(d)?).ok_or_else(|| D::Error::custom("an invalid field element"))
+    }
+}
+
+/// `#[serde(with = "wire::masks")]` for `Vec<Mask>`.
+pub mod masks {
+    use super::*;
+
+    /// Writes the masks cell by cell.
+    pub fn serialize<S: Serializer>(masks: &[Mask], s: S) -> Result<S::Ok, S::Error> {
+        masks.iter().map(|mask| mask.each_ref().map(write_scalar)).collect::<Vec<_>>().serialize(s)
+    }
+
+    /// Reads and checks the masks.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Mask>, D::Error> {
+        let read = |cells: [[u8; 32]; MASK_ROWS]| {
+            let cells: Option<Vec<Fr>> = cells.iter().map(read_scalar).collect();
+            cells?.try_into().ok()
+        };
+        let masks: Option<Vec<Mask>> = Vec::<[[u8; 32]; MASK_ROWS]>::deserialize(d)?.into_iter().map(read).collect();
+        masks.ok_or_else(|| D::Error::custom("an invalid field element"))
     }
 }

@@ -1,7 +1,8 @@
 //! `nanozk generate`: an answer to a prompt, written by the integer model, with one proof of all of it.
 
 use crate::answer::{AnswerReport, Prompt, tokenizer};
-use crate::prove::{self, Job, ProveReport, Statement};
+use crate::commit::Statement;
+use crate::prove::{self, Job, ProveReport};
 use crate::storage::{self, KeyDir};
 use crate::{Error, Progress, Result, keys};
 use nanozk_ir::int::{Model, interp};
@@ -29,6 +30,8 @@ pub struct Request {
     pub nonce: Option<Vec<u8>>,
     /// Whether an answer that saturates values is refused.
     pub strict: bool,
+    /// As in [`crate::prove::Request`].
+    pub memory: Option<u64>,
 }
 
 /// The answer and its proof.
@@ -63,9 +66,11 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
     let generate_seconds = writing.elapsed().as_secs_f64();
     let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new };
     let length = claim.prompt + transcript.answer.len() as u32 - 1;
-    let statement = Statement { input: &[read], length, answer: Some(claim) };
-    let Request { nonce, strict, out, .. } = request;
-    let job = Job { keys: &keys, statement, layers: None, nonce: nonce.as_deref(), strict: *strict, out, start };
+    let Request { nonce, strict, memory, out, .. } = request;
+    let nonce = nonce.as_deref().unwrap_or_default();
+    let statement = Statement { input: &[read], length, answer: Some(claim), nonce };
+    let (strict, memory) = (*strict, *memory);
+    let job = Job { keys: &keys, statement, layers: None, strict, memory, out, start };
     let proof = prove::run(&job, progress)?;
     Ok(GenerateReport { answer: AnswerReport::new(transcript, tokenizer.as_ref())?, generate_seconds, proof })
 }

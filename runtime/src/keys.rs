@@ -19,6 +19,7 @@ use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::{Circuit, Circuits};
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::weights::WeightColumns;
+use nanozk_proof::witness::Mask;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
@@ -50,6 +51,13 @@ pub struct ProverKeys {
     pub srs: Srs,
     /// Masks of the weight columns derive from it.
     pub weight_seed: Seed,
+}
+
+impl ProverKeys {
+    /// The plans of all shapes.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.artifact.shapes.iter().map(|shape| &shape.plan)
+    }
 }
 
 /// Reads a key directory; files of different setups are refused.
@@ -117,14 +125,17 @@ pub fn base<'a>(bases: &'a Bases, plan: &Plan) -> &'a Arc<ProverBases> {
     &bases[&plan.geometry.k]
 }
 
+/// Masks of the weight columns of layer `index`.
+pub fn weight_masks(plan: &Plan, index: usize, seed: &Seed) -> Vec<Mask> {
+    let mask = |column| random_mask(&mut stream(seed, "weight mask", &[index as u32, column], &[]));
+    (0..plan.weight_columns).map(mask).collect()
+}
+
 /// Weight columns of layer `index` with their masks.
 pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<WeightColumns> {
     let layer = &artifact.model.layers[index];
     let plan = &artifact.shapes[layer.shape as usize].plan;
-    let masks = (0..plan.weight_columns)
-        .map(|column| random_mask(&mut stream(seed, "weight mask", &[index as u32, column], &[])))
-        .collect();
-    WeightColumns::lay_out(plan, &layer.weights, masks).ok_or_else(|| {
+    WeightColumns::lay_out(plan, &layer.weights, weight_masks(plan, index, seed)).ok_or_else(|| {
         Error::refused(format!("the weights of layer {index} do not fit its plan"), "compile the model again")
     })
 }

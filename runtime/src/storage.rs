@@ -3,12 +3,18 @@
 use crate::{Error, Result};
 use nanozk_plan::format::{self, Kind};
 use serde::{Serialize, de::DeserializeOwned};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Largest file that is read whole, in bytes.
 pub const MAX_FILE: u64 = 8 << 30;
+
+/// How the names of unfinished files begin.
+pub const TEMPORARY: &str = ".nanozk-";
+
+/// Name of the file that a process holds while it works in a directory.
+pub const LOCK: &str = "lock";
 
 /// Reads a file of at most [`MAX_FILE`] bytes.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
@@ -44,6 +50,21 @@ pub enum Secrecy {
     Secret,
 }
 
+/// As [`save`], unless `path` exists: then that file stays, and the result is `false`. Of any number of processes, on any
+/// number of machines, one gets `true`.
+pub fn save_new<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<bool> {
+    let bytes = format::encode(kind, value).map_err(Error::format(path))?;
+    let file = written(path, secrecy, |file| file.write_all(&bytes))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {
+            sync_dir(parent(path));
+            Ok(true)
+        }
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(Error::io(path)(e.error)),
+    }
+}
+
 /// Writes `path` whole or not at all: a temporary file in the same directory, synced, then renamed.
 pub fn write_atomic(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<()> {
     write_with(path, secrecy, |file| file.write_all(bytes))
@@ -68,11 +89,7 @@ impl Batch {
         secrecy: Secrecy,
         write: impl FnOnce(&mut File) -> std::io::Result<()>,
     ) -> Result<()> {
-        let dir = parent(path);
-        let mut file = temporary(secrecy).tempfile_in(dir).map_err(Error::io(dir))?;
-        write(file.as_file_mut()).map_err(Error::io(path))?;
-        file.as_file().sync_all().map_err(Error::io(path))?;
-        self.0.push((file, path.into()));
+        self.0.push((written(path, secrecy, write)?, path.into()));
         Ok(())
     }
 
@@ -80,19 +97,85 @@ impl Batch {
     pub fn commit(self) -> Result<()> {
         for (file, path) in self.0 {
             file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
-            // The rename lasts only once the directory is on disk; not every file system can sync a directory.
-            if let Ok(dir) = File::open(parent(&path)) {
-                let _ = dir.sync_all();
-            }
+            sync_dir(parent(&path));
         }
         Ok(())
+    }
+}
+
+/// A file with the content of `path`, synced, under another name in the same directory.
+fn written(
+    path: &Path,
+    secrecy: Secrecy,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<tempfile::NamedTempFile> {
+    let dir = parent(path);
+    let mut file = temporary(secrecy).tempfile_in(dir).map_err(Error::io(dir))?;
+    write(file.as_file_mut()).map_err(Error::io(path))?;
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    Ok(file)
+}
+
+/// A new name lasts only once its directory is on disk; not every file system can sync a directory.
+fn sync_dir(dir: &Path) {
+    if let Ok(dir) = File::open(dir) {
+        let _ = dir.sync_all();
+    }
+}
+
+/// A directory that only the user may enter, which takes its name when all of it is written. Removed when it is dropped
+/// before.
+pub struct NewDir(tempfile::TempDir);
+
+impl NewDir {
+    /// A directory that will be `path`.
+    pub fn beside(path: &Path) -> Result<Self> {
+        let dir = parent(path);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o700));
+        }
+        builder.tempdir_in(dir).map(NewDir).map_err(Error::io(dir))
+    }
+
+    /// Where it is now.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives it its name, which must not be taken.
+    pub fn name(self, path: &Path) -> Result<()> {
+        std::fs::rename(self.0.path(), path).map_err(Error::io(path))?;
+        let _ = self.0.keep();
+        sync_dir(parent(path));
+        Ok(())
+    }
+}
+
+/// Takes a directory for this process, until the result is dropped.
+///
+/// # Errors
+/// When another process holds it.
+pub fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join(LOCK);
+    let file = File::create(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(e)) => Err(Error::io(&path)(e)),
+        Err(TryLockError::WouldBlock) => Err(Error::refused(
+            format!("{}: another process is proving into it", dir.display()),
+            "wait for it or choose another output",
+        )),
     }
 }
 
 /// Temporary files are secret unless asked otherwise.
 fn temporary(secrecy: Secrecy) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".nanozk-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     if secrecy == Secrecy::Open {
         use std::os::unix::fs::PermissionsExt;

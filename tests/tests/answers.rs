@@ -10,8 +10,9 @@ use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::verify::VerifyError;
 use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::commit::Statement;
 use nanozk_runtime::keys::{self, ProverKeys};
-use nanozk_runtime::prove::{self, Job, Statement};
+use nanozk_runtime::prove::{self, Job};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_runtime::{Silent, generate, verify};
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ static HONEST: LazyLock<Answered> = LazyLock::new(|| {
         out: out.clone(),
         nonce: None,
         strict: false,
+        memory: None,
     };
     let report = generate::generate(&request, &Silent).unwrap();
     let bundle = Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap();
@@ -64,9 +66,9 @@ impl Answered {
     /// A proof by a provider who lets the model read `tokens`, of which `length` are true, and claims `answer`.
     fn claimed(&self, name: &str, tokens: Vec<i64>, length: u32, answer: Answer) -> (PathBuf, Bundle) {
         let out = self.fixture.dir.path().join(name);
-        let statement = Statement { input: &[tokens], length, answer: Some(answer) };
+        let statement = Statement { input: &[tokens], length, answer: Some(answer), nonce: &[] };
         let (keys, start) = (&self.keys, Instant::now());
-        let job = Job { keys, statement, layers: None, nonce: None, strict: false, out: &out, start };
+        let job = Job { keys, statement, layers: None, strict: false, memory: None, out: &out, start };
         prove::run(&job, &Silent).unwrap();
         let bundle = Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
         partial(&self.fixture.key, &bundle).expect("all layers are proven honestly");
@@ -137,6 +139,7 @@ fn another_prompt_is_noticed_by_who_sent_one() {
         out: out.clone(),
         nonce: None,
         strict: false,
+        memory: None,
     };
     generate::generate(&request, &Silent).unwrap();
     let verdict = |prompt: &[u32], max_new| {
@@ -211,6 +214,7 @@ fn answers_end() {
             out: fixture.dir.path().join("ended.nanozk"),
             nonce: None,
             strict: false,
+            memory: None,
         };
         let answer = generate::generate(&request, &Silent).unwrap().answer;
         let bundle = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();

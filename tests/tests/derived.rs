@@ -99,6 +99,7 @@ fn circuits_of_another_graph_are_refused() {
             layers: None,
             nonce,
             strict: false,
+            memory: None,
         },
         &Silent,
     )

@@ -1,7 +1,7 @@
 //! `nanozk generate`
 
-use super::Report;
 use super::prove::{Nonce, parse_nonce};
+use super::{Report, parse_bytes};
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::{Progress, generate};
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub struct Args {
     /// Refuse an answer that saturates values inside the model: beyond what its sample data showed
     #[arg(long)]
     strict: bool,
+    /// Most memory for proving layers, such as 4G or 800M; without, a share of what the machine has free
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    memory: Option<u64>,
 }
 
 /// A prompt, as text or as tokens.
@@ -63,6 +66,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         out: args.out.clone(),
         nonce: args.nonce.clone().map(|n| n.0),
         strict: args.strict,
+        memory: args.memory,
     };
     Report::new(&generate::generate(&request, progress)?)
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod check;
+mod commit;
 mod compile;
 mod demo;
 mod generate;
@@ -37,6 +38,8 @@ pub enum Command {
     Setup(setup::Args),
     /// Check a verifier file once: its weights are integers in range, its keys those of its plans
     Check(check::Args),
+    /// Commit to all tensors of one inference without proving a layer
+    Commit(commit::Args),
     /// Prove one inference
     Prove(prove::Args),
     /// Let the model answer a prompt, and prove the whole answer
@@ -82,6 +85,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Srs(args) => srs::run(args, progress),
         Command::Setup(args) => setup::run(args, progress),
         Command::Check(args) => check::run(args),
+        Command::Commit(args) => commit::run(args, progress),
         Command::Prove(args) => prove::run(args, progress),
         Command::Generate(args) => generate::run(args, progress),
         Command::Verify(args) => verify::run(args),
@@ -102,9 +106,31 @@ fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     digits.chunks(2).map(|p| Ok((digit(p[0])? * 16 + digit(p[1])?) as u8)).collect()
 }
 
+/// A number of bytes, with K, M, G or T for powers of 1000 behind it.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, power) = match text.find(|c: char| !c.is_ascii_digit()) {
+        None => (text, 0),
+        Some(end) => {
+            let unit = text[end..].trim().trim_end_matches(['B', 'b']).to_ascii_uppercase();
+            let power = ["", "K", "M", "G", "T"].iter().position(|u| *u == unit);
+            (&text[..end], power.ok_or("expected bytes, for example 4G or 800M")?)
+        }
+    };
+    let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(1000u64.pow(power as u32)));
+    bytes.filter(|n| *n > 0).ok_or_else(|| "expected bytes, for example 4G or 800M".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes() {
+        assert_eq!(["17", "3K", "800 MB", "2g"].map(parse_bytes), [17, 3000, 800_000_000, 2_000_000_000].map(Ok));
+        for wrong in ["", "0", "-1", "1.5G", "G", "1X", "1 kk", "99999999999999999999", "99999999999T"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn hex() {

@@ -1,6 +1,6 @@
 //! `nanozk prove`
 
-use super::{Report, parse_hex};
+use super::{Report, parse_bytes, parse_hex};
 use nanozk_runtime::{Progress, prove};
 use std::path::PathBuf;
 
@@ -27,6 +27,9 @@ pub struct Args {
     /// Refuse an input that saturates values inside the model: beyond what its sample data showed
     #[arg(long)]
     strict: bool,
+    /// Most memory for proving layers, such as 4G or 800M; without, a share of what the machine has free
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    memory: Option<u64>,
 }
 
 /// A nonce in bytes.
@@ -58,6 +61,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         layers: args.layers,
         nonce: args.nonce.clone().map(|n| n.0),
         strict: args.strict,
+        memory: args.memory,
     };
     Report::new(&prove::prove(&request, progress)?)
 }

@@ -53,6 +53,8 @@ const PLANTED: [(&str, &[&str]); 7] = [
             "proof/src/plonk/mod.rs",
             "runtime/src/setup.rs",
             "runtime/src/prove",
+            "runtime/src/commit",
+            "runtime/src/layer.rs",
         ],
     ),
 ];

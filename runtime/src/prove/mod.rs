@@ -4,23 +4,19 @@
 //! all masks and every finished layer proof lie in a work directory beside the output, so that an interrupted run goes
 //! on where it stopped.
 
-mod layers;
-mod tensors;
 mod work;
 
 use crate::clamped::{self, Clamped};
+use crate::commit::{Committed, Computed, Statement};
 use crate::keys::{self, ProverKeys};
+use crate::pool::{self, Provers};
 use crate::shown::Shown;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, input, memory};
-use layers::Scene;
-use nanozk_ir::int::interp;
 use nanozk_proof::answer::Answer;
 use nanozk_proof::bundle::{Bundle, LayerProof};
-use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::verify::{VerifyOptions, verify_layers};
-use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +41,8 @@ pub struct Request {
     pub nonce: Option<Vec<u8>>,
     /// Whether an input that saturates values is refused.
     pub strict: bool,
+    /// Most memory in bytes for proving layers; without, a share of what the machine has free.
+    pub memory: Option<u64>,
 }
 
 /// What was proven.
@@ -104,21 +102,11 @@ pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> 
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
     let input = input::read(&keys.artifact, &request.input)?;
-    let statement = Statement { input: &input.int, length: input.length, answer: None };
-    let Request { out, layers, nonce, strict, .. } = request;
-    let (layers, nonce, strict) = (*layers, nonce.as_deref(), *strict);
-    run(&Job { keys: &keys, statement, layers, nonce, strict, out, start }, progress)
-}
-
-/// What a proof is of.
-#[derive(Clone, Copy)]
-pub struct Statement<'a> {
-    /// Integer tensors in model input order, padded.
-    pub input: &'a [Vec<i64>],
-    /// True number of tokens.
-    pub length: u32,
-    /// Which tokens are the model's own choices.
-    pub answer: Option<Answer>,
+    let Request { out, layers, nonce, strict, memory, .. } = request;
+    let nonce = nonce.as_deref().unwrap_or_default();
+    let statement = Statement { input: &input.int, length: input.length, answer: None, nonce };
+    let (layers, strict, memory) = (*layers, *strict, *memory);
+    run(&Job { keys: &keys, statement, layers, strict, memory, out, start }, progress)
 }
 
 /// A proof to make with keys that are read already.
@@ -130,9 +118,9 @@ pub struct Job<'a> {
     /// As in [`Request`].
     pub layers: Option<(usize, usize)>,
     /// As in [`Request`].
-    pub nonce: Option<&'a [u8]>,
-    /// As in [`Request`].
     pub strict: bool,
+    /// As in [`Request`].
+    pub memory: Option<u64>,
     /// Proof file to write.
     pub out: &'a Path,
     /// When the work began.
@@ -144,55 +132,32 @@ pub fn run(job: &Job, progress: &dyn Progress) -> Result<ProveReport> {
     let Job { keys, statement, start, .. } = job;
     let range = layer_range(keys, job.layers)?;
     progress.stage("computing the model", 1);
-    let (model, mut clamps) = (&keys.artifact.model, Vec::new());
-    let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
-    let values = interp::run_seen(model, statement.input, see)?;
-    let saturated = clamped::saturated(&clamps);
-    if job.strict {
-        clamped::refuse(&saturated)?;
-    }
-    let nonce = job.nonce.unwrap_or_default();
-    let mut work = WorkDir::open(job.out, fingerprint(keys, nonce, statement))?;
+    let Computed { values, saturated } = Computed::new(keys, statement.input, job.strict)?;
+    let mut work = WorkDir::open(job.out, fingerprint(keys, statement))?;
 
-    let plans = || keys.artifact.shapes.iter().map(|s| &s.plan);
-    let bases = keys::bases(&keys.srs, plans())?;
-    let shapes: BTreeMap<u32, _> = {
-        let mut wanted: Vec<u32> = range.clone().map(|i| keys.artifact.model.layers[i].shape).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let prover = |s: u32| {
-            let key = keys.verifier.shapes[s as usize].clone();
-            let base = keys::base(&bases, &key.plan);
-            (s, ShapeProver::new(key, base))
-        };
-        wanted.into_par_iter().map(prover).collect()
-    };
+    let layers: Vec<usize> = range.collect();
+    let bases = keys::bases(&keys.srs, keys.plans())?;
+    let provers = Provers::new(keys, &bases, &layers);
     let load_seconds = start.elapsed().as_secs_f64();
 
-    let (public, committed) = tensors::split(keys, &bases, work.seed(), &values);
-    let mut bundle = Bundle {
-        model_id: keys.verifier.model_id(),
-        nonce: nonce.to_vec(),
-        length: statement.length,
-        answer: statement.answer,
-        public,
-        committed,
-        layers: Vec::new(),
-    };
-    let scene = Scene { keys, bases: &bases, shapes: &shapes, seed: *work.seed(), values: &values, bundle: &bundle };
+    let committed = Committed::new(keys, &bases, statement, values, *work.seed());
 
-    progress.stage("proving layers", range.clone().count() as u64);
-    let parallel = layers::parallel(&scene, range.clone());
+    progress.stage("proving layers", layers.len() as u64);
+    let plans = layers.iter().map(|i| &*keys.verifier.shape(*i as u32).plan);
+    let parallel = pool::parallel(plans, layers.len(), job.memory)?;
     let mut done: BTreeMap<usize, (LayerProof, f64)> = BTreeMap::new();
-    for index in range.clone() {
+    for &index in &layers {
         if let Some(proof) = work.finished(index) {
             done.insert(index, (proof, 0.0));
             progress.step();
         }
     }
     let resumed = done.len();
-    let todo: Vec<usize> = range.filter(|i| !done.contains_key(i)).collect();
-    done.extend(layers::prove_all(&scene, &todo, parallel, &work, progress)?);
+    let todo: Vec<usize> = layers.into_iter().filter(|i| !done.contains_key(i)).collect();
+    done.extend(pool::each(&todo, parallel, progress, |index| {
+        let proof = provers.prove(&committed.task(keys, index))?;
+        work.store(index, &proof).map(|()| proof)
+    })?);
     let reports = done.iter().map(|(&index, (proof, seconds))| LayerReport {
         index,
         shape: keys.artifact.model.layers[index].shape,
@@ -200,11 +165,12 @@ pub fn run(job: &Job, progress: &dyn Progress) -> Result<ProveReport> {
         prove_seconds: *seconds,
     });
     let reports: Vec<LayerReport> = reports.collect();
-    bundle.layers = done.into_values().map(|(proof, _)| proof).collect();
+    let proofs = done.into_values().map(|(proof, _)| proof).collect();
+    let bundle = Bundle { layers: proofs, ..committed.bundle().clone() };
 
     progress.stage("verifying the own proof", 1);
     let check = Instant::now();
-    let options = VerifyOptions { nonce: job.nonce.map(<[u8]>::to_vec), allow_unsafe_srs: true, ..Default::default() };
+    let options = VerifyOptions { nonce: Some(statement.nonce.to_vec()), allow_unsafe_srs: true, ..Default::default() };
     if let Err(error) = verify_layers(&keys.verifier, &bundle, &options) {
         work.discard();
         return Err(Error::refused(
@@ -250,10 +216,10 @@ fn layer_range(keys: &ProverKeys, asked: Option<(usize, usize)>) -> Result<std::
 }
 
 /// What a work directory belongs to: a statement about this model, nonce, answer and input.
-fn fingerprint(keys: &ProverKeys, nonce: &[u8], statement: &Statement) -> [u8; 32] {
+fn fingerprint(keys: &ProverKeys, statement: &Statement) -> [u8; 32] {
     let mut absorber = Absorber::new("nanozk work");
     absorber.bytes("model id", &keys.verifier.model_id());
-    absorber.bytes("nonce", nonce);
+    absorber.bytes("nonce", statement.nonce);
     absorber.bytes("length", &statement.length.to_le_bytes());
     absorber.bytes("answer", &statement.answer.map(Answer::bytes).unwrap_or_default());
     for tensor in statement.input {

@@ -6,16 +6,13 @@
 
 use crate::keys::Seed;
 use crate::setup::secret_seed;
-use crate::storage::{self, Secrecy};
+use crate::storage::{self, LOCK, Secrecy, TEMPORARY};
 use crate::{Error, Result};
 use nanozk_plan::format::Kind;
 use nanozk_proof::bundle::LayerProof;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-
-/// Held by the process that proves.
-const LOCK: &str = "lock";
 
 #[derive(Serialize, Deserialize)]
 struct State {
@@ -42,7 +39,7 @@ impl WorkDir {
         let dir = out.with_file_name(name);
         storage::make_dir(&dir)?;
         own_files(&dir)?;
-        let lock = lock(&dir)?;
+        let lock = storage::lock(&dir)?;
         let state = dir.join("state");
         match storage::load::<State>(Kind::Work, &state) {
             Ok(found) if found.fingerprint == fingerprint => return Ok(WorkDir { dir, seed: found.seed, _lock: lock }),
@@ -82,24 +79,10 @@ impl WorkDir {
     }
 }
 
-/// Takes the directory for this process.
-fn lock(dir: &Path) -> Result<File> {
-    let path = dir.join(LOCK);
-    let file = File::create(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(e)) => Err(Error::io(&path)(e)),
-        Err(TryLockError::WouldBlock) => Err(Error::refused(
-            format!("{}: another process is proving into it", dir.display()),
-            "wait for it or choose another output",
-        )),
-    }
-}
-
 /// The files of a work directory; one that holds anything else is refused.
 fn own_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let ours =
-        |name: &str| name == "state" || name == LOCK || name.starts_with("layer-") || name.starts_with(".nanozk-");
+        |name: &str| name == "state" || name == LOCK || name.starts_with("layer-") || name.starts_with(TEMPORARY);
     let entries = std::fs::read_dir(dir).map_err(Error::io(dir))?;
     let mut files = Vec::new();
     for entry in entries {

@@ -1,0 +1,236 @@
+//! The commitment phase: everything of a proof but the proofs of its layers.
+//!
+//! The model is computed and every tensor between layers is put in the bundle, by value or behind a commitment. From then
+//! on the statement is fixed, and layers are independent of each other. `nanozk prove` goes on at once; `nanozk commit`
+//! ends here and keeps the secrets ([`secret`]), so that layers can be proven when a verifier has named them.
+
+pub mod secret;
+mod tensors;
+
+use crate::clamped::{self, Clamped};
+use crate::keys::{self, Bases, ProverKeys, Seed};
+use crate::layer::{Held, Task};
+use crate::setup::secret_seed;
+use crate::shown::Shown;
+use crate::storage::{self, Batch, KeyDir, NewDir, Secrecy};
+use crate::{Error, Progress, Result, hex, input, memory};
+use ff::PrimeField;
+use nanozk_ir::int::interp;
+use nanozk_proof::answer::Answer;
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::field::Fr;
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What a proof is of.
+#[derive(Clone, Copy)]
+pub struct Statement<'a> {
+    /// Integer tensors in model input order, padded.
+    pub input: &'a [Vec<i64>],
+    /// True number of tokens.
+    pub length: u32,
+    /// Which tokens are the model's own choices.
+    pub answer: Option<Answer>,
+    /// Chosen by the verifier against replay; empty without.
+    pub nonce: &'a [u8],
+}
+
+/// The integer model on one input.
+pub struct Computed {
+    /// All boundary tensors, row-major `[tokens, features]`.
+    pub values: Vec<Vec<i64>>,
+    /// Clamps that saturated values of this input.
+    pub saturated: Vec<Clamped>,
+}
+
+impl Computed {
+    /// Computes the model.
+    ///
+    /// # Errors
+    /// A value outside its node's bounds; with `strict` also a clamped one.
+    pub fn new(keys: &ProverKeys, input: &[Vec<i64>], strict: bool) -> Result<Self> {
+        let (model, mut clamps) = (&keys.artifact.model, Vec::new());
+        let see = &mut |layer: usize, values: &[Vec<i64>]| clamps.extend(interp::clamps(model, layer, values));
+        let values = interp::run_seen(model, input, see)?;
+        let saturated = clamped::saturated(&clamps);
+        if strict {
+            clamped::refuse(&saturated)?;
+        }
+        Ok(Computed { values, saturated })
+    }
+}
+
+/// A bundle before any layer is proven, with the secrets behind it.
+pub struct Committed {
+    bundle: Bundle,
+    prefix: Fr,
+    values: Vec<Vec<i64>>,
+    seed: Seed,
+}
+
+impl Committed {
+    /// Commits to all hidden tensors. A seed must serve one statement only.
+    pub fn new(keys: &ProverKeys, bases: &Bases, statement: &Statement, values: Vec<Vec<i64>>, seed: Seed) -> Self {
+        let (public, committed) = tensors::split(keys, bases, &seed, &values);
+        let bundle = Bundle {
+            model_id: keys.verifier.model_id(),
+            nonce: statement.nonce.to_vec(),
+            length: statement.length,
+            answer: statement.answer,
+            public,
+            committed,
+            layers: Vec::new(),
+        };
+        Committed { prefix: bundle.prefix(), bundle, values, seed }
+    }
+
+    /// The bundle, without layers.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// What the prover of layer `index` has to know: the layer's own tensors with their masks, and nothing of others.
+    pub fn task(&self, keys: &ProverKeys, index: usize) -> Task {
+        let key = &keys.verifier.layers[index];
+        let held = |id: &u32| {
+            let held = match (self.bundle.public(*id), self.bundle.commitments(*id)) {
+                (Some(values), _) => Held::Public(values.to_vec()),
+                (None, lanes) => {
+                    let lanes = lanes.unwrap_or_default().to_vec();
+                    let masks = (0..lanes.len() as u32).map(|lane| tensors::mask(&self.seed, *id, lane)).collect();
+                    Held::Committed { lanes, masks }
+                }
+            };
+            (*id, held)
+        };
+        Task {
+            index: index as u32,
+            prefix: self.prefix,
+            inputs: key.inputs.iter().map(|id| self.values[*id as usize].clone()).collect(),
+            tensors: key.inputs.iter().chain(&key.outputs).map(held).collect(),
+        }
+    }
+}
+
+/// What to commit to.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Directory made by setup.
+    pub keys: PathBuf,
+    /// Input file.
+    pub input: PathBuf,
+    /// File to write; the secrets go to `OUT.secret`.
+    pub out: PathBuf,
+    /// Verifier's challenge, as in [`crate::prove::Request`].
+    pub nonce: Option<Vec<u8>>,
+    /// Whether an input that saturates values is refused.
+    pub strict: bool,
+}
+
+/// What was committed to.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommitReport {
+    /// Commitment file, to be handed over.
+    pub commitment: PathBuf,
+    /// Directory with the secrets behind it, to be kept.
+    pub secret: PathBuf,
+    /// Id of the model.
+    pub model_id: String,
+    /// Hash of the commitment, which every layer proof is bound to.
+    pub commitment_id: String,
+    /// Layers of the model.
+    pub layers_total: usize,
+    /// True number of tokens.
+    pub length: u32,
+    /// Model inputs; hidden ones without values.
+    pub input: Vec<Shown>,
+    /// Model outputs; hidden ones without values.
+    pub output: Vec<Shown>,
+    /// Size of the commitment file.
+    pub file_bytes: u64,
+    /// Whole time, from reading the keys to the written files.
+    pub commit_seconds: f64,
+    /// Part of it spent reading files.
+    pub load_seconds: f64,
+    /// Clamps that saturated values of this input.
+    pub saturated: Vec<Clamped>,
+    /// Peak memory of the process, where the system tells.
+    pub peak_memory_mb: Option<f64>,
+}
+
+/// Computes the model on an input and commits to all its tensors, without proving anything.
+pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport> {
+    let start = Instant::now();
+    let out = &request.out;
+    storage::check_writable(out)?;
+    let place = secret::beside(out);
+    // Whoever holds the old commitment may still ask for its layers.
+    if place.exists() {
+        let what = format!("{}: holds the secrets of an earlier commitment", place.display());
+        return Err(Error::refused(what, "choose another output, or remove it if no layer will be asked for any more"));
+    }
+    progress.stage("reading keys", 1);
+    let keys = keys::read(&KeyDir::new(&request.keys))?;
+    let input = input::read(&keys.artifact, &request.input)?;
+    let bases = keys::bases(&keys.srs, keys.plans())?;
+    let load_seconds = start.elapsed().as_secs_f64();
+    progress.stage("computing and committing", 1);
+    let nonce = request.nonce.as_deref().unwrap_or_default();
+    let statement = Statement { input: &input.int, length: input.length, answer: None, nonce };
+    let Computed { values, saturated } = Computed::new(&keys, statement.input, request.strict)?;
+    let committed = Committed::new(&keys, &bases, &statement, values, secret_seed()?);
+
+    let bundle = committed.bundle();
+    let bytes = bundle.to_commitment().map_err(Error::format(out))?;
+    let mut public = Batch::default();
+    public.add(out, Secrecy::Open, |file| file.write_all(&bytes))?;
+    let dir = NewDir::beside(&place)?;
+    secret::save(dir.path(), &committed)?;
+    // The secrets first: a commitment without them could not be answered for.
+    dir.name(&place)?;
+    public.commit()?;
+    Ok(CommitReport {
+        commitment: out.clone(),
+        secret: place,
+        model_id: hex(&bundle.model_id),
+        commitment_id: commitment_id(bundle),
+        layers_total: keys.verifier.layers.len(),
+        length: bundle.length,
+        input: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.inputs, |_| None),
+        output: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.outputs, |_| None),
+        file_bytes: bytes.len() as u64,
+        commit_seconds: start.elapsed().as_secs_f64(),
+        load_seconds,
+        saturated,
+        peak_memory_mb: memory::peak().map(memory::megabytes),
+    })
+}
+
+/// Reads the file of a commitment.
+pub fn read(path: &Path) -> Result<Bundle> {
+    Bundle::from_commitment(&storage::read(path)?).map_err(Error::format(path))
+}
+
+/// The hash that every layer proof of a bundle is bound to.
+pub fn commitment_id(bundle: &Bundle) -> String {
+    hex(bundle.prefix().to_repr().as_ref())
+}
+
+impl std::fmt::Display for CommitReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "commitment {} ({} bytes, no layer proven)", self.commitment.display(), self.file_bytes)?;
+        writeln!(f, "secrets    {} (keep, and keep secret)", self.secret.display())?;
+        writeln!(f, "model id   {}", self.model_id)?;
+        writeln!(f, "id         {}", self.commitment_id)?;
+        writeln!(f, "layers     {}", self.layers_total)?;
+        writeln!(f, "tokens     {}", self.length)?;
+        self.input.iter().try_for_each(|input| writeln!(f, "input      {input}"))?;
+        self.output.iter().try_for_each(|output| writeln!(f, "output     {output}"))?;
+        if let Some(line) = clamped::line(&self.saturated) {
+            writeln!(f, "warning    {line}")?;
+        }
+        write!(f, "time       {:.2} s (keys {:.2} s)", self.commit_seconds, self.load_seconds)
+    }
+}

@@ -1,0 +1,98 @@
+//! Proving several layers at a time, within the memory of the machine.
+
+use crate::keys::{self, Bases, ProverKeys};
+use crate::layer::{self, LayerData, Task};
+use crate::{Error, Progress, Result, memory};
+use nanozk_plan::{Plan, cost};
+use nanozk_proof::bundle::LayerProof;
+use nanozk_proof::prover::ShapeProver;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Share of the available memory that proving may take.
+const MEMORY_SHARE: f64 = 0.6;
+
+/// Keys with the proving keys of some of their layers.
+pub struct Provers<'a> {
+    keys: &'a ProverKeys,
+    bases: &'a Bases,
+    shapes: BTreeMap<u32, ShapeProver>,
+}
+
+impl<'a> Provers<'a> {
+    /// Derives the proving keys of the shapes of `layers`.
+    pub fn new(keys: &'a ProverKeys, bases: &'a Bases, layers: &[usize]) -> Self {
+        let wanted: BTreeSet<u32> = layers.iter().map(|i| keys.artifact.model.layers[*i].shape).collect();
+        let prover = |s: u32| {
+            let key = keys.verifier.shapes[s as usize].clone();
+            let base = keys::base(bases, &key.plan);
+            (s, ShapeProver::new(key, base))
+        };
+        Provers { keys, bases, shapes: wanted.into_par_iter().map(prover).collect() }
+    }
+
+    /// Proves the layer of a task. It must be one of those that the keys were derived for.
+    pub fn prove(&self, task: &Task) -> Result<LayerProof> {
+        let data = LayerData::of(self.keys, task.index as usize);
+        let unknown = || Error::refused(format!("no proving key of layer {}", task.index), "prove it again");
+        let shape = self.shapes.get(&data.key.shape).ok_or_else(unknown)?;
+        layer::prove(&data, task, shape, keys::base(self.bases, &data.lowered.plan))
+    }
+}
+
+/// How many layers to prove at a time: as many as there are cores and as memory holds; `limit` is in bytes.
+///
+/// # Errors
+/// When one layer alone takes more than `limit`.
+pub fn parallel<'a>(plans: impl Iterator<Item = &'a Plan>, count: usize, limit: Option<u64>) -> Result<usize> {
+    let need = plans.map(|plan| cost::cost(plan).memory_mb).fold(1.0, f64::max);
+    let limit = limit.map_or(f64::INFINITY, memory::megabytes);
+    if need > limit {
+        return Err(Error::refused(
+            format!("proving one layer takes about {need:.0} MB, and --memory allows {limit:.0} MB"),
+            "allow more, or compile with `--optimize memory`",
+        ));
+    }
+    let room = memory::available().map_or(f64::INFINITY, |b| memory::megabytes(b) * MEMORY_SHARE).min(limit);
+    Ok(((room / need) as usize).clamp(1, rayon::current_num_threads()).min(count.max(1)))
+}
+
+/// Does `work` for each of `todo`, `parallel` at a time, until all are done or one fails; results by item, with seconds.
+pub fn each<T: Send>(
+    todo: &[usize],
+    parallel: usize,
+    progress: &dyn Progress,
+    work: impl Fn(usize) -> Result<T> + Sync,
+) -> Result<BTreeMap<usize, (T, f64)>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    let failure = Mutex::new(None);
+    let fail = |e: Error| {
+        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+        next.store(todo.len(), Ordering::Relaxed);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..parallel {
+            scope.spawn(|| {
+                while let Some(&item) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    match work(item) {
+                        Ok(result) => {
+                            let seconds = start.elapsed().as_secs_f64();
+                            results.lock().unwrap_or_else(PoisonError::into_inner).insert(item, (result, seconds));
+                            progress.step();
+                        }
+                        Err(error) => fail(error),
+                    }
+                }
+            });
+        }
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
