@@ -13,6 +13,7 @@ use crate::{
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
 use ff::PrimeField;
+use nanozk_audit::Drawn;
 use nanozk_plan::work::side_by_side;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -71,13 +72,41 @@ pub enum VerifyError {
     /// Layers are left unproven, so nothing follows for the model as a whole.
     #[error(
         "the proof is partial, it covers {proven} of {total} layers: no output follows from the input; ask for a proof \
-         of all layers, or look at this one with `--allow-partial`"
+         of all layers, give the challenge that it answers with `--challenge`, or look at it with `--allow-partial`"
     )]
     Partial {
         /// Layers proven.
         proven: usize,
         /// Layers of the model.
         total: usize,
+    },
+    /// A challenge of another model.
+    #[error(
+        "the challenge was drawn for model {found}, the verifier file is of {expected}; use the challenge of this answer"
+    )]
+    OtherChallenge {
+        /// Id of the verifier file.
+        expected: String,
+        /// Id in the challenge.
+        found: String,
+    },
+    /// A challenge of another commitment: of another answer, input, nonce or model, or of other masks.
+    #[error(
+        "the proof is of the commitment {found}, the challenge was drawn for {challenged}; ask for the proof that answers it"
+    )]
+    OtherCommitment {
+        /// What the challenge was drawn for.
+        challenged: String,
+        /// What the proof is of.
+        found: String,
+    },
+    /// Other layers than were drawn.
+    #[error("the proof is of the layers {found:?}, drawn were {drawn:?}; ask for the proof of these")]
+    OtherLayers {
+        /// Layers drawn.
+        drawn: Vec<u32>,
+        /// Layers proven.
+        found: Vec<u32>,
     },
     /// An answer that is not the model's.
     #[error("the answer is not what the proof shows: {0}")]
@@ -109,6 +138,23 @@ pub struct PartialVerdict {
     pub layers: Vec<u32>,
     /// Tensors that these read or write.
     pub tensors: BTreeSet<u32>,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What an accepted bundle of exactly the layers that its verifier drew for it proves: that each of them maps what it
+/// reads to what it writes; and had any layer been wrong, it would have been drawn with probability [`AuditedVerdict::caught`]
+/// at least. That is evidence, not proof: the model maps the bundle's inputs to its outputs if all layers are right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditedVerdict {
+    /// Indices of the layers drawn and proven.
+    pub layers: Vec<u32>,
+    /// Layers of the model.
+    pub total: usize,
+    /// Least probability, over all layers, to be drawn.
+    pub caught: f64,
+    /// The answer that the bundle claims, if it claims one, as its public values have it.
+    pub transcript: Option<Transcript>,
     /// What it rests on.
     pub basis: Basis,
 }
@@ -157,6 +203,38 @@ pub fn verify_layers(
     let proven = layers.iter().map(|&index| &key.layers[index as usize]);
     let tensors = proven.flat_map(|layer| layer.inputs.iter().chain(&layer.outputs)).copied().collect();
     Ok(PartialVerdict { layers, tensors, basis })
+}
+
+/// Verifies a bundle of exactly the layers that were drawn for its commitment.
+///
+/// # Errors
+/// Also for a bundle of other layers, more or fewer, or of another commitment than the draw was for.
+pub fn verify_audited(
+    key: &VerifierKey,
+    bundle: &Bundle,
+    options: &VerifyOptions,
+    drawn: &Drawn,
+) -> Result<AuditedVerdict, VerifyError> {
+    let id = key.model_id();
+    if *drawn.model_id() != id {
+        return Err(VerifyError::OtherChallenge { expected: hex(&id), found: hex(drawn.model_id()) });
+    }
+    let (layers, total) = (drawn.design().layers(), key.layers.len());
+    if layers != total {
+        return Err(VerifyError::Mismatch(format!("the challenge draws from {layers} layers, the model has {total}")));
+    }
+    let prefix = bundle.prefix().to_repr();
+    if prefix.as_ref() != drawn.commitment() {
+        let (challenged, found) = (hex(drawn.commitment()), hex(prefix.as_ref()));
+        return Err(VerifyError::OtherCommitment { challenged, found });
+    }
+    let found: Vec<u32> = bundle.layers.iter().map(|l| l.index).collect();
+    if found != drawn.layers() {
+        return Err(VerifyError::OtherLayers { drawn: drawn.layers().to_vec(), found });
+    }
+    let basis = check(key, bundle, options)?;
+    let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
+    Ok(AuditedVerdict { layers: found, total, caught: drawn.design().least(), transcript, basis })
 }
 
 /// Checks every proof that a bundle carries.

@@ -53,8 +53,12 @@ pub enum Secrecy {
 /// As [`save`], unless `path` exists: then that file stays, and the result is `false`. Of any number of processes, on any
 /// number of machines, one gets `true`.
 pub fn save_new<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<bool> {
-    let bytes = format::encode(kind, value).map_err(Error::format(path))?;
-    let file = written(path, secrecy, |file| file.write_all(&bytes))?;
+    write_new(path, secrecy, &format::encode(kind, value).map_err(Error::format(path))?)
+}
+
+/// As [`write_atomic`], unless `path` exists: then that file stays, and the result is `false`.
+pub fn write_new(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<bool> {
+    let file = written(path, secrecy, |file| file.write_all(bytes))?;
     match file.persist_noclobber(path) {
         Ok(_) => {
             sync_dir(parent(path));

@@ -1,19 +1,23 @@
 //! `nanozk verify`: the verdict over a proof, with its scope.
 
 use crate::answer::{AnswerReport, Prompt, tokenizer};
+use crate::audit::files::{self, Recorded};
 use crate::compare;
 use crate::error::with_way_out;
 use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
+use nanozk_audit::{Challenge, Drawn};
 use nanozk_compiler::tokenizer::Tokenizer;
 use nanozk_proof::answer::{Ended, Transcript};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 pub use nanozk_proof::verify::VerifyOptions;
-use nanozk_proof::verify::{Basis, PartialVerdict, Verdict, VerifyError, verify as verify_model, verify_layers};
+use nanozk_proof::verify::{
+    AuditedVerdict, Basis, PartialVerdict, Verdict, VerifyError, verify as verify_model, verify_audited, verify_layers,
+};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What to verify.
@@ -27,6 +31,8 @@ pub struct Request {
     pub options: VerifyOptions,
     /// Whether a proof of some layers will do.
     pub allow_partial: bool,
+    /// Challenge that was drawn for the answer: the proof must be of its layers, and will do.
+    pub challenge: Option<PathBuf>,
     /// Input that was sent: the proof must be of it.
     pub input: Option<PathBuf>,
     /// Output that was received: the proof must be of it.
@@ -42,11 +48,14 @@ pub struct Request {
 /// The verdict and what it covers.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
-    /// Whether everything that was asked for holds: the proof, all layers or some as the caller allows, and the values
-    /// that it was compared with.
+    /// Whether everything that was asked for holds: the proof, all layers or some as the caller allows or drew, and the
+    /// values that it was compared with.
     pub verified: bool,
     /// Whether it holds for the model as a whole, all layers of it.
     pub full: bool,
+    /// What the layers were drawn by, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audited: Option<Audited>,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -100,16 +109,38 @@ pub struct VerifyReport {
     pub proof_bytes: usize,
 }
 
+/// What a challenged proof shows beyond its layers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Audited {
+    /// Layers drawn and proven.
+    pub drawn: usize,
+    /// Layers of the model.
+    pub total: usize,
+    /// Least probability with which one wrong layer, whichever it is, would have been drawn.
+    pub caught: f64,
+    /// Hash of the commitment that the layers were drawn for.
+    pub commitment: String,
+    /// What was drawn from, in words.
+    pub source: String,
+    /// When, as RFC 3339 writes it.
+    pub drawn_at: String,
+    /// When the same proof answered the challenge first, if it did before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_verified: Option<String>,
+}
+
 /// Verifies a proof file with a verifier file. An unreadable file is an error, a proof that does not hold a report.
 pub fn verify(request: &Request) -> Result<VerifyReport> {
     let start = Instant::now();
     let key = keys::read_verifier(&request.verifier)?;
-    let bundle = Bundle::from_bytes(&storage::read(&request.proof)?).map_err(Error::format(&request.proof))?;
+    let file = storage::read(&request.proof)?;
+    let bundle = Bundle::from_bytes(&file).map_err(Error::format(&request.proof))?;
+    let challenge = request.challenge.as_deref().map(files::read_challenge).transpose()?;
     let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &key.text)).transpose()?;
     let mut report = describe(&key, &bundle, &request.options);
     report.read_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let scope = check(&key, &bundle, request);
+    let scope = check(&key, &bundle, request, challenge.as_ref());
     report.verify_seconds = start.elapsed().as_secs_f64();
     let refused = match scope {
         Ok(scope) => {
@@ -117,9 +148,13 @@ pub fn verify(request: &Request) -> Result<VerifyReport> {
             let difference = answered(scope.transcript.as_ref(), request, tokenizer.as_ref())?;
             let answer = scope.transcript.map(|answer| AnswerReport::new(answer, tokenizer.as_ref()));
             report.answer = answer.transpose()?;
-            match difference {
+            let difference = match difference {
                 None => differences(&mut report, &key, &bundle, request)?,
                 difference => difference,
+            };
+            match (&request.challenge, &mut report.audited, difference) {
+                (Some(path), Some(audited), None) => used(path, &file, audited)?,
+                (.., difference) => difference,
             }
         }
         Err(error) => Some(with_way_out(error.to_string(), "do not rely on this output")),
@@ -137,17 +172,54 @@ struct Scope {
     layers: Vec<u32>,
     /// Tensors that it speaks of; all when absent.
     tensors: Option<BTreeSet<u32>>,
+    /// What the layers were drawn by.
+    audited: Option<Audited>,
     /// The answer that it claims.
     transcript: Option<Transcript>,
 }
 
-fn check(key: &VerifierKey, bundle: &Bundle, request: &Request) -> std::result::Result<Scope, VerifyError> {
+fn check(
+    key: &VerifierKey,
+    bundle: &Bundle,
+    request: &Request,
+    challenge: Option<&(Challenge, Drawn)>,
+) -> std::result::Result<Scope, VerifyError> {
+    if let Some((challenge, drawn)) = challenge {
+        let AuditedVerdict { layers, total, caught, transcript, basis } =
+            verify_audited(key, bundle, &request.options, drawn)?;
+        let audited = Audited {
+            drawn: layers.len(),
+            total,
+            caught,
+            commitment: challenge.commitment.to_string(),
+            source: challenge.randomness.to_string(),
+            drawn_at: files::utc(challenge.drawn_at),
+            first_verified: None,
+        };
+        return Ok(Scope { basis, layers, tensors: None, audited: Some(audited), transcript });
+    }
     if !request.allow_partial || bundle.layers.len() >= key.layers.len() {
         let Verdict { basis, transcript } = verify_model(key, bundle, &request.options)?;
-        return Ok(Scope { basis, layers: (0..key.layers.len() as u32).collect(), tensors: None, transcript });
+        let layers = (0..key.layers.len() as u32).collect();
+        return Ok(Scope { basis, layers, tensors: None, audited: None, transcript });
     }
     let PartialVerdict { layers, tensors, basis } = verify_layers(key, bundle, &request.options)?;
-    Ok(Scope { basis, layers, tensors: Some(tensors), transcript: None })
+    Ok(Scope { basis, layers, tensors: Some(tensors), audited: None, transcript: None })
+}
+
+/// Records in the challenge that the proof `file` answered it. The refusal, if another did before.
+fn used(challenge: &Path, file: &[u8], audited: &mut Audited) -> Result<Option<String>> {
+    match files::record(challenge, files::proof_digest(file))? {
+        Recorded::First => Ok(None),
+        Recorded::Again(at) => {
+            audited.first_verified = Some(files::utc(at));
+            Ok(None)
+        }
+        Recorded::Other(at) => Ok(Some(format!(
+            "another proof answered this challenge at {}, and one is enough; draw another for another commitment",
+            files::utc(at)
+        ))),
+    }
 }
 
 /// Compares the answer that the proof shows with what the caller asked for. What differs, if anything does.
@@ -207,6 +279,7 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
     VerifyReport {
         verified: false,
         full: false,
+        audited: None,
         error: None,
         verify_seconds: 0.0,
         read_seconds: 0.0,
@@ -237,7 +310,8 @@ fn describe(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Veri
 fn accept(report: &mut VerifyReport, key: &VerifierKey, bundle: &Bundle, scope: &Scope) {
     let Basis { budget, weights_checked, .. } = &scope.basis;
     report.verified = true;
-    report.full = scope.tensors.is_none();
+    report.full = scope.layers.len() == key.layers.len();
+    report.audited.clone_from(&scope.audited);
     report.weights_checked = *weights_checked;
     report.layers_covered = scope.layers.len();
     report.layers.clone_from(&scope.layers);
@@ -252,6 +326,16 @@ fn accept(report: &mut VerifyReport, key: &VerifierKey, bundle: &Bundle, scope: 
     report.output = Shown::of_bundle(key, bundle, &key.outputs, unwritten);
 }
 
+impl std::fmt::Display for Audited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "AUDITED {} of {} layers: one wrong layer is caught with probability {:.4}; full only with all layers",
+            self.drawn, self.total, self.caught
+        )
+    }
+}
+
 impl std::fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.verified {
@@ -259,14 +343,24 @@ impl std::fmt::Display for VerifyReport {
             writeln!(f, "model id   {}", self.model_id)?;
             return write!(f, "SRS        {}", srs::origin(self.ceremony));
         }
-        let (verdict, partial) = match self.full {
-            true => ("VERIFIED", ""),
-            false => ("PARTIAL: some layers verified, nothing follows for the model", "; the others are unproven"),
+        let (verdict, partial) = match (self.full, &self.audited) {
+            (true, _) => ("VERIFIED".to_owned(), ""),
+            (false, Some(audited)) => (audited.to_string(), "; the others are unproven"),
+            (false, None) => {
+                ("PARTIAL: some layers verified, nothing follows for the model".to_owned(), "; the others are unproven")
+            }
         };
         writeln!(f, "{verdict} ({:.1} ms)", self.verify_seconds * 1e3)?;
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         writeln!(f, "layers     {} of {}{partial}", self.layers_covered, self.layers_total)?;
+        if let Some(audited) = &self.audited {
+            writeln!(f, "commitment {}", audited.commitment)?;
+            writeln!(f, "drawn      from {}, at {}", audited.source, audited.drawn_at)?;
+            if let Some(first) = &audited.first_verified {
+                writeln!(f, "again      this proof answered the challenge before, at {first}; it counts once")?;
+            }
+        }
         let weights = match self.weights_checked {
             true => "in range; tables and keys as the file says",
             false => "not checked now; `nanozk check` does it once",

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod challenge;
 mod check;
 mod commit;
 mod compile;
@@ -46,6 +47,8 @@ pub enum Command {
     Generate(generate::Args),
     /// Check a proof
     Verify(verify::Args),
+    /// Draw layers of an answer that its provider committed to
+    Challenge(challenge::Args),
     /// Measure where an error hurts: the Fisher information of the output, layer by layer
     Sensitivity(sensitivity::Args),
     /// Plan audits: some layers of an answer, drawn after the provider committed to it
@@ -89,6 +92,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Prove(args) => prove::run(args, progress),
         Command::Generate(args) => generate::run(args, progress),
         Command::Verify(args) => verify::run(args),
+        Command::Challenge(args) => challenge::run(args),
         Command::Sensitivity(args) => sensitivity::run(args, progress),
         Command::Audit(args) => audit::run(args),
         Command::Demo(args) => demo::run(args, progress),

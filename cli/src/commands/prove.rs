@@ -1,20 +1,28 @@
 //! `nanozk prove`
 
 use super::{Report, parse_bytes, parse_hex};
+use nanozk_runtime::audit::{AnswerRequest, answer};
 use nanozk_runtime::{Progress, prove};
 use std::path::PathBuf;
 
 /// Arguments of `prove`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk prove keys/ --input input.json -o proof.nanozk\n  \
-    nanozk prove keys/ --input input.json --layers 0-3 --nonce 5f3a -o proof.nanozk\n\n\
+    nanozk prove keys/ --input input.json --layers 0-3 --nonce 5f3a -o proof.nanozk\n  \
+    nanozk prove keys/ --challenge challenge.json --commitment answer.commit -o audit.nanozk\n\n\
     An interrupted run continues when it is started again with the same input, nonce and output file.")]
 pub struct Args {
     /// Directory made by `nanozk setup`
     keys: PathBuf,
     /// Input (input.json or .npz)
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "challenge")]
+    input: Option<PathBuf>,
+    /// Prove the layers that this challenge drew of a commitment, instead of an input
+    #[arg(long, value_name = "FILE", requires = "commitment", conflicts_with_all = ["input", "layers", "nonce", "strict"])]
+    challenge: Option<PathBuf>,
+    /// The commitment, as `nanozk commit` wrote it, with its secrets beside it
+    #[arg(long, value_name = "FILE", requires = "challenge")]
+    commitment: Option<PathBuf>,
     /// Proof file to write
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -54,9 +62,13 @@ fn parse_layers(text: &str) -> Result<(usize, usize), String> {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    if let (Some(challenge), Some(commitment)) = (args.challenge.clone(), args.commitment.clone()) {
+        let (keys, out, memory) = (args.keys.clone(), args.out.clone(), args.memory);
+        return Report::new(&answer(&AnswerRequest { keys, challenge, commitment, out, memory }, progress)?);
+    }
     let request = prove::Request {
         keys: args.keys.clone(),
-        input: args.input.clone(),
+        input: args.input.clone().unwrap_or_default(),
         out: args.out.clone(),
         layers: args.layers,
         nonce: args.nonce.clone().map(|n| n.0),

@@ -39,6 +39,9 @@ pub struct Args {
     /// Accept a proof of some layers, from which nothing follows for the model's output
     #[arg(long)]
     allow_partial: bool,
+    /// Challenge that you drew for this answer: the proof must be of exactly its layers
+    #[arg(long, value_name = "FILE", conflicts_with = "allow_partial")]
+    challenge: Option<PathBuf>,
     /// Check the verifier file too, as `nanozk check` does: needed once for each file, not for each proof
     #[arg(long)]
     check_weights: bool,
@@ -62,6 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         proof: args.proof.clone(),
         options,
         allow_partial: args.allow_partial,
+        challenge: args.challenge.clone(),
         input: args.input.clone(),
         output: args.output.clone(),
         prompt: args.prompt.prompt(),

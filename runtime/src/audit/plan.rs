@@ -1,9 +1,10 @@
 //! `nanozk audit plan`: how likely each layer is drawn, and what that catches.
 
-use crate::storage::{self, KeyDir, Secrecy};
+use super::files;
+use crate::storage::{self, KeyDir};
 use crate::table::Table;
-use crate::{Error, Result, hex, keys, load_model, sensitivity};
-use nanozk_audit::{Design, PlanError, Policy, Weights, over_answers, plan as design};
+use crate::{Error, Result, keys, load_model, sensitivity};
+use nanozk_audit::{Design, Digest, PlanError, Policy, Weights, over_answers, plan as design};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -139,14 +140,14 @@ struct Known {
     names: Vec<String>,
     reads_input: Vec<bool>,
     writes_output: Vec<bool>,
-    model_id: Option<String>,
+    model_id: Option<Digest>,
 }
 
 impl Known {
     fn new<'a>(
         layers: impl Iterator<Item = (&'a String, &'a Vec<u32>, &'a Vec<u32>)>,
         [inputs, outputs]: [Vec<u32>; 2],
-        model_id: Option<String>,
+        model_id: Option<Digest>,
     ) -> Self {
         let (mut names, mut reads_input, mut writes_output) = (Vec::new(), Vec::new(), Vec::new());
         for (name, reads, writes) in layers {
@@ -168,7 +169,7 @@ impl Known {
         let key = keys::read_verifier(&verifier)?;
         let layers = key.layers.iter().map(|l| (&l.name, &l.inputs, &l.outputs));
         let ends = [&key.inputs, &key.outputs].map(|ends| ends.iter().map(|e| e.tensor).collect());
-        Ok(Known::new(layers, ends, Some(hex(&key.model_id()))))
+        Ok(Known::new(layers, ends, Some(Digest(key.model_id()))))
     }
 
     /// Marks the layers that `pin` means.
@@ -212,9 +213,7 @@ pub fn plan(request: &Request) -> Result<PlanReport> {
         _ => design(&pinned, request.layers, weights).map_err(refused)?,
     };
     if let Some(path) = &request.out {
-        let text = Policy::new(&design, known.model_id.clone()).to_yaml();
-        let text = text.map_err(|e| Error::refused(e, "plan again"))?;
-        storage::write_atomic(path, Secrecy::Open, text.as_bytes())?;
+        files::write_policy(path, &Policy::new(&design, known.model_id))?;
     }
     Ok(report(request, &known, &pinned, &design, &uniform, sensitivities.as_deref()))
 }
@@ -242,7 +241,7 @@ fn report(
     };
     PlanReport {
         policy: request.out.clone(),
-        model_id: known.model_id.clone(),
+        model_id: known.model_id.map(|id| id.to_string()),
         drawn: design.drawn(),
         total: design.layers(),
         layers: known.names.iter().enumerate().map(layer).collect(),

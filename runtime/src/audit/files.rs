@@ -1,0 +1,178 @@
+//! Policy and challenge files.
+
+use crate::storage::{self, Secrecy};
+use crate::{Error, Result};
+use nanozk_audit::{Challenge, Digest, Drawn, Policy, Use};
+use nanozk_proof::transcript::Absorber;
+use std::fs::File;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Explains a policy to who reads it.
+const HEADER: &str = "# Audit policy: of each answer so many layers are drawn after the provider committed to it.\n\
+    # Layer i is among them with probability inclusion[i] / 2^32 (4294967296: always).\n";
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// A time in seconds since 1970, as RFC 3339 writes it.
+pub fn utc(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+    time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
+/// Writes a policy.
+pub fn write_policy(path: &Path, policy: &Policy) -> Result<()> {
+    let yaml = serde_yaml::to_string(policy).map_err(|e| Error::refused(e, "plan again"))?;
+    storage::write_atomic(path, Secrecy::Open, (HEADER.to_owned() + &yaml).as_bytes())
+}
+
+/// Reads a policy that can be drawn by.
+pub fn read_policy(path: &Path) -> Result<Policy> {
+    let policy: Policy = serde_yaml::from_slice(&storage::read(path)?).map_err(|e| {
+        let what = format!("{}: not an audit policy ({e})", path.display());
+        Error::refused(what, "make one with `nanozk audit plan`")
+    })?;
+    policy.design().map_err(|e| Error::Refused(format!("{}: {e}", path.display())))?;
+    Ok(policy)
+}
+
+fn challenge_bytes(challenge: &Challenge) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(challenge).map_err(|e| Error::refused(e, "draw again"))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes a challenge where there is no file yet.
+pub fn write_challenge(path: &Path, challenge: &Challenge) -> Result<()> {
+    match storage::write_new(path, Secrecy::Open, &challenge_bytes(challenge)?)? {
+        true => Ok(()),
+        false => Err(Error::refused(
+            format!("{}: is there already, and may be a challenge that is open", path.display()),
+            "choose another output",
+        )),
+    }
+}
+
+fn parse_challenge(path: &Path) -> Result<Challenge> {
+    serde_json::from_slice(&storage::read(path)?).map_err(|e| {
+        let what = format!("{}: not a challenge ({e})", path.display());
+        Error::refused(what, "draw one with `nanozk challenge`")
+    })
+}
+
+/// Reads a challenge and recomputes its draw.
+pub fn read_challenge(path: &Path) -> Result<(Challenge, Drawn)> {
+    let challenge = parse_challenge(path)?;
+    let drawn = challenge.check().map_err(|e| Error::Refused(format!("{}: {e}", path.display())))?;
+    Ok((challenge, drawn))
+}
+
+/// What a challenge knew of a proof before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// No proof had answered it.
+    First,
+    /// The same proof had, at this time.
+    Again(u64),
+    /// Another proof had, at this time: the challenge is used up.
+    Other(u64),
+}
+
+/// Hash of a proof file.
+pub fn proof_digest(bytes: &[u8]) -> Digest {
+    let mut absorber = Absorber::new("nanozk proof file");
+    absorber.bytes("file", bytes);
+    Digest(absorber.digest())
+}
+
+/// Records in the file of a challenge that `proof` answered it, unless a proof did before. Of several processes with
+/// several proofs one is the first: the file without a record is locked while it is replaced.
+pub fn record(path: &Path, proof: Digest) -> Result<Recorded> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.lock().map_err(Error::io(path))?;
+    // Whoever held the lock before may have put another file in its place.
+    let challenge = parse_challenge(path)?;
+    match challenge.used {
+        Some(used) if used.proof == proof => Ok(Recorded::Again(used.at)),
+        Some(used) => Ok(Recorded::Other(used.at)),
+        None => {
+            let used = Some(Use { proof, at: now() });
+            storage::write_atomic(path, Secrecy::Open, &challenge_bytes(&Challenge { used, ..challenge })?)?;
+            Ok(Recorded::First)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nanozk_audit::{Randomness, Weights, plan};
+
+    fn challenge(dir: &Path) -> std::path::PathBuf {
+        let policy = Policy::new(&plan(&[false; 4], 2, Weights::Uniform).unwrap(), None);
+        let value = vec![1; 32];
+        let drawn = Challenge::draw(Digest([1; 32]), Digest([2; 32]), policy, Randomness::System { value }, 0).unwrap();
+        let path = dir.join("challenge.json");
+        write_challenge(&path, &drawn).unwrap();
+        path
+    }
+
+    #[test]
+    fn one_proof_answers_a_challenge() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = challenge(dir.path());
+        let proofs: Vec<Digest> = (0..8).map(|i| Digest([i; 32])).collect();
+        let recorded: Vec<Recorded> = std::thread::scope(|scope| {
+            let threads: Vec<_> = proofs.iter().map(|p| scope.spawn(|| record(&path, *p).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(recorded.iter().filter(|r| **r == Recorded::First).count(), 1, "{recorded:?}");
+        assert_eq!(recorded.iter().filter(|r| matches!(r, Recorded::Other(_))).count(), 7, "{recorded:?}");
+        let first = recorded.iter().position(|r| *r == Recorded::First).unwrap();
+        assert!(matches!(record(&path, proofs[first]).unwrap(), Recorded::Again(_)));
+        assert!(read_challenge(&path).is_ok(), "a used challenge is one all the same");
+    }
+
+    #[test]
+    fn files_are_refused_by_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = challenge(dir.path());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let refused = |text: String, parts: &[&str]| {
+            let other = dir.path().join("other.json");
+            std::fs::write(&other, text).unwrap();
+            let message = read_challenge(&other).expect_err("refused").to_string();
+            assert!(message.contains("; ") && parts.iter().all(|part| message.contains(part)), "{message}");
+        };
+        refused(text.replacen('{', "{\"more\": 1,", 1), &["unknown field", "other.json"]);
+        refused(text.replace("\"source\": \"system\"", "\"source\": \"system\", \"more\": 1"), &["unknown field"]);
+        refused(text.replace("\"drawn\": 2", "\"drawn\": 3"), &["add up"]);
+        refused(text.replace("\"commitment\": \"02", "\"commitment\": \"04"), &["other.json", "not those drawn"]);
+        refused(text[..text.len() / 2].into(), &["not a challenge"]);
+        assert!(write_challenge(&path, &parse_challenge(&path).unwrap()).is_err(), "an open challenge is kept");
+
+        let path = dir.path().join("policy.yaml");
+        let policy = parse_challenge(&dir.path().join("challenge.json")).unwrap().policy;
+        write_policy(&path, &policy).unwrap();
+        assert_eq!(read_policy(&path).unwrap(), policy);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (wrong, part) in [
+            (text.clone() + "more: 1\n", "unknown field"),
+            (text.replace("version: 1", "version: 9"), "version 9"),
+            (text.replace("drawn: 2", "drawn: 1"), "add up"),
+        ] {
+            std::fs::write(&path, wrong).unwrap();
+            let message = read_policy(&path).expect_err("refused").to_string();
+            assert!(message.contains("policy.yaml") && message.contains("; ") && message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(utc(1_000_000_000), "2001-09-09T01:46:40Z");
+        assert_eq!(utc(u64::MAX), format!("{} s after 1970", u64::MAX));
+    }
+}
