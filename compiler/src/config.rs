@@ -2,6 +2,7 @@
 
 use crate::frontend::Setting;
 use crate::tokenizer::End;
+use nanozk_ir::int::gumbel;
 pub use nanozk_plan::check::MAX_K;
 pub use nanozk_plan::cost::Objective as Optimize;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Config {
     pub tokenizer: Option<PathBuf>,
     /// Tokens that end an answer: ids, or tokens as the tokenizer writes them.
     pub end: Vec<End>,
+    /// Greatest temperature at which answers can be drawn; absent: they are greedy. For an argmax head.
+    pub max_temperature: Option<f64>,
     /// What the layout minimises.
     pub optimize: Optimize,
     /// Largest circuits: `2^max_k` rows, as the SRS that the proofs will have allows. Absent: 12, which the SRS of this
@@ -180,7 +183,13 @@ impl Config {
         if !(9..=MAX_K).contains(&max_k) {
             return Err(ConfigError::Value { key: "max_k", value: max_k.into(), range: "9..=20" });
         }
-        self.quantise.check()
+        match self.max_temperature {
+            Some(value) if gumbel::thousandths(value).is_none() => {
+                let range = "0.001..=100, in whole thousandths";
+                Err(ConfigError::Value { key: "max_temperature", value, range })
+            }
+            _ => self.quantise.check(),
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct CompileOptions {
     pub tokenizer: Option<PathBuf>,
     /// Tokens that end an answer.
     pub end: Vec<End>,
+    /// Greatest temperature at which answers can be drawn.
+    pub max_temperature: Option<f64>,
     /// What the layout minimises.
     pub optimize: Option<Optimize>,
     /// Largest circuits: `2^max_k` rows.
@@ -58,6 +60,11 @@ pub enum CompileError {
         "the index of the greatest score cannot be private; compile with `--output public`, or with `--head logits`"
     )]
     PrivateArgmax,
+    /// Noise on an output that is no choice, or on several.
+    #[error(
+        "answers are drawn from the scores of one output; compile with `--head argmax`, and `--outputs` with one name"
+    )]
+    Noise,
     /// The tokenizer, or a token that it lacks.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -204,6 +211,9 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     if config.head == Head::Argmax {
         head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
     }
+    if config.max_temperature.is_some() && (config.head != Head::Argmax || loaded.outputs.len() != 1) {
+        return Err(CompileError::Noise);
+    }
     tell(Notice::Stage(Stage::Quantise));
     let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
     soft.iter().for_each(|warning| tell(Notice::Warning(warning)));
@@ -243,6 +253,7 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
         config.end.clone_from(&options.end);
     }
     config.tokenizer = options.tokenizer.clone().or(config.tokenizer);
+    config.max_temperature = options.max_temperature.or(config.max_temperature);
     config.optimize = options.optimize.unwrap_or(config.optimize);
     config.max_k = options.max_k.or(config.max_k);
     config.check()?;

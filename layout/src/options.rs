@@ -1,6 +1,6 @@
 //! What lowering must know besides the graph.
 
-use nanozk_ir::int::{Model, Role};
+use nanozk_ir::int::Model;
 use serde::{Deserialize, Serialize};
 
 /// How a port's tensor is held.
@@ -29,7 +29,7 @@ impl Ports {
             ids.iter()
                 .map(|&id| {
                     let tensor = model.tensors.get(id as usize)?;
-                    let public = matches!(tensor.role, Role::PublicInput | Role::PublicOutput);
+                    let public = tensor.role.is_public();
                     Some(PortSpec { features: tensor.features, public })
                 })
                 .collect::<Option<Vec<_>>>()

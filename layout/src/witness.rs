@@ -231,7 +231,10 @@ impl Quantities<'_> {
                 let quantity = table.and_then(|table| self.attend(x, keys, table, limbs * self.bits, *causal, part));
                 quantity.ok_or_else(|| no_such_part(node, part))?
             }
-            (Op::ArgMax { .. }, part) => argmax_quantity(x, value, part).ok_or_else(|| no_such_part(node, part))?,
+            (Op::ArgMax { .. }, part) => {
+                let args: Vec<&[i64]> = (0..node.inputs.len()).map(|i| self.operand(node, i)).collect();
+                argmax_quantity(&argmax::sum(&args), value, part).ok_or_else(|| no_such_part(node, part))?
+            }
             (Op::Gadget(gadget), Part::Own(index)) => {
                 self.own(node, gadget, value, index).ok_or_else(|| no_such_part(node, part))?
             }

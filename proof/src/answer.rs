@@ -7,6 +7,8 @@
 use crate::{
     bundle::Bundle,
     keys::{Endpoint, Rows, VerifierKey, Visibility},
+    layer::LayerKey,
+    sampling,
     statement::StatementError,
 };
 use nanozk_ir::int::{Graph, Op, interp};
@@ -19,6 +21,8 @@ pub struct Answer {
     pub prompt: u32,
     /// Most tokens that the answer was to have.
     pub limit: u32,
+    /// Temperature in thousandths at which each token is drawn ([`crate::sampling`]); 0: each is the likeliest.
+    pub temperature: u32,
 }
 
 /// A prompt with the model's answer.
@@ -30,6 +34,8 @@ pub struct Transcript {
     pub answer: Vec<u32>,
     /// Why the answer has no further token.
     pub ended: Ended,
+    /// Temperature in thousandths; 0 for the likeliest tokens.
+    pub temperature: u32,
 }
 
 /// Why an answer ends.
@@ -53,6 +59,17 @@ pub enum AnswerError {
     /// A model that does not write token by token.
     #[error("the model does not write answers: {0}")]
     Model(&'static str),
+    /// A temperature that the noise was not made for.
+    #[error("a temperature of {temperature} thousandths, and the model was compiled for at most {most}")]
+    Temperature {
+        /// Asked for.
+        temperature: u32,
+        /// Greatest.
+        most: u32,
+    },
+    /// Draws that their maker could repeat.
+    #[error("an answer drawn at a temperature without the verifier's nonce, by which its maker cannot draw again")]
+    NoNonce,
     /// A prompt that is empty or longer than the run.
     #[error("a prompt of {prompt} tokens among {length}")]
     Prompt {
@@ -102,6 +119,8 @@ pub struct Writer {
     pub input: u32,
     /// `[tokens, 1]`: the token that is likeliest next, the lowest of them where several are.
     pub output: u32,
+    /// `[tokens, vocabulary]`: what is added to the scores before, if answers can be drawn.
+    pub noise: Option<u32>,
 }
 
 impl Writer {
@@ -120,13 +139,24 @@ impl Writer {
             return Err(AnswerError::Model("its input must be public tokens of which a prompt may have fewer"));
         }
         let chosen = &key.tensors[output.tensor as usize];
-        if !token_each(key, output) || chosen.visibility != Visibility::PublicOutput || !wins(key, &graphs, output) {
+        let noise = sampling::tensor(key);
+        let chooses = chosen.visibility == Visibility::PublicOutput && wins(key, &graphs, output, noise);
+        if !token_each(key, output) || !chooses {
             return Err(AnswerError::Model("its output must be the index of the greatest score of each token"));
         }
         if graphs.iter().any(|graph| graph.sees_padding(key.tokens)) {
             return Err(AnswerError::Model("its tokens see those that follow them"));
         }
-        Ok(Writer { input: input.tensor, output: output.tensor })
+        Ok(Writer { input: input.tensor, output: output.tensor, noise })
+    }
+
+    /// Whether its answers can be drawn at this temperature, in thousandths; 0 is always possible.
+    ///
+    /// # Errors
+    /// A model without noise, or with less.
+    pub fn check_temperature(&self, key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
+        let most = self.noise.map_or(0, |id| sampling::max_temperature(&key.tensors[id as usize]));
+        if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
     }
 }
 
@@ -137,36 +167,53 @@ fn token_each(key: &VerifierKey, Endpoint { tensor, value }: &Endpoint) -> bool 
     exact && spec.lo >= 0 && spec.hi <= i64::from(u32::MAX) && value.indices().eq(0..key.tokens as usize)
 }
 
-/// Whether the output is the index of the greatest of all scores of a token.
-fn wins(key: &VerifierKey, graphs: &[Graph], output: &Endpoint) -> bool {
-    let writes = |port: usize, shape: u32| {
-        let graph = graphs.get(shape as usize)?;
+/// Whether the output is the index of the greatest of all scores of a token, and the noise, if there is any, is added to
+/// these scores and read by nothing else.
+fn wins(key: &VerifierKey, graphs: &[Graph], output: &Endpoint, noise: Option<u32>) -> bool {
+    let readers = |id: u32| key.layers.iter().flat_map(|layer| &layer.inputs).filter(|read| **read == id).count();
+    let chooses = |layer: &LayerKey| {
+        let port = layer.outputs.iter().position(|id| *id == output.tensor)?;
+        let graph = graphs.get(layer.shape as usize)?;
         let (_, node) = interp::outputs(graph).find(|(p, _)| *p == port)?;
-        let operand = *graph.nodes[node].inputs.first()?;
-        Some(matches!(graph.nodes.get(operand as usize)?.op, Op::ArgMax { groups: 1, .. }))
+        let choice = graph.nodes.get(*graph.nodes[node].inputs.first()? as usize)?;
+        if !matches!(choice.op, Op::ArgMax { groups: 1, .. }) {
+            return None;
+        }
+        match (noise, &choice.inputs[..]) {
+            (None, [_]) => Some(()),
+            (Some(id), [scores, added]) if scores != added && readers(id) == 1 => {
+                let Op::Input { port } = graph.nodes.get(*added as usize)?.op else { return None };
+                let ports = graph.nodes.iter().filter(|node| matches!(node.op, Op::Input { port: p } if p == port));
+                let uses = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|operand| *operand == added);
+                (layer.inputs.get(port as usize) == Some(&id) && ports.count() == 1 && uses.count() == 1).then_some(())
+            }
+            _ => None,
+        }
     };
-    key.layers.iter().any(|layer| {
-        let port = layer.outputs.iter().position(|id| *id == output.tensor);
-        port.and_then(|port| writes(port, layer.shape)) == Some(true)
-    })
+    key.layers.iter().any(|layer| chooses(layer).is_some())
 }
 
 impl Answer {
     /// What the proof is bound to.
     pub fn bytes(self) -> Vec<u8> {
-        [self.prompt.to_le_bytes(), self.limit.to_le_bytes()].concat()
+        [self.prompt, self.limit, self.temperature].map(u32::to_le_bytes).concat()
     }
 
-    /// Prompt and answer of a bundle of all layers, which is verified already.
+    /// Prompt and answer of a bundle of all layers, which is verified already with the noise that it leads to.
     ///
     /// # Errors
     /// When the model writes no answers, or the tokens are not its choices, all of them and no more.
     pub fn transcript(self, key: &VerifierKey, bundle: &Bundle) -> Result<Transcript, AnswerError> {
-        let Writer { input, output } = Writer::of(key)?;
+        let writer = Writer::of(key)?;
+        let Writer { input, output, .. } = writer;
         let values = |tensor| bundle.public(tensor).ok_or(AnswerError::Model("its tokens are hidden"));
         let (read, chosen) = (values(input)?, values(output)?);
-        let Answer { prompt, limit } = self;
+        let Answer { prompt, limit, temperature } = self;
         let length = bundle.length;
+        writer.check_temperature(key, temperature)?;
+        if temperature > 0 && bundle.nonce.is_empty() {
+            return Err(AnswerError::NoNonce);
+        }
         if prompt == 0 || prompt > length {
             return Err(AnswerError::Prompt { prompt, length });
         }
@@ -189,6 +236,7 @@ impl Answer {
             _ => return Err(AnswerError::Unfinished { tokens, limit }),
         };
         let ids = |values: &[i64]| values.iter().map(|v| *v as u32).collect();
-        Ok(Transcript { prompt: ids(&read[..first]), answer: ids(&chosen[first - 1..length]), ended })
+        let (prompt, answer) = (ids(&read[..first]), ids(&chosen[first - 1..length]));
+        Ok(Transcript { prompt, answer, ended, temperature })
     }
 }

@@ -39,12 +39,14 @@ pub enum Visibility {
     PublicOutput,
     /// Model output that stays with the prover.
     PrivateOutput,
+    /// Noise on scores, which the verifier computes: see [`crate::sampling`].
+    Noise,
 }
 
 impl Visibility {
-    /// Whether the bundle carries the values (else: commitments).
+    /// Whether the verifier knows the values (else: commitments).
     pub fn public(self) -> bool {
-        matches!(self, Visibility::PublicInput | Visibility::PublicOutput)
+        matches!(self, Visibility::PublicInput | Visibility::PublicOutput | Visibility::Noise)
     }
 }
 
@@ -310,6 +312,13 @@ impl VerifierKey {
         let name = |id: u32| &self.tensors[id as usize].name;
         let mut known = vec![false; self.tensors.len()];
         self.inputs.iter().for_each(|input| known[input.tensor as usize] = true);
+        let noise: Vec<usize> =
+            (0..known.len()).filter(|&id| self.tensors[id].visibility == Visibility::Noise).collect();
+        match noise[..] {
+            [] => (),
+            [noise] if !known[noise] => known[noise] = true,
+            _ => return Err("there is more than one tensor of noise, or it is an input".into()),
+        }
         for layer in &self.layers {
             if let Some(id) = layer.inputs.iter().find(|id| !known[**id as usize]) {
                 return Err(format!("layer {} reads tensor {} before any layer writes it", layer.name, name(*id)));
@@ -323,6 +332,10 @@ impl VerifierKey {
                     ));
                 }
             }
+        }
+        let read = |id: &usize| self.layers.iter().any(|layer| layer.inputs.contains(&(*id as u32)));
+        if let Some(&id) = noise.iter().find(|id| !read(id)) {
+            return Err(format!("no layer reads the noise {}", name(id as u32)));
         }
         match self.outputs.iter().find(|output| !known[output.tensor as usize]) {
             Some(output) => Err(format!("no layer writes the output {}", output.value.name)),

@@ -27,6 +27,7 @@ pub mod pcs;
 mod plonk;
 pub mod prover;
 pub mod publics;
+pub mod sampling;
 pub mod span;
 pub mod srs;
 pub mod statement;

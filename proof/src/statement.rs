@@ -248,8 +248,7 @@ impl Statement {
         let tables = tables::by_layer(key, |table| greatest(&table.compute()));
         let tables = tables.ok_or_else(|| StatementError::Malformed("the values of a table are missing".into()))?;
         // What the verifier sees is in the range that it checks; hidden tensors get the bounds that layers prove.
-        let public = |t: &Tensor| matches!(t.role, Role::PublicInput | Role::PublicOutput);
-        let stated = self.model.tensors.iter().map(|t| public(t).then(|| greatest(&[t.lo, t.hi])));
+        let stated = self.model.tensors.iter().map(|t| t.role.is_public().then(|| greatest(&[t.lo, t.hi])));
         let mut tensors: Vec<Option<f64>> = stated.collect();
         let mut widest = 1.0f64;
         if limbs.len() != self.model.layers.len() {
@@ -296,6 +295,7 @@ impl From<Visibility> for Role {
             Visibility::Internal => Role::Internal,
             Visibility::PublicOutput => Role::PublicOutput,
             Visibility::PrivateOutput => Role::PrivateOutput,
+            Visibility::Noise => Role::Noise,
         }
     }
 }

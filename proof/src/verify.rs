@@ -9,6 +9,7 @@ use crate::{
     key_proof::{self, KeyError},
     keys::VerifierKey,
     publics::PublicData,
+    sampling,
     transcript::Absorber,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
@@ -25,7 +26,7 @@ use std::collections::BTreeSet;
 pub struct VerifyOptions {
     /// Id that the model must have; `None` accepts the id of the verifier file.
     pub model_id: Option<[u8; 32]>,
-    /// Nonce that the bundle must carry; `None` accepts any.
+    /// Nonce that the bundle must carry; `None` accepts any, but for an answer that is drawn.
     pub nonce: Option<Vec<u8>>,
     /// Accept an SRS of no known ceremony, whose maker can forge proofs.
     pub allow_unsafe_srs: bool,
@@ -55,6 +56,12 @@ pub enum VerifyError {
     /// The nonce differs.
     #[error("the proof does not carry the nonce asked for; ask the provider to prove with `--nonce`")]
     Nonce,
+    /// A drawn answer whose nonce nobody names.
+    #[error(
+        "the answer is drawn with noise that follows from the nonce, so it means nothing without the one that you chose; \
+         name it with `--nonce`"
+    )]
+    DrawnNonce,
     /// A locally generated SRS.
     #[error(
         "the SRS matches no known ceremony, so whoever made it can forge proofs; accept it with --allow-unsafe-srs"
@@ -187,6 +194,9 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
         (proven, total) if proven < total => Err(VerifyError::Partial { proven, total }),
         _ => {
             let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
+            if options.nonce.is_none() && transcript.as_ref().is_some_and(|t| t.temperature > 0) {
+                return Err(VerifyError::DrawnNonce);
+            }
             Ok(Verdict { transcript, basis })
         }
     }
@@ -260,21 +270,32 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     if options.check_weights {
         key_proof::check(key, options.allow_unsafe_srs)?;
     }
+    let noise = sampling::noise(key, bundle)?;
     let prefix = bundle.prefix();
     let mut guards: Vec<LayerGuard> = Vec::with_capacity(bundle.layers.len());
     for part in side_by_side(bundle.layers.iter().map(|l| key.shape(l.index).plan.verifying_work())) {
         let layers = bundle.layers[part].par_iter();
-        guards.extend(layers.map(|l| prepare(key, bundle, prefix, l)).collect::<Result<Vec<_>, _>>()?);
+        guards.extend(layers.map(|l| prepare(key, bundle, &noise, prefix, l)).collect::<Result<Vec<_>, _>>()?);
     }
     check_pairings(key, bundle, prefix, guards)?;
     Ok(Basis { model_id: id, ceremony, weights_checked: options.check_weights, budget: budget(key) })
 }
 
 /// All checks of one layer but the pairing.
-fn prepare(key: &VerifierKey, bundle: &Bundle, prefix: Fr, proof: &LayerProof) -> Result<LayerGuard, VerifyError> {
+fn prepare(
+    key: &VerifierKey,
+    bundle: &Bundle,
+    noise: &Option<(u32, Vec<i64>)>,
+    prefix: Fr,
+    proof: &LayerProof,
+) -> Result<LayerGuard, VerifyError> {
     let layer = &key.layers[proof.index as usize];
     let shape = key.shape(proof.index);
-    let public = |ids: &[u32]| ids.iter().map(|id| bundle.public(*id)).collect::<Vec<_>>();
+    let known = |id: &u32| match noise {
+        Some((noise, values)) if noise == id => Some(&values[..]),
+        _ => bundle.public(*id),
+    };
+    let public = |ids: &[u32]| ids.iter().map(known).collect::<Vec<_>>();
     let (inputs, outputs) = (public(&layer.inputs), public(&layer.outputs));
     let rejected = |error| VerifyError::Layer { index: proof.index, error };
     let boundary = layer

@@ -59,8 +59,10 @@ pub fn tokenizer(path: &Path, text: &Text) -> Result<Tokenizer> {
 pub struct AnswerReport {
     /// Tokens of the prompt.
     pub prompt: Vec<u32>,
-    /// Tokens of the answer, each the model's greedy choice.
+    /// Tokens of the answer, each the model's greedy choice, or drawn.
     pub tokens: Vec<u32>,
+    /// Temperature at which they are drawn; 0 for greedy choices.
+    pub temperature: f64,
     /// Why it has no more.
     pub ended: Ended,
     /// The prompt as text, with a tokenizer.
@@ -77,9 +79,10 @@ impl AnswerReport {
     /// # Errors
     /// Tokens that the tokenizer does not have.
     pub fn new(transcript: Transcript, tokenizer: Option<&Tokenizer>) -> Result<Self> {
-        let Transcript { prompt, answer: tokens, ended } = transcript;
+        let Transcript { prompt, answer: tokens, ended, temperature } = transcript;
         let text = |tokens: &[u32]| tokenizer.map(|t| t.decode(tokens)).transpose().map_err(CompileError::from);
-        Ok(AnswerReport { prompt_text: text(&prompt)?, text: text(&tokens)?, prompt, tokens, ended })
+        let temperature = f64::from(temperature) / 1000.0;
+        Ok(AnswerReport { prompt_text: text(&prompt)?, text: text(&tokens)?, prompt, tokens, temperature, ended })
     }
 }
 
@@ -97,6 +100,13 @@ impl std::fmt::Display for AnswerReport {
         };
         writeln!(f, "prompt     {} ({} tokens)", part(&self.prompt_text, &self.prompt), self.prompt.len())?;
         writeln!(f, "answer     {} ({} tokens, {ended})", part(&self.text, &self.tokens), self.tokens.len())?;
-        write!(f, "           every token of the answer is the model's greedy choice")
+        match self.temperature {
+            0.0 => write!(f, "           every token of the answer is the model's greedy choice"),
+            t => write!(
+                f,
+                "           every token of the answer is drawn from the model's scores at temperature {t}, with noise that \
+                 follows from the model, the nonce and the prompt"
+            ),
+        }
     }
 }

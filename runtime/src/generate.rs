@@ -5,10 +5,11 @@ use crate::commit::Statement;
 use crate::prove::{self, Job, ProveReport};
 use crate::storage::{self, KeyDir};
 use crate::{Error, Progress, Result, keys};
-use nanozk_ir::int::{Model, interp};
+use nanozk_ir::int::{Model, gumbel, interp};
 use nanozk_plan::Text;
-use nanozk_proof::answer::{Answer, Ended, Transcript, Writer};
+use nanozk_proof::answer::{Answer, AnswerError, Ended, Transcript, Writer};
 use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::sampling::Noise;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,6 +23,8 @@ pub struct Request {
     pub prompt: Prompt,
     /// Most tokens of the answer.
     pub max_new: u32,
+    /// Temperature at which each token is drawn; absent: the likeliest is taken.
+    pub temperature: Option<f64>,
     /// Tokenizer of the model.
     pub tokenizer: Option<PathBuf>,
     /// Proof file to write.
@@ -59,16 +62,22 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
     let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
     let prompt = request.prompt.tokens(tokenizer.as_ref())?;
     check(&prompt, request.max_new, &keys.verifier, writer)?;
+    let temperature = temperature(request, &keys.verifier, writer)?;
     progress.stage("writing the answer", request.max_new.into());
     let writing = Instant::now();
-    let (transcript, read) =
-        write(&keys.artifact.model, &keys.verifier.text, writer, prompt, request.max_new, progress)?;
+    let noise = writer.noise.filter(|_| temperature > 0).map(|id| {
+        let tensor = &keys.verifier.tensors[id as usize];
+        let nonce = request.nonce.as_deref().unwrap_or_default();
+        Noise::new(&keys.verifier.model_id(), tensor, nonce, &prompt, temperature)
+    });
+    let (transcript, input) =
+        write(&keys.artifact.model, &keys.verifier.text, writer, prompt, request.max_new, noise.as_ref(), progress)?;
     let generate_seconds = writing.elapsed().as_secs_f64();
-    let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new };
+    let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new, temperature };
     let length = claim.prompt + transcript.answer.len() as u32 - 1;
     let Request { nonce, strict, memory, out, .. } = request;
     let nonce = nonce.as_deref().unwrap_or_default();
-    let statement = Statement { input: &[read], length, answer: Some(claim), nonce };
+    let statement = Statement { input: &input, length, answer: Some(claim), nonce };
     let (strict, memory) = (*strict, *memory);
     let job = Job { keys: &keys, statement, layers: None, strict, memory, out, start };
     let proof = prove::run(&job, progress)?;
@@ -100,22 +109,48 @@ fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: Writer) -> Res
     }
 }
 
-/// The model's choices behind the prompt, and the tokens that it read for them, padded.
+/// The temperature in thousandths; 0 for none.
+fn temperature(request: &Request, key: &VerifierKey, writer: Writer) -> Result<u32> {
+    let Some(asked) = request.temperature.filter(|t| *t != 0.0) else { return Ok(0) };
+    let thousandths = gumbel::thousandths(asked).ok_or_else(|| {
+        Error::refused(format!("a temperature of {asked}"), "ask for 0, or for 0.001 to 100 in whole thousandths")
+    })?;
+    writer.check_temperature(key, thousandths).map_err(|error| {
+        let way_out = format!("compile the model with `--max-temperature {asked}`, or leave `--temperature` out");
+        Error::refused(error, way_out)
+    })?;
+    match &request.nonce {
+        Some(nonce) if !nonce.is_empty() => Ok(thousandths),
+        _ => Err(Error::refused(
+            AnswerError::NoNonce,
+            "ask the verifier for a nonce of its own choice and name it with `--nonce`",
+        )),
+    }
+}
+
+/// The model's choices behind the prompt, and what it read for them: the tokens, padded, and the noise.
 fn write(
     model: &Model,
     text: &Text,
-    Writer { input, output }: Writer,
+    Writer { input, output, .. }: Writer,
     prompt: Vec<u32>,
     max_new: u32,
+    noise: Option<&Noise>,
     progress: &dyn Progress,
-) -> Result<(Transcript, Vec<i64>)> {
+) -> Result<(Transcript, Vec<Vec<i64>>)> {
     let (tokens, vocabulary) = (model.tokens as usize, model.tensors[input as usize].hi);
     let mut read: Vec<i64> = prompt.iter().map(|token| i64::from(*token)).collect();
     let mut answer = Vec::new();
+    let mut added = noise.map(|noise| vec![0; tokens * noise.features()]);
     let ended = loop {
         let mut padded = read.clone();
         padded.resize(tokens, 0);
-        let values = interp::run_model(model, &[padded])?;
+        if let Some((noise, added)) = noise.zip(added.as_mut()) {
+            let at = read.len() - 1;
+            added[at * noise.features()..][..noise.features()].copy_from_slice(&noise.row(at));
+        }
+        let inputs: Vec<Vec<i64>> = [padded].into_iter().chain(added.clone()).collect();
+        let values = interp::run_model(model, &inputs)?;
         let next = values[output as usize][read.len() - 1];
         answer.push(next as u32);
         progress.step();
@@ -137,7 +172,9 @@ fn write(
         read.push(next);
     };
     read.resize(tokens, 0);
-    Ok((Transcript { prompt, answer, ended }, read))
+    let temperature = noise.map_or(0, Noise::temperature);
+    let transcript = Transcript { prompt, answer, ended, temperature };
+    Ok((transcript, [read].into_iter().chain(added).collect()))
 }
 
 impl std::fmt::Display for GenerateReport {

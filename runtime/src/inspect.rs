@@ -107,6 +107,7 @@ pub fn role(role: Role) -> &'static str {
         Role::PrivateInput => "private input",
         Role::Internal => "internal",
         Role::PublicOutput => "public output",
+        Role::Noise => "noise of the verifier",
         Role::PrivateOutput => "private output",
     }
 }

@@ -198,6 +198,7 @@ pub fn verifier_key(
             Role::PrivateInput => Visibility::PrivateInput,
             Role::Internal => Visibility::Internal,
             Role::PublicOutput => Visibility::PublicOutput,
+            Role::Noise => Visibility::Noise,
             Role::PrivateOutput => Visibility::PrivateOutput,
         },
     });

@@ -41,6 +41,8 @@ pub struct Request {
     pub prompt: Option<Prompt>,
     /// Most tokens that the answer was to have.
     pub max_new: Option<u32>,
+    /// Temperature at which it was to be drawn; 0 for greedy choices.
+    pub temperature: Option<f64>,
     /// Tokenizer of the model, to read and write texts.
     pub tokenizer: Option<PathBuf>,
 }
@@ -228,17 +230,21 @@ fn answered(
     request: &Request,
     tokenizer: Option<&Tokenizer>,
 ) -> Result<Option<String>> {
-    if request.prompt.is_none() && request.max_new.is_none() {
+    if request.prompt.is_none() && request.max_new.is_none() && request.temperature.is_none() {
         return Ok(None);
     }
     let differs = |what: String| Ok(Some(with_way_out(what, "the proof is of another answer; ask again")));
-    let Some(Transcript { prompt, answer, ended }) = transcript else {
+    let Some(Transcript { prompt, answer, ended, temperature }) = transcript else {
         return differs("the proof shows no answer".into());
     };
     if let Some(sent) = &request.prompt
         && sent.tokens(tokenizer)? != *prompt
     {
         return differs(format!("the proof is of another prompt, of {} tokens", prompt.len()));
+    }
+    let temperature = f64::from(*temperature) / 1000.0;
+    if request.temperature.is_some_and(|asked| asked != temperature) {
+        return differs(format!("the answer is of temperature {temperature}"));
     }
     match request.max_new {
         Some(limit) if *ended == Ended::Limit && answer.len() as u64 != u64::from(limit) => {

@@ -43,6 +43,7 @@ static HONEST: LazyLock<Answered> = LazyLock::new(|| {
         keys: fixture.dir.path().join("keys"),
         prompt: Prompt::Tokens(PROMPT.to_vec()),
         max_new: LIMIT,
+        temperature: None,
         tokenizer: None,
         out: out.clone(),
         nonce: None,
@@ -91,14 +92,14 @@ impl Answered {
     ) -> Result<Transcript, AnswerError> {
         let mut key = self.fixture.key.clone();
         change(&mut key);
-        Answer { prompt, limit }.transcript(&key, &self.bundle)
+        Answer { prompt, limit, temperature: 0 }.transcript(&key, &self.bundle)
     }
 }
 
 #[test]
 fn an_honest_answer_is_shown() {
     let honest = &*HONEST;
-    let Transcript { prompt, answer, ended } = &honest.transcript;
+    let Transcript { prompt, answer, ended, .. } = &honest.transcript;
     assert_eq!((&prompt[..], answer.len(), *ended), (&PROMPT[..], LIMIT as usize, Ended::Limit));
     let read = honest.read();
     let written: Vec<u32> = read[PROMPT.len()..honest.bundle.length as usize].iter().map(|t| *t as u32).collect();
@@ -112,7 +113,8 @@ fn a_changed_token_is_noticed() {
     let mut tokens = honest.read();
     let at = PROMPT.len() + 1;
     tokens[at] = (tokens[at] + 1) % 60;
-    let (_, bundle) = honest.claimed("changed", tokens, honest.bundle.length, Answer { prompt: 5, limit: LIMIT });
+    let (_, bundle) =
+        honest.claimed("changed", tokens, honest.bundle.length, Answer { prompt: 5, limit: LIMIT, temperature: 0 });
     assert!(matches!(honest.refused(&bundle), AnswerError::Choice { at: found, .. } if found == at));
 }
 
@@ -121,7 +123,7 @@ fn a_dropped_token_is_noticed() {
     let honest = &*HONEST;
     let (mut tokens, length) = (honest.read(), honest.bundle.length - 1);
     tokens[length as usize] = 0;
-    let (_, bundle) = honest.claimed("dropped", tokens, length, Answer { prompt: 5, limit: LIMIT });
+    let (_, bundle) = honest.claimed("dropped", tokens, length, Answer { prompt: 5, limit: LIMIT, temperature: 0 });
     assert_eq!(honest.refused(&bundle), AnswerError::Unfinished { tokens: LIMIT - 1, limit: LIMIT });
 }
 
@@ -135,6 +137,7 @@ fn another_prompt_is_noticed_by_who_sent_one() {
         keys: honest.fixture.dir.path().join("keys"),
         prompt: Prompt::Tokens(prompt.to_vec()),
         max_new: LIMIT,
+        temperature: None,
         tokenizer: None,
         out: out.clone(),
         nonce: None,
@@ -164,7 +167,11 @@ fn another_prompt_is_noticed_by_who_sent_one() {
 #[test]
 fn a_claim_is_bound_to_its_proof() {
     let honest = &*HONEST;
-    for answer in [None, Some(Answer { prompt: 4, limit: LIMIT + 1 }), Some(Answer { prompt: 5, limit: LIMIT + 1 })] {
+    for answer in [
+        None,
+        Some(Answer { prompt: 4, limit: LIMIT + 1, temperature: 0 }),
+        Some(Answer { prompt: 5, limit: LIMIT + 1, temperature: 0 }),
+    ] {
         let bundle = Bundle { answer, ..honest.bundle.clone() };
         assert!(matches!(honest.fixture.verdict(&bundle), Err(VerifyError::Layer { .. })), "{answer:?}");
     }
@@ -210,6 +217,7 @@ fn answers_end() {
             keys: fixture.dir.path().join("keys"),
             prompt: Prompt::Tokens(prompt),
             max_new: 100,
+            temperature: None,
             tokenizer: None,
             out: fixture.dir.path().join("ended.nanozk"),
             nonce: None,

@@ -2,7 +2,7 @@
 
 import type { Bundle } from './bundle.js';
 import { Refused } from './errors.js';
-import { type Endpoint, type VerifierKey, elementIndices, isExact } from './key.js';
+import { type Endpoint, type VerifierKey, elementIndices, isExact, noiseOf } from './key.js';
 import { Malformed, Reader } from './reader.js';
 import { type Node, readCircuits, seesPadding } from './statement.js';
 
@@ -11,6 +11,8 @@ export interface Answer {
   prompt: number[];
   answer: number[];
   ended: 'end-of-sequence' | 'limit' | 'context';
+  /** Temperature at which the tokens are drawn; 0: each is the likeliest. */
+  temperature: number;
 }
 
 function refuse(what: string): Refused {
@@ -26,14 +28,27 @@ function tokenEach(key: VerifierKey, end: Endpoint): boolean {
   return indices.length === key.tokens && indices.every((at, i) => at === i);
 }
 
-/** Whether the output is the index of the greatest of all scores of a token. */
+/**
+ * Whether the output is the index of the greatest of all scores of a token, and the noise, if there is any, is added to
+ * these scores and read by nothing else.
+ */
 function wins(key: VerifierKey, graphs: Node[][], output: Endpoint): boolean {
+  const noise = noiseOf(key);
+  const readers = key.layers.flatMap((layer) => layer.inputs).filter((id) => id === noise).length;
   return key.layers.some((layer) => {
     const port = layer.outputs.indexOf(output.tensor);
     const graph = graphs[layer.shape];
     const written = graph?.find((node) => node.op === 'Output' && node.number === port);
-    const operand = graph?.[written?.inputs[0] ?? -1];
-    return port >= 0 && operand?.op === 'ArgMax' && operand.number === 1;
+    const choice = graph?.[written?.inputs[0] ?? -1];
+    if (port < 0 || graph === undefined || choice?.op !== 'ArgMax' || choice.number !== 1) return false;
+    const [scores, added] = choice.inputs;
+    if (noise === undefined) return choice.inputs.length === 1;
+    if (choice.inputs.length !== 2 || added === undefined || scores === added || readers !== 1) return false;
+    const source = graph[added];
+    if (source?.op !== 'Input' || layer.inputs[source.number ?? -1] !== noise) return false;
+    const ports = graph.filter((node) => node.op === 'Input' && node.number === source.number).length;
+    const uses = graph.flatMap((node) => node.inputs).filter((operand) => operand === added).length;
+    return ports === 1 && uses === 1;
   });
 }
 
@@ -67,10 +82,12 @@ function writer(key: VerifierKey): { input: number; output: number } {
 /** Prompt and answer of a bundle of all layers, which is verified already. */
 export function checkAnswer(key: VerifierKey, bundle: Bundle): Answer | undefined {
   if (bundle.answer === undefined) return undefined;
-  const { prompt, limit } = bundle.answer;
+  const { prompt, limit, temperature } = bundle.answer;
   const { input, output } = writer(key);
   const values = (tensor: number) => bundle.public.find((p) => p.tensor === tensor)!.values.map(Number);
   const [read, chosen] = [values(input), values(output)];
+  if (temperature > 0 && noiseOf(key) === undefined) throw refuse('the model was not compiled for a temperature');
+  if (temperature > 0 && bundle.nonce === '') throw refuse("an answer drawn at a temperature without the verifier's nonce");
   const { length } = bundle;
   if (prompt === 0 || prompt > length) throw refuse(`a prompt of ${prompt} tokens among ${length}`);
   for (let at = prompt; at < length; at += 1) {
@@ -84,5 +101,5 @@ export function checkAnswer(key: VerifierKey, bundle: Bundle): Answer | undefine
   else if (tokens === limit) ended = 'limit';
   else if (length === key.tokens) ended = 'context';
   else throw refuse(`it stops after ${tokens} tokens, which neither end it nor are the ${limit} that were asked for`);
-  return { prompt: read.slice(0, prompt), answer: chosen.slice(prompt - 1, length), ended };
+  return { prompt: read.slice(0, prompt), answer: chosen.slice(prompt - 1, length), ended, temperature: temperature / 1000 };
 }

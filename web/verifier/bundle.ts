@@ -12,8 +12,8 @@ export interface Bundle {
   nonce: string;
   /** True number of tokens. */
   length: number;
-  /** Tokens of the prompt, and most tokens of the answer, where the bundle claims one. */
-  answer: { prompt: number; limit: number } | undefined;
+  /** Tokens of the prompt, most tokens of the answer, and temperature in thousandths, where the bundle claims one. */
+  answer: { prompt: number; limit: number; temperature: number } | undefined;
   public: { tensor: number; values: bigint[] }[];
   committed: { tensor: number; lanes: Point[] }[];
   layers: { index: number; bytes: Uint8Array }[];
@@ -30,7 +30,7 @@ export function readBundle(file: Uint8Array): Bundle {
       const modelId = r.raw(32);
       const nonce = r.byteString();
       const length = r.u32();
-      const answer = r.optional(() => ({ prompt: r.u32(), limit: r.u32() }));
+      const answer = r.optional(() => ({ prompt: r.u32(), limit: r.u32(), temperature: r.u32() }));
       const public_ = r.list(() => ({ tensor: r.u32(), values: r.list(() => r.i64()) }));
       const encoded = r.list(() => ({ tensor: r.u32(), lanes: r.byteString() }));
       const layers = r.list(() => ({ index: r.u32(), bytes: r.byteString() }));
@@ -40,13 +40,13 @@ export function readBundle(file: Uint8Array): Bundle {
         if (points === undefined) throw new Malformed('an invalid curve point');
         return { tensor, lanes: points };
       });
-      const claim = answer ? [answer.prompt, answer.limit].flatMap((n) => [...littleEndian(n, 4)]) : [];
+      const claim = answer ? [answer.prompt, answer.limit, answer.temperature] : [];
       const prefix = new Absorber('nanozk bundle')
         .u32('version', VERSION)
         .bytes('model id', modelId)
         .bytes('nonce', nonce)
         .u32('length', length)
-        .bytes('answer', Uint8Array.from(claim));
+        .bytes('answer', Uint8Array.from(claim.flatMap((n) => [...littleEndian(n, 4)])));
       for (const { tensor, values } of public_) prefix.u32('public tensor', tensor).integers('values', values);
       for (const { tensor, lanes } of encoded) prefix.u32('committed tensor', tensor).bytes('lanes', lanes);
       const proofBytes =
@@ -88,7 +88,9 @@ export function checkFits(bundle: Bundle, key: VerifierKey): void {
   const inputs = new Set(key.inputs.map((input) => input.tensor));
   for (const { tensor, values } of bundle.public) {
     const spec = key.tensors[tensor]!;
-    if (values.length !== key.tokens * spec.features) throw mismatch(`public tensor ${spec.name} has the wrong size`);
+    // The verifier computes the noise.
+    const rows = spec.visibility === 'noise' ? 0 : key.tokens;
+    if (values.length !== rows * spec.features) throw mismatch(`public tensor ${spec.name} has the wrong size`);
     const outside = values.find((v) => v < spec.lo || v > spec.hi);
     if (outside !== undefined) {
       throw mismatch(`public tensor ${spec.name} holds ${outside}, outside ${spec.lo}..=${spec.hi}`);

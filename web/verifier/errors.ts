@@ -20,7 +20,8 @@ export type Check =
   | 'layer-weights'
   | 'layer-rejected'
   | 'partial'
-  | 'answer';
+  | 'answer'
+  | 'drawn-nonce';
 
 /** Why files are refused: the check that failed, the layer where it is one of a layer, and a sentence. */
 export class Refused extends Error {

@@ -15,7 +15,14 @@ import { charge } from './work.js';
 /** Mask rows whose commitments re-randomise a weight fold. */
 export const SPAN_ROWS = 4;
 
-const VISIBILITIES = ['public input', 'private input', 'internal', 'public output', 'private output'] as const;
+const VISIBILITIES = [
+  'public input',
+  'private input',
+  'internal',
+  'public output',
+  'private output',
+  'noise',
+] as const;
 const ROWS = ['padded', 'full', 'equal'] as const;
 const ELEMENT_TYPES =
   'float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool'.split(' ');
@@ -85,7 +92,13 @@ export interface VerifierKey {
 }
 
 export function isPublic(tensor: Tensor): boolean {
-  return tensor.visibility === 'public input' || tensor.visibility === 'public output';
+  return ['public input', 'public output', 'noise'].includes(tensor.visibility);
+}
+
+/** The tensor of noise, if answers can be drawn. */
+export function noiseOf(key: { tensors: Tensor[] }): number | undefined {
+  const id = key.tensors.findIndex((tensor) => tensor.visibility === 'noise');
+  return id < 0 ? undefined : id;
 }
 
 /** Whether values of this type are integers or truth values. */
@@ -267,6 +280,12 @@ function check(key: VerifierKey): void {
   const geometries = key.shapes.map(({ plan }) => Object.values(plan.geometry).join());
   if (new Set(geometries).size > 1) throw new Malformed('two shapes have different geometries');
   const known = new Set(key.inputs.map((input) => input.tensor));
+  for (const [id, tensor] of key.tensors.entries()) {
+    if (tensor.visibility !== 'noise') continue;
+    if (id !== noiseOf(key) || known.has(id)) throw new Malformed('more than one tensor of noise, or one that is an input');
+    if (!key.layers.some((layer) => layer.inputs.includes(id))) throw new Malformed('noise that no layer reads');
+    known.add(id);
+  }
   for (const layer of key.layers) {
     if (!layer.inputs.every((id) => known.has(id))) throw new Malformed('a layer reads what no layer before it writes');
     for (const id of layer.outputs) {

@@ -13,6 +13,7 @@ import { Terms, firstOutside, pairingHolds } from './group.js';
 import { Absorber } from './hash.js';
 import { type VerifierKey, readVerifier } from './key.js';
 import { type LayerEquations, prepareLayer } from './layer.js';
+import { withNoise } from './noise.js';
 import type { Sum } from './opening.js';
 import { mul } from './field.js';
 import { type Shown, shown } from './shown.js';
@@ -126,22 +127,23 @@ export function verifyFiles(verifier: Uint8Array, proof: Uint8Array, options: Op
 }
 
 /** The same of files that were read. */
-export function verify(key: VerifierKey, bundle: Bundle, options: Options = {}, clock = new Clock()): Verdict {
+export function verify(key: VerifierKey, file: Bundle, options: Options = {}, clock = new Clock()): Verdict {
   const id = options.modelId?.toLowerCase();
   if (id !== undefined && id !== key.modelId) {
     throw new Refused('model-id', `the verifier file is of model ${key.modelId}, not ${id}`);
   }
-  if (bundle.modelId !== key.modelId) {
-    throw new Refused('other-model', `the proof is of model ${bundle.modelId}, the verifier file of ${key.modelId}`);
+  if (file.modelId !== key.modelId) {
+    throw new Refused('other-model', `the proof is of model ${file.modelId}, the verifier file of ${key.modelId}`);
   }
-  if (options.nonce !== undefined && options.nonce.toLowerCase() !== bundle.nonce) {
+  if (options.nonce !== undefined && options.nonce.toLowerCase() !== file.nonce) {
     throw new Refused('nonce', 'the proof does not carry the nonce asked for');
   }
   if (ceremonyOf(key.srs) === undefined && options.allowUnsafeSrs !== true) {
     throw new Refused('unsafe-srs', 'the SRS matches no known ceremony, so whoever made it can forge proofs');
   }
-  checkFits(bundle, key);
-  if (bundle.layers.length === 0) throw new Refused('empty', 'the proof covers no layer');
+  checkFits(file, key);
+  if (file.layers.length === 0) throw new Refused('empty', 'the proof covers no layer');
+  const bundle = withNoise(file, key);
   clock.step('statement', 0);
 
   const digests = new Map<number, bigint>();
@@ -167,6 +169,9 @@ export function verify(key: VerifierKey, bundle: Bundle, options: Options = {}, 
     throw new Refused('partial', `the proof covers ${proven} of ${all} layers: no output follows from the input`);
   }
   const answer = full ? checkAnswer(key, bundle) : undefined;
+  if (answer !== undefined && answer.temperature > 0 && options.nonce === undefined) {
+    throw new Refused('drawn-nonce', 'the answer is drawn with noise that follows from the nonce; name the one that you chose');
+  }
   const proven = bundle.layers.map(({ index }) => key.layers[index]!);
   const tensors = full
     ? new Set(key.tensors.keys())

@@ -38,6 +38,9 @@ pub struct Args {
     /// Tokens that end an answer, as ids or as the tokenizer writes them, separated by commas
     #[arg(long, value_name = "TOKEN,..", value_delimiter = ',')]
     end: Vec<String>,
+    /// Greatest temperature at which answers can be drawn, for `--head argmax`; without it they are greedy
+    #[arg(long, value_name = "T")]
+    max_temperature: Option<f64>,
     /// What the layout minimises
     #[arg(long, value_enum)]
     optimize: Option<Optimize>,
@@ -104,6 +107,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         output: args.output.map(Into::into),
         tokenizer: args.tokenizer.clone(),
         end: args.end.iter().map(|token| token.as_str().into()).collect(),
+        max_temperature: args.max_temperature,
         optimize: args.optimize.map(|o| match o {
             Optimize::Balanced => compile::Optimize::Balanced,
             Optimize::ProofSize => compile::Optimize::ProofSize,

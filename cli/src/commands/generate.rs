@@ -10,8 +10,10 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     nanozk generate keys/ --prompt \"In the beginning\" --tokenizer tokenizer.json --max-new 20 -o proof.nanozk\n  \
-    nanozk generate keys/ --tokens 464,3290 --max-new 8 --nonce 5f3a -o proof.nanozk\n\n\
-    The model must be compiled with `--head argmax`.")]
+    nanozk generate keys/ --tokens 464,3290 --max-new 8 --nonce 5f3a -o proof.nanozk\n  \
+    nanozk generate keys/ --prompt \"In the beginning\" --tokenizer tokenizer.json --max-new 20 --temperature 0.7 \
+    --nonce 5f3a -o proof.nanozk\n\n\
+    The model must be compiled with `--head argmax`, and with `--max-temperature` for answers that are drawn.")]
 pub struct Args {
     /// Directory made by `nanozk setup`
     keys: PathBuf,
@@ -20,6 +22,16 @@ pub struct Args {
     /// Most tokens of the answer; a token that ends it and the model's length end it sooner
     #[arg(long, value_name = "N")]
     max_new: u32,
+    /// Draw each token at this temperature, with noise that follows from the nonce, in place of the likeliest one; the
+    /// model must be compiled for it with `--max-temperature`
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Refused: a proof shows draws from all scores, not from the likeliest few
+    #[arg(long, value_name = "P", hide = true)]
+    top_p: Option<f64>,
+    /// Refused, as `--top-p`
+    #[arg(long, value_name = "K", hide = true)]
+    top_k: Option<u32>,
     /// Proof file to write
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -58,10 +70,18 @@ impl PromptArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let cut = [("--top-p", args.top_p.is_some()), ("--top-k", args.top_k.is_some())];
+    if let Some((name, _)) = cut.iter().find(|(_, given)| *given) {
+        anyhow::bail!(
+            "{name}: a proof shows draws from all scores, and the few that are likeliest would have to be sorted out under \
+             proof first; draw at a lower `--temperature`"
+        );
+    }
     let request = generate::Request {
         keys: args.keys.clone(),
         prompt: args.prompt.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new())),
         max_new: args.max_new,
+        temperature: args.temperature,
         tokenizer: args.prompt.tokenizer.clone(),
         out: args.out.clone(),
         nonce: args.nonce.clone().map(|n| n.0),

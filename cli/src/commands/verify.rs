@@ -36,6 +36,9 @@ pub struct Args {
     /// Most tokens that you asked for: an answer must not stop at another limit
     #[arg(long, value_name = "N")]
     max_new: Option<u32>,
+    /// Temperature that you asked for; 0: every token must be the likeliest
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
     /// Accept a proof of some layers, from which nothing follows for the model's output
     #[arg(long)]
     allow_partial: bool,
@@ -70,6 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         output: args.output.clone(),
         prompt: args.prompt.prompt(),
         max_new: args.max_new,
+        temperature: args.temperature,
         tokenizer: args.prompt.tokenizer.clone(),
     };
     let report = verify::verify(&request)?;

@@ -9,7 +9,7 @@ fn an_answer_is_written_proven_and_verified() {
     let at = |args: &[&str]| nanozk(dir.path(), args);
     let (model, data) = (bundled("kjvgpt-d64-l4/network.onnx"), bundled("kjvgpt-d64-l4/input.json"));
     let tokenizer = bundled("kjvgpt-d64-l4/tokenizer.json");
-    let compile = ["compile", &model, "--data", &data, "--head", "argmax", "-o", "m.nanozk"];
+    let compile = ["compile", &model, "--data", &data, "--head", "argmax", "--max-temperature", "1", "-o", "m.nanozk"];
     at(&[&compile[..], &["--end", "."]].concat()).fails_with(&["\".\"", "--tokenizer"]);
     at(&[&compile[..], &["--tokenizer", &tokenizer, "--end", "..."]].concat()).fails_with(&["\"...\"", "give its id"]);
     at(&[&compile[..], &["--tokenizer", &tokenizer, "--end", ".", "--json"]].concat()).json();
@@ -32,6 +32,14 @@ fn an_answer_is_written_proven_and_verified() {
     let text = verify(&[]).stdout;
     assert!(text.contains(&format!("{answer:?}")) && text.contains("the model's greedy choice"), "{text}");
     verify(&["--prompt", "At the"]).fails_with(&["another prompt"]);
+    ask(&["--tokens", "1", "--temperature", "1"]).fails_with(&["--nonce"]);
+    ask(&["--tokens", "1", "--temperature", "1.5", "--nonce", "5f"]).fails_with(&["--max-temperature"]);
+    ask(&["--tokens", "1", "--top-p", "0.9"]).fails_with(&["--top-p", "--temperature"]);
+    ask(&["--tokens", "1,2", "--temperature", "1", "--nonce", "5f", "--json"]).json();
+    let drawn = verify(&["--tokens", "1,2", "--temperature", "1", "--nonce", "5f"]).stdout;
+    assert!(drawn.contains("drawn from the model's scores at temperature 1"), "{drawn}");
+    verify(&["--nonce", "5f", "--temperature", "0"]).fails_with(&["temperature 1"]);
+    verify(&[]).fails_with(&["name it with `--nonce`"]);
     fs::write(dir.path().join("other.json"), fs::read_to_string(&tokenizer).expect("a file").replace('\n', ""))
         .expect("written");
     at(&["verify", "keys/verifier.nanozk", "p.nanozk", "--tokenizer", "other.json"]).fails_with(&["not the one"]);

@@ -5,6 +5,7 @@ use super::{
     builder::Builder,
     input_form,
     lower::Lowering,
+    noise::{Noise, noise},
     scales::{Coarser, Scales, peak},
 };
 use crate::{
@@ -202,7 +203,12 @@ impl Quantiser<'_> {
             let unknown = || Bounds::uniform(self.graph.dag[*id].features, 0, 0);
             settled.or(first).cloned().unwrap_or_else(unknown)
         };
-        class.iter().map(|s| s.inputs.iter().enumerate().map(|(p, id)| range(id, p)).collect()).collect()
+        let noise = |s: &Segment| s.outputs.iter().find_map(|out| noise(self.graph, self.config, self.scales, *out));
+        let of = |s: &Segment| {
+            let read = s.inputs.iter().enumerate().map(|(p, id)| range(id, p));
+            read.chain(noise(s).map(|n| n.range)).collect()
+        };
+        class.iter().map(of).collect()
     }
 
     /// Predicted ranges of the tensors inside the span: each layer adds what it added in the pass before.
@@ -266,6 +272,12 @@ impl Quantiser<'_> {
                 let scale = if argmax { 1.0 } else { self.scales.of(id) };
                 let tensor = self.tensor(id, scale, range.clone(), role);
                 layer.outputs.push(tensor);
+                if let Some(Noise { scale, range }) = noise(self.graph, self.config, self.scales, id) {
+                    let (lo, hi) = range.bounds();
+                    let (name, features) = ("noise".into(), range.lo.len() as u32);
+                    self.model.tensors.push(Tensor { name, features, scale, lo, hi, role: Role::Noise });
+                    layer.inputs.push(self.model.tensors.len() as TensorId - 1);
+                }
             }
             self.model.layers.push(layer);
         }

@@ -9,6 +9,7 @@ mod encode;
 mod error;
 mod group;
 mod lower;
+mod noise;
 mod scales;
 pub mod soft_mask;
 mod stats;

@@ -6,6 +6,7 @@
 mod causal;
 pub mod gadgets;
 mod graph;
+pub mod gumbel;
 pub mod interp;
 mod model;
 mod op;

@@ -19,6 +19,15 @@ pub enum Role {
     PublicOutput,
     /// Model output that stays with the prover: a committed tensor.
     PrivateOutput,
+    /// Noise on the scores of tokens, which the verifier computes: 0 unless an answer is drawn ([`super::gumbel`]).
+    Noise,
+}
+
+impl Role {
+    /// Whether the verifier knows the values.
+    pub fn is_public(self) -> bool {
+        matches!(self, Role::PublicInput | Role::PublicOutput | Role::Noise)
+    }
 }
 
 /// A tensor that crosses layer boundaries, `[tokens, features]`.
@@ -96,6 +105,11 @@ impl<W> Model<W> {
     /// Whether padding would enter the results of true tokens: see [`Graph::sees_padding`].
     pub fn sees_padding(&self) -> bool {
         self.shapes.iter().any(|shape| shape.sees_padding(self.tokens))
+    }
+
+    /// The tensor of noise, if answers can be drawn.
+    pub fn noise(&self) -> Option<TensorId> {
+        self.tensors.iter().position(|tensor| tensor.role == Role::Noise).map(|id| id as TensorId)
     }
 
     /// Whether some attention hides from each token those that follow it.

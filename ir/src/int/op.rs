@@ -132,7 +132,8 @@ pub enum Op {
         limbs: u32,
     },
     /// `out[t, g] =` the lowest index, within the group, of the greatest feature of group g: the operand's features are
-    /// `groups` equal groups. The greatest less any other of its group is in `[0, 2^(limbs b))`.
+    /// `groups` equal groups. The greatest less any other of its group is in `[0, 2^(limbs b))`. With two operands of one
+    /// width it is that of their sum, the scores and their noise.
     ArgMax {
         /// Groups.
         groups: u32,

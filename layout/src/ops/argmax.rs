@@ -1,4 +1,4 @@
-//! ArgMax: the winner of each group of a token's features, lowest index first. Public winners are public one-hots, all
+//! ArgMax: the winner of each group of a token's features, or of their sum with noise, lowest index first. Public winners are public one-hots, all
 //! others cells.
 //!
 //! Uniqueness: a group has one winner, there `max - x = 0`, so max is the winner's value; every
@@ -18,7 +18,14 @@ impl Emitter<'_> {
         let node = self.node(id);
         let x = self.input(id, 0)?;
         let features = self.node(x).features;
-        if limbs == 0 || features == 0 || node.features != groups || !features.is_multiple_of(groups.max(1)) {
+        let noise = node.inputs.get(1).copied();
+        let other_width = noise.is_some_and(|noise| self.node(noise).features != features);
+        if limbs == 0
+            || features == 0
+            || other_width
+            || node.features != groups
+            || !features.is_multiple_of(groups.max(1))
+        {
             return Err(operand_error(node, format!("{limbs} limbs, {groups} groups of {features} features")));
         }
         self.limit(id, "the difference", limbs * self.bits, 62)?;
@@ -65,7 +72,9 @@ impl Emitter<'_> {
             }
         }
         for (j, &cell) in distance.iter().enumerate() {
-            let value = self.values[x as usize][j].plus(&Expr::atom(cell), 1);
+            let score = &self.values[x as usize][j];
+            let score = noise.map_or(score.clone(), |noise| score.plus(&self.values[noise as usize][j], 1));
+            let value = score.plus(&Expr::atom(cell), 1);
             self.define(value.plus(&Expr::atom(maximum[j / width]), -1));
         }
         for j in 0..features as usize {

@@ -208,6 +208,11 @@ pub fn comparisons(tokens: u32) -> Net {
     net.output(winners, Role::Internal);
     let winners = net.push(argmax, &[x], 2);
     net.output(winners, Role::PublicOutput);
+    let noise = net.input([0, -9, 4, 12, -2, 1, 3, -30].repeat(tokens as usize), Role::Noise);
+    for (groups, role) in [(1, Role::PublicOutput), (2, Role::Internal)] {
+        let drawn = net.push(Op::ArgMax { groups, limbs: 2 }, &[x, noise], groups);
+        net.output(drawn, role);
+    }
     let positive = net.affine(&[x], vec![vec![(0, 1, 1)], vec![(0, 7, 21)], vec![(0, 4, 600)]]);
     let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 6);
     net.output(normal, Role::Internal);

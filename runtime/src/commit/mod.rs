@@ -27,7 +27,7 @@ use std::time::Instant;
 /// What a proof is of.
 #[derive(Clone, Copy)]
 pub struct Statement<'a> {
-    /// Integer tensors in model input order, padded.
+    /// Integer tensors in model input order, padded; behind them the noise of an answer that is drawn.
     pub input: &'a [Vec<i64>],
     /// True number of tokens.
     pub length: u32,
@@ -96,7 +96,7 @@ impl Committed {
         let key = &keys.verifier.layers[index];
         let held = |id: &u32| {
             let held = match (self.bundle.public(*id), self.bundle.commitments(*id)) {
-                (Some(values), _) => Held::Public(values.to_vec()),
+                (Some(_), _) => Held::Public(self.values[*id as usize].clone()),
                 (None, lanes) => {
                     let lanes = lanes.unwrap_or_default().to_vec();
                     let masks = (0..lanes.len() as u32).map(|lane| tensors::mask(&self.seed, *id, lane)).collect();

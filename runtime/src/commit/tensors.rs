@@ -4,6 +4,7 @@ use crate::keys::{self, Bases, ProverKeys, Seed};
 use nanozk_plan::{Boundary, Plan, Port};
 use nanozk_proof::bundle::{CommittedTensor, PublicTensor};
 use nanozk_proof::field::G1;
+use nanozk_proof::keys::Visibility;
 use nanozk_proof::prover::{commit_lane, random_mask};
 use nanozk_proof::witness::{LaneColumn, Mask};
 use rayon::prelude::*;
@@ -23,7 +24,10 @@ pub fn split(
     let ids = 0..keys.verifier.tensors.len() as u32;
     let (public, hidden): (Vec<u32>, Vec<u32>) =
         ids.partition(|id| keys.verifier.tensors[*id as usize].visibility.public());
-    let public = public.into_iter().map(|tensor| PublicTensor { tensor, values: values[tensor as usize].clone() });
+    let public = public.into_iter().map(|tensor| match keys.verifier.tensors[tensor as usize].visibility {
+        Visibility::Noise => PublicTensor { tensor, values: Vec::new() },
+        _ => PublicTensor { tensor, values: values[tensor as usize].clone() },
+    });
     let commit = |tensor: u32| {
         // A hidden input that no layer reads has nothing to commit to.
         let Some((plan, boundary)) = holder(keys, tensor) else { return CommittedTensor { tensor, lanes: Vec::new() } };

@@ -3,7 +3,7 @@
 use super::{Lowering, QuantiseError, Ref, Val, weights};
 use crate::{
     config::{Head, Visibility},
-    quantise::{builder::term, input_form},
+    quantise::{builder::term, input_form, noise::noise},
 };
 use nanozk_ir::{
     float::{self, InputKind},
@@ -55,15 +55,27 @@ impl Lowering<'_> {
             let scale = self.scale(if argmax { source } else { r });
             let mut id = self.raw(source, &scale)?.id;
             if argmax {
-                let (lo, hi) = self.b.bounds(id);
-                let bits = 128 - (i128::from(hi) - i128::from(lo)).leading_zeros();
-                let limbs = bits.div_ceil(self.b.limb_bits).max(1);
-                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { groups: 1, limbs }, &[id], 1)?;
+                let noise = self.noise_port(port, self.b.features(id))?;
+                let operands: Vec<int::ValueId> = [id].into_iter().chain(noise).collect();
+                let ends = operands.iter().map(|&id| self.b.bounds(id));
+                let spread: i128 = ends.map(|(lo, hi)| i128::from(hi) - i128::from(lo)).sum();
+                let limbs = (128 - spread.leading_zeros()).div_ceil(self.b.limb_bits).max(1);
+                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { groups: 1, limbs }, &operands, 1)?;
             }
             let features = self.b.features(id);
             self.push(name, int::Op::Output { port: port as u32 }, &[id], features)?;
         }
         Ok(())
+    }
+
+    /// The noise on the scores of an output, if answers are to be drawn: a port behind those of the segment's inputs.
+    fn noise_port(&mut self, output: usize, features: usize) -> Result<Option<int::ValueId>, QuantiseError> {
+        let segment = &self.segments[0];
+        if noise(self.graph, self.config, self.scales, segment.outputs[output]).is_none() {
+            return Ok(None);
+        }
+        let port = int::Op::Input { port: segment.inputs.len() as u32 };
+        self.push("noise".into(), port, &[], features).map(Some)
     }
 
     pub(super) fn embed(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {

@@ -1,6 +1,7 @@
 //! `ArgMax`.
 
 use super::{Fault, par_rows};
+use std::borrow::Cow;
 
 /// The lowest index of the largest value and the differences `max - x_j >= 0`.
 pub fn row(x: &[i64]) -> (usize, Vec<i64>) {
@@ -14,9 +15,23 @@ pub fn row(x: &[i64]) -> (usize, Vec<i64>) {
     (best, x.iter().map(|v| max - v).collect())
 }
 
+/// The operand, or the sum of both.
+pub fn sum<'x>(args: &[&'x [i64]]) -> Cow<'x, [i64]> {
+    match *args {
+        [x, noise] => x.iter().zip(noise).map(|(x, noise)| x.saturating_add(*noise)).collect(),
+        _ => Cow::Borrowed(args.first().copied().unwrap_or_default()),
+    }
+}
+
 /// The index of the maximum within each of `groups` equal groups of each token; differences must fit `bits`.
-pub(super) fn argmax(tokens: usize, features: usize, groups: usize, x: &[i64], bits: u32) -> Result<Vec<i64>, Fault> {
-    let width = features / groups;
+pub(super) fn argmax(
+    tokens: usize,
+    features: usize,
+    groups: usize,
+    args: &[&[i64]],
+    bits: u32,
+) -> Result<Vec<i64>, Fault> {
+    let (width, x) = (features / groups, sum(args));
     let limit = (1i128 << bits.min(62)) as i64 - 1;
     par_rows(tokens, groups, |t, out| {
         for (g, (winner, group)) in out.iter_mut().zip(x[t * features..].chunks_exact(width)).enumerate() {

@@ -59,7 +59,7 @@ fn node_fits<W>(model: &Model<W>, l: &Layer<W>, shape: &Graph, i: usize, node: &
     let need = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_string()) };
     let arity = match node.op {
         Op::Input { .. } | Op::TokenBias { .. } | Op::Const { .. } | Op::Param { .. } => Some(0),
-        Op::Affine { .. } | Op::Gadget(_) => None,
+        Op::Affine { .. } | Op::ArgMax { .. } | Op::Gadget(_) => None,
         Op::Mul | Op::Scores { .. } | Op::Context { .. } => Some(2),
         _ => Some(1),
     };
@@ -142,8 +142,13 @@ fn node_fits<W>(model: &Model<W>, l: &Layer<W>, shape: &Graph, i: usize, node: &
         }
         Op::ArgMax { groups, limbs } => {
             let fits = limbs.checked_mul(model.limb_bits).is_some_and(|v| v <= 62);
-            let equal = n == u64::from(*groups) && widths[0] > 0 && widths[0].is_multiple_of(n);
-            need(equal && *limbs > 0 && fits, "bad limb count or groups")
+            let width = match *widths {
+                [x] => x,
+                [x, noise] if x == noise => x,
+                _ => 0,
+            };
+            let equal = n == u64::from(*groups) && width > 0 && width.is_multiple_of(n);
+            need(equal && *limbs > 0 && fits, "bad operands, limb count or groups")
         }
         Op::Gadget(gadget) => {
             let widths: Vec<usize> = widths.iter().map(|&w| w as usize).collect();

@@ -64,7 +64,8 @@ pub fn run(model: &Model, layer: usize, inputs: &[&[i64]]) -> Result<Vec<Vec<i64
     Ok(values)
 }
 
-/// All boundary tensors of `model`, indexed by [`super::TensorId`]. `inputs` are the model inputs in order.
+/// All boundary tensors of `model`, indexed by [`super::TensorId`]. `inputs` are the model inputs in order, and behind them
+/// the noise of a draw, if there is to be one.
 ///
 /// # Errors
 /// As [`run`]; also when a layer reads a tensor that no earlier layer writes.
@@ -81,11 +82,15 @@ pub fn run_seen(
     inputs: &[Vec<i64>],
     see: &mut dyn FnMut(usize, &[Vec<i64>]),
 ) -> Result<Vec<Vec<i64>>, Error> {
-    if inputs.len() != model.inputs.len() {
+    let noise = model.noise();
+    if inputs.len() < model.inputs.len() || inputs.len() > model.inputs.len() + usize::from(noise.is_some()) {
         return Err(Error::InputCount { layer: "model".into(), expected: model.inputs.len(), got: inputs.len() });
     }
     let mut tensors: Vec<Option<Vec<i64>>> = vec![None; model.tensors.len()];
-    for (&id, data) in model.inputs.iter().zip(inputs) {
+    if let Some(id) = noise {
+        tensors[id as usize] = Some(vec![0; model.tokens as usize * model.tensors[id as usize].features as usize]);
+    }
+    for (&id, data) in model.inputs.iter().chain(&noise).zip(inputs) {
         let missing = || Error::Unwritten { layer: "model".into(), tensor: id };
         *tensors.get_mut(id as usize).ok_or_else(missing)? = Some(data.clone());
     }
@@ -170,7 +175,7 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
             attention::context(&dims, args[0], args[1])
         }
         Op::Range { limbs } => pointwise::map(t, n, args[0], |x| requant::in_limbs(x, limbs * b).then_some(x).ok_or(x)),
-        Op::ArgMax { groups, limbs } => argmax::argmax(t, widths[0], *groups as usize, args[0], limbs * b),
+        Op::ArgMax { groups, limbs } => argmax::argmax(t, widths[0], *groups as usize, args, limbs * b),
         Op::Gadget(gadget) => {
             let site = Site { tokens: t, limb_bits: b, widths, features: n };
             par_rows(t, n, |token, row| {

@@ -258,7 +258,10 @@ impl Scope<'_> {
                 attention::context(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
             }
             Op::Range { limbs } => pointwise::range(arg(0), limbs * b),
-            Op::ArgMax { groups, limbs } => pointwise::argmax(arg(0), *groups as usize, limbs * b),
+            Op::ArgMax { groups, limbs } => {
+                let args: Vec<&Range> = node.inputs.iter().map(|&v| &r[v as usize]).collect();
+                pointwise::argmax(&args, *groups as usize, limbs * b)
+            }
             Op::Gadget(gadget) => {
                 let args: Vec<&Range> = node.inputs.iter().map(|&v| &r[v as usize]).collect();
                 let widths: Vec<usize> = args.iter().map(|a| a.lo.len()).collect();

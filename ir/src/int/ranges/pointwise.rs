@@ -88,9 +88,14 @@ pub(super) fn range(x: &Range, bits: u32) -> Result<Range, Unbounded> {
     Ok(Range { form: x.form.clone(), ..Range::new(lo, hi).with_norm(x.norm) })
 }
 
-pub(super) fn argmax(x: &Range, groups: usize, bits: u32) -> Result<Range, Unbounded> {
-    let width = x.lo.len() / groups;
-    for (lo, hi) in x.lo.chunks_exact(width).zip(x.hi.chunks_exact(width)) {
+pub(super) fn argmax(args: &[&Range], groups: usize, bits: u32) -> Result<Range, Unbounded> {
+    let features = args[0].lo.len();
+    let width = features / groups;
+    let sum = |end: fn(&Range) -> &[i64]| -> Result<Vec<i64>, Unbounded> {
+        (0..features).map(|j| narrow(args.iter().map(|x| i128::from(end(x)[j])).sum())).collect()
+    };
+    let (lo, hi) = (sum(|x| &x.lo)?, sum(|x| &x.hi)?);
+    for (lo, hi) in lo.chunks_exact(width).zip(hi.chunks_exact(width)) {
         let (lo, hi) = (lo.iter().copied().fold(i64::MAX, i64::min), hi.iter().copied().fold(i64::MIN, i64::max));
         if i128::from(hi) - i128::from(lo) >= 1 << bits {
             return Err(Unbounded::Domain { lo, hi, what: format!("differences have {bits} bits") });

@@ -1,15 +1,18 @@
 //! Forged winners of an argmax: beyond the features, unmarked, of equal features not the first.
 
 use super::{Delta, Forger, Out};
+use nanozk_ir::int::interp::argmax;
 use nanozk_layout::Part;
 
 impl Forger<'_> {
-    /// The first feature of a group of a node's operand, and the group's values.
-    fn group(&self, id: usize, token: usize, group: usize) -> (usize, &[i64]) {
-        let (features, x) = self.operand(id, 0);
-        let width = features / self.net.model.shapes[0].nodes[id].features as usize;
+    /// The first feature of a group of a node's operand, and the group's values, with the noise on them.
+    fn group(&self, id: usize, token: usize, group: usize) -> (usize, Vec<i64>) {
+        let node = &self.net.model.shapes[0].nodes[id];
+        let args: Vec<&[i64]> = (0..node.inputs.len()).map(|i| self.operand(id, i).1).collect();
+        let features = self.operand(id, 0).0;
+        let width = features / node.features as usize;
         let first = group * width;
-        (first, &x[token * features + first..][..width])
+        (first, argmax::sum(&args)[token * features + first..][..width].to_vec())
     }
 
     /// The node's winners with another one of a group.

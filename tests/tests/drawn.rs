@@ -1,0 +1,217 @@
+//! An answer that is drawn at a temperature: the noise is the one that model, nonce and prompt lead to, and nobody's choice.
+
+mod common;
+
+use common::{Fixture, NONCE, model_dir};
+use nanozk_compiler::config::Head;
+use nanozk_compiler::pipeline::{CompileOptions, compile};
+use nanozk_ir::int::{Graph, Op};
+use nanozk_proof::answer::{Answer, AnswerError, Writer};
+use nanozk_proof::bundle::Bundle;
+use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::sampling::{self, Noise};
+use nanozk_proof::statement::{Circuit, Circuits};
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
+use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::commit::Statement;
+use nanozk_runtime::keys::{self, ProverKeys};
+use nanozk_runtime::prove::{self, Job};
+use nanozk_runtime::storage::KeyDir;
+use nanozk_runtime::{Silent, generate};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+const PROMPT: [u32; 3] = [20, 37, 41];
+const LIMIT: u32 = 5;
+/// In thousandths.
+const TEMPERATURE: u32 = 1500;
+
+struct Drawn {
+    fixture: Fixture,
+    keys: ProverKeys,
+    bundle: Bundle,
+}
+
+static HONEST: LazyLock<Drawn> = LazyLock::new(|| {
+    let source = model_dir("llama-d64-l2");
+    let options = CompileOptions {
+        data: vec![source.join("input.json")],
+        head: Some(Head::Argmax),
+        max_temperature: Some(2.0),
+        ..Default::default()
+    };
+    let fixture = Fixture::of(compile(&source.join("network.onnx"), &options, &|_| {}).unwrap());
+    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let bundle = answer(&fixture, Some(1.5), Some(NONCE)).unwrap();
+    Drawn { fixture, keys, bundle }
+});
+
+fn answer(fixture: &Fixture, temperature: Option<f64>, nonce: Option<&[u8]>) -> Result<Bundle, String> {
+    let out = fixture.dir.path().join(format!("{temperature:?} {nonce:?}"));
+    let request = generate::Request {
+        keys: fixture.dir.path().join("keys"),
+        prompt: Prompt::Tokens(PROMPT.to_vec()),
+        max_new: LIMIT,
+        temperature,
+        tokenizer: None,
+        out: out.clone(),
+        nonce: nonce.map(<[u8]>::to_vec),
+        strict: false,
+        memory: None,
+    };
+    generate::generate(&request, &Silent).map_err(|error| error.to_string())?;
+    Ok(Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap())
+}
+
+fn verdict(key: &VerifierKey, bundle: &Bundle, nonce: Option<&[u8]>) -> Result<(Vec<u32>, u32), VerifyError> {
+    let options = VerifyOptions { allow_unsafe_srs: true, nonce: nonce.map(<[u8]>::to_vec), ..Default::default() };
+    verify(key, bundle, &options)
+        .map(|verdict| verdict.transcript.map(|t| (t.answer, t.temperature)).unwrap_or_default())
+}
+
+impl Drawn {
+    fn verdict(&self, bundle: &Bundle) -> Result<(Vec<u32>, u32), VerifyError> {
+        verdict(&self.fixture.key, bundle, Some(NONCE))
+    }
+
+    fn noise(&self, nonce: &[u8], prompt: &[u32], temperature: u32) -> Noise {
+        let key = &self.fixture.key;
+        let tensor = &key.tensors[sampling::tensor(key).unwrap() as usize];
+        Noise::new(&key.model_id(), tensor, nonce, prompt, temperature)
+    }
+
+    /// The answer that a provider writes with noise of its own, proven and claimed as the honest one is.
+    fn forged(&self, name: &str, noise: impl Fn(usize) -> Vec<i64>) -> Result<Bundle, String> {
+        let (model, writer) = (&self.keys.artifact.model, Writer::of(&self.fixture.key).unwrap());
+        let (tokens, features) = (model.tokens as usize, noise(0).len());
+        let (mut read, mut added): (Vec<i64>, _) = (PROMPT.map(i64::from).to_vec(), vec![0; tokens * features]);
+        let end = PROMPT.len() + LIMIT as usize - 1;
+        loop {
+            let at = read.len() - 1;
+            added[at * features..(at + 1) * features].copy_from_slice(&noise(at));
+            let mut padded = read.clone();
+            padded.resize(tokens, 0);
+            let input = [padded, added.clone()];
+            if read.len() == end {
+                return self.proven(name, &input);
+            }
+            let values = nanozk_ir::int::interp::run_model(model, &input).unwrap();
+            read.push(values[writer.output as usize][at]);
+        }
+    }
+
+    fn proven(&self, name: &str, input: &[Vec<i64>]) -> Result<Bundle, String> {
+        let out = self.fixture.dir.path().join(name);
+        let (prompt, length) = (PROMPT.len() as u32, PROMPT.len() as u32 + LIMIT - 1);
+        let claim = Answer { prompt, limit: LIMIT, temperature: TEMPERATURE };
+        let statement = Statement { input, length, answer: Some(claim), nonce: NONCE };
+        let (keys, start) = (&self.keys, Instant::now());
+        let job = Job { keys, statement, layers: None, strict: false, memory: None, out: &out, start };
+        prove::run(&job, &Silent).map_err(|error| error.to_string())?;
+        Ok(Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap())
+    }
+}
+
+#[test]
+fn an_honest_draw_is_shown() {
+    let honest = &*HONEST;
+    let (answer, temperature) = honest.verdict(&honest.bundle).unwrap();
+    assert_eq!((answer.len(), temperature), (LIMIT as usize, TEMPERATURE));
+    let noise = sampling::tensor(&honest.fixture.key).unwrap();
+    assert_eq!(honest.bundle.public(noise), Some(&[][..]), "the file holds no noise");
+    let drawn = honest.noise(NONCE, &PROMPT, TEMPERATURE);
+    let again = honest.forged("honest noise", |t| drawn.row(t)).expect("noise of the protocol");
+    assert_eq!(honest.verdict(&again).unwrap().0, answer);
+}
+
+/// Noise of another seed, and none: the provider's own check fails, which is the verifier's.
+#[test]
+fn nobody_chooses_the_noise() {
+    let honest = &*HONEST;
+    let width = honest.noise(NONCE, &PROMPT, TEMPERATURE).features();
+    let other = |nonce: &[u8], prompt: &[u32], temperature| {
+        let noise = honest.noise(nonce, prompt, temperature);
+        honest.forged("other noise", |t| noise.row(t))
+    };
+    let greedy = honest.forged("no noise", |_| vec![0; width]);
+    let once_more = other(b"another", &PROMPT, TEMPERATURE);
+    for forged in [greedy, once_more, other(NONCE, &[20, 37, 42], TEMPERATURE), other(NONCE, &PROMPT, TEMPERATURE + 1)]
+    {
+        assert!(forged.unwrap_err().contains("does not verify"));
+    }
+}
+
+#[test]
+fn claims_are_bound_to_the_noise() {
+    let honest = &*HONEST;
+    let claim = honest.bundle.answer.unwrap();
+    for answer in [None, Some(Answer { temperature: 0, ..claim }), Some(Answer { temperature: 1501, ..claim })] {
+        let bundle = Bundle { answer, ..honest.bundle.clone() };
+        assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Layer { .. })), "{answer:?}");
+    }
+    let above = Bundle { answer: Some(Answer { temperature: 2001, ..claim }), ..honest.bundle.clone() };
+    let refused = AnswerError::Temperature { temperature: 2001, most: 2000 };
+    assert_eq!(honest.verdict(&above), Err(VerifyError::Answer(refused)));
+    let mut bundle = honest.bundle.clone();
+    bundle.public.iter_mut().filter(|t| t.values.is_empty()).for_each(|t| t.values = vec![1; 3]);
+    assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.contains("noise")));
+}
+
+#[test]
+fn a_draw_needs_the_verifiers_nonce() {
+    let Drawn { fixture, bundle, .. } = &*HONEST;
+    assert_eq!(verdict(&fixture.key, bundle, None), Err(VerifyError::DrawnNonce));
+    assert_eq!(verdict(&fixture.key, bundle, Some(b"mine")), Err(VerifyError::Nonce));
+    assert!(answer(fixture, Some(1.5), None).unwrap_err().contains("--nonce"));
+    assert!(answer(fixture, Some(2.5), Some(NONCE)).unwrap_err().contains("--max-temperature"));
+    assert!(answer(fixture, Some(-1.0), Some(NONCE)).unwrap_err().contains("thousandths"));
+    let unnamed = Bundle { nonce: Vec::new(), ..bundle.clone() };
+    let claim = bundle.answer.unwrap();
+    assert_eq!(claim.transcript(&fixture.key, &unnamed), Err(AnswerError::NoNonce));
+}
+
+/// The same model gives greedy answers too, and other nonces other draws.
+#[test]
+fn draws_differ_with_the_nonce() {
+    let Drawn { fixture, .. } = &*HONEST;
+    let greedy = answer(fixture, None, None).unwrap();
+    assert_eq!(verdict(&fixture.key, &greedy, None).unwrap().1, 0);
+    let drawn = |nonce: &[u8]| verdict(&fixture.key, &answer(fixture, Some(2.0), Some(nonce)).unwrap(), Some(nonce));
+    let answers: BTreeSet<Vec<u32>> = [b"a", b"b", b"c"].map(|nonce| drawn(nonce).unwrap().0).into();
+    assert!(answers.len() > 1);
+}
+
+/// A graph in which the noise does more than to be added to the scores of the choice.
+#[test]
+fn noise_elsewhere_makes_no_draw() {
+    let key = &HONEST.fixture.key;
+    let with = |change: &dyn Fn(&mut Graph)| {
+        let mut circuits: Vec<Circuit> = key.circuits.read().unwrap();
+        let shape = key.layers.last().unwrap().shape as usize;
+        change(&mut circuits[shape].graph);
+        let mut key = key.clone();
+        key.circuits = Circuits::new(&circuits).unwrap();
+        Writer::of(&key)
+    };
+    assert!(with(&|_| ()).unwrap().noise.is_some());
+    let choice = |graph: &Graph| graph.nodes.iter().position(|node| matches!(node.op, Op::ArgMax { .. })).unwrap();
+    let changes: [&dyn Fn(&mut Graph); 3] = [
+        &|graph| {
+            let at = choice(graph);
+            graph.nodes[at].inputs.truncate(1);
+        },
+        &|graph| {
+            let at = choice(graph);
+            graph.nodes[at].inputs.swap(0, 1);
+        },
+        &|graph| {
+            let noise = graph.nodes[choice(graph)].inputs[1];
+            let first = graph.nodes.iter().position(|node| !node.inputs.is_empty()).unwrap();
+            graph.nodes[first].inputs[0] = noise;
+        },
+    ];
+    for change in changes {
+        assert!(with(change).is_err());
+    }
+}
