@@ -193,10 +193,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
     match (bundle.layers.len(), key.layers.len()) {
         (proven, total) if proven < total => Err(VerifyError::Partial { proven, total }),
         _ => {
-            let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
-            if options.nonce.is_none() && transcript.as_ref().is_some_and(|t| t.temperature > 0) {
-                return Err(VerifyError::DrawnNonce);
-            }
+            let transcript = answered(key, bundle, options)?;
             Ok(Verdict { transcript, basis })
         }
     }
@@ -213,6 +210,15 @@ pub fn verify_layers(
     let proven = layers.iter().map(|&index| &key.layers[index as usize]);
     let tensors = proven.flat_map(|layer| layer.inputs.iter().chain(&layer.outputs)).copied().collect();
     Ok(PartialVerdict { layers, tensors, basis })
+}
+
+/// The answer that a bundle claims, if it claims one.
+fn answered(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<Option<Transcript>, VerifyError> {
+    let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
+    match transcript {
+        Some(Transcript { temperature: 1.., .. }) if options.nonce.is_none() => Err(VerifyError::DrawnNonce),
+        transcript => Ok(transcript),
+    }
 }
 
 /// Verifies a bundle of exactly the layers that were drawn for its commitment.
@@ -243,7 +249,7 @@ pub fn verify_audited(
         return Err(VerifyError::OtherLayers { drawn: drawn.layers().to_vec(), found });
     }
     let basis = check(key, bundle, options)?;
-    let transcript = bundle.answer.map(|answer| answer.transcript(key, bundle)).transpose()?;
+    let transcript = answered(key, bundle, options)?;
     Ok(AuditedVerdict { layers: found, total, caught: drawn.design().least(), transcript, basis })
 }
 
