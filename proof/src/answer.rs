@@ -59,6 +59,12 @@ pub enum AnswerError {
     /// A model that does not write token by token.
     #[error("the model does not write answers: {0}")]
     Model(&'static str),
+    /// A mask that hides tokens, or places other than theirs.
+    #[error("input {name} is not that of an answer: a mask must hide no token, and positions count from 0")]
+    Input {
+        /// Its tensor.
+        name: String,
+    },
     /// A temperature that the noise was not made for.
     #[error("a temperature of {temperature} thousandths, and the model was compiled for at most {most}")]
     Temperature {
@@ -112,13 +118,34 @@ pub enum AnswerError {
     },
 }
 
-/// The tensors of a model that writes answers.
+/// What an input beside the tokens must hold in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fixed {
+    /// A mask that hides no token, `[tokens, tokens]`: 1 everywhere.
+    Mask,
+    /// The place of each token, `[tokens, 1]`: t at token t, 0 beyond the true length.
+    Positions,
+}
+
+impl Fixed {
+    /// The values in a run of `length` tokens of at most `tokens`.
+    pub fn values(self, tokens: usize, length: usize) -> Vec<i64> {
+        match self {
+            Fixed::Mask => vec![1; tokens * tokens],
+            Fixed::Positions => (0..tokens).map(|t| if t < length { t as i64 } else { 0 }).collect(),
+        }
+    }
+}
+
+/// The tensors of a model that writes answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writer {
     /// `[tokens, 1]`: tokens read.
     pub input: u32,
     /// `[tokens, 1]`: the token that is likeliest next, the lowest of them where several are.
     pub output: u32,
+    /// Inputs beside the tokens.
+    pub fixed: Vec<(u32, Fixed)>,
     /// `[tokens, vocabulary]`: what is added to the scores before, if answers can be drawn.
     pub noise: Option<u32>,
 }
@@ -131,13 +158,8 @@ impl Writer {
     /// What the model lacks.
     pub fn of(key: &VerifierKey) -> Result<Self, AnswerError> {
         let graphs: Vec<Graph> = key.circuits.read()?.into_iter().map(|circuit| circuit.graph).collect();
-        let ([input], [output]) = (&key.inputs[..], &key.outputs[..]) else {
-            return Err(AnswerError::Model("it must have one input, the tokens, and one output"));
-        };
-        let tokens = &key.tensors[input.tensor as usize];
-        if !token_each(key, input) || tokens.visibility != Visibility::PublicInput || tokens.rows != Rows::Padded {
-            return Err(AnswerError::Model("its input must be public tokens of which a prompt may have fewer"));
-        }
+        let (input, fixed) = inputs(key)?;
+        let [output] = &key.outputs[..] else { return Err(AnswerError::Model("it must have one output")) };
         let chosen = &key.tensors[output.tensor as usize];
         let noise = sampling::tensor(key);
         let chooses = chosen.visibility == Visibility::PublicOutput && wins(key, &graphs, output, noise);
@@ -147,7 +169,7 @@ impl Writer {
         if graphs.iter().any(|graph| graph.sees_padding(key.tokens)) {
             return Err(AnswerError::Model("its tokens see those that follow them"));
         }
-        Ok(Writer { input: input.tensor, output: output.tensor, noise })
+        Ok(Writer { input, fixed, output: output.tensor, noise })
     }
 
     /// Whether its answers can be drawn at this temperature, in thousandths; 0 is always possible.
@@ -158,6 +180,35 @@ impl Writer {
         let most = self.noise.map_or(0, |id| sampling::max_temperature(&key.tensors[id as usize]));
         if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
     }
+}
+
+/// The tensor of tokens, and what the other inputs must hold.
+///
+/// # Errors
+/// Inputs that are not public, or no tokens, mask and positions.
+pub fn inputs(key: &VerifierKey) -> Result<(u32, Vec<(u32, Fixed)>), AnswerError> {
+    let (mut tokens, mut fixed) = (None, Vec::new());
+    for input in &key.inputs {
+        let spec = &key.tensors[input.tensor as usize];
+        if spec.visibility != Visibility::PublicInput {
+            return Err(AnswerError::Model("its inputs must be public"));
+        }
+        match spec.rows {
+            Rows::Equal if spec.features == key.tokens && (spec.lo, spec.hi) == (0, 1) => {
+                fixed.push((input.tensor, Fixed::Mask));
+            }
+            Rows::Padded if token_each(key, input) && input.value.name.contains("position") => {
+                fixed.push((input.tensor, Fixed::Positions));
+            }
+            Rows::Padded if token_each(key, input) && tokens.is_none() => tokens = Some(input.tensor),
+            _ => {
+                let what = "its inputs must be tokens of which a prompt may have fewer, and beside them a mask of the tokens \
+                            and their positions at most";
+                return Err(AnswerError::Model(what));
+            }
+        }
+    }
+    Ok((tokens.ok_or(AnswerError::Model("it must have an input of tokens"))?, fixed))
 }
 
 /// Whether an end of the model is one integer for each token, in order.
@@ -205,7 +256,7 @@ impl Answer {
     /// When the model writes no answers, or the tokens are not its choices, all of them and no more.
     pub fn transcript(self, key: &VerifierKey, bundle: &Bundle) -> Result<Transcript, AnswerError> {
         let writer = Writer::of(key)?;
-        let Writer { input, output, .. } = writer;
+        let Writer { input, output, ref fixed, .. } = writer;
         let values = |tensor| bundle.public(tensor).ok_or(AnswerError::Model("its tokens are hidden"));
         let (read, chosen) = (values(input)?, values(output)?);
         let Answer { prompt, limit, temperature } = self;
@@ -218,6 +269,11 @@ impl Answer {
             return Err(AnswerError::Prompt { prompt, length });
         }
         let (first, length) = (prompt as usize, length as usize);
+        for &(tensor, fixed) in fixed {
+            if values(tensor)? != fixed.values(key.tokens as usize, length) {
+                return Err(AnswerError::Input { name: key.tensors[tensor as usize].name.clone() });
+            }
+        }
         for at in first..length {
             let (found, chosen) = (read[at], chosen[at - 1]);
             if found != chosen {

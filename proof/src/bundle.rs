@@ -171,11 +171,11 @@ impl Bundle {
     /// Whether the rows of a public input are what its model asks for.
     fn rows_fit(&self, values: &[i64], spec: &TensorKey, tokens: u32) -> Result<(), String> {
         let (name, width) = (&spec.name, spec.features as usize);
-        if values[self.length as usize * width..].iter().any(|v| *v != 0) {
-            return Err(format!("public tensor {name} is not 0 beyond its length"));
-        }
         let mut rows = values.chunks(width.max(1));
         match spec.rows {
+            Rows::Full | Rows::Padded if values[self.length as usize * width..].iter().any(|v| *v != 0) => {
+                Err(format!("public tensor {name} is not 0 beyond its length"))
+            }
             Rows::Full if self.length < tokens => {
                 Err(format!("{} of {tokens} tokens, but every token of this model sees all of {name}", self.length))
             }

@@ -6,7 +6,7 @@
 //! follows from what the prefix covers: prover and verifier compute it. It is 0 where no answer is drawn.
 
 use crate::{
-    answer::AnswerError,
+    answer::{self, AnswerError},
     bundle::Bundle,
     keys::{TensorKey, VerifierKey, Visibility},
     transcript::Absorber,
@@ -91,7 +91,7 @@ pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>
     }
     let (tokens, features) = (key.tokens as usize, spec.features as usize);
     let mut values = vec![0; tokens * features];
-    let read = key.inputs.first().and_then(|input| bundle.public(input.tensor)).unwrap_or_default();
+    let read = answer::inputs(key).ok().and_then(|(tokens, _)| bundle.public(tokens)).unwrap_or_default();
     let (prompt, length) = (bundle.answer.map_or(0, |answer| answer.prompt as usize), bundle.length as usize);
     // A claim that fits no run is refused with the answer.
     if temperature > 0 && (1..=length).contains(&prompt) && length <= tokens && read.len() == tokens {

@@ -56,13 +56,13 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
     let writer = Writer::of(&keys.verifier).map_err(|error| {
-        let way_out = "compile a causal language model, whose one input is its tokens, with `--head argmax`";
+        let way_out = "compile a causal language model, whose inputs are its tokens, their mask and positions, with `--head argmax`";
         Error::refused(error, way_out)
     })?;
     let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
     let prompt = request.prompt.tokens(tokenizer.as_ref())?;
-    check(&prompt, request.max_new, &keys.verifier, writer)?;
-    let temperature = temperature(request, &keys.verifier, writer)?;
+    check(&prompt, request.max_new, &keys.verifier, &writer)?;
+    let temperature = temperature(request, &keys.verifier, &writer)?;
     progress.stage("writing the answer", request.max_new.into());
     let writing = Instant::now();
     let noise = writer.noise.filter(|_| temperature > 0).map(|id| {
@@ -71,7 +71,7 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
         Noise::new(&keys.verifier.model_id(), tensor, nonce, &prompt, temperature)
     });
     let (transcript, input) =
-        write(&keys.artifact.model, &keys.verifier.text, writer, prompt, request.max_new, noise.as_ref(), progress)?;
+        write(&keys.artifact.model, &keys.verifier.text, &writer, prompt, request.max_new, noise.as_ref(), progress)?;
     let generate_seconds = writing.elapsed().as_secs_f64();
     let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new, temperature };
     let length = claim.prompt + transcript.answer.len() as u32 - 1;
@@ -85,7 +85,7 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
 }
 
 /// Refuses a prompt that the model cannot read.
-fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: Writer) -> Result<()> {
+fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: &Writer) -> Result<()> {
     let vocabulary = key.tensors[writer.input as usize].hi;
     if max_new == 0 {
         return Err(Error::refused("an answer of no tokens", "ask for at least one with `--max-new 1`"));
@@ -110,7 +110,7 @@ fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: Writer) -> Res
 }
 
 /// The temperature in thousandths; 0 for none.
-fn temperature(request: &Request, key: &VerifierKey, writer: Writer) -> Result<u32> {
+fn temperature(request: &Request, key: &VerifierKey, writer: &Writer) -> Result<u32> {
     let Some(asked) = request.temperature.filter(|t| *t != 0.0) else { return Ok(0) };
     let thousandths = gumbel::thousandths(asked).ok_or_else(|| {
         Error::refused(format!("a temperature of {asked}"), "ask for 0, or for 0.001 to 100 in whole thousandths")
@@ -132,26 +132,23 @@ fn temperature(request: &Request, key: &VerifierKey, writer: Writer) -> Result<u
 fn write(
     model: &Model,
     text: &Text,
-    Writer { input, output, .. }: Writer,
+    writer: &Writer,
     prompt: Vec<u32>,
     max_new: u32,
     noise: Option<&Noise>,
     progress: &dyn Progress,
 ) -> Result<(Transcript, Vec<Vec<i64>>)> {
-    let (tokens, vocabulary) = (model.tokens as usize, model.tensors[input as usize].hi);
+    let (tokens, vocabulary) = (model.tokens as usize, model.tensors[writer.input as usize].hi);
     let mut read: Vec<i64> = prompt.iter().map(|token| i64::from(*token)).collect();
     let mut answer = Vec::new();
     let mut added = noise.map(|noise| vec![0; tokens * noise.features()]);
     let ended = loop {
-        let mut padded = read.clone();
-        padded.resize(tokens, 0);
         if let Some((noise, added)) = noise.zip(added.as_mut()) {
             let at = read.len() - 1;
             added[at * noise.features()..][..noise.features()].copy_from_slice(&noise.row(at));
         }
-        let inputs: Vec<Vec<i64>> = [padded].into_iter().chain(added.clone()).collect();
-        let values = interp::run_model(model, &inputs)?;
-        let next = values[output as usize][read.len() - 1];
+        let values = interp::run_model(model, &inputs(model, writer, &read, &added))?;
+        let next = values[writer.output as usize][read.len() - 1];
         answer.push(next as u32);
         progress.step();
         if text.ends(next) {
@@ -171,10 +168,20 @@ fn write(
         }
         read.push(next);
     };
-    read.resize(tokens, 0);
     let temperature = noise.map_or(0, Noise::temperature);
     let transcript = Transcript { prompt, answer, ended, temperature };
-    Ok((transcript, [read].into_iter().chain(added).collect()))
+    Ok((transcript, inputs(model, writer, &read, &added)))
+}
+
+/// The inputs of a model that reads these tokens, padded, with what the others must hold, and the noise behind them.
+fn inputs(model: &Model, writer: &Writer, read: &[i64], noise: &Option<Vec<i64>>) -> Vec<Vec<i64>> {
+    let tokens = model.tokens as usize;
+    let padded = || read.iter().copied().chain(std::iter::repeat(0)).take(tokens).collect();
+    let of = |id: &u32| {
+        let fixed = writer.fixed.iter().find(|(tensor, _)| tensor == id);
+        fixed.map_or_else(padded, |(_, fixed)| fixed.values(tokens, read.len()))
+    };
+    model.inputs.iter().map(of).chain(noise.clone()).collect()
 }
 
 impl std::fmt::Display for GenerateReport {

@@ -1,11 +1,14 @@
 //! An answer is the model's: of the tokens that a proof shows, those behind the prompt are its choices, all of them.
 
 mod common;
+#[path = "orders/onnx.rs"]
+#[allow(dead_code, reason = "for other tests")]
+mod onnx;
 
 use common::{Fixture, compiled, model_dir, partial};
 use nanozk_compiler::config::Head;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_proof::answer::{Answer, AnswerError, Ended, Transcript, Writer};
+use nanozk_proof::answer::{Answer, AnswerError, Ended, Fixed, Transcript, Writer};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::verify::VerifyError;
@@ -15,9 +18,11 @@ use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::prove::{self, Job};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_runtime::{Silent, generate, verify};
+use onnx::Onnx;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Instant;
+use tract_onnx::pb::tensor_proto::DataType;
 
 /// Tokens of the prompt.
 const PROMPT: [u32; 5] = [20, 37, 41, 50, 9];
@@ -235,14 +240,111 @@ fn answers_end() {
     assert_eq!(ask(&honest.fixture, vec![9; tokens as usize]).0.len(), 1);
 }
 
+/// A model that looks its next token up, by a token and its place.
+fn with_positions() -> Fixture {
+    const T: usize = 6;
+    let mut file = Onnx::default();
+    let [ids, places] = ["input_ids", "position_ids"].map(|name| file.input(name, DataType::Int64, &[1, T]));
+    let random = |n: usize, seed: usize| -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed) * 2_654_435_761 % 1009) as f32 / 504.5 - 1.0).collect()
+    };
+    let (table, of_places, head) = (random(11 * 8, 1), random(T * 8, 2), random(8 * 11, 3));
+    let [table, of_places, head] =
+        [file.floats(&[11, 8], &table), file.floats(&[T, 8], &of_places), file.floats(&[8, 11], &head)];
+    let (tokens, places) =
+        (file.node("Gather", &[&table, &ids], &[]), file.node("Gather", &[&of_places, &places], &[]));
+    let sum = file.node("Add", &[&tokens, &places], &[]);
+    let scores = file.node("MatMul", &[&sum, &head], &[]);
+    file.output("logits", &scores, &[1, T, 11]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("positions.onnx");
+    std::fs::write(&path, file.bytes()).unwrap();
+    let options = CompileOptions { head: Some(Head::Argmax), ..Default::default() };
+    Fixture::of(compile(&path, &options, &|_| {}).unwrap())
+}
+
+/// Inputs beside the tokens are what an answer has: a proof of other positions is of no answer.
+#[test]
+fn positions_count_from_0() {
+    let fixture = with_positions();
+    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let request = generate::Request {
+        keys: fixture.dir.path().join("keys"),
+        prompt: Prompt::Tokens(vec![3, 10]),
+        max_new: 3,
+        temperature: None,
+        tokenizer: None,
+        out: fixture.dir.path().join("honest.nanozk"),
+        nonce: None,
+        strict: false,
+        memory: None,
+    };
+    let written = generate::generate(&request, &Silent).unwrap().answer.tokens;
+    let honest = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();
+    assert_eq!(fixture.verdict(&honest).unwrap().transcript.unwrap().answer, written);
+
+    let writer = Writer::of(&fixture.key).unwrap();
+    let [(positions, Fixed::Positions)] = writer.fixed[..] else { panic!("{writer:?}") };
+    let order = |tokens: Vec<i64>, places: Vec<i64>| {
+        let mut input = [tokens, places];
+        if fixture.artifact.model.inputs[0] == positions {
+            input.reverse();
+        }
+        input
+    };
+    // The same length, tokens that this model gives when every token is at place 0.
+    let mut read = vec![3, 10];
+    while read.len() < 4 {
+        let mut padded = read.clone();
+        padded.resize(6, 0);
+        let values = nanozk_ir::int::interp::run_model(&fixture.artifact.model, &order(padded, vec![0; 6])).unwrap();
+        read.push(values[writer.output as usize][read.len() - 1]);
+    }
+    read.resize(6, 0);
+    let (input, out) = (order(read, vec![0; 6]), fixture.dir.path().join("forged.nanozk"));
+    let answer = Some(Answer { prompt: 2, limit: 3, temperature: 0 });
+    let statement = Statement { input: &input, length: 4, answer, nonce: &[] };
+    let start = Instant::now();
+    prove::run(&Job { keys: &keys, statement, layers: None, strict: false, memory: None, out: &out, start }, &Silent)
+        .unwrap();
+    let forged = Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap();
+    partial(&fixture.key, &forged).expect("all layers are proven honestly");
+    let verdict = fixture.verdict(&forged);
+    assert!(
+        matches!(&verdict, Err(VerifyError::Answer(AnswerError::Input { name })) if name == "position_ids"),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn a_mask_hides_no_token() {
+    let mut key = HONEST.fixture.key.clone();
+    let mut mask = key.tensors[key.inputs[0].tensor as usize].clone();
+    (mask.rows, mask.features, mask.lo, mask.hi) = (nanozk_proof::keys::Rows::Equal, key.tokens, 0, 1);
+    let id = key.tensors.len() as u32;
+    key.inputs.push(nanozk_proof::keys::Endpoint { tensor: id, ..key.inputs[0].clone() });
+    key.tensors.push(mask);
+    let mut bundle = HONEST.bundle.clone();
+    let mut verdict = |values: Vec<i64>| {
+        bundle.public.retain(|tensor| tensor.tensor != id);
+        bundle.public.push(nanozk_proof::bundle::PublicTensor { tensor: id, values });
+        HONEST.bundle.answer.unwrap().transcript(&key, &bundle)
+    };
+    let tokens = key.tokens as usize;
+    assert_eq!(verdict(vec![1; tokens * tokens]).as_ref(), Ok(&HONEST.transcript));
+    let mut hiding = vec![1; tokens * tokens];
+    hiding.iter_mut().step_by(tokens).for_each(|hidden| *hidden = 0);
+    assert!(matches!(verdict(hiding), Err(AnswerError::Input { .. })));
+}
+
 #[test]
 fn models_that_write_no_answers() {
     let logits = Fixture::of(compiled("llama-d64-l2"));
     assert!(Writer::of(&logits.key).unwrap_err().to_string().contains("index of the greatest score"));
     let mut hidden = HONEST.fixture.key.clone();
     hidden.inputs.push(hidden.inputs[0].clone());
-    assert!(Writer::of(&hidden).unwrap_err().to_string().contains("one input"));
+    assert!(Writer::of(&hidden).unwrap_err().to_string().contains("its inputs must be tokens"));
     let mut full = HONEST.fixture.key.clone();
     full.tensors[full.inputs[0].tensor as usize].rows = nanozk_proof::keys::Rows::Full;
-    assert!(Writer::of(&full).unwrap_err().to_string().contains("public tokens"));
+    assert!(Writer::of(&full).unwrap_err().to_string().contains("its inputs must be tokens"));
 }

@@ -52,8 +52,25 @@ function wins(key: VerifierKey, graphs: Node[][], output: Endpoint): boolean {
   });
 }
 
+/** The tensor of tokens, and those of a mask and of positions beside it. */
+export function inputsOf(key: VerifierKey): { tokens: number; masks: number[]; positions: number[] } {
+  const [tokens, masks, positions]: number[][] = [[], [], []];
+  for (const end of key.inputs) {
+    const spec = key.tensors[end.tensor]!;
+    if (spec.visibility !== 'public input') throw refuse('the inputs of the model must be public');
+    const mask = spec.rows === 'equal' && spec.features === key.tokens && spec.lo === 0n && spec.hi === 1n;
+    const each = spec.rows === 'padded' && tokenEach(key, end);
+    if (mask) masks!.push(end.tensor);
+    else if (each && end.name.includes('position')) positions!.push(end.tensor);
+    else if (each && tokens!.length === 0) tokens!.push(end.tensor);
+    else throw refuse('the inputs of the model must be tokens of which a prompt may have fewer, their mask and positions');
+  }
+  if (tokens![0] === undefined) throw refuse('the model must have an input of tokens');
+  return { tokens: tokens![0], masks: masks!, positions: positions! };
+}
+
 /** The tensors of tokens read and chosen, if the model writes answers. */
-function writer(key: VerifierKey): { input: number; output: number } {
+function writer(key: VerifierKey): ReturnType<typeof inputsOf> & { output: number } {
   let graphs: Node[][];
   try {
     graphs = readCircuits(new Reader(key.circuits));
@@ -61,14 +78,9 @@ function writer(key: VerifierKey): { input: number; output: number } {
     if (error instanceof Malformed) throw refuse('its integer graphs cannot be read');
     throw error;
   }
-  const [input, output] = [key.inputs[0], key.outputs[0]];
-  if (input === undefined || output === undefined || key.inputs.length + key.outputs.length !== 2) {
-    throw refuse('the model must have one input, the tokens, and one output');
-  }
-  const tokens = key.tensors[input.tensor]!;
-  if (!tokenEach(key, input) || tokens.visibility !== 'public input' || tokens.rows !== 'padded') {
-    throw refuse('the input of the model must be public tokens of which a prompt may have fewer');
-  }
+  const inputs = inputsOf(key);
+  const output = key.outputs[0];
+  if (output === undefined || key.outputs.length !== 1) throw refuse('the model must have one output');
   const chosen = key.tensors[output.tensor]!;
   if (!tokenEach(key, output) || chosen.visibility !== 'public output' || !wins(key, graphs, output)) {
     throw refuse('the output of the model must be the index of the greatest score of each token');
@@ -76,20 +88,26 @@ function writer(key: VerifierKey): { input: number; output: number } {
   if (graphs.some((graph) => seesPadding(graph, key.tokens))) {
     throw refuse('the tokens of the model see those that follow them');
   }
-  return { input: input.tensor, output: output.tensor };
+  return { ...inputs, output: output.tensor };
 }
 
 /** Prompt and answer of a bundle of all layers, which is verified already. */
 export function checkAnswer(key: VerifierKey, bundle: Bundle): Answer | undefined {
   if (bundle.answer === undefined) return undefined;
   const { prompt, limit, temperature } = bundle.answer;
-  const { input, output } = writer(key);
+  const { tokens: input, masks, positions, output } = writer(key);
   const values = (tensor: number) => bundle.public.find((p) => p.tensor === tensor)!.values.map(Number);
   const [read, chosen] = [values(input), values(output)];
   if (temperature > 0 && noiseOf(key) === undefined) throw refuse('the model was not compiled for a temperature');
   if (temperature > 0 && bundle.nonce === '') throw refuse("an answer drawn at a temperature without the verifier's nonce");
   const { length } = bundle;
   if (prompt === 0 || prompt > length) throw refuse(`a prompt of ${prompt} tokens among ${length}`);
+  const fixed = (tensor: number, value: (at: number) => number) => {
+    if (values(tensor).every((found, at) => found === value(at))) return;
+    throw refuse(`input ${key.tensors[tensor]!.name} is not that of an answer`);
+  };
+  for (const mask of masks) fixed(mask, () => 1);
+  for (const positioned of positions) fixed(positioned, (at) => (at < length ? at : 0));
   for (let at = prompt; at < length; at += 1) {
     if (read[at] !== chosen[at - 1]) throw refuse(`token ${at} is ${read[at]}, and the model chose ${chosen[at - 1]}`);
     if (key.end.includes(read[at]!)) throw refuse(`token ${at} ends the answer, and more tokens follow`);

@@ -1,6 +1,7 @@
 /** The noise by which answers are drawn (docs/protocol.md section 14). */
 
 import { chacha20orig } from '@noble/ciphers/chacha.js';
+import { inputsOf } from './answer.js';
 import type { Bundle } from './bundle.js';
 import { Refused } from './errors.js';
 import { Absorber, fromHex } from './hash.js';
@@ -74,8 +75,9 @@ function noiseValues(bundle: Bundle, key: VerifierKey, spec: Tensor): bigint[] {
   const [tokens, width] = [key.tokens, spec.features];
   const values = new Array<bigint>(tokens * width).fill(0n);
   const { answer, length } = bundle;
-  const read = bundle.public.find((p) => p.tensor === key.inputs[0]?.tensor)?.values ?? [];
   if (answer === undefined || answer.temperature === 0) return values;
+  const { tokens: input } = inputsOf(key);
+  const read = bundle.public.find((p) => p.tensor === input)?.values ?? [];
   const { prompt, temperature } = answer;
   // What does not fit is refused as an answer in any case.
   if (prompt === 0 || prompt > length || length > tokens || read.length !== tokens) return values;
