@@ -1,6 +1,7 @@
 //! stdout carries the report, stderr one line per error.
 
 use crate::commands::Report;
+use nanozk_runtime::one_line;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -26,17 +27,4 @@ pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
     // Nothing is left to tell when stderr is closed.
     let _ = writeln!(std::io::stderr().lock(), "error: {}", one_line(&error));
     ExitCode::FAILURE
-}
-
-/// `text` on one line, control characters of hostile names removed.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn errors_fit_on_one_line() {
-        assert_eq!(super::one_line("a\n  b\u{1b}[31m\tc"), "a b[31m c");
-    }
 }

@@ -33,7 +33,7 @@ pub struct Artifact {
 }
 
 /// The source model, which is read again where float and integer results are compared.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Source {
     /// Path of the ONNX file as it was given.
     pub path: String,
@@ -44,7 +44,7 @@ pub struct Source {
 }
 
 /// Where the scales come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Names of the sample files, without directories; empty when only static ranges were used.
     pub files: Vec<String>,

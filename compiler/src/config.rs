@@ -167,8 +167,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let parsed: Option<Config> =
-            serde_yaml::from_str(text).map_err(|source| ConfigError::Parse { path: "configuration".into(), source })?;
+        let parsed: Option<Config> = serde_yaml::from_str(text).map_err(unreadable)?;
         let config = parsed.unwrap_or_default();
         config.check()?;
         Ok(config)
@@ -193,6 +192,10 @@ impl Config {
     }
 }
 
+fn unreadable(source: serde_yaml::Error) -> ConfigError {
+    ConfigError::Parse { path: "configuration".into(), source }
+}
+
 /// Width of limbs where nothing asks for another.
 const LIMB_BITS: u32 = 12;
 
@@ -201,6 +204,18 @@ impl Quantise {
     pub const GREATEST_EXP_BITS: u32 = 20;
     /// Greatest `mean_bits`.
     pub const GREATEST_MEAN_BITS: u32 = 16;
+
+    /// These settings with those of `changes`, by name, in their place.
+    ///
+    /// # Errors
+    /// An unknown name, or a value of another type.
+    pub fn with(&self, changes: &serde_yaml::Mapping) -> Result<Self, ConfigError> {
+        let mut settings = serde_yaml::to_value(self).map_err(unreadable)?;
+        if let serde_yaml::Value::Mapping(settings) = &mut settings {
+            settings.extend(changes.clone());
+        }
+        serde_yaml::from_value(settings).map_err(unreadable)
+    }
 
     /// Width of limbs: as configured, or the usual one.
     pub fn limb_bits(&self) -> u32 {
@@ -257,6 +272,18 @@ mod tests {
             ("max_k: 21", "max_k = 21: must lie within 9..=20"),
         ] {
             assert_eq!(Config::parse(text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn settings_of_the_quantiser_are_changed_by_name() {
+        let changes = |text: &str| serde_yaml::from_str(text).unwrap();
+        let base = Quantise { margin: 2.0, ..Default::default() };
+        let changed = base.with(&changes("{limb_bits: 14, tolerance: 1}")).unwrap();
+        assert_eq!(changed, Quantise { limb_bits: Some(14), tolerance: 1.0, ..base.clone() });
+        assert_eq!(base.with(&changes("{}")).unwrap(), base);
+        for bad in ["{limbs: 3}", "{limb_bits: wide}", "{1: 2}"] {
+            assert!(matches!(base.with(&changes(bad)), Err(ConfigError::Parse { .. })), "{bad}");
         }
     }
 }

@@ -120,11 +120,39 @@ struct Raw {
 /// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
 /// Inputs without values that compilation settled may still stand in the file.
 pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
+    convert_all(path, &fitting(path, inputs)?, inputs)
+}
+
+/// Reads sample data as [`read_input`] does. A file that holds several times the values of every input is of as many
+/// samples, one behind the other, as EZKL's calibration data are.
+pub fn read_samples(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Vec<InputTensor>>, DataError> {
+    let raw = fitting(path, inputs)?;
+    let times = |(raw, info): (&Raw, &InputInfo)| {
+        let size = info.shape.iter().product::<usize>().max(1);
+        raw.values.len().is_multiple_of(size).then_some(raw.values.len() / size)
+    };
+    let mut counts = raw.iter().zip(inputs).map(times);
+    let count = counts.next().flatten().filter(|&count| count > 1 && counts.all(|other| other == Some(count)));
+    let Some(count) = count else { return Ok(vec![convert_all(path, &raw, inputs)?]) };
+    let part = |raw: &Raw, sample: usize| {
+        let size = raw.values.len() / count;
+        Raw { values: raw.values[sample * size..(sample + 1) * size].to_vec(), shape: None }
+    };
+    let sample = |at: usize| convert_all(path, &raw.iter().map(|raw| part(raw, at)).collect::<Vec<_>>(), inputs);
+    (0..count).map(sample).collect()
+}
+
+/// One entry of the file for each input.
+fn fitting(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataError> {
     let names: Vec<&str> = inputs.iter().map(|info| &info.name[..]).collect();
     let raw = without_settled(raw(path, &names)?, inputs);
     if raw.len() != inputs.len() {
         return Err(count(path, &names, raw.len()));
     }
+    Ok(raw)
+}
+
+fn convert_all(path: &Path, raw: &[Raw], inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
 }
 

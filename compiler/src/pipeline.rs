@@ -3,7 +3,7 @@
 use crate::artifact::{self, Artifact, Calibration};
 use crate::circuits::Circuits;
 use crate::config::{Config, ConfigError, EMBEDDED_K, Head, Optimize, Visibility};
-use crate::data::{DataError, InputTensor, extents, read_input, sample_shapes};
+use crate::data::{DataError, InputTensor, extents, read_samples, sample_shapes};
 use crate::fidelity::{FidelityError, Gap};
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
 use crate::head::{self, HeadError};
@@ -15,11 +15,13 @@ use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
 use nanozk_layout::LayoutError;
 use nanozk_plan::hiding::HidingError;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What the caller wants; what is absent comes from the settings file or its defaults.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct CompileOptions {
     /// Sample inputs for calibration.
     pub data: Vec<PathBuf>,
@@ -45,6 +47,8 @@ pub struct CompileOptions {
     pub optimize: Option<Optimize>,
     /// Largest circuits: `2^max_k` rows.
     pub max_k: Option<u32>,
+    /// Settings of the quantiser, by name.
+    pub quantise: serde_yaml::Mapping,
     /// Whether outputs may be further from the source model's than the tolerance.
     pub accept_gap: bool,
 }
@@ -256,6 +260,7 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
     config.max_temperature = options.max_temperature.or(config.max_temperature);
     config.optimize = options.optimize.unwrap_or(config.optimize);
     config.max_k = options.max_k.or(config.max_k);
+    config.quantise = config.quantise.with(&options.quantise)?;
     config.check()?;
     if (config.head, config.output) == (Head::Argmax, Visibility::Private) {
         return Err(CompileError::PrivateArgmax);
@@ -267,7 +272,8 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
 fn samples_of(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, CompileError> {
     let values = |inputs: Vec<InputTensor>| inputs.into_iter().map(|i| i.value).collect::<Vec<_>>();
     if !files.is_empty() {
-        return files.iter().map(|f| Ok(values(read_input(f, &loaded.inputs)?))).collect();
+        let read = files.iter().map(|file| read_samples(file, &loaded.inputs)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(read.into_iter().flatten().map(values).collect());
     }
     if loaded.inputs.iter().any(|i: &InputInfo| matches!(i.kind, InputKind::Float)) {
         return Err(QuantiseError::NoData.into());

@@ -1,7 +1,7 @@
 //! Input files: EZKL's JSON and NumPy archives.
 
 use nanozk_compiler::{
-    data::{InputTensor, extents, read_input, sample_shapes},
+    data::{InputTensor, extents, read_input, read_samples, sample_shapes},
     frontend::InputInfo,
 };
 use nanozk_ir::float::{InputKind, InputValue};
@@ -41,6 +41,27 @@ fn flat_and_nested_arrays() {
     let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
     assert_eq!(read(r#"{"input_data": [[1, 2, 3, 4.5]]}"#, &floats()), expected);
     assert_eq!(read(r#"{"input_data": [[[1, 2], [3, 4.5]]], "input_shapes": [[2, 2]]}"#, &floats()), expected);
+}
+
+/// As EZKL's calibration data are.
+#[test]
+fn several_samples_stand_one_behind_the_other() {
+    let folder = tempfile::tempdir().expect("folder");
+    let samples = |text: &str, inputs: &[InputInfo]| read_samples(&write(folder.path(), text), inputs);
+    let inputs = [floats(), tokens()].concat();
+    let x = |from: u8| InputValue::Float((from..from + 4).map(f32::from).collect());
+    let two = samples(r#"{"input_data": [[1, 2, 3, 4, 5, 6, 7, 8], [[1, 2, 3, 4], [5, 6, 7, 8]]]}"#, &inputs);
+    let two: Vec<Vec<InputValue>> =
+        two.expect("samples").into_iter().map(|s| s.into_iter().map(|i| i.value).collect()).collect();
+    let ids = |from: u32| InputValue::Tokens((from..from + 4).collect());
+    assert_eq!(two, [[x(1), ids(1)], [x(5), ids(5)]]);
+    assert_eq!(samples(r#"{"input_data": [[1, 2, 3]]}"#, &tokens()).expect("one short prompt").len(), 1);
+    for uneven in ["[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4]", "[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]"] {
+        let message = samples(&format!(r#"{{"input_data": [{uneven}]}}"#), &inputs).expect_err("refused").to_string();
+        assert!(message.contains("value(s), the model takes 4"), "{message}");
+    }
+    let late = samples(r#"{"input_data": [[1, 2, 3, 4, 5, 6, 7, 99]]}"#, &tokens()).expect_err("refused").to_string();
+    assert!(late.contains("99 is not a token id"), "{late}");
 }
 
 #[test]

@@ -82,6 +82,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
     let Outcome { gaps, clamps, choice } = outcome.into_inner().unwrap_or_default();
     let mut clamps: Vec<Clamped> = clamps.iter().map(Clamped::from).collect();
     clamps.sort_by(|a, b| a.headroom.total_cmp(&b.headroom));
+    progress.stage("writing the model", 1);
     let bytes = artifact.to_bytes().map_err(Error::format(out))?;
     storage::write_atomic(out, Secrecy::Open, &bytes)?;
     Ok(CompileReport {

@@ -58,6 +58,11 @@ pub(crate) fn with_way_out(message: String, way_out: &str) -> String {
     if message.contains("; ") { message } else { format!("{message}; {way_out}") }
 }
 
+/// `text` on one line, control characters of hostile names removed.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
+}
+
 fn way_out(cause: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::*;
     match cause.kind() {
@@ -69,5 +74,13 @@ fn way_out(cause: &std::io::Error) -> &'static str {
         NotADirectory => "name a directory, not a file",
         AlreadyExists => "choose another name",
         _ => "check the file and the disk",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn errors_fit_on_one_line() {
+        assert_eq!(super::one_line("a\n  b\u{1b}[31m\tc"), "a b[31m c");
     }
 }

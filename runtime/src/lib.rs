@@ -32,7 +32,7 @@ pub mod storage;
 mod table;
 pub mod verify;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, one_line};
 pub use nanozk_proof::verify::hex;
 pub use progress::{Progress, Silent};
 

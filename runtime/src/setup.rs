@@ -4,7 +4,7 @@ use crate::keys::{self, ProverFile, Seed};
 use crate::memory::megabytes;
 use crate::storage::{self, Batch, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, srs};
-use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::artifact::{Artifact, Calibration, Source};
 use nanozk_plan::format::{self, FormatError, Kind};
 use nanozk_proof::srs::EMBEDDED_K;
 use nanozk_proof::transcript::Absorber;
@@ -102,6 +102,7 @@ fn make_keys(
     // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
     let prover_bytes = format::encode(Kind::Prover, &file).map_err(Error::format(&dir.prover()))?;
     let key_bytes = prover_bytes.len() as u64;
+    progress.stage("writing keys", 1);
     let mut files = Batch::default();
     files.add(&dir.srs(), Secrecy::Open, |f| srs::write_to(&srs, f))?;
     files.add(&dir.prover(), Secrecy::Secret, |f| f.write_all(&prover_bytes))?;
@@ -135,10 +136,12 @@ pub fn secret_seed() -> Result<Seed> {
     Ok(seed)
 }
 
-/// The public seed of a model with open weights: a function of the compiled model, wherever its source was.
+/// The public seed of a model with open weights: a function of what is proven, wherever its source was and whatever form
+/// the sample data had.
 fn open_seed(artifact: &Artifact) -> std::result::Result<Seed, FormatError> {
     let mut model = artifact.clone();
-    model.source.path.clear();
+    model.source = Source::default();
+    model.calibration = Calibration::default();
     let mut absorber = Absorber::new("nanozk open weights");
     absorber.bytes("model", &model.to_bytes()?);
     Ok(absorber.digest())

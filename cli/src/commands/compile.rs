@@ -115,6 +115,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
             Optimize::Memory => compile::Optimize::Memory,
         }),
         max_k: args.max_k,
+        quantise: Default::default(),
         accept_gap: args.accept_gap,
     };
     Report::new(&compile::compile(&args.model, &options, &args.out, progress)?)

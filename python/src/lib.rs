@@ -1,0 +1,224 @@
+//! `nanozk._native`: the calls of `nanozk_runtime` for the Python package around it, which holds the objects.
+//!
+//! Every call takes files and gives its report twice, as `--json` has it and as text.
+
+mod watch;
+
+use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::storage::{self, Secrecy};
+use nanozk_runtime::{Error, architecture, check, compile, generate, inspect, keys, plan, prove, run, setup, verify};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::path::PathBuf;
+use watch::{Raise, errors, raised, watched};
+
+const _: () = assert!(!nanozk_mutants::ON, "the package must not be built with planted bugs");
+
+/// A report as JSON and as text.
+type Answer = (String, String);
+
+fn answer(report: &(impl serde::Serialize + std::fmt::Display)) -> nanozk_runtime::Result<Answer> {
+    let json = serde_json::to_string(report).map_err(|e| Error::refused(e, "report it as a bug of nanozk"))?;
+    Ok((json, report.to_string()))
+}
+
+/// The bytes of a file.
+#[pyfunction]
+fn read(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyBytes>> {
+    let bytes = py.detach(|| storage::read(&path)).map_err(|e| raised(&e, errors::Error::new_err))?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+/// Writes a file whole or not at all, for the user alone if it is secret.
+#[pyfunction]
+fn write(py: Python<'_>, path: PathBuf, data: Vec<u8>, secret: bool) -> PyResult<()> {
+    let secrecy = if secret { Secrecy::Secret } else { Secrecy::Open };
+    py.detach(|| storage::write_atomic(&path, secrecy, &data)).map_err(|e| raised(&e, errors::Error::new_err))
+}
+
+/// `nanozk compile`; `options` are those of the library as JSON.
+#[pyfunction]
+fn compile_model(
+    py: Python<'_>,
+    model: PathBuf,
+    options: &str,
+    out: PathBuf,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    let raise: Raise = errors::CompileError::new_err;
+    let options: compile::CompileOptions =
+        serde_json::from_str(options).map_err(|e| raise(format!("settings: {e}; README.md lists the settings")))?;
+    watched(py, progress, raise, keep, move |p| answer(&compile::compile(&model, &options, &out, p)?))
+}
+
+/// `nanozk plan`.
+#[pyfunction]
+fn plan_model(py: Python<'_>, model: PathBuf) -> PyResult<Answer> {
+    watched(py, None, errors::Error::new_err, None, move |_| answer(&plan::plan(&model)?))
+}
+
+/// `nanozk inspect` of a compiled model.
+#[pyfunction]
+fn inspect_model(py: Python<'_>, model: PathBuf) -> PyResult<Answer> {
+    watched(py, None, errors::Error::new_err, None, move |_| answer(&inspect::inspect(&model)?))
+}
+
+/// `nanozk inspect` of a verifier file.
+#[pyfunction]
+fn inspect_verifier(py: Python<'_>, verifier: PathBuf) -> PyResult<Answer> {
+    let describe = move || answer(&architecture::describe(&keys::read_verifier(&verifier)?, false)?);
+    watched(py, None, errors::Error::new_err, None, move |_| describe())
+}
+
+/// The model id of a verifier file.
+#[pyfunction]
+fn model_id(py: Python<'_>, verifier: PathBuf) -> PyResult<String> {
+    let read = move || Ok(nanozk_runtime::hex(&keys::read_verifier(&verifier)?.model_id()));
+    watched(py, None, errors::Error::new_err, None, move |_| read())
+}
+
+/// `nanozk run`.
+#[pyfunction]
+fn run_model(
+    py: Python<'_>,
+    model: PathBuf,
+    input: PathBuf,
+    eval: Option<PathBuf>,
+    source: Option<PathBuf>,
+    progress: Option<Bound<'_, PyAny>>,
+) -> PyResult<Answer> {
+    let request = run::Request { model, input, eval, source };
+    watched(py, progress, errors::RunError::new_err, None, move |p| answer(&run::run(&request, p)?))
+}
+
+/// `nanozk setup`.
+#[pyfunction]
+fn setup_keys(
+    py: Python<'_>,
+    model: PathBuf,
+    srs: Option<PathBuf>,
+    open_weights: bool,
+    out: PathBuf,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    watched(py, progress, errors::SetupError::new_err, keep, move |p| {
+        answer(&setup::setup(&model, srs.as_deref(), open_weights, &out, p)?)
+    })
+}
+
+/// `nanozk check`.
+#[pyfunction]
+fn check_verifier(
+    py: Python<'_>,
+    verifier: PathBuf,
+    model_id: Option<[u8; 32]>,
+    allow_unsafe_srs: bool,
+) -> PyResult<Answer> {
+    watched(py, None, errors::VerifyError::new_err, None, move |_| {
+        answer(&check::check(&verifier, model_id, allow_unsafe_srs)?)
+    })
+}
+
+/// `nanozk prove`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn prove_input(
+    py: Python<'_>,
+    keys: PathBuf,
+    input: PathBuf,
+    out: PathBuf,
+    layers: Option<(usize, usize)>,
+    nonce: Option<Vec<u8>>,
+    strict: bool,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    let nonce = short(nonce)?;
+    let request = prove::Request { keys, input, out, layers, nonce, strict };
+    watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&prove::prove(&request, p)?))
+}
+
+/// A prompt, as text or as token ids.
+#[derive(FromPyObject)]
+enum PromptOf {
+    #[pyo3(transparent)]
+    Text(String),
+    #[pyo3(transparent)]
+    Tokens(Vec<u32>),
+}
+
+impl From<PromptOf> for Prompt {
+    fn from(prompt: PromptOf) -> Self {
+        match prompt {
+            PromptOf::Text(text) => Prompt::Text(text),
+            PromptOf::Tokens(tokens) => Prompt::Tokens(tokens),
+        }
+    }
+}
+
+/// `nanozk generate`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn generate_answer(
+    py: Python<'_>,
+    keys: PathBuf,
+    prompt: PromptOf,
+    max_new: u32,
+    tokenizer: Option<PathBuf>,
+    out: PathBuf,
+    nonce: Option<Vec<u8>>,
+    strict: bool,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    let (prompt, nonce) = (prompt.into(), short(nonce)?);
+    let request = generate::Request { keys, prompt, max_new, tokenizer, out, nonce, strict };
+    watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&generate::generate(&request, p)?))
+}
+
+/// `nanozk verify`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn verify_proof(
+    py: Python<'_>,
+    verifier: PathBuf,
+    proof: PathBuf,
+    model_id: Option<[u8; 32]>,
+    nonce: Option<Vec<u8>>,
+    allow_unsafe_srs: bool,
+    check_weights: bool,
+    allow_partial: bool,
+    input: Option<PathBuf>,
+    output: Option<PathBuf>,
+    prompt: Option<PromptOf>,
+    max_new: Option<u32>,
+    tokenizer: Option<PathBuf>,
+) -> PyResult<Answer> {
+    let options = verify::VerifyOptions { model_id, nonce: short(nonce)?, allow_unsafe_srs, check_weights };
+    let prompt = prompt.map(Prompt::from);
+    let request =
+        verify::Request { verifier, proof, options, allow_partial, input, output, prompt, max_new, tokenizer };
+    watched(py, None, errors::VerifyError::new_err, None, move |_| answer(&verify::verify(&request)?))
+}
+
+/// A nonce of the length that proofs hold.
+fn short(nonce: Option<Vec<u8>>) -> PyResult<Option<Vec<u8>>> {
+    match &nonce {
+        Some(bytes) if bytes.len() > prove::MAX_NONCE => {
+            Err(PyValueError::new_err(format!("a nonce has at most {} bytes", prove::MAX_NONCE)))
+        }
+        _ => Ok(nonce),
+    }
+}
+
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::{
+        check_verifier, compile_model, generate_answer, inspect_model, inspect_verifier, model_id, plan_model,
+        prove_input, read, run_model, setup_keys, verify_proof, write,
+    };
+}
