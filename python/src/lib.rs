@@ -2,6 +2,8 @@
 //!
 //! Every call takes files and gives its report twice, as `--json` has it and as text.
 
+#![expect(clippy::result_large_err, reason = "the library's errors, once a call")]
+
 mod watch;
 
 use nanozk_runtime::answer::Prompt;
