@@ -13,15 +13,17 @@ change and may be used from several threads; they have no use in a process that 
 from importlib.metadata import version
 
 from nanozk._values import Port
+from nanozk.audit import plan_audit
 from nanozk.errors import CompileError, Error, FileError, ProveError, RunError, SetupError, VerifyError
 from nanozk.keys import Keys
 from nanozk.model import Model, compile
 from nanozk.proof import Proof, Verifier, verify
-from nanozk.reports import Check, Compiled, Plan, Proved, Report, Run, Setup, Verdict
+from nanozk.reports import AuditPlan, Check, Compiled, Plan, Proved, Report, Run, Sensitivity, Setup, Verdict
 
 __version__ = version("nanozk")
 
 __all__ = [
+    "AuditPlan",
     "Check",
     "CompileError",
     "Compiled",
@@ -37,11 +39,13 @@ __all__ = [
     "Report",
     "Run",
     "RunError",
+    "Sensitivity",
     "Setup",
     "SetupError",
     "Verdict",
     "Verifier",
     "VerifyError",
     "compile",
+    "plan_audit",
     "verify",
 ]

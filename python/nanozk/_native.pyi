@@ -24,6 +24,27 @@ def run_model(
     source: Optional[Path],
     progress: Optional[Progress],
 ) -> Answer: ...
+def measure_sensitivity(
+    model: Path,
+    data: list[Path],
+    probes: int,
+    step: float,
+    seed: int,
+    reading: Optional[str],
+    out: Optional[Path],
+    html: Optional[Path],
+    progress: Optional[Progress],
+) -> Answer: ...
+def plan_audit(
+    of: Path,
+    layers: int,
+    sensitivity: Optional[Path],
+    floor: Optional[float],
+    pins: list[str],
+    answers: int,
+    challenged: float,
+    out: Optional[Path],
+) -> Answer: ...
 def setup_keys(
     model: Path,
     srs: Optional[Path],
@@ -40,6 +61,7 @@ def prove_input(
     layers: Optional[tuple[int, int]],
     nonce: Optional[bytes],
     strict: bool,
+    memory: Optional[int],
     progress: Optional[Progress],
     keep: object,
 ) -> Answer: ...
@@ -51,6 +73,7 @@ def generate_answer(
     out: Path,
     nonce: Optional[bytes],
     strict: bool,
+    memory: Optional[int],
     progress: Optional[Progress],
     keep: object,
 ) -> Answer: ...

@@ -76,6 +76,7 @@ class Keys:
         nonce: Optional[Bytes] = None,
         layers: Optional[tuple[int, int]] = None,
         strict: bool = False,
+        memory: Optional[int] = None,
         out: Optional[AnyPath] = None,
         progress: Progress = None,
     ) -> Proof:
@@ -92,6 +93,8 @@ class Keys:
             First and last layer to prove. From such a proof nothing follows for the model's output.
         strict : bool
             Refuse inputs that saturate values inside the model.
+        memory : int, optional
+            Most bytes for proving layers; absent: a share of what the machine has free.
         out : path, optional
             File to write; absent: a temporary one, which goes with the proof. An interrupted call goes on when it is made
             again with the same inputs, nonce and `out`.
@@ -113,7 +116,7 @@ class Keys:
         bound = as_bytes(nonce, "nonce")
         with telling(progress) as tell:
             answer = inputs_scratch.call(
-                _native.prove_input, self.path, file, path, layers, bound, strict, tell, scratch
+                _native.prove_input, self.path, file, path, layers, bound, strict, memory, tell, scratch
             )
         proof = Proof(path, scratch)
         proof.report = Proved(answer)
@@ -127,6 +130,7 @@ class Keys:
         tokenizer: Optional[AnyPath] = None,
         nonce: Optional[Bytes] = None,
         strict: bool = False,
+        memory: Optional[int] = None,
         out: Optional[AnyPath] = None,
         progress: Progress = None,
     ) -> Proof:
@@ -140,7 +144,7 @@ class Keys:
             Most tokens of the answer.
         tokenizer : path, optional
             The ``tokenizer.json`` that the model id names.
-        nonce, strict, out, progress
+        nonce, strict, memory, out, progress
             See `prove`.
 
         Returns
@@ -158,7 +162,7 @@ class Keys:
         bound = as_bytes(nonce, "nonce")
         with telling(progress) as tell:
             answer = _native.generate_answer(
-                self.path, asked, max_new, tokenizer, path, bound, strict, tell, scratch
+                self.path, asked, max_new, tokenizer, path, bound, strict, memory, tell, scratch
             )
         proof = Proof(path, scratch)
         proof.report = Proved(answer)

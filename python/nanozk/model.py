@@ -15,7 +15,7 @@ from nanozk._progress import Progress, telling
 from nanozk._source import onnx_file
 from nanozk._values import Data, Inputs, Port, data_files, inputs_file
 from nanozk.keys import Keys
-from nanozk.reports import Compiled, Plan, Report, Run, Setup
+from nanozk.reports import Compiled, Plan, Report, Run, Sensitivity, Setup
 
 if TYPE_CHECKING:
     import onnx
@@ -97,6 +97,54 @@ class Model(File):
         file = inputs_file(inputs, scratch)
         with telling(progress) as tell:
             return Run(scratch.call(_native.run_model, self.path, file, eval, source or self._source, tell))
+
+    def sensitivity(
+        self,
+        data: Data,
+        *,
+        probes: int = 16,
+        step: float = 0.05,
+        seed: int = 0,
+        output: Optional[str] = None,
+        out: Optional[AnyPath] = None,
+        html: Optional[AnyPath] = None,
+        progress: Progress = None,
+    ) -> Sensitivity:
+        """Measure where an error hurts: ``nanozk sensitivity``.
+
+        Parameters
+        ----------
+        data : path, mapping, tuple, array, or list of these
+            Sample inputs: those of one inference, or a list of them.
+        probes : int
+            Random directions per layer and sample.
+        step : float
+            Size of a disturbance, as a share of the root mean square of what it disturbs.
+        seed : int
+            Seed of the directions.
+        output : {'scores', 'probabilities', 'gaussian'}, optional
+            What the outputs are; absent: as their values look.
+        out, html : path, optional
+            Report as JSON, for `plan_audit`, and page with a plot to write.
+        progress : callable or bool, optional
+            See `compile`.
+
+        Returns
+        -------
+        Sensitivity
+
+        Raises
+        ------
+        RunError
+            When the data do not fit, or the output is the place of the greatest score.
+        """
+        scratch = Scratch()
+        files = data_files(data, scratch)
+        with telling(progress) as tell:
+            answer = scratch.call(
+                _native.measure_sensitivity, self.path, files, probes, step, seed, output, out, html, tell
+            )
+        return Sensitivity(answer)
 
     def setup(
         self,

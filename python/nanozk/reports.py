@@ -159,6 +159,47 @@ def _unshaped(value: dict[str, Any]) -> dict[str, Any]:
     return value if count == len(value["values"]) else dict(value, shape=[count])
 
 
+class Sensitivity(Report):
+    """Where an error hurts: advice for a policy of audits, and no part of what a proof says.
+
+    Attributes
+    ----------
+    layers : list of dict
+        For each layer ``index``, ``name``, ``values``, ``rms``, ``sensitivity``, ``standard_error``, ``fisher_trace`` and
+        ``held``.
+    outputs : list of dict
+        How each output was read.
+    """
+
+    layers: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    samples: int
+
+
+class AuditPlan(Report):
+    """How likely each layer is drawn for an audit, and what that catches.
+
+    Attributes
+    ----------
+    layers : list of dict
+        For each layer ``index``, ``name``, ``pinned``, ``probability``, ``inclusion`` and perhaps ``sensitivity``.
+    drawn, total : int
+        Layers drawn of each answer, and layers of the model.
+    least_detection : float
+        Least probability that one wrong layer is caught, whichever it is.
+    detection, over_answers : list of dict
+        What several wrong layers, and cheating now and then, risk.
+    """
+
+    layers: list[dict[str, Any]]
+    drawn: int
+    total: int
+    least_detection: float
+    detection: list[dict[str, Any]]
+    over_answers: list[dict[str, Any]]
+    coverage: Optional[float] = None
+
+
 class Setup(Report):
     """What ``setup`` made.
 

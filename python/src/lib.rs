@@ -6,9 +6,12 @@
 
 mod watch;
 
+use nanozk_runtime::Progress;
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::storage::{self, Secrecy};
-use nanozk_runtime::{Error, architecture, check, compile, generate, inspect, keys, plan, prove, run, setup, verify};
+use nanozk_runtime::{
+    Error, architecture, audit, check, compile, generate, inspect, keys, plan, prove, run, sensitivity, setup, verify,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -95,6 +98,46 @@ fn run_model(
     watched(py, progress, errors::RunError::new_err, None, move |p| answer(&run::run(&request, p)?))
 }
 
+/// `nanozk sensitivity`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn measure_sensitivity(
+    py: Python<'_>,
+    model: PathBuf,
+    data: Vec<PathBuf>,
+    probes: u32,
+    step: f64,
+    seed: u64,
+    reading: Option<&str>,
+    out: Option<PathBuf>,
+    html: Option<PathBuf>,
+    progress: Option<Bound<'_, PyAny>>,
+) -> PyResult<Answer> {
+    let reading = reading.map(str::parse).transpose().map_err(PyValueError::new_err)?;
+    let request = sensitivity::Request { model, data, probes, step, seed, reading, out, html };
+    let measure = move |p: &dyn Progress| answer(&sensitivity::sensitivity(&request, p)?);
+    watched(py, progress, errors::RunError::new_err, None, measure)
+}
+
+/// `nanozk audit plan`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn plan_audit(
+    py: Python<'_>,
+    of: PathBuf,
+    layers: u32,
+    sensitivity: Option<PathBuf>,
+    floor: Option<f64>,
+    pins: Vec<String>,
+    answers: u64,
+    challenged: f64,
+    out: Option<PathBuf>,
+) -> PyResult<Answer> {
+    let pins = pins.iter().map(|pin| pin.parse().unwrap_or_else(|never| match never {})).collect();
+    let request = audit::PlanRequest { of, layers, sensitivity, floor, pins, answers, challenged, out };
+    watched(py, None, errors::Error::new_err, None, move |_| answer(&audit::plan(&request)?))
+}
+
 /// `nanozk setup`.
 #[pyfunction]
 fn setup_keys(
@@ -135,11 +178,12 @@ fn prove_input(
     layers: Option<(usize, usize)>,
     nonce: Option<Vec<u8>>,
     strict: bool,
+    memory: Option<u64>,
     progress: Option<Bound<'_, PyAny>>,
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let nonce = short(nonce)?;
-    let request = prove::Request { keys, input, out, layers, nonce, strict };
+    let request = prove::Request { keys, input, out, layers, nonce, strict, memory };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&prove::prove(&request, p)?))
 }
 
@@ -173,11 +217,12 @@ fn generate_answer(
     out: PathBuf,
     nonce: Option<Vec<u8>>,
     strict: bool,
+    memory: Option<u64>,
     progress: Option<Bound<'_, PyAny>>,
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let (prompt, nonce) = (prompt.into(), short(nonce)?);
-    let request = generate::Request { keys, prompt, max_new, tokenizer, out, nonce, strict };
+    let request = generate::Request { keys, prompt, max_new, tokenizer, out, nonce, strict, memory };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&generate::generate(&request, p)?))
 }
 
@@ -220,7 +265,7 @@ fn short(nonce: Option<Vec<u8>>) -> PyResult<Option<Vec<u8>>> {
 mod _native {
     #[pymodule_export]
     use super::{
-        check_verifier, compile_model, generate_answer, inspect_model, inspect_verifier, model_id, plan_model,
-        prove_input, read, run_model, setup_keys, verify_proof, write,
+        check_verifier, compile_model, generate_answer, inspect_model, inspect_verifier, measure_sensitivity, model_id,
+        plan_audit, plan_model, prove_input, read, run_model, setup_keys, verify_proof, write,
     };
 }

@@ -97,7 +97,7 @@ def test_objects_survive_files_bytes_and_pickle(
     assert bytes(loaded) == bytes(model) and loaded.report is None
     # The source model is not in the file, but where it was.
     np.testing.assert_array_equal(loaded.run(x).outputs["y"], proof.outputs["y"])
-    assert nanozk.Keys.load(tmp_path / "keys").prove(x).report is not None
+    assert nanozk.Keys.load(tmp_path / "keys").prove(x, memory=10**9).report is not None
     for verifier in (keys.verifier, bytes(keys.verifier), tmp_path / "v.nanozk", pickle.loads(pickle.dumps(keys.verifier))):
         for again in (bytes(proof), tmp_path / "p.nanozk", nanozk.Proof.load(tmp_path / "p.nanozk")):
             assert nanozk.verify(verifier, again, nonce=b"\x5f\x3a", model_id=keys.model_id)
@@ -140,7 +140,7 @@ def test_an_answer_is_generated_proven_and_verified() -> None:
     tokenizer = GPT / "tokenizer.json"
     model = nanozk.compile(GPT / "network.onnx", data=GPT / "input.json", head="argmax", tokenizer=tokenizer, end=["\n"])
     keys = model.setup()
-    proof = keys.generate("In the beg", max_new=4, tokenizer=tokenizer, nonce="00ff")
+    proof = keys.generate("In the beg", max_new=4, memory=10**9, tokenizer=tokenizer, nonce="00ff")
     assert proof.report is not None and proof.report.answer is not None
     verdict = nanozk.verify(
         keys.verifier, proof, prompt="In the beg", max_new=4, tokenizer=tokenizer, nonce="00ff"

@@ -67,6 +67,23 @@ def test_proofs_verify_both_ways(
     np.testing.assert_array_equal(theirs.outputs["y"], proof.outputs["y"])
 
 
+def test_sensitivities_and_policies_are_the_same(
+    cli: Cli, model: nanozk.Model, keys: nanozk.Keys, x: NDArray[Any], tmp_path: Path
+) -> None:
+    report, policy = tmp_path / "s.json", tmp_path / "policy.yaml"
+    code, theirs = cli("sensitivity", model.path, "--data", BLOCK / "input.json", "--probes", 4, "-o", report)
+    ours = model.sensitivity({"x": x}, probes=4)
+    assert code == 0 and ours.json == theirs and ours.layers[0]["sensitivity"] > 0
+    arguments = ("--layers", 1, "--weights", f"sensitivity:{report}", "--pin", "output", "-o", policy)
+    code, theirs = cli("audit", "plan", keys.path, *arguments)
+    out = tmp_path / "ours.yaml"
+    planned = nanozk.plan_audit(keys, layers=1, sensitivity=ours, pins=["output"], out=out)
+    assert code == 0 and out.read_bytes() == policy.read_bytes()
+    assert {**planned.json, "policy": str(policy)} == theirs and planned.least_detection == 1.0
+    with pytest.raises(nanozk.Error, match="layers"):
+        nanozk.plan_audit(keys.verifier, layers=2)
+
+
 def test_errors_have_the_texts_of_the_command_line(cli: Cli, keys: nanozk.Keys, tmp_path: Path) -> None:
     verifier, bad = keys.path / "verifier.nanozk", tmp_path / "bad.json"
     bad.write_text('{"input_data": [[1, 2]]}')

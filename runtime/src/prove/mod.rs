@@ -179,6 +179,7 @@ pub fn run(job: &Job, progress: &dyn Progress) -> Result<ProveReport> {
         ));
     }
     let verify_seconds = check.elapsed().as_secs_f64();
+    progress.stage("writing the proof", 1);
     let bytes = bundle.to_bytes().map_err(Error::format(job.out))?;
     storage::write_atomic(job.out, Secrecy::Open, &bytes)?;
     work.discard();
