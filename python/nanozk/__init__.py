@@ -17,14 +17,31 @@ from nanozk.audit import plan_audit
 from nanozk.errors import CompileError, Error, FileError, ProveError, RunError, SetupError, VerifyError
 from nanozk.keys import Keys
 from nanozk.model import Model, compile
-from nanozk.proof import Proof, Verifier, verify
-from nanozk.reports import AuditPlan, Check, Compiled, Plan, Proved, Report, Run, Sensitivity, Setup, Verdict
+from nanozk.proof import Challenge, Commitment, Proof, Verifier, verify
+from nanozk.reports import (
+    AuditPlan,
+    Challenged,
+    Check,
+    Committed,
+    Compiled,
+    Plan,
+    Proved,
+    Report,
+    Run,
+    Sensitivity,
+    Setup,
+    Verdict,
+)
 
 __version__ = version("nanozk")
 
 __all__ = [
     "AuditPlan",
+    "Challenge",
+    "Challenged",
     "Check",
+    "Commitment",
+    "Committed",
     "CompileError",
     "Compiled",
     "Error",

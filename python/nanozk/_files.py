@@ -105,3 +105,8 @@ def place(out: Optional[AnyPath], name: str) -> tuple[Path, Optional[Scratch]]:
         return Path(out), None
     scratch = Scratch()
     return scratch.path / name, scratch
+
+
+def file_of(value: Union[File, AnyPath]) -> Path:
+    """The file of an object, or the one that is named."""
+    return value.path if isinstance(value, File) else Path(value)

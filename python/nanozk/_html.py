@@ -74,6 +74,13 @@ def verdict(json: Mapping[str, Any]) -> str:
     whole = json["verified"] is True and json["full"] is True
     if whole:
         title, colour = "VERIFIED", _GREEN
+    elif json["verified"] is True and json.get("audited"):
+        audited = json["audited"]
+        title = (
+            f"AUDITED {audited['drawn']} of {audited['total']} layers: one wrong layer is caught with probability "
+            f"{audited['caught']:.4f}; full only with all layers"
+        )
+        colour = _AMBER
     elif json["verified"] is True:
         title, colour = "PARTIAL: some layers verified, nothing follows for the model", _AMBER
     else:

@@ -65,10 +65,38 @@ def prove_input(
     progress: Optional[Progress],
     keep: object,
 ) -> Answer: ...
+def commit_input(
+    keys: Path,
+    input: Path,
+    out: Path,
+    nonce: Optional[bytes],
+    strict: bool,
+    progress: Optional[Progress],
+    keep: object,
+) -> Answer: ...
+def draw_challenge(
+    commitment: Path,
+    verifier: Path,
+    policy: Path,
+    beacon: Optional[tuple[bytes, str]],
+    nonce: Optional[bytes],
+    input: Optional[Path],
+    out: Path,
+) -> Answer: ...
+def answer_challenge(
+    keys: Path,
+    challenge: Path,
+    commitment: Path,
+    out: Path,
+    memory: Optional[int],
+    progress: Optional[Progress],
+    keep: object,
+) -> Answer: ...
 def generate_answer(
     keys: Path,
     prompt: Union[str, list[int]],
     max_new: int,
+    temperature: Optional[float],
     tokenizer: Optional[Path],
     out: Path,
     nonce: Optional[bytes],
@@ -89,5 +117,7 @@ def verify_proof(
     output: Optional[Path],
     prompt: Optional[Union[str, list[int]]],
     max_new: Optional[int],
+    temperature: Optional[float],
     tokenizer: Optional[Path],
+    challenge: Optional[Path],
 ) -> Answer: ...

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Optional, Union
 
 from nanozk import _html, _native
-from nanozk._files import AnyPath, Scratch, place
+from nanozk._files import AnyPath, Scratch, file_of, place
 from nanozk._progress import Progress, telling
 from nanozk._values import Inputs, inputs_file
-from nanozk.proof import Bytes, Proof, Verifier, as_bytes
-from nanozk.reports import Proved, Setup
+from nanozk.proof import Bytes, Challenge, Commitment, Proof, Verifier, as_bytes
+from nanozk.reports import Committed, Proved, Setup
 
 _VERIFIER = "verifier.nanozk"
 #: The files of a key directory, and whether they are for the prover alone. The verifier file comes last: a directory
@@ -122,11 +122,88 @@ class Keys:
         proof.report = Proved(answer)
         return proof
 
+    def commit(
+        self,
+        inputs: Inputs,
+        *,
+        nonce: Optional[Bytes] = None,
+        strict: bool = False,
+        out: Optional[AnyPath] = None,
+        progress: Progress = None,
+    ) -> Commitment:
+        """Commit to all tensors of one inference without proving a layer: ``nanozk commit``.
+
+        Parameters
+        ----------
+        inputs, nonce, strict, progress
+            See `prove`.
+        out : path, optional
+            File to write; the secrets go into a directory beside it, with ``.secret`` behind its name. Absent: a
+            temporary place, which goes with the commitment.
+
+        Returns
+        -------
+        Commitment
+            Hand over its bytes, and keep it for `answer`.
+
+        Raises
+        ------
+        ProveError
+            When the inputs do not fit.
+        """
+        inputs_scratch = Scratch()
+        file = inputs_file(inputs, inputs_scratch)
+        path, scratch = place(out, Commitment._NAME)
+        bound = as_bytes(nonce, "nonce")
+        with telling(progress) as tell:
+            answer = inputs_scratch.call(
+                _native.commit_input, self.path, file, path, bound, strict, tell, scratch
+            )
+        commitment = Commitment(path, scratch)
+        commitment.report = Committed(answer)
+        return commitment
+
+    def answer(
+        self,
+        challenge: Union[Challenge, AnyPath],
+        commitment: Union[Commitment, AnyPath],
+        *,
+        memory: Optional[int] = None,
+        out: Optional[AnyPath] = None,
+        progress: Progress = None,
+    ) -> Proof:
+        """Prove the layers that a challenge drew of a commitment: ``nanozk prove --challenge``.
+
+        Parameters
+        ----------
+        challenge : Challenge or path
+            What the verifier drew.
+        commitment : Commitment or path
+            What `commit` made, with its secrets beside it.
+        memory, out, progress
+            See `prove`.
+
+        Returns
+        -------
+        Proof
+
+        Raises
+        ------
+        ProveError
+            When the challenge is of another commitment, or the secrets are not there.
+        """
+        path, scratch = place(out, Proof._NAME)
+        drawn, made = file_of(challenge), file_of(commitment)
+        with telling(progress) as tell:
+            _native.answer_challenge(self.path, drawn, made, path, memory, tell, scratch)
+        return Proof(path, scratch)
+
     def generate(
         self,
         prompt: Union[str, Sequence[int]],
         *,
         max_new: int,
+        temperature: Optional[float] = None,
         tokenizer: Optional[AnyPath] = None,
         nonce: Optional[Bytes] = None,
         strict: bool = False,
@@ -142,6 +219,8 @@ class Keys:
             Text, which needs the tokenizer, or token ids.
         max_new : int
             Most tokens of the answer.
+        temperature : float, optional
+            Draw each token at this temperature, with noise that follows from the nonce; absent: the likeliest is taken.
         tokenizer : path, optional
             The ``tokenizer.json`` that the model id names.
         nonce, strict, memory, out, progress
@@ -162,7 +241,7 @@ class Keys:
         bound = as_bytes(nonce, "nonce")
         with telling(progress) as tell:
             answer = _native.generate_answer(
-                self.path, asked, max_new, tokenizer, path, bound, strict, memory, tell, scratch
+                self.path, asked, max_new, temperature, tokenizer, path, bound, strict, memory, tell, scratch
             )
         proof = Proof(path, scratch)
         proof.report = Proved(answer)

@@ -210,6 +210,7 @@ def compile(
     set: Optional[Mapping[str, Union[int, float, bool]]] = None,
     outputs: Iterable[str] = (),
     head: Optional[str] = None,
+    max_temperature: Optional[float] = None,
     input: Optional[str] = None,
     output: Optional[str] = None,
     tokenizer: Optional[AnyPath] = None,
@@ -238,6 +239,8 @@ def compile(
         Outputs to keep; all when empty.
     head : {'logits', 'argmax'}, optional
         What the output is: all scores, or the index of the greatest.
+    max_temperature : float, optional
+        Greatest temperature at which answers can be drawn, for an argmax head; absent: they are greedy.
     input, output : {'public', 'private'}, optional
         Whether the verifier sees them.
     tokenizer : path, optional
@@ -280,6 +283,7 @@ def compile(
         "set": dict(set or {}),
         "outputs": list(outputs),
         "head": head,
+        "max_temperature": max_temperature,
         "input": input,
         "output": output,
         "tokenizer": tokenizer and os.fspath(tokenizer),

@@ -10,10 +10,10 @@ from typing import Any, Optional, Union
 from numpy.typing import NDArray
 
 from nanozk import _html, _native
-from nanozk._files import AnyPath, File, Scratch
+from nanozk._files import AnyPath, File, Scratch, file_of, place
 from nanozk._values import Inputs, Outputs, inputs_file, outputs_file
 from nanozk.errors import VerifyError
-from nanozk.reports import Check, Proved, Report, Verdict
+from nanozk.reports import Challenged, Check, Committed, Proved, Report, Verdict
 
 #: Bytes, or text of hexadecimal digits.
 Bytes = Union[bytes, str]
@@ -73,6 +73,43 @@ class Proof(File):
         return _html.facts("proof, not verified yet", rows)
 
 
+class Commitment(File):
+    """A commitment to all tensors of one inference, for which a verifier may draw layers.
+
+    Attributes
+    ----------
+    report : Committed or None
+        What was committed to; none for a commitment that was loaded.
+    """
+
+    _NAME = "answer.commit"
+    report: Optional[Committed] = None
+
+    def __repr__(self) -> str:
+        return f"<nanozk Commitment {self.path}>"
+
+
+class Challenge(File):
+    """The layers that were drawn of a commitment. The file records the proof that answered it first.
+
+    Attributes
+    ----------
+    report : Challenged or None
+        What was drawn; none for a challenge that was loaded.
+    """
+
+    _NAME = "challenge.json"
+    report: Optional[Challenged] = None
+
+    @classmethod
+    def load(cls, path: AnyPath) -> Challenge:
+        """Use the file where it is, since it records what answered it."""
+        return cls(Path(path))
+
+    def __repr__(self) -> str:
+        return f"<nanozk Challenge {self.path}>"
+
+
 class Verifier(File):
     """A verifier file: what a publisher gives out with the model id."""
 
@@ -115,6 +152,55 @@ class Verifier(File):
             raise _refused(check.error, check)
         return check
 
+    def challenge(
+        self,
+        commitment: Union[Commitment, AnyPath],
+        policy: AnyPath,
+        *,
+        beacon: Optional[tuple[bytes, str]] = None,
+        nonce: Optional[Bytes] = None,
+        input: Optional[Inputs] = None,
+        out: Optional[AnyPath] = None,
+    ) -> Challenge:
+        """Draw layers of an answer that its provider committed to: ``nanozk challenge``.
+
+        Draw one challenge for one question, for the first commitment to it that you received.
+
+        Parameters
+        ----------
+        commitment : Commitment or path
+            What the provider handed over.
+        policy : path
+            Policy that `plan_audit` wrote.
+        beacon : (bytes, str), optional
+            Value of a public beacon, published after you received the commitment, and which it is; absent: randomness of
+            this system.
+        nonce : bytes or str, optional
+            The nonce that you asked for.
+        input : path, mapping, tuple or array, optional
+            The input that you sent.
+        out : path, optional
+            File to write; absent: a temporary one, which goes with the challenge.
+
+        Returns
+        -------
+        Challenge
+
+        Raises
+        ------
+        VerifyError
+            When the commitment is to another model, input or nonce, or the policy is of another model.
+        """
+        path, scratch = place(out, Challenge._NAME)
+        given = Scratch()
+        file = None if input is None else inputs_file(input, given, "sent")
+        bound = as_bytes(nonce, "nonce")
+        of = file_of(commitment)
+        answer = given.call(_native.draw_challenge, of, self.path, policy, beacon, bound, file, path)
+        challenge = Challenge(path, scratch)
+        challenge.report = Challenged(answer)
+        return challenge
+
     def __repr__(self) -> str:
         return f"<nanozk Verifier of model {self.model_id}>"
 
@@ -135,7 +221,9 @@ def verify(
     output: Optional[Outputs] = None,
     prompt: Optional[Union[str, Sequence[int]]] = None,
     max_new: Optional[int] = None,
+    temperature: Optional[float] = None,
     tokenizer: Optional[AnyPath] = None,
+    challenge: Optional[Union[Challenge, AnyPath]] = None,
 ) -> Verdict:
     """Check a proof: ``nanozk verify``.
 
@@ -163,8 +251,13 @@ def verify(
         The prompt that you sent: the proof must be of the model's answer to it.
     max_new : int, optional
         Most tokens that you asked for.
+    temperature : float, optional
+        The temperature that you asked for; 0: every token must be the likeliest.
     tokenizer : path, optional
         The ``tokenizer.json`` that the model id names.
+    challenge : Challenge or path, optional
+        What you drew for this answer: the proof must be of exactly its layers. Unless those are all, the verdict is false in
+        a condition, and has what was ``audited``.
 
     Returns
     -------
@@ -202,7 +295,9 @@ def verify(
             None if output is None else outputs_file(output, scratch),
             prompt if prompt is None or isinstance(prompt, str) else [int(token) for token in prompt],
             max_new,
+            temperature,
             tokenizer,
+            None if challenge is None else file_of(challenge),
         )
     )
     if not verdict.verified:

@@ -195,6 +195,7 @@ class AuditPlan(Report):
     drawn: int
     total: int
     least_detection: float
+    policy: Optional[str] = None
     detection: list[dict[str, Any]]
     over_answers: list[dict[str, Any]]
     coverage: Optional[float] = None
@@ -269,11 +270,63 @@ class Proved(Report):
         return arrays(self.json["output"])
 
 
+class Committed(Report):
+    """What ``commit`` made.
+
+    Attributes
+    ----------
+    commitment_id : str
+        Hash of the commitment, which every layer proof is bound to.
+    model_id : str
+        Id of the model.
+    """
+
+    commitment_id: str
+    model_id: str
+    layers_total: int
+    length: int
+    file_bytes: int
+    saturated: list[dict[str, Any]]
+
+    @property
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """Public inputs by name."""
+        return arrays(self.json["input"])
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Public outputs by name, as in `Run.outputs`."""
+        return arrays(self.json["output"])
+
+
+class Challenged(Report):
+    """What was drawn.
+
+    Attributes
+    ----------
+    layers : list of int
+        Layers drawn.
+    total : int
+        Layers of the model.
+    source, drawn_at : str
+        What was drawn from, and when.
+    least_detection : float
+        Least probability that one wrong layer is caught, whichever it is.
+    """
+
+    layers: list[int]
+    total: int
+    model_id: str
+    source: str
+    drawn_at: str
+    least_detection: float
+
+
 class Verdict(Report):
     """The verdict over a proof.
 
     True in a condition only when the proof holds for the whole model: a proof of some layers is never true, whatever
-    was allowed.
+    was allowed or drawn.
 
     Attributes
     ----------
@@ -299,6 +352,9 @@ class Verdict(Report):
         Bits of soundness.
     answer : dict or None
         The answer that the proof shows to be the model's.
+    audited : dict or None
+        For a challenged proof: ``drawn``, ``total``, ``caught`` (least probability with which one wrong layer would have
+        been drawn), ``source`` and ``drawn_at``.
     """
 
     verified: bool
@@ -321,6 +377,7 @@ class Verdict(Report):
     output_checked: bool
     proof_bytes: int
     answer: Optional[dict[str, Any]] = None
+    audited: Optional[dict[str, Any]] = None
 
     def __bool__(self) -> bool:
         return self.verified is True and self.full is True

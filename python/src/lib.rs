@@ -10,7 +10,8 @@ use nanozk_runtime::Progress;
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::storage::{self, Secrecy};
 use nanozk_runtime::{
-    Error, architecture, audit, check, compile, generate, inspect, keys, plan, prove, run, sensitivity, setup, verify,
+    Error, architecture, audit, check, commit, compile, generate, inspect, keys, plan, prove, run, sensitivity, setup,
+    verify,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -187,6 +188,58 @@ fn prove_input(
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&prove::prove(&request, p)?))
 }
 
+/// `nanozk commit`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn commit_input(
+    py: Python<'_>,
+    keys: PathBuf,
+    input: PathBuf,
+    out: PathBuf,
+    nonce: Option<Vec<u8>>,
+    strict: bool,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    let nonce = short(nonce)?;
+    let request = commit::Request { keys, input, out, nonce, strict };
+    watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&commit::commit(&request, p)?))
+}
+
+/// `nanozk challenge`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn draw_challenge(
+    py: Python<'_>,
+    commitment: PathBuf,
+    verifier: PathBuf,
+    policy: PathBuf,
+    beacon: Option<(Vec<u8>, String)>,
+    nonce: Option<Vec<u8>>,
+    input: Option<PathBuf>,
+    out: PathBuf,
+) -> PyResult<Answer> {
+    let request = audit::ChallengeRequest { commitment, verifier, policy, beacon, nonce, input, out };
+    watched(py, None, errors::VerifyError::new_err, None, move |_| answer(&audit::challenge(&request)?))
+}
+
+/// `nanozk prove --challenge`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+fn answer_challenge(
+    py: Python<'_>,
+    keys: PathBuf,
+    challenge: PathBuf,
+    commitment: PathBuf,
+    out: PathBuf,
+    memory: Option<u64>,
+    progress: Option<Bound<'_, PyAny>>,
+    keep: Option<Py<PyAny>>,
+) -> PyResult<Answer> {
+    let request = audit::AnswerRequest { keys, challenge, commitment, out, memory };
+    watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&audit::answer(&request, p)?))
+}
+
 /// A prompt, as text or as token ids.
 #[derive(FromPyObject)]
 enum PromptOf {
@@ -213,6 +266,7 @@ fn generate_answer(
     keys: PathBuf,
     prompt: PromptOf,
     max_new: u32,
+    temperature: Option<f64>,
     tokenizer: Option<PathBuf>,
     out: PathBuf,
     nonce: Option<Vec<u8>>,
@@ -222,7 +276,7 @@ fn generate_answer(
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let (prompt, nonce) = (prompt.into(), short(nonce)?);
-    let request = generate::Request { keys, prompt, max_new, tokenizer, out, nonce, strict, memory };
+    let request = generate::Request { keys, prompt, max_new, temperature, tokenizer, out, nonce, strict, memory };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&generate::generate(&request, p)?))
 }
 
@@ -242,12 +296,25 @@ fn verify_proof(
     output: Option<PathBuf>,
     prompt: Option<PromptOf>,
     max_new: Option<u32>,
+    temperature: Option<f64>,
     tokenizer: Option<PathBuf>,
+    challenge: Option<PathBuf>,
 ) -> PyResult<Answer> {
     let options = verify::VerifyOptions { model_id, nonce: short(nonce)?, allow_unsafe_srs, check_weights };
     let prompt = prompt.map(Prompt::from);
-    let request =
-        verify::Request { verifier, proof, options, allow_partial, input, output, prompt, max_new, tokenizer };
+    let request = verify::Request {
+        verifier,
+        proof,
+        options,
+        allow_partial,
+        challenge,
+        input,
+        output,
+        prompt,
+        max_new,
+        temperature,
+        tokenizer,
+    };
     watched(py, None, errors::VerifyError::new_err, None, move |_| answer(&verify::verify(&request)?))
 }
 
@@ -265,7 +332,8 @@ fn short(nonce: Option<Vec<u8>>) -> PyResult<Option<Vec<u8>>> {
 mod _native {
     #[pymodule_export]
     use super::{
-        check_verifier, compile_model, generate_answer, inspect_model, inspect_verifier, measure_sensitivity, model_id,
-        plan_audit, plan_model, prove_input, read, run_model, setup_keys, verify_proof, write,
+        answer_challenge, check_verifier, commit_input, compile_model, draw_challenge, generate_answer, inspect_model,
+        inspect_verifier, measure_sensitivity, model_id, plan_audit, plan_model, prove_input, read, run_model,
+        setup_keys, verify_proof, write,
     };
 }

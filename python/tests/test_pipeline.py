@@ -147,6 +147,10 @@ def test_an_answer_is_generated_proven_and_verified() -> None:
     )
     assert verdict and verdict.answer is not None and verdict.answer["text"] == proof.report.answer["text"]
     assert len(verdict.answer["tokens"]) <= 4 and verdict.inputs["tokens"].dtype == np.int64
+    with pytest.raises(nanozk.VerifyError, match="temperature 0"):
+        nanozk.verify(keys.verifier, proof, temperature=0.7)
+    with pytest.raises(nanozk.ProveError, match="max-temperature"):
+        keys.generate([1, 2], max_new=1, temperature=0.7, nonce="00")
     with pytest.raises(nanozk.VerifyError, match="another prompt"):
         nanozk.verify(keys.verifier, proof, prompt="In the end", tokenizer=tokenizer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,29 @@ def test_a_partial_proof_is_never_true(gpt_keys: nanozk.Keys) -> None:
     assert not verdict and bool(verdict) is False
     page = verdict._repr_html_()
     assert "PARTIAL" in page and "VERIFIED" not in page and verdict.outputs == {}
+
+
+def test_an_audited_answer_is_not_true_unless_all_layers_are_drawn(gpt_keys: nanozk.Keys, tmp_path: Path) -> None:
+    verifier, sent = gpt_keys.verifier, {"tokens": np.arange(1, 9)}
+    for layers in (2, 6):
+        policy = tmp_path / f"policy-{layers}.yaml"
+        nanozk.plan_audit(verifier, layers=layers, out=policy)
+        commitment = gpt_keys.commit(sent, nonce="0a")
+        received = nanozk.Commitment.from_bytes(bytes(commitment))
+        with pytest.raises(nanozk.VerifyError, match="nonce"):
+            verifier.challenge(received, policy, nonce="0b")
+        challenge = verifier.challenge(received, policy, nonce="0a", input=sent)
+        assert challenge.report is not None and len(challenge.report.layers) == layers
+        proof = gpt_keys.answer(challenge, commitment)
+        verdict = nanozk.verify(verifier, proof, challenge=challenge, nonce="0a", input=sent)
+        assert verdict.verified and verdict.audited is not None and verdict.audited["drawn"] == layers
+        assert bool(verdict) is verdict.full is (layers == 6)
+        assert (">VERIFIED<" in verdict._repr_html_()) is (layers == 6)
+        assert commitment.report is not None
+        np.testing.assert_array_equal(verdict.outputs["logits"], commitment.report.outputs["logits"])
+    assert "first_verified" in nanozk.verify(verifier, proof, challenge=nanozk.Challenge.load(challenge.path)).json["audited"]
+    with pytest.raises(nanozk.ProveError, match="commitment"):
+        gpt_keys.answer(challenge, gpt_keys.commit(sent))
 
 
 def test_a_foreign_verifier_file_is_refused(keys: nanozk.Keys, proof: nanozk.Proof, gpt_keys: nanozk.Keys) -> None:

@@ -182,6 +182,7 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
     let Computed { values, saturated } = Computed::new(&keys, statement.input, request.strict)?;
     let committed = Committed::new(&keys, &bases, &statement, values, secret_seed()?);
 
+    progress.stage("writing the commitment", 1);
     let bundle = committed.bundle();
     let bytes = bundle.to_commitment().map_err(Error::format(out))?;
     let mut public = Batch::default();
