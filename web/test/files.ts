@@ -44,3 +44,43 @@ export function outcomeOf(call: () => void): Outcome {
     return error.layer === undefined ? { check: error.check } : { check: error.check, layer: error.layer };
   }
 }
+
+/** Part of a payload: a stretch of an honest one, by name, first byte and length, or bytes in hexadecimal digits. */
+export type Piece = [name: string, start: number, length: number] | string;
+
+export interface Case extends Outcome {
+  name: string;
+  verifier: Piece[];
+  proof: Piece[];
+}
+
+interface Corpus {
+  cases: Case[];
+  flips: { outcomes: Outcome[]; flips: [at: number, bit: number, outcome: number][] };
+}
+
+/** The forged files of `tests/corpus`, and single flipped bits of its `single.proof`. */
+export const { cases, flips } = JSON.parse(new TextDecoder().decode(read('corpus/cases.json'))) as Corpus;
+
+const payloads = new Map<string, Uint8Array>();
+
+/** The payload of an honest file of the corpus. */
+export function payload(name: string): Uint8Array {
+  const known = payloads.get(name) ?? read(`corpus/${name}.nanozk`).subarray(HEADER);
+  payloads.set(name, known);
+  return known;
+}
+
+/** The payload that consists of these pieces. */
+export function assemble(pieces: Piece[]): Uint8Array {
+  const parts = pieces.map((piece) => {
+    if (typeof piece !== 'string') return payload(piece[0]).subarray(piece[1], piece[1] + piece[2]);
+    return Uint8Array.from(piece.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
+  });
+  const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
+  parts.reduce((at, part) => {
+    out.set(part, at);
+    return at + part.length;
+  }, 0);
+  return out;
+}

@@ -1,6 +1,7 @@
 //! Models that are compiled, set up and proven once for all tests of a file.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod corpus;
 pub mod hash;
 pub mod slow;
 
@@ -8,6 +9,7 @@ use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::srs::Srs;
 use nanozk_proof::verify::{PartialVerdict, Verdict, VerifyError, VerifyOptions, verify, verify_layers};
 use nanozk_runtime::Silent;
 use nanozk_runtime::prove::{Request, prove};
@@ -47,11 +49,18 @@ impl Fixture {
 
     /// Sets a compiled model up.
     pub fn of(artifact: Artifact) -> Self {
+        Fixture::under(artifact, None)
+    }
+
+    /// The same with an SRS other than the program's.
+    pub fn under(artifact: Artifact, srs: Option<&Srs>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let model = dir.path().join("model.nanozk");
         std::fs::write(&model, artifact.to_bytes().unwrap()).unwrap();
         let keys = dir.path().join("keys");
-        setup(&model, None, false, &keys, &Silent).unwrap();
+        let file = dir.path().join("srs.bin");
+        srs.iter().for_each(|srs| nanozk_runtime::srs::write(srs, &file).unwrap());
+        setup(&model, srs.map(|_| file.as_path()), false, &keys, &Silent).unwrap();
         let key = VerifierKey::from_bytes(&std::fs::read(keys.join("verifier.nanozk")).unwrap()).unwrap();
         Fixture { dir, artifact, key }
     }

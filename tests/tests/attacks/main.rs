@@ -2,9 +2,12 @@
 //! The verifier of these tests insists on nothing, so each rejection is the proof's own. The slow verifier gives its verdict
 //! too: on every kind of attack, and on every one of them when [`SLOW_STEP`] is set to 1.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod corpus;
 
 use common::{Fixture, NONCE, lenient, model_dir, slow};
+use corpus::note;
 use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{ElementMap, ElementType, ValueInfo};
@@ -84,7 +87,10 @@ impl<'a> Attacks<'a> {
         }
         match lenient(key, forged) {
             Ok(_) => panic!("{}: {what} was ACCEPTED", self.what),
-            Err(error) => error,
+            Err(error) => {
+                note(&format!("{}: {what}", self.what), key, forged, error.clone());
+                error
+            }
         }
     }
 
@@ -250,7 +256,9 @@ fn a_dropped_layer_is_never_full() {
     for dropped in 0..total {
         let mut partial = first.clone();
         partial.layers.remove(dropped);
-        assert_eq!(fixture.verdict(&partial), Err(VerifyError::Partial { proven: total - 1, total }));
+        let error = fixture.verdict(&partial).unwrap_err();
+        assert_eq!(error, VerifyError::Partial { proven: total - 1, total });
+        note("a dropped layer", &fixture.key, &partial, error);
         let verdict = fixture.partial(&partial).unwrap();
         slow::verify(&fixture.key, &partial).unwrap();
         assert!(!verdict.layers.contains(&(dropped as u32)));
