@@ -23,6 +23,7 @@ pub mod plan;
 mod pool;
 mod progress;
 pub mod prove;
+pub mod report;
 pub mod run;
 pub mod sensitivity;
 pub mod setup;

@@ -123,7 +123,12 @@ export function verifyFiles(verifier: Uint8Array, proof: Uint8Array, options: Op
   const bundle = readBundle(proof);
   clock.total = READING + bundle.layers.length + PAIRING;
   clock.step('proof file', 0);
-  return verify(key, bundle, options, clock);
+  try {
+    return verify(key, bundle, options, clock);
+  } catch (error) {
+    if (error instanceof Refused) error.description = describe(key, bundle);
+    throw error;
+  }
 }
 
 /** The same of files that were read. */

@@ -11,6 +11,7 @@ mod generate;
 mod inspect;
 mod plan;
 mod prove;
+mod report;
 mod run;
 mod sensitivity;
 mod setup;
@@ -54,6 +55,8 @@ pub enum Command {
     /// Plan audits: some layers of an answer, drawn after the provider committed to it
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Audit(audit::Args),
+    /// Write a page that shows a proof and verifies itself in a browser
+    Report(report::Args),
     /// Compile, set up, prove and verify the bundled GPT
     Demo(demo::Args),
     /// Measure every step on one or more models
@@ -95,6 +98,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Challenge(args) => challenge::run(args),
         Command::Sensitivity(args) => sensitivity::run(args, progress),
         Command::Audit(args) => audit::run(args),
+        Command::Report(args) => report::run(args),
         Command::Demo(args) => demo::run(args, progress),
         Command::Bench(args) => bench::run(args, progress),
     }

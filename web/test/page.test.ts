@@ -1,0 +1,168 @@
+/** The page in headless Chromium, as it is built and opened from a disk. Skipped where there is no Chromium. */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { type Browser, type Page, chromium } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROOF, VERIFIER } from '../verifier/format.js';
+import { assemble, cases, payload, seal } from './files.js';
+
+const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Where pictures go, if they are wanted. */
+const PICTURES = process.env['NANOZK_PICTURES'];
+/** Bytes that the page may have, compressed. */
+const MOST_BYTES = 200_000;
+const TOKENIZER = 'onnx-models/kjvgpt-d64-l4/tokenizer.json';
+const WAIT = { timeout: 60_000 };
+
+const dir = mkdtempSync(join(tmpdir(), 'nanozk-page-'));
+let built = '';
+
+beforeAll(async () => {
+  await build({ root: ROOT, logLevel: 'error', build: { outDir: join(dir, 'dist') } });
+  built = readFileSync(join(dir, 'dist/index.html'), 'utf8');
+}, WAIT.timeout);
+
+afterAll(() => rmSync(dir, { recursive: true }));
+
+test('the page is small, and the one that reports are made of', () => {
+  expect(gzipSync(built).length).toBeLessThan(MOST_BYTES);
+  const kept = readFileSync(join(ROOT, '../runtime/src/report/page.html'), 'utf8');
+  expect(kept === built, 'make it anew with `npm run page`').toBe(true);
+});
+
+/** A file with the payload of the corpus of this name, or of its case. */
+function file(name: string, kind: typeof VERIFIER | typeof PROOF, bytes: Uint8Array): string {
+  const path = join(dir, name);
+  writeFileSync(path, seal(kind, bytes));
+  return path;
+}
+
+const honest = (name: string): [string, string] => [
+  file(`${name}-verifier.nanozk`, VERIFIER, payload(`${name}.verifier`)),
+  file(`${name}-proof.nanozk`, PROOF, payload(`${name}.proof`)),
+];
+
+const forged = (name: string): [string, string] => {
+  const found = cases.find((c) => c.name.startsWith(name))!;
+  return [
+    file(`${name.replaceAll(/\W/g, '-')}-verifier.nanozk`, VERIFIER, assemble(found.verifier)),
+    file(`${name.replaceAll(/\W/g, '-')}-proof.nanozk`, PROOF, assemble(found.proof)),
+  ];
+};
+
+describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    page = await browser.newPage({ viewport: { width: 900, height: 700 } });
+    page.on('pageerror', (error) => errors.push(String(error)));
+  }, WAIT.timeout);
+
+  afterAll(async () => {
+    await browser?.close();
+    expect(errors).toEqual([]);
+  });
+
+  /** Opens the page and gives it files; the verdict's title. */
+  async function verdict([verifier, proof]: [string, string], options: string[] = []): Promise<string> {
+    await page.goto(pathToFileURL(join(dir, 'dist/index.html')).href);
+    if (options.length > 0) await page.click('summary');
+    for (const id of options) await page.check(`#${id}`);
+    await page.setInputFiles('#tokenizer', join(ROOT, '..', TOKENIZER));
+    await page.setInputFiles('#verifier', verifier);
+    await page.setInputFiles('#proof', proof);
+    await page.locator('.banner').first().waitFor(WAIT);
+    return (await page.locator('.banner h2').allTextContents()).join(', ');
+  }
+
+  async function picture(name: string): Promise<void> {
+    if (PICTURES === undefined) return;
+    await page.locator('#result').evaluate((element) => element.scrollIntoView());
+    await page.screenshot({ path: join(PICTURES, `${name}.png`), animations: 'disabled' });
+  }
+
+  const text = async () => (await page.locator('#result').textContent()) ?? '';
+
+  test('a good proof, with prompt and answer', WAIT, async () => {
+    expect(await verdict(honest('answer'))).toBe('Verified');
+    const shown = await text();
+    expect(shown).toContain('likeliest choice');
+    expect(shown).toContain('121 bits');
+    expect(shown).toContain('Ethereum');
+    expect(await page.locator('.layers .proven').count()).toBeGreaterThan(2);
+    await picture('browser-good');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.setViewportSize({ width: 390, height: 700 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    expect(wide, 'nothing stands out of a small screen').toBe(false);
+    await picture('browser-dark');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 900, height: 700 });
+  });
+
+  test('a tampered proof', WAIT, async () => {
+    expect(await verdict(forged('public fields: value + 1'))).toBe('Not verified');
+    expect(await text()).toContain('Do not rely on the answer');
+    await picture('browser-tampered');
+  });
+
+  test('files in each other’s place, and one that is none', WAIT, async () => {
+    const [verifier, proof] = honest('single');
+    expect(await verdict([proof, verifier])).toBe('Not verified');
+    expect(await text()).toContain('each other’s place');
+    expect(await verdict([verifier, join(ROOT, 'package.json')])).toBe('Not verified');
+    expect(await text()).toContain('not a nanozk file');
+  });
+
+  test('a partial proof', WAIT, async () => {
+    expect(await verdict(forged('a dropped layer'), ['allow-unsafe'])).toBe('Not verified');
+    expect(await text()).toContain('leaves layers out');
+    expect(await verdict(forged('a dropped layer'), ['allow-unsafe', 'allow-partial'])).toContain('Some layers verified');
+    expect(await page.locator('.layers .unproven').count()).toBe(1);
+    await picture('browser-partial');
+  });
+
+  test('an SRS of no ceremony', WAIT, async () => {
+    expect(await verdict(honest('unsafe'))).toBe('Not verified');
+    expect(await page.locator('.alarm').count()).toBe(1);
+    expect(await verdict(honest('unsafe'), ['allow-unsafe'])).toBe('Unsafe SRS, Verified');
+    await picture('browser-unsafe');
+  });
+
+  test('the keyboard alone', WAIT, async () => {
+    await verdict(honest('single'));
+    const focus = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.tagName);
+    expect(await focus()).toBe('result');
+    await page.locator('#verifier').focus();
+    const visited: (string | undefined)[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      visited.push(await focus());
+      await page.keyboard.press('Tab');
+    }
+    expect(visited).toEqual(['verifier', 'proof', 'tokenizer', 'SUMMARY']);
+    await page.keyboard.press('Enter');
+    expect(await page.locator('#verify').isEnabled()).toBe(true);
+  });
+
+  test('a report verifies itself', WAIT, async () => {
+    const holder = (slot: string) => {
+      const content = Buffer.from(readFileSync(join(dir, `single-${slot}.nanozk`))).toString('base64');
+      return `<script type="text/plain" data-file="${slot}" data-name="${slot}.nanozk">${content}</script>`;
+    };
+    const report = built.replace('<!-- files of a report -->', `${holder('verifier')}${holder('proof')}`);
+    writeFileSync(join(dir, 'report.html'), report);
+    await page.goto(pathToFileURL(join(dir, 'report.html')).href);
+    expect(await page.locator('.banner h2').first().textContent(WAIT)).toBe('Verified');
+    expect(await page.locator('a[download]').count()).toBe(2);
+    await picture('browser-report');
+  });
+});
