@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::corpus::{Corpus, Outcome, verdict};
+use common::corpus::{Corpus, Outcome, audited, verdict};
 use nanozk_plan::format::Kind;
 use nanozk_proof::keys::VerifierKey;
 use std::collections::HashMap;
@@ -20,7 +20,10 @@ fn the_verdicts_are_those_of_this_verifier() {
         let file = corpus.file(Kind::Verifier, &case.verifier);
         let key = keys.entry(file).or_insert_with_key(|file| VerifierKey::from_bytes(file).map_err(Outcome::from));
         let proof = corpus.file(Kind::Proof, &case.proof);
-        let found = key.as_ref().map_or_else(Outcome::clone, |key| verdict(key, &proof));
+        let found = key.as_ref().map_or_else(Outcome::clone, |key| match &case.challenge {
+            Some(challenge) => audited(key, &proof, challenge),
+            None => verdict(key, &proof),
+        });
         assert_eq!(found, case.outcome, "{}", case.name);
         accepted += usize::from(found == Outcome::default());
     }

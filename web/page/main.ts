@@ -7,7 +7,8 @@ import { el, showRefusal, showVerdict } from './view.js';
 import type { Job, Message } from './worker.js';
 import VerifyWorker from './worker.js?worker&inline';
 
-type Slot = 'verifier' | 'proof' | 'tokenizer';
+type Slot = 'verifier' | 'proof' | 'tokenizer' | 'challenge';
+const SLOTS: Slot[] = ['verifier', 'proof', 'tokenizer', 'challenge'];
 
 const files: Partial<Record<Slot, Uint8Array>> = {};
 let worker: Worker | undefined;
@@ -22,11 +23,20 @@ const progress = find('progress');
 const bar = find<HTMLProgressElement>('bar');
 const result = find('result');
 
+/** What a JSON file is; nothing if it is none. */
+function ofText(bytes: Uint8Array): Slot | undefined {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return typeof json === 'object' && json !== null && 'commitment' in json ? 'challenge' : 'tokenizer';
+  } catch {
+    return undefined;
+  }
+}
+
 /** Puts a file in its slot: one of several that were dropped goes where its kind says. */
 function take(bytes: Uint8Array, name: string, slot?: Slot): void {
   const kind = kindOf(bytes);
-  const own = kind === VERIFIER ? 'verifier' : kind === PROOF ? 'proof' : name.endsWith('.json') ? 'tokenizer' : undefined;
-  const to = slot ?? own ?? 'proof';
+  const to = slot ?? (kind === VERIFIER ? 'verifier' : kind === PROOF ? 'proof' : ofText(bytes)) ?? 'proof';
   files[to] = bytes;
   const label = find(to).closest('label')!;
   label.classList.add('filled');
@@ -66,6 +76,7 @@ function verify(): void {
   const options: Job['options'] = {
     ...(modelId === '' ? {} : { modelId }),
     ...(nonce === '' ? {} : { nonce }),
+    ...(files.challenge === undefined ? {} : { challenge: files.challenge }),
     allowPartial: find<HTMLInputElement>('allow-partial').checked,
     allowUnsafeSrs: find<HTMLInputElement>('allow-unsafe').checked,
   };
@@ -103,7 +114,7 @@ async function takeAll(list: Iterable<File>, slot?: Slot): Promise<void> {
   verifyIfReady();
 }
 
-for (const slot of ['verifier', 'proof', 'tokenizer'] as const) {
+for (const slot of SLOTS) {
   const input = find<HTMLInputElement>(slot);
   input.addEventListener('change', () => void takeAll(input.files ?? [], slot));
 }
@@ -145,7 +156,7 @@ async function start(): Promise<void> {
       ),
     );
   }
-  for (const slot of ['verifier', 'proof', 'tokenizer'] as const) {
+  for (const slot of SLOTS) {
     const address = query.get(slot);
     if (address === null) continue;
     const response = await fetch(address);

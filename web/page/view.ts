@@ -27,6 +27,11 @@ const MEANINGS: Record<string, string> = {
   'model-id': 'The verifier file is not of the model that you expect.',
   'other-model': 'The proof is of another model than the verifier file.',
   nonce: 'The proof is not the one that you asked for: it may be an old one.',
+  'drawn-nonce': 'The answer is drawn with noise that follows from your nonce: say above which nonce you chose.',
+  challenge: 'The challenge is not one that anybody drew.',
+  'other-challenge': 'The challenge was drawn for another model.',
+  'other-commitment': 'The challenge was drawn for another answer.',
+  'other-layers': 'The proof is not of the layers that were drawn.',
   'unsafe-srs': 'Whoever made the SRS of this model can forge proofs, so this proof shows nothing to others.',
   mismatch: 'The proof speaks of other inputs, outputs or layers than the model has.',
   empty: 'The proof covers no layer of the model.',
@@ -102,11 +107,15 @@ function answer({ answer: shown, tokenizer: named }: Verdict, tokenizer: Tokeniz
     limit: 'It has as many tokens as were asked for.',
     context: 'It ends where the model takes no more tokens.',
   }[shown.ended];
+  const chosen =
+    shown.temperature === 0
+      ? 'Every token of the answer is the model’s likeliest choice behind those before it.'
+      : `Every token of the answer is drawn at temperature ${shown.temperature}, with noise that follows from your nonce.`;
   const out = section(
     'Prompt and answer',
     el('blockquote', { class: 'prompt', 'aria-label': 'Prompt' }, text(shown.prompt)),
     el('blockquote', { class: 'answer', 'aria-label': 'Answer' }, text(shown.answer)),
-    el('p', {}, `Every token of the answer is the model’s likeliest choice behind those before it. ${ended}`),
+    el('p', {}, `${chosen} ${ended}`),
   );
   if (tokenizer === undefined) out.append(el('p', { class: 'hint' }, 'These are token ids: give tokenizer.json to read them.'));
   else if (named === undefined) out.append(warning('The model id names no tokenizer: the ids are proven, the text is not.'));
@@ -131,7 +140,9 @@ function checks(steps: Step[]): HTMLElement {
 /** Who says what, and why it is to be believed or not. */
 function claims(verdict: Verdict): HTMLElement {
   const who = (name: string, ...text: Child[]) => row(name, ...text);
-  const run = verdict.full
+  const run = verdict.audited !== undefined
+    ? 'This model, run on this input, gives this output. Of that, the layers that were drawn were checked here.'
+    : verdict.full
     ? 'This model, run on this input, gives this output, to the unit. That is what was checked here.'
     : 'The layers marked as proven were run as the model says. Nothing follows for the output.';
   return section(
@@ -160,7 +171,13 @@ export function showVerdict(verdict: Verdict, expected: boolean, tokenizer: Toke
   if (verdict.ceremony === undefined) {
     out.push(banner('bad', 'Unsafe SRS', 'Whoever made the SRS of this model can forge proofs: trust this one as you trust them.'));
   }
-  if (!verdict.full) {
+  if (verdict.audited !== undefined) {
+    const { layers: drawn, total, caught, source } = verdict.audited;
+    const text =
+      `${drawn.length} of ${total} layers, drawn from ${source}, are proven. Whoever commits to an output with one wrong layer is ` +
+      `caught with a probability of ${(100 * caught).toFixed(1)} %. Another proof must not answer the same challenge.`;
+    out.push(banner('part', 'Audited', text));
+  } else if (!verdict.full) {
     out.push(banner('part', 'Some layers verified', 'The others are unproven: nothing follows for the output of the model.'));
   } else {
     const kind = verdict.ceremony === undefined ? 'part' : 'good';

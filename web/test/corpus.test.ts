@@ -16,18 +16,19 @@ const SOME_FLIPS = 150;
 const keys = new Map<string, VerifierKey>();
 
 /** Verifies as one who insists on all layers and nothing else; keys are read once. */
-function outcome(verifier: Piece[], proof: Uint8Array): Outcome {
+function outcome(verifier: Piece[], proof: Uint8Array, challenge?: string): Outcome {
   return outcomeOf(() => {
     const name = JSON.stringify(verifier);
     const key = keys.get(name) ?? readVerifier(seal(VERIFIER, assemble(verifier)));
     keys.set(name, key);
-    verify(key, readBundle(seal(PROOF, proof)), { allowUnsafeSrs: true });
+    const asked = challenge === undefined ? {} : { challenge: new TextEncoder().encode(challenge) };
+    verify(key, readBundle(seal(PROOF, proof)), { allowUnsafeSrs: true, ...asked });
   });
 }
 
-test.each(cases)('$name', ({ verifier, proof, check, layer }) => {
+test.each(cases)('$name', ({ verifier, proof, challenge, check, layer }) => {
   const expected = { ...(check === undefined ? {} : { check }), ...(layer === undefined ? {} : { layer }) };
-  expect(outcome(verifier, assemble(proof))).toEqual(expected);
+  expect(outcome(verifier, assemble(proof), challenge)).toEqual(expected);
 });
 
 test('flipped bits', { timeout: 600_000 }, () => {

@@ -52,6 +52,8 @@ export interface Case extends Outcome {
   name: string;
   verifier: Piece[];
   proof: Piece[];
+  /** The challenge that the proof is to answer, as JSON. */
+  challenge?: string;
 }
 
 interface Corpus {

@@ -73,11 +73,12 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
   });
 
   /** Opens the page and gives it files; the verdict's title. */
-  async function verdict([verifier, proof]: [string, string], options: string[] = []): Promise<string> {
+  async function verdict([verifier, proof]: [string, string], options: string[] = [], challenge?: string): Promise<string> {
     await page.goto(pathToFileURL(join(dir, 'dist/index.html')).href);
     if (options.length > 0) await page.click('summary');
     for (const id of options) await page.check(`#${id}`);
     await page.setInputFiles('#tokenizer', join(ROOT, '..', TOKENIZER));
+    if (challenge !== undefined) await page.setInputFiles('#challenge', challenge);
     await page.setInputFiles('#verifier', verifier);
     await page.setInputFiles('#proof', proof);
     await page.locator('.banner').first().waitFor(WAIT);
@@ -131,6 +132,16 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
     await picture('browser-partial');
   });
 
+  test('a proof of the layers that were drawn', WAIT, async () => {
+    const { challenge } = cases.find((c) => c.name === 'audits: honest')!;
+    const path = join(dir, 'challenge.json');
+    writeFileSync(path, challenge!);
+    expect(await verdict(forged('audits: honest'), ['allow-unsafe'], path)).toContain('Audited');
+    expect(await page.locator('.layers .proven').count()).toBe(2);
+    expect(await verdict(forged('audits: another commitment'), ['allow-unsafe'], path)).toBe('Not verified');
+    expect(await text()).toContain('drawn for another answer');
+  });
+
   test('an SRS of no ceremony', WAIT, async () => {
     expect(await verdict(honest('unsafe'))).toBe('Not verified');
     expect(await page.locator('.alarm').count()).toBe(1);
@@ -144,11 +155,11 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
     expect(await focus()).toBe('result');
     await page.locator('#verifier').focus();
     const visited: (string | undefined)[] = [];
-    for (let i = 0; i < 4; i += 1) {
+    for (let i = 0; i < 5; i += 1) {
       visited.push(await focus());
       await page.keyboard.press('Tab');
     }
-    expect(visited).toEqual(['verifier', 'proof', 'tokenizer', 'SUMMARY']);
+    expect(visited).toEqual(['verifier', 'proof', 'tokenizer', 'challenge', 'SUMMARY']);
     await page.keyboard.press('Enter');
     expect(await page.locator('#verify').isEnabled()).toBe(true);
   });

@@ -10,7 +10,14 @@ export const VERSION = 4;
 const HEADER = 52;
 const MAGIC = 'nanozk';
 /** Kinds of files, from 1 on. */
-const KINDS = ['a compiled model', 'a verifier file', 'a proof', 'a prover file', 'the state of an unfinished proof'];
+const KINDS = [
+  'a compiled model',
+  'a verifier file',
+  'a proof',
+  'a prover file',
+  'the state of an unfinished proof',
+  'a commitment',
+];
 
 /** Kinds that are read here. */
 export const VERIFIER = 2;

@@ -4,6 +4,7 @@
  */
 
 import { type Answer, checkAnswer } from './answer.js';
+import { type Challenge, checkChallenge, readChallenge } from './audit.js';
 import { type Budget, budget } from './budget.js';
 import { type Bundle, checkFits, readBundle } from './bundle.js';
 import { keyDigest } from './digest.js';
@@ -31,6 +32,8 @@ export interface Options {
   allowUnsafeSrs?: boolean;
   /** Accept a proof of some layers, from which nothing follows for the model. */
   allowPartial?: boolean;
+  /** The challenge that the proof answers, a file: some layers will do, exactly those that were drawn. */
+  challenge?: Uint8Array;
   /** Told of each step when it is done. */
   onStep?: (step: Step) => void;
 }
@@ -63,6 +66,8 @@ export interface Description {
 export interface Verdict extends Description {
   /** Whether it holds for the model as a whole. */
   full: boolean;
+  /** The challenge whose layers are proven. */
+  audited?: Challenge;
   input: Shown[];
   output: Shown[];
   /** The answer, each token of which is the model's choice, if the proof claims one. */
@@ -133,6 +138,11 @@ export function verifyFiles(verifier: Uint8Array, proof: Uint8Array, options: Op
 
 /** The same of files that were read. */
 export function verify(key: VerifierKey, file: Bundle, options: Options = {}, clock = new Clock()): Verdict {
+  const challenge = options.challenge && readChallenge(options.challenge);
+  if (challenge !== undefined) {
+    const layers = file.layers.map(({ index }) => index);
+    checkChallenge(challenge, { modelId: key.modelId, layers: key.layers.length }, { prefix: file.prefix, layers });
+  }
   const id = options.modelId?.toLowerCase();
   if (id !== undefined && id !== key.modelId) {
     throw new Refused('model-id', `the verifier file is of model ${key.modelId}, not ${id}`);
@@ -168,22 +178,26 @@ export function verify(key: VerifierKey, file: Bundle, options: Options = {}, cl
   checkEquations(key, bundle, layers);
   clock.step('group equations and pairing', PAIRING);
 
-  const full = bundle.layers.length === key.layers.length;
-  if (!full && options.allowPartial !== true) {
-    const [proven, all] = [bundle.layers.length, key.layers.length];
-    throw new Refused('partial', `the proof covers ${proven} of ${all} layers: no output follows from the input`);
+  const all = bundle.layers.length === key.layers.length;
+  const full = all && challenge === undefined;
+  if (!all && challenge === undefined && options.allowPartial !== true) {
+    const [proven, total] = [bundle.layers.length, key.layers.length];
+    throw new Refused('partial', `the proof covers ${proven} of ${total} layers: no output follows from the input`);
   }
-  const answer = full ? checkAnswer(key, bundle) : undefined;
+  // What an audit is about is the whole statement, which every layer proof is bound to.
+  const whole = all || challenge !== undefined;
+  const answer = whole ? checkAnswer(key, bundle) : undefined;
   if (answer !== undefined && answer.temperature > 0 && options.nonce === undefined) {
     throw new Refused('drawn-nonce', 'the answer is drawn with noise that follows from the nonce; name the one that you chose');
   }
   const proven = bundle.layers.map(({ index }) => key.layers[index]!);
-  const tensors = full
+  const tensors = whole
     ? new Set(key.tensors.keys())
     : new Set(proven.flatMap((layer) => [...layer.inputs, ...layer.outputs]));
   return {
     ...describe(key, bundle),
     full,
+    ...(challenge === undefined ? {} : { audited: challenge }),
     input: key.inputs.map((end) => shown(key, bundle, end, tensors)),
     output: key.outputs.map((end) => shown(key, bundle, end, tensors)),
     ...(answer === undefined ? {} : { answer }),

@@ -1,8 +1,10 @@
 //! Writes `tests/corpus`: the attacks of these tests with the verdicts on them.
 
-use super::common::corpus::{Corpus, Outcome, verdict};
+use super::common::corpus::{Corpus, Outcome, audited, verdict};
 use super::common::{Fixture, compiled, lenient, model_dir};
 use super::{CHAIN, Chain, SINGLE};
+use ff::PrimeField;
+use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
 use nanozk_compiler::config::Head;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_plan::format::{Kind, seal};
@@ -11,7 +13,8 @@ use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::{EMBEDDED_K, Srs};
 use nanozk_runtime::answer::Prompt;
-use nanozk_runtime::prove::{self, Job, Statement};
+use nanozk_runtime::commit::Statement;
+use nanozk_runtime::prove::{self, Job};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_runtime::{Silent, generate, keys};
 use rand_chacha::ChaCha20Rng;
@@ -32,7 +35,7 @@ static CORPUS: Mutex<Option<Corpus>> = Mutex::new(None);
 /// Notes a verdict, if the corpus is being written.
 pub fn note(name: &str, key: &VerifierKey, bundle: &Bundle, outcome: impl Into<Outcome>) {
     if let Some(corpus) = &mut *CORPUS.lock().unwrap() {
-        corpus.note(name, &key.to_bytes().unwrap(), &bundle.to_bytes().unwrap(), outcome.into());
+        corpus.note(name, [&key.to_bytes().unwrap(), &bundle.to_bytes().unwrap()], None, outcome.into());
     }
 }
 
@@ -55,22 +58,64 @@ fn answered() -> (Fixture, Bundle, Bundle) {
         keys: fixture.dir.path().join("keys"),
         prompt: Prompt::Tokens(PROMPT.to_vec()),
         max_new: LIMIT,
+        temperature: None,
         tokenizer: None,
         out: out.clone(),
         nonce: None,
         strict: false,
+        memory: None,
     };
     generate::generate(&request, &Silent).unwrap();
     let read = || Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
     let honest = read();
     let prover = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
     let tokens = honest.public(Writer::of(&fixture.key).unwrap().input).unwrap().to_vec();
-    let answer = Answer { prompt: PROMPT.len() as u32, limit: LIMIT + 1 };
-    let statement = Statement { input: &[tokens], length: honest.length, answer: Some(answer) };
+    let answer = Answer { prompt: PROMPT.len() as u32, limit: LIMIT + 1, temperature: 0 };
+    let statement = Statement { input: &[tokens], length: honest.length, answer: Some(answer), nonce: &[] };
     let start = Instant::now();
-    let job = Job { keys: &prover, statement, layers: None, nonce: None, strict: false, out: &out, start };
+    let job = Job { keys: &prover, statement, layers: None, strict: false, memory: None, out: &out, start };
     prove::run(&job, &Silent).unwrap();
     (fixture, honest, read())
+}
+
+/// Challenges of the chain's first proof, each with a proof that answers it or does not.
+fn note_audits(corpus: &mut Corpus) {
+    let Chain { fixture, first, again, .. } = &*CHAIN;
+    let digest = |bundle: &Bundle| Digest(bundle.prefix().to_repr().as_ref().try_into().unwrap());
+    let id = Digest(fixture.key.model_id());
+    let draw = |model, commitment, value: u8| {
+        let weights = Weights::Given { weights: &[1.0, 2.0, 3.0, 4.0], floor: 0.1 };
+        let design = plan(&vec![false; first.layers.len()], 2, weights);
+        let policy = Policy::new(&design.unwrap(), None);
+        Challenge::draw(model, commitment, policy, Randomness::System { value: vec![value; 32] }, 1).unwrap()
+    };
+    let of = |bundle: &Bundle, layers: &[u32]| {
+        let layers = bundle.layers.iter().filter(|l| layers.contains(&l.index)).cloned().collect();
+        Bundle { layers, ..bundle.clone() }
+    };
+    let key = fixture.key.to_bytes().unwrap();
+    let mut note = |name: &str, bundle: &Bundle, challenge: &Challenge| {
+        let (proof, challenge) = (bundle.to_bytes().unwrap(), serde_json::to_string(challenge).unwrap());
+        let outcome = audited(&fixture.key, &proof, &challenge);
+        corpus.note(&format!("audits: {name}"), [&key, &proof], Some(challenge), outcome);
+    };
+    for value in 0..3 {
+        let challenge = draw(id, digest(first), value);
+        note("honest", &of(first, &challenge.layers), &challenge);
+    }
+    let challenge = draw(id, digest(first), 3);
+    let answer = of(first, &challenge.layers);
+    note("all layers", first, &challenge);
+    note("a layer less", &of(first, &challenge.layers[1..]), &challenge);
+    note("another commitment", &of(again, &challenge.layers), &challenge);
+    let mut forged = answer.clone();
+    forged.layers[0].bytes[100] ^= 1;
+    note("a forged layer", &forged, &challenge);
+    note("another model", &answer, &draw(Digest([7; 32]), digest(first), 3));
+    let layers = (0..4).filter(|layer| !challenge.layers.contains(layer)).take(2).collect();
+    note("layers that were not drawn", &answer, &Challenge { layers, ..challenge.clone() });
+    let named = Randomness::Beacon { name: "b".into(), value: vec![3; 32] };
+    note("a beacon", &answer, &Challenge { randomness: named, ..challenge });
 }
 
 #[test]
@@ -100,7 +145,11 @@ fn write_the_corpus() {
         lenient(key, bundle).unwrap();
         note(&format!("honest {name}"), key, bundle, Outcome::default());
     }
-    for claim in [None, Some(Answer { prompt: 4, limit: LIMIT + 1 }), Some(Answer { prompt: 5, limit: LIMIT + 1 })] {
+    for claim in [
+        None,
+        Some(Answer { prompt: 4, limit: LIMIT + 1, temperature: 0 }),
+        Some(Answer { prompt: 5, limit: LIMIT + 1, temperature: 0 }),
+    ] {
         let bundle = Bundle { answer: claim, ..answer.clone() };
         note("answers: another claim", &writer.key, &bundle, writer.verdict(&bundle).unwrap_err());
     }
@@ -116,6 +165,7 @@ fn write_the_corpus() {
     super::verifier_files();
 
     let mut corpus = CORPUS.lock().unwrap().take().unwrap();
+    note_audits(&mut corpus);
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let payload = corpus.payload("single.proof").to_vec();
     for _ in 0..FLIPS {

@@ -3,11 +3,12 @@
 //! A file is kept as pieces of the payloads of a few honest files, with the bytes that stand in none of them.
 
 use super::lenient;
+use nanozk_audit::Challenge;
 use nanozk_plan::format::{FormatError, Kind, seal};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::verifier::LayerError;
-use nanozk_proof::verify::VerifyError;
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify_audited};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,9 @@ pub struct Case {
     pub verifier: Vec<Piece>,
     /// Payload of the proof.
     pub proof: Vec<Piece>,
+    /// The challenge that the proof is to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
     /// The verdict.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -87,6 +91,16 @@ pub fn verdict(key: &VerifierKey, proof: &[u8]) -> Outcome {
     }
 }
 
+/// The verdict on a proof file that is to answer a challenge.
+pub fn audited(key: &VerifierKey, proof: &[u8], challenge: &str) -> Outcome {
+    let challenge: Challenge = serde_json::from_str(challenge).unwrap();
+    let (Ok(drawn), Ok(bundle)) = (challenge.check(), Bundle::from_bytes(proof)) else {
+        return Outcome::of("challenge");
+    };
+    let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
+    verify_audited(key, &bundle, &options, &drawn).map_or_else(Outcome::from, |_| Outcome::default())
+}
+
 /// `tests/corpus`.
 pub fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
@@ -115,13 +129,13 @@ impl Corpus {
     }
 
     /// Adds a forged pair of files, unless there are enough of its kind: of its name without digits at the end.
-    pub fn note(&mut self, name: &str, verifier: &[u8], proof: &[u8], outcome: Outcome) {
+    pub fn note(&mut self, name: &str, [verifier, proof]: [&[u8]; 2], challenge: Option<String>, outcome: Outcome) {
         let kind = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned();
         let count = self.kinds.entry(kind).or_default();
         *count += 1;
         if *count <= OF_A_KIND {
             let (verifier, proof) = (self.pieces(&verifier[HEADER..]), self.pieces(&proof[HEADER..]));
-            self.cases.push(Case { name: name.into(), verifier, proof, outcome });
+            self.cases.push(Case { name: name.into(), verifier, proof, challenge, outcome });
         }
     }
 
@@ -217,11 +231,15 @@ impl From<VerifyError> for Outcome {
             VerifyError::ModelId { .. } => Outcome::of("model-id"),
             VerifyError::OtherModel { .. } => Outcome::of("other-model"),
             VerifyError::Nonce => Outcome::of("nonce"),
+            VerifyError::DrawnNonce => Outcome::of("drawn-nonce"),
             VerifyError::UnsafeSrs => Outcome::of("unsafe-srs"),
             VerifyError::Key(_) => Outcome::of("key"),
             VerifyError::Mismatch(_) => Outcome::of("mismatch"),
             VerifyError::Empty => Outcome::of("empty"),
             VerifyError::Partial { .. } => Outcome::of("partial"),
+            VerifyError::OtherChallenge { .. } => Outcome::of("other-challenge"),
+            VerifyError::OtherCommitment { .. } => Outcome::of("other-commitment"),
+            VerifyError::OtherLayers { .. } => Outcome::of("other-layers"),
             VerifyError::Answer(_) => Outcome::of("answer"),
             VerifyError::Layer { index, error } => {
                 let check = match error {
