@@ -17,8 +17,11 @@ use std::collections::BTreeSet;
 /// Inclusion probabilities are integers over 2^32.
 pub const UNIT: u64 = 1 << 32;
 
+/// Most layers of a design: what it detects takes time in proportion to their number times that of drawn ones.
+pub const MAX_LAYERS: usize = 1 << 13;
+
 /// Most numbers that a draw may be expected to take.
-const WORK: f64 = (1u64 << 26) as f64;
+const WORK: f64 = (1u64 << 24) as f64;
 
 /// Why inclusion probabilities allow no draw.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum DesignError {
         /// Layers drawn.
         drawn: u32,
     },
+    /// More layers than a design may have.
+    #[error("{0} layers, more than {MAX_LAYERS}; audit a model of fewer layers")]
+    Many(usize),
     /// So near 0 and 1 that drawing takes too long.
     #[error(
         "a draw by these inclusion probabilities takes too long, they are too near to 1; draw fewer layers, pin those near \
@@ -68,6 +74,9 @@ impl Design {
     /// # Errors
     /// A probability outside (0, 1], a sum other than `drawn`, or a draw that takes too long.
     pub fn new(inclusion: Vec<u64>, drawn: u32) -> Result<Self, DesignError> {
+        if inclusion.len() > MAX_LAYERS {
+            return Err(DesignError::Many(inclusion.len()));
+        }
         if let Some((layer, &inclusion)) = inclusion.iter().enumerate().find(|(_, p)| !(1..=UNIT).contains(*p)) {
             return Err(DesignError::Outside { layer, inclusion });
         }

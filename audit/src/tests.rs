@@ -198,6 +198,7 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(Design::new(vec![UNIT / 2, UNIT / 2 + 1], 1), Err(DesignError::Sum { .. })));
     assert!(matches!(Design::new(vec![], 0), Err(DesignError::Sum { .. })));
     assert_eq!(Design::new(vec![1, UNIT - 1], 1), Err(DesignError::Slow));
+    assert_eq!(Design::new(vec![UNIT; 8193], 8193), Err(DesignError::Many(8193)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::compare;
 use crate::error::with_way_out;
 use crate::shown::Shown;
 use crate::{Error, Result, hex, keys, srs, storage};
-use nanozk_audit::{Challenge, Drawn};
+use nanozk_audit::{Challenge, Drawn, Randomness};
 use nanozk_compiler::tokenizer::Tokenizer;
 use nanozk_proof::answer::{Ended, Transcript};
 use nanozk_proof::bundle::Bundle;
@@ -124,6 +124,8 @@ pub struct Audited {
     pub commitment: String,
     /// What was drawn from, in words.
     pub source: String,
+    /// Whether that is a beacon: then the verdict holds only if the commitment was received before its value existed.
+    pub beacon: bool,
     /// When, as RFC 3339 writes it.
     pub drawn_at: String,
     /// When the same proof answered the challenge first, if it did before.
@@ -195,6 +197,7 @@ fn check(
             caught,
             commitment: challenge.commitment.to_string(),
             source: challenge.randomness.to_string(),
+            beacon: matches!(challenge.randomness, Randomness::Beacon { .. }),
             drawn_at: files::utc(challenge.drawn_at),
             first_verified: None,
         };
@@ -363,6 +366,9 @@ impl std::fmt::Display for VerifyReport {
         if let Some(audited) = &self.audited {
             writeln!(f, "commitment {}", audited.commitment)?;
             writeln!(f, "drawn      from {}, at {}", audited.source, audited.drawn_at)?;
+            if audited.beacon {
+                writeln!(f, "           holds if the commitment was received before the value of the beacon existed")?;
+            }
             if let Some(first) = &audited.first_verified {
                 writeln!(f, "again      this proof answered the challenge before, at {first}; it counts once")?;
             }

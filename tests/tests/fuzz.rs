@@ -21,6 +21,7 @@ mod run;
 use common::{Fixture, NONCE, compiled, model_dir, partial};
 use group::GroupEncoding;
 use group::prime::PrimeCurveAffine;
+use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::Config;
 use nanozk_compiler::data::read_input;
@@ -34,6 +35,7 @@ use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::{Circuits, Statement};
+use nanozk_runtime::audit::files;
 use nanozk_runtime::keys::ProverFile;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -240,6 +242,28 @@ fn settings_files() {
     ];
     Target { name: "settings", factor: 4096, base: 1 << 20, words: &words, corpus, mutate: mutate::mutate }
         .run(|bytes| String::from_utf8(bytes.to_vec()).map_or("no text".into(), |text| said(Config::parse(&text))));
+}
+
+#[test]
+fn policies_and_challenges() {
+    let _turn = run::turn();
+    let design = plan(&[true, false, false, false], 2, Weights::Uniform).unwrap();
+    let policy = Policy::new(&design, Some(Digest([1; 32])));
+    let randomness = Randomness::Beacon { name: "beacon".into(), value: vec![3; 32] };
+    let challenge = Challenge::draw(Digest([1; 32]), Digest([2; 32]), policy, randomness, 5).unwrap();
+    let json = serde_json::to_vec(&challenge).unwrap();
+    let yaml = b"version: 1\ndrawn: 2\ninclusion:\n- 4294967296\n- 2147483648\n- 2147483648\n".to_vec();
+    let (used, numbers): (&[u8], &[u8]) = (br#","used":{"proof":"00","at":1}"#, b"4294967295,1,");
+    let words: [&[u8]; 8] = [used, numbers, b"4294967296", b"null", b"{", b"[", b"- 4294967296\n", b"\"system\""];
+    Target {
+        name: "challenges",
+        factor: 4096,
+        base: 4 << 20,
+        words: &words,
+        corpus: vec![json, yaml],
+        mutate: mutate::mutate,
+    }
+    .run(|bytes| said(files::challenge(bytes)) + &said(files::policy(bytes)));
 }
 
 fn float_input() -> InputInfo {

@@ -159,6 +159,14 @@ fn three_moves() {
     verify("none.json", "a.nanozk").fails_with(&["none.json", "check the path"]);
     answer("layers.json", "a.commit", "x.nanozk").fails_with(&["not those drawn"]);
 
+    // All layers drawn: that is a proof of the model.
+    json(&["audit", "plan", verifier, "--layers", &total.to_string(), "-o", "all.yaml"]);
+    json(&["challenge", "a.commit", "--verifier", verifier, "--policy", "all.yaml", "-o", "all.json"]);
+    answer("all.json", "a.commit", "all.nanozk").json();
+    let verdict = verify("all.json", "all.nanozk").json();
+    assert_eq!((&verdict["full"], number(&verdict["audited"]["caught"])), (&Value::Bool(true), 1.0));
+    assert_eq!(run(&["verify", verifier, "all.nanozk"]).code, Some(0));
+
     // Another model's policy, verifier file and keys.
     let network = bundled("mlp-digits/network.onnx");
     let data = bundled("mlp-digits/input.json");

@@ -11,8 +11,16 @@ use std::time::{Duration, SystemTime};
 use wait4::Wait4;
 
 /// Packages whose tests are run.
-const PACKAGES: [&str; 7] =
-    ["nanozk-ir", "nanozk-plan", "nanozk-layout", "nanozk-proof", "nanozk-runtime", "nanozk-tests", "nanozk-cli"];
+const PACKAGES: [&str; 8] = [
+    "nanozk-ir",
+    "nanozk-plan",
+    "nanozk-layout",
+    "nanozk-audit",
+    "nanozk-proof",
+    "nanozk-runtime",
+    "nanozk-tests",
+    "nanozk-cli",
+];
 
 /// Tests of `nanozk-tests` that say of any change that it is one, and those that take long for what they find or measure
 /// time.

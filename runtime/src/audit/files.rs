@@ -29,14 +29,17 @@ pub fn write_policy(path: &Path, policy: &Policy) -> Result<()> {
     storage::write_atomic(path, Secrecy::Open, (HEADER.to_owned() + &yaml).as_bytes())
 }
 
+/// A policy that can be drawn by, from the content of its file. The error says cause and way out.
+pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, String> {
+    let policy: Policy = serde_yaml::from_slice(bytes)
+        .map_err(|e| format!("not an audit policy ({e}); make one with `nanozk audit plan`"))?;
+    policy.design().map_err(|e| e.to_string())?;
+    Ok(policy)
+}
+
 /// Reads a policy that can be drawn by.
 pub fn read_policy(path: &Path) -> Result<Policy> {
-    let policy: Policy = serde_yaml::from_slice(&storage::read(path)?).map_err(|e| {
-        let what = format!("{}: not an audit policy ({e})", path.display());
-        Error::refused(what, "make one with `nanozk audit plan`")
-    })?;
-    policy.design().map_err(|e| Error::Refused(format!("{}: {e}", path.display())))?;
-    Ok(policy)
+    policy(&storage::read(path)?).map_err(|e| Error::Refused(format!("{}: {e}", path.display())))
 }
 
 fn challenge_bytes(challenge: &Challenge) -> Result<Vec<u8>> {
@@ -56,18 +59,17 @@ pub fn write_challenge(path: &Path, challenge: &Challenge) -> Result<()> {
     }
 }
 
-fn parse_challenge(path: &Path) -> Result<Challenge> {
-    serde_json::from_slice(&storage::read(path)?).map_err(|e| {
-        let what = format!("{}: not a challenge ({e})", path.display());
-        Error::refused(what, "draw one with `nanozk challenge`")
-    })
+/// A challenge whose draw was recomputed, from the content of its file. The error says cause and way out.
+pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), String> {
+    let challenge: Challenge = serde_json::from_slice(bytes)
+        .map_err(|e| format!("not a challenge ({e}); draw one with `nanozk challenge`"))?;
+    let drawn = challenge.check().map_err(|e| e.to_string())?;
+    Ok((challenge, drawn))
 }
 
 /// Reads a challenge and recomputes its draw.
 pub fn read_challenge(path: &Path) -> Result<(Challenge, Drawn)> {
-    let challenge = parse_challenge(path)?;
-    let drawn = challenge.check().map_err(|e| Error::Refused(format!("{}: {e}", path.display())))?;
-    Ok((challenge, drawn))
+    challenge(&storage::read(path)?).map_err(|e| Error::Refused(format!("{}: {e}", path.display())))
 }
 
 /// What a challenge knew of a proof before.
@@ -94,7 +96,7 @@ pub fn record(path: &Path, proof: Digest) -> Result<Recorded> {
     let file = File::open(path).map_err(Error::io(path))?;
     file.lock().map_err(Error::io(path))?;
     // Whoever held the lock before may have put another file in its place.
-    let challenge = parse_challenge(path)?;
+    let (challenge, _) = read_challenge(path)?;
     match challenge.used {
         Some(used) if used.proof == proof => Ok(Recorded::Again(used.at)),
         Some(used) => Ok(Recorded::Other(used.at)),
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
     use nanozk_audit::{Randomness, Weights, plan};
 
-    fn challenge(dir: &Path) -> std::path::PathBuf {
+    fn written(dir: &Path) -> std::path::PathBuf {
         let policy = Policy::new(&plan(&[false; 4], 2, Weights::Uniform).unwrap(), None);
         let value = vec![1; 32];
         let drawn = Challenge::draw(Digest([1; 32]), Digest([2; 32]), policy, Randomness::System { value }, 0).unwrap();
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn one_proof_answers_a_challenge() {
         let dir = tempfile::tempdir().unwrap();
-        let path = challenge(dir.path());
+        let path = written(dir.path());
         let proofs: Vec<Digest> = (0..8).map(|i| Digest([i; 32])).collect();
         let recorded: Vec<Recorded> = std::thread::scope(|scope| {
             let threads: Vec<_> = proofs.iter().map(|p| scope.spawn(|| record(&path, *p).unwrap())).collect();
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn files_are_refused_by_what_is_wrong() {
         let dir = tempfile::tempdir().unwrap();
-        let path = challenge(dir.path());
+        let path = written(dir.path());
         let text = std::fs::read_to_string(&path).unwrap();
         let refused = |text: String, parts: &[&str]| {
             let other = dir.path().join("other.json");
@@ -152,10 +154,10 @@ mod tests {
         refused(text.replace("\"drawn\": 2", "\"drawn\": 3"), &["add up"]);
         refused(text.replace("\"commitment\": \"02", "\"commitment\": \"04"), &["other.json", "not those drawn"]);
         refused(text[..text.len() / 2].into(), &["not a challenge"]);
-        assert!(write_challenge(&path, &parse_challenge(&path).unwrap()).is_err(), "an open challenge is kept");
+        assert!(write_challenge(&path, &read_challenge(&path).unwrap().0).is_err(), "an open challenge is kept");
 
         let path = dir.path().join("policy.yaml");
-        let policy = parse_challenge(&dir.path().join("challenge.json")).unwrap().policy;
+        let policy = read_challenge(&dir.path().join("challenge.json")).unwrap().0.policy;
         write_policy(&path, &policy).unwrap();
         assert_eq!(read_policy(&path).unwrap(), policy);
         let text = std::fs::read_to_string(&path).unwrap();

@@ -109,10 +109,12 @@ pub fn sensitivity(request: &Request, progress: &dyn Progress) -> Result<Sensiti
         ));
     }
     let artifact = load_model(&request.model)?;
-    if artifact.head == Head::Argmax {
+    let leaps = artifact.outputs.iter().all(|output| output.dtype.exact());
+    if artifact.head == Head::Argmax || (leaps && request.reading.is_none()) {
         return Err(Error::refused(
-            "the output of this model is the place of its greatest score, which moves by leaps or not at all",
-            "compile it with `--head logits` for this; layers and their order stay the same",
+            "the outputs of this model are indices or counts, which move by leaps or not at all",
+            "compile it with `--head logits`, or with `--outputs` that are real numbers; layers and their order stay the \
+             same with `--head`",
         ));
     }
     let mut inputs = Vec::new();
@@ -152,7 +154,8 @@ fn measure(
             let outputs: Vec<Vec<f64>> =
                 runs.iter().map(|run| unread.output(&run.tensors[model.outputs[at] as usize], at)).collect();
             let rows = outputs.iter().zip(&runs).flat_map(|(output, run)| unread.known_rows(output, at, run.length));
-            request.reading.unwrap_or_else(|| Reading::guess(rows))
+            let guess = || if models.outputs[at].dtype.exact() { Reading::Ignored } else { Reading::guess(rows) };
+            request.reading.unwrap_or_else(guess)
         })
         .collect();
     let prober = Prober { readings: &readings, ..unread };

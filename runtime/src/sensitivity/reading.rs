@@ -15,6 +15,8 @@ pub enum Reading {
     Probabilities,
     /// A value is the mean of a normal distribution of variance 1: half the squared error.
     Gaussian,
+    /// Values are indices or counts, which move by leaps: they are left out.
+    Ignored,
 }
 
 impl std::fmt::Display for Reading {
@@ -23,6 +25,7 @@ impl std::fmt::Display for Reading {
             Reading::Scores => "the softmax of each row",
             Reading::Probabilities => "each row as it is",
             Reading::Gaussian => "no distribution: half the squared error is taken",
+            Reading::Ignored => "integers: left out",
         })
     }
 }
@@ -59,6 +62,7 @@ impl Reading {
     pub fn divergence(self, p: &[f64], q: &[f64], unit: f64) -> f64 {
         let pairs = p.iter().zip(q);
         match self {
+            Reading::Ignored => 0.0,
             Reading::Gaussian => pairs.map(|(p, q)| (p - q) * (p - q) / 2.0).sum(),
             Reading::Probabilities => {
                 // Not quite 1 in sum; the two last terms make each sum's divergence positive all the same.
@@ -95,7 +99,7 @@ mod tests {
         let given = Reading::Probabilities.divergence(&softmax(&p), &softmax(&q), 1e-6);
         assert!((given - direct).abs() < 1e-14);
         assert!((Reading::Gaussian.divergence(&p, &q, 0.0) - 0.27).abs() < 1e-14);
-        for reading in [Reading::Scores, Reading::Probabilities, Reading::Gaussian] {
+        for reading in [Reading::Scores, Reading::Probabilities, Reading::Gaussian, Reading::Ignored] {
             assert_eq!(reading.divergence(&p, &p, 0.1), 0.0);
         }
     }
