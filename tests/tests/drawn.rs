@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Fixture, NONCE, model_dir};
+use ff::PrimeField;
+use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
 use nanozk_compiler::config::Head;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Graph, Op};
@@ -11,7 +13,7 @@ use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::sampling::{self, Noise};
 use nanozk_proof::statement::{Circuit, Circuits};
-use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_audited};
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::commit::Statement;
 use nanozk_runtime::keys::{self, ProverKeys};
@@ -156,6 +158,25 @@ fn claims_are_bound_to_the_noise() {
     let mut bundle = honest.bundle.clone();
     bundle.public.iter_mut().filter(|t| t.values.is_empty()).for_each(|t| t.values = vec![1; 3]);
     assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.contains("noise")));
+}
+
+/// Whatever the layers are that the verifier drew.
+#[test]
+fn an_audit_of_a_draw_needs_the_nonce_too() {
+    let Drawn { fixture, bundle, .. } = &*HONEST;
+    let layers = fixture.key.layers.len();
+    let policy = Policy::new(&plan(&vec![false; layers], layers as u32, Weights::Uniform).unwrap(), None);
+    let mut prefix = [0; 32];
+    prefix.copy_from_slice(bundle.prefix().to_repr().as_ref());
+    let randomness = Randomness::System { value: vec![1; 32] };
+    let challenge = Challenge::draw(Digest(bundle.model_id), Digest(prefix), policy, randomness, 0).unwrap();
+    let verdict = |nonce: Option<&[u8]>| {
+        let options = VerifyOptions { allow_unsafe_srs: true, nonce: nonce.map(<[u8]>::to_vec), ..Default::default() };
+        verify_audited(&fixture.key, bundle, &options, &challenge.check().unwrap())
+    };
+    assert_eq!(verdict(None), Err(VerifyError::DrawnNonce));
+    let transcript = verdict(Some(NONCE)).unwrap().transcript.unwrap();
+    assert_eq!((transcript.prompt, transcript.temperature), (PROMPT.to_vec(), TEMPERATURE));
 }
 
 #[test]
