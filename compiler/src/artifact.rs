@@ -83,17 +83,7 @@ impl Artifact {
     /// What later steps rely on when they index.
     fn check(&self) -> Result<(), String> {
         let model = &self.model;
-        if self.shapes.len() != model.shapes.len() {
-            return Err("one circuit per shape is needed".into());
-        }
-        for (lowered, graph) in self.shapes.iter().zip(&model.shapes) {
-            nanozk_plan::check::check(&lowered.plan).map_err(|e| e.to_string())?;
-            let (slots, nodes) = (u64::from(lowered.plan.lane_slots()), graph.nodes.len());
-            let outside = |f: &Fill| u64::from(f.slot) + u64::from(f.count) > slots || f.node as usize >= nodes;
-            if lowered.fills.iter().any(outside) {
-                return Err("a circuit is filled from outside the model".into());
-            }
-        }
+        check_circuits(model, &self.shapes)?;
         let known = |ids: &[int::TensorId]| ids.iter().all(|&id| (id as usize) < model.tensors.len());
         if !known(&model.inputs) || !known(&model.outputs) {
             return Err("an input or output names a tensor that does not exist".into());
@@ -106,10 +96,28 @@ impl Artifact {
             let rows = if info.kind == InputKind::Mask { u64::from(model.tokens.max(1)) } else { 1 };
             info.value().check_whole(len(id) / rows)?;
         }
-        self.outputs.iter().zip(&model.outputs).try_for_each(|(value, &id)| value.check(len(id)))?;
-        let check = |layer| int::interp::check(model, layer).map(drop).map_err(|e| e.to_string());
-        (0..model.layers.len()).try_for_each(check)
+        self.outputs.iter().zip(&model.outputs).try_for_each(|(value, &id)| value.check(len(id)))
     }
+}
+
+/// Checks that a model has one circuit per shape, which is filled from the shape's graph, and that its layers fit.
+///
+/// # Errors
+/// What does not fit.
+pub fn check_circuits(model: &int::Model, shapes: &[Lowered]) -> Result<(), String> {
+    if shapes.len() != model.shapes.len() {
+        return Err("one circuit per shape is needed".into());
+    }
+    for (lowered, graph) in shapes.iter().zip(&model.shapes) {
+        nanozk_plan::check::check(&lowered.plan).map_err(|e| e.to_string())?;
+        let (slots, nodes) = (u64::from(lowered.plan.lane_slots()), graph.nodes.len());
+        let outside = |f: &Fill| u64::from(f.slot) + u64::from(f.count) > slots || f.node as usize >= nodes;
+        if lowered.fills.iter().any(outside) {
+            return Err("a circuit is filled from outside the model".into());
+        }
+    }
+    let check = |layer| int::interp::check(model, layer).map(drop).map_err(|e| e.to_string());
+    (0..model.layers.len()).try_for_each(check)
 }
 
 fn malformed(what: impl Into<String>) -> FormatError {

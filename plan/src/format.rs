@@ -37,6 +37,12 @@ pub enum Kind {
     Work = 5,
     /// A proof bundle before any layer is proven.
     Commitment = 6,
+    /// What a run of jobs consists of, and the key material that its jobs share.
+    Run = 7,
+    /// A layer of an answer, to be proven.
+    Job = 8,
+    /// A job that is done.
+    Part = 9,
 }
 
 impl Kind {
@@ -49,13 +55,25 @@ impl Kind {
             Kind::Prover => ("a prover file", "nanozk setup"),
             Kind::Work => ("the state of an unfinished proof", "nanozk prove"),
             Kind::Commitment => ("a commitment", "nanozk commit"),
+            Kind::Run => ("a file of a run folder", "nanozk jobs split"),
+            Kind::Job => ("a job", "nanozk jobs split"),
+            Kind::Part => ("a finished job", "nanozk jobs prove"),
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let mut kinds =
-            [Kind::Model, Kind::Verifier, Kind::Proof, Kind::Prover, Kind::Work, Kind::Commitment].into_iter();
-        kinds.find(|k| *k as u8 == byte)
+        let kinds = [
+            Kind::Model,
+            Kind::Verifier,
+            Kind::Proof,
+            Kind::Prover,
+            Kind::Work,
+            Kind::Commitment,
+            Kind::Run,
+            Kind::Job,
+            Kind::Part,
+        ];
+        kinds.into_iter().find(|k| *k as u8 == byte)
     }
 }
 

@@ -131,6 +131,45 @@ pub struct ShapeFile {
     pub span_basis: Vec<G1>,
 }
 
+impl ShapeFile {
+    /// A shape as it is written.
+    pub fn of(shape: &ShapeKey) -> Self {
+        ShapeFile {
+            plan: (*shape.plan).clone(),
+            vk: shape.vk.to_bytes(SerdeFormat::Processed),
+            patterns: shape.patterns.clone(),
+            span_basis: shape.span_basis.clone(),
+        }
+    }
+
+    /// Checks the plan and reads the key that belongs to it.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn read(self) -> Result<ShapeKey, String> {
+        nanozk_plan::check::check(&self.plan).map_err(|e| e.to_string())?;
+        let plan = Arc::new(self.plan);
+        let (vk, multipliers) = rayon::join(
+            || read_vk(&self.vk, &plan),
+            || multipliers(&plan).iter().map(Multiplier::without_rows).collect::<Vec<_>>(),
+        );
+        let vk = vk?;
+        let patterns_fit = multipliers.len() == self.patterns.len()
+            && multipliers.iter().zip(&self.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
+        if !patterns_fit || self.span_basis.len() != SPAN_ROWS {
+            return Err("a shape has the wrong number of pattern commitments".into());
+        }
+        Ok(ShapeKey {
+            columns: Columns::new(&plan),
+            plan,
+            vk,
+            patterns: self.patterns,
+            multipliers,
+            span_basis: self.span_basis,
+        })
+    }
+}
+
 /// The payload of a verifier file, with the fields of [`VerifierKey`]. Nothing is checked of it but its curve points.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "they are those of `VerifierKey`")]
@@ -210,12 +249,7 @@ impl VerifierKey {
     }
 
     fn encode(&self, proof: Option<&KeyProof>) -> Result<Vec<u8>, FormatError> {
-        let shapes = self.shapes.iter().map(|s| ShapeFile {
-            plan: (*s.plan).clone(),
-            vk: s.vk.to_bytes(SerdeFormat::Processed),
-            patterns: s.patterns.clone(),
-            span_basis: s.span_basis.clone(),
-        });
+        let shapes = self.shapes.iter().map(ShapeFile::of);
         let wire = VerifierFile {
             tokens: self.tokens,
             tensors: self.tensors.clone(),
@@ -241,7 +275,7 @@ impl VerifierKey {
         let (mut left, mut shapes) = (wire.shapes.into_iter(), Vec::new());
         for part in parts {
             let part: Vec<ShapeFile> = left.by_ref().take(part.len()).collect();
-            let read: Result<Vec<_>, _> = part.into_par_iter().map(read_shape).collect();
+            let read: Result<Vec<_>, _> = part.into_par_iter().map(ShapeFile::read).collect();
             shapes.extend(read.map_err(malformed)?);
         }
         let key = VerifierKey {
@@ -371,29 +405,6 @@ fn charge(bytes: usize, plans: &[&Plan], layers: &[LayerKey]) -> Result<(), TooM
     let verifying: Vec<u64> = plans.iter().map(|plan| plan.verifying_work()).collect();
     let mut shapes = layers.iter().filter_map(|layer| verifying.get(layer.shape as usize));
     shapes.try_for_each(|units| work.charge("verifying a proof of all layers", *units))
-}
-
-fn read_shape(wire: ShapeFile) -> Result<ShapeKey, String> {
-    nanozk_plan::check::check(&wire.plan).map_err(|e| e.to_string())?;
-    let plan = Arc::new(wire.plan);
-    let (vk, multipliers) = rayon::join(
-        || read_vk(&wire.vk, &plan),
-        || multipliers(&plan).iter().map(Multiplier::without_rows).collect::<Vec<_>>(),
-    );
-    let vk = vk?;
-    let patterns_fit = multipliers.len() == wire.patterns.len()
-        && multipliers.iter().zip(&wire.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
-    if !patterns_fit || wire.span_basis.len() != SPAN_ROWS {
-        return Err("a shape has the wrong number of pattern commitments".into());
-    }
-    Ok(ShapeKey {
-        columns: Columns::new(&plan),
-        plan,
-        vk,
-        patterns: wire.patterns,
-        multipliers,
-        span_basis: wire.span_basis,
-    })
 }
 
 /// Reads Halo2's key of the circuit of a checked plan.

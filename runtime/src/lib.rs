@@ -15,6 +15,7 @@ mod eval;
 pub mod generate;
 pub mod input;
 pub mod inspect;
+pub mod jobs;
 pub mod keys;
 pub mod layer;
 pub mod memory;

@@ -9,6 +9,7 @@ mod compile;
 mod demo;
 mod generate;
 mod inspect;
+mod jobs;
 mod plan;
 mod prove;
 mod report;
@@ -44,6 +45,9 @@ pub enum Command {
     Commit(commit::Args),
     /// Prove one inference
     Prove(prove::Args),
+    /// Prove one or many inferences as jobs, on as many machines as there are
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Jobs(jobs::Args),
     /// Let the model answer a prompt, and prove the whole answer
     Generate(generate::Args),
     /// Check a proof
@@ -93,6 +97,7 @@ pub fn dispatch(command: &Command, progress: &dyn Progress) -> anyhow::Result<Re
         Command::Check(args) => check::run(args),
         Command::Commit(args) => commit::run(args, progress),
         Command::Prove(args) => prove::run(args, progress),
+        Command::Jobs(args) => jobs::run(args, progress),
         Command::Generate(args) => generate::run(args, progress),
         Command::Verify(args) => verify::run(args),
         Command::Challenge(args) => challenge::run(args),

@@ -52,7 +52,8 @@ pub fn parse_nonce(text: &str) -> Result<Nonce, String> {
     }
 }
 
-fn parse_layers(text: &str) -> Result<(usize, usize), String> {
+/// Parses FIRST-LAST or one number.
+pub fn parse_layers(text: &str) -> Result<(usize, usize), String> {
     let (a, b) = text.split_once('-').unwrap_or((text, text));
     match (a.trim().parse(), b.trim().parse()) {
         (Ok(a), Ok(b)) if a <= b => Ok((a, b)),
