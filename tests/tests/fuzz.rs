@@ -220,6 +220,20 @@ fn work_files() {
 }
 
 #[test]
+fn run_files() {
+    let _turn = run::turn();
+    let dir = tempfile::tempdir().unwrap();
+    // A manifest with two answers of two layers, as it is written.
+    let ids = || vec![[7u8; 32], [8; 32]];
+    let manifest = ([9u8; 32], ids(), vec![("a".to_string(), ids()), ("b".to_string(), ids())]);
+    let corpus = vec![payload(format::encode(Kind::Run, &manifest).unwrap())];
+    Target { name: "run", factor: 64, base: 1 << 20, words: &[], corpus, mutate: mutate::mutate }.run(|bytes| {
+        std::fs::write(dir.path().join("run"), format::seal(Kind::Run, bytes)).unwrap();
+        said(nanozk_runtime::jobs::status::status(dir.path()))
+    });
+}
+
+#[test]
 fn settings_files() {
     let _turn = run::turn();
     let text = "set: {seq: 16, batch: 1}\nhead: argmax\ninput: private\noutput: public\noptimize: memory\nquantise:\n  \

@@ -50,7 +50,9 @@ fn a_full_disk_leaves_nothing() {
     // The SRS and the prover file fit, the verifier file does not.
     let two_of_three = size("keys/srs.bin") + size("keys/prover.nanozk") + 2;
     let work = ["./p.nanozk.work", "./p.nanozk.work/lock", "./p.nanozk.work/state"];
-    let cases: [(u64, &[&str], &[&str]); 5] = [
+    let cases: [(u64, &[&str], &[&str]); 7] = [
+        (8, &["commit", "../keys", "--input", &input, "-o", "a.commit"], &[]),
+        (8, &["jobs", "split", "../keys", "--input", &input, "-o", "run"], &[]),
         (8, &["compile", &model, "--data", &input, "-o", "m.nanozk"], &[]),
         (8, &["srs", "generate", "--k", "8", "-o", "srs.bin"], &[]),
         (8, &["setup", "../m.nanozk", "-o", "keys"], &[]),
@@ -77,6 +79,12 @@ fn a_limit_on_file_sizes_leaves_nothing() {
     limited(&["compile", &model, "--data", &input, "-o", "n.nanozk"]);
     limited(&["srs", "generate", "--k", "8", "-o", "srs.bin"]);
     limited(&["setup", "m.nanozk", "-o", "other"]);
+    limited(&["commit", "keys", "--input", &input, "-o", "a.commit"]);
+    limited(&["jobs", "split", "keys", "--input", &input, "-o", "other"]);
+    nanozk(dir.path(), &["jobs", "split", "keys", "--input", &input, "-o", "run", "--json"]).json();
+    limited(&["jobs", "prove", "run", "--all"]);
+    assert_eq!(fs::read_dir(dir.path().join("run/parts")).expect("lists").count(), 0);
+    fs::remove_dir_all(dir.path().join("run")).expect("removes");
     limited(&["prove", "keys", "--input", &input, "-o", "p.nanozk"]);
     assert_eq!(listing(dir.path()), ["keys", "m.nanozk", "p.nanozk.work"]);
     assert_eq!(listing(&dir.path().join("p.nanozk.work")), ["lock", "state"]);

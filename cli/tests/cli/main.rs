@@ -8,6 +8,7 @@ mod common;
 mod disk_full;
 mod generate;
 mod gpt;
+mod jobs;
 mod onnx;
 mod pipeline;
 mod supply_chain;

@@ -84,12 +84,11 @@ pub fn put<T: Serialize>(dir: &Path, kind: Kind, value: &T) -> Result<Id> {
 pub fn get<T: DeserializeOwned>(dir: &Path, kind: Kind, id: &Id) -> Result<T> {
     let path = dir.join(hex(id));
     let bytes = storage::read(&path)?;
-    let value = format::decode(kind, &bytes).map_err(Error::format(&path))?;
     if name(&bytes) != *id {
         let what = format!("{}: the content is not that of its name: changed, or of another run", path.display());
         return Err(Error::refused(what, "copy it again from the folder that `nanozk jobs split` made"));
     }
-    Ok(value)
+    format::decode(kind, &bytes).map_err(Error::format(&path))
 }
 
 fn name(bytes: &[u8]) -> Id {
