@@ -2,6 +2,7 @@
 
 use super::graph::{BIT, Graph, Op, Whole};
 use super::read::{Read, Reader, Value};
+use super::softmax::unmasked;
 use super::tensor::{Code, View, axes, offsets};
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::*;
@@ -40,13 +41,19 @@ fn reduce(g: &mut Graph, reducer: &Reducer, groups: usize, x: Vec<Code>) -> Read
             let total = sum(g, squares, &vec![size as u32; groups]);
             g.with_constant(Binary::Mul, &total, 1.0 / size as f64)
         }
-        Reducer::Max => greatest(g, x, groups),
+        Reducer::Max => {
+            let shown = shown(g, x, groups, 0.0);
+            greatest(g, shown, groups)
+        }
         Reducer::Min => {
             let negated = g.unary(UnaryFn::Neg, &x);
             let most = greatest(g, negated, groups);
             g.unary(UnaryFn::Neg, &most)
         }
-        Reducer::ArgMax(last) => argmax(g, x, groups, *last),
+        Reducer::ArgMax(last) => {
+            let shown = shown(g, x, groups, 1.0);
+            argmax(g, shown, groups, *last)
+        }
         Reducer::ArgMin(last) => {
             let negated = g.unary(UnaryFn::Neg, &x);
             argmax(g, negated, groups, *last)
@@ -110,6 +117,19 @@ pub(super) fn greatest(g: &mut Graph, x: Vec<Code>, groups: usize) -> Vec<Code> 
     }
     let whole = g.whole_of(&x);
     g.add(Op::Max { groups }, vec![x], groups, whole)
+}
+
+/// Elements that a mask hides by an infinite one, `below` under the least of their stretch instead: no greatest one of it as
+/// long as another is visible.
+fn shown(g: &mut Graph, x: Vec<Code>, groups: usize, below: f64) -> Vec<Code> {
+    let Some((values, seen)) = unmasked(g, &x) else { return x };
+    let size = x.len() / groups.max(1);
+    let negated = g.unary(UnaryFn::Neg, &values);
+    let least = greatest(g, negated, groups);
+    let least = g.with_constant(Binary::Add, &least, below);
+    let least = g.unary(UnaryFn::Neg, &least);
+    let least: Vec<Code> = least.into_iter().flat_map(|c| std::iter::repeat_n(c, size)).collect();
+    g.select(&seen, &values, &least)
 }
 
 fn argmax(g: &mut Graph, x: Vec<Code>, groups: usize, last: bool) -> Vec<Code> {

@@ -94,6 +94,13 @@ struct Masked {
     hidden: Option<Hidden>,
 }
 
+/// Values without a mask that hides by infinity, and 1 for those that it leaves visible; nothing without such a mask.
+pub(super) fn unmasked(g: &mut Graph, codes: &[Code]) -> Option<(Vec<Code>, Vec<Code>)> {
+    let masked = peel(g, codes);
+    let hides = masked.hidden.is_some_and(|h| h.replaces && f64::from(h.value) <= -HUGE);
+    hides.then_some((masked.x, masked.seen))
+}
+
 /// Takes masks off scores, whatever way they were put on.
 fn peel(g: &mut Graph, codes: &[Code]) -> Masked {
     let one = g.pool.code(1.0);

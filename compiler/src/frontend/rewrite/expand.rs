@@ -11,7 +11,7 @@ use super::{
     node::Parts,
     optimisers,
     quantised::qlinear,
-    recurrent,
+    ranking, recurrent,
     resize::resize,
     scatter, windows,
 };
@@ -36,6 +36,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
     match &node.domain[..] {
         "" => match &node.op_type[..] {
             "AffineGrid" => Some(grid::affine),
+            "ArgMax" | "ArgMin" => Some(ranking::arg),
             "Attention" => Some(attention::attention),
             "AveragePool" if node.int("ceil_mode", 0) != 0 => Some(windows::average),
             "BatchNormalization" => Some(arithmetic::batch_norm),
@@ -78,7 +79,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "SwiGLU" => Some(arithmetic::swiglu),
             "Swish" if node.float("alpha", 1.0) != 1.0 => Some(arithmetic::swish),
             "TensorScatter" => Some(scatter::cache),
-            "TopK" => Some(scatter::top_k),
+            "TopK" => Some(ranking::top_k),
             _ => None,
         },
         "ai.onnx.ml" => ml::rule(&node.op_type),
@@ -89,7 +90,9 @@ fn rule(node: &NodeProto) -> Option<Rule> {
 }
 
 /// Operators that have a rule for rare forms.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 14] = [
+    "ArgMax",
+    "ArgMin",
     "BatchNormalization",
     "Cast",
     "ConvInteger",

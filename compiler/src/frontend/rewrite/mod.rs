@@ -30,11 +30,13 @@ mod optimisers;
 mod order;
 mod outputs;
 mod quantised;
+mod ranking;
 mod recurrent;
 mod refuse;
 mod resize;
 mod scan;
 mod scatter;
+mod selection;
 mod sequence;
 mod tensor;
 #[cfg(test)]
@@ -141,6 +143,9 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
             changed |= sequence::unroll(net, &facts, &mut sequences);
             changed |= expand::expand(net, Some(&facts));
             changed |= fold::fold(net, &facts)?;
+            if !changed && net.refusals.is_empty() {
+                changed |= selection::run(net, &facts)?;
+            }
         }
         if !changed || !net.refusals.is_empty() {
             return Ok(());

@@ -37,6 +37,9 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
             "the length of its sequence, or a place in it, is {}",
             depends(net, node, if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) })
         )),
+        "Split" if node.at(1).is_some_and(|sizes| !net.is_fixed(sizes)) => {
+            Some(format!("where it cuts is {}", depends(net, node, 1)))
+        }
         _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => None,
         _ if node.domain.is_empty() => {
             Some("this operator is not supported; compute it outside of the model or replace it".into())

@@ -7,10 +7,10 @@ use super::{
     node::{self, Parts},
     tensor,
 };
-use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// Most elements of the rows of one node.
-const MAX_MARKS: usize = 1 << 22;
+pub(super) const MAX_MARKS: usize = 1 << 22;
 
 /// How a written element meets what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,32 @@ pub(super) fn put(
         value = make.op(&format!("after{r}"), "Where", &[&here, &met, &value], Vec::new());
     }
     Ok(value)
+}
+
+/// One value, which may be infinite, written to elements of [batch, n, 1] at the places [batch, m].
+///
+/// # Errors
+/// When they are too many.
+fn fill(make: &mut Builder<'_, '_>, [data, ids]: [&str; 2], [n, m]: [usize; 2], value: f32) -> Rewritten<String> {
+    if n.saturating_mul(m) > MAX_MARKS {
+        return Err(format!("it writes {m} elements to {n} computed places; use fewer, or fixed places"));
+    }
+    let marks = make.one_hot("marks", ids, n)?;
+    let turned = make.transpose("marks_turned", &marks, &[0, 2, 1]);
+    let touched = make.total("touched", &turned)?;
+    let touched = make.op("written", "Cast", &[&touched], vec![node::int("to", DataType::Bool as i64)]);
+    let touched = make.unsqueeze("written_column", &touched, &[-1])?;
+    let value = make.scalar("value", value)?;
+    Ok(make.op("filled", "Where", &[&touched, &value, data], Vec::new()))
+}
+
+/// The value that all elements of a constant of floats have.
+fn uniform(make: &Builder<'_, '_>, name: Option<&str>) -> Rewritten<Option<f32>> {
+    let Some(name) = name else { return Ok(None) };
+    let value = make.net.constant(name)?.or_else(|| make.facts?.value(name));
+    let Some(value) = value.filter(|v| v.datum_type().is_float()) else { return Ok(None) };
+    let values = tensor::floats(&value).map_err(|e| e.to_string())?;
+    Ok(values.first().copied().filter(|first| values.iter().all(|v| v == first)))
 }
 
 /// Indices as floats counted from the start of an axis of length `n`.
@@ -179,9 +205,14 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     let (ids, new) = (last(make, "ids", ids), last(make, "new", new));
     let ids = make.reshape("ids_lines", &ids, &[lines, m as i64])?;
     let places = from_start(make, "ids", &ids, n)?;
-    let new = make.reshape("new_lines", &new, &[lines, m as i64, 1])?;
-    let new = make.as_float("new_float", &new);
-    let mut out = put(make, [&old, &places, &new], [n, m], reduction)?;
+    let mut out = match uniform(make, node.at(2))?.filter(|_| reduction == Reduction::None) {
+        Some(value) => fill(make, [&old, &places], [n, m], value)?,
+        None => {
+            let new = make.reshape("new_lines", &new, &[lines, m as i64, 1])?;
+            let new = make.as_float("new_float", &new);
+            put(make, [&old, &places, &new], [n, m], reduction)?
+        }
+    };
     if some[..rank - 1] != all[..rank - 1] {
         // The lines that no index names.
         let (written, rest) = (make.reshape("written_flat", &out, &[-1])?, make.reshape("rest_flat", &whole, &[-1])?);
@@ -330,89 +361,5 @@ pub(super) fn reverse(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
     let dims: Vec<i64> = order.iter().map(|&a| shape[a as usize] as i64).collect();
     let out = make.reshape("out_shaped", &out, &dims)?;
     make.last("Transpose", &[&out], y, vec![node::ints("perm", &order)]);
-    Ok(Outcome::Replaced)
-}
-
-/// `TopK`: an element's place is the number of those before it, one comparison for each pair.
-pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it lacks an input; export the model again")?;
-    let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
-    let rank = shape.len();
-    let axis = node.int("axis", -1);
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|&a| a < rank);
-    let axis = axis.ok_or("its axis lies outside; correct the model")?;
-    let k = match node.at(1) {
-        Some(k) => {
-            let Some(value) = make.net.constant(k)? else {
-                return match make.facts.is_some() {
-                    true => Err("how many it takes is computed; export it with a fixed number".into()),
-                    false => Ok(Outcome::Later),
-                };
-            };
-            tensor::integers(&value).map_err(|e| e.to_string())?.first().copied().unwrap_or(0)
-        }
-        None => node.int("k", 0),
-    };
-    let n = shape[axis];
-    let k = usize::try_from(k).ok().filter(|&k| k >= 1 && k <= n);
-    let k = k.ok_or_else(|| format!("it takes none, or more than the {n} there are; correct the model"))?;
-    let lines: usize = shape.iter().product::<usize>() / n;
-    if lines.saturating_mul(n).saturating_mul(n) > MAX_MARKS {
-        return Err(format!("it orders {n} elements by comparing all pairs; take them from fewer"));
-    }
-    let order: Vec<i64> = (0..rank).filter(|&a| a != axis).chain([axis]).map(|a| a as i64).collect();
-    let turned = make.transpose("turned", x, &order);
-    let rows = make.reshape("rows", &turned, &[lines as i64, n as i64])?;
-    let signed = match node.int("largest", 1) {
-        0 => make.op("negated", "Neg", &[&rows], Vec::new()),
-        _ => rows.clone(),
-    };
-    let pairs: Vec<(usize, usize)> = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).collect();
-    let marks = match pairs.is_empty() {
-        true => make.floats("marks", &vec![1.0; lines], &[lines, 1, 1])?,
-        false => {
-            let left = make.list("left", &pairs.iter().map(|p| p.0 as i64).collect::<Vec<_>>())?;
-            let right = make.list("right", &pairs.iter().map(|p| p.1 as i64).collect::<Vec<_>>())?;
-            let (left, right) = (make.gather("lefts", &signed, &left, 1), make.gather("rights", &signed, &right, 1));
-            let first = make.op("first", "GreaterOrEqual", &[&left, &right], Vec::new());
-            let first = make.as_float("first_float", &first);
-            let mut counts = vec![0f32; pairs.len() * n];
-            for (p, &(a, b)) in pairs.iter().enumerate() {
-                counts[p * n + a] = -1.0;
-                counts[p * n + b] = 1.0;
-            }
-            let counts = make.floats("counts", &counts, &[pairs.len(), n])?;
-            let ahead = make.matmul("ahead", &first, &counts);
-            let all: Vec<f32> = (0..n).map(|a| (n - 1 - a) as f32).collect();
-            let all = make.floats("all", &all, &[n])?;
-            let places = make.add("places", &ahead, &all);
-            let marks = make.one_hot("marks", &places, n)?;
-            let kept = make.slice("marks_kept", &marks, 2, 0, k as i64)?;
-            make.transpose("marks_turned", &kept, &[0, 2, 1])
-        }
-    };
-    let mut dims: Vec<i64> = order.iter().map(|&a| shape[a as usize] as i64).collect();
-    dims[rank - 1] = k as i64;
-    let give = |make: &mut Builder<'_, '_>, part: &str, column: &str, output: &str| {
-        let taken = make.matmul(part, &marks, column);
-        let taken = make.reshape(&format!("{part}_shaped"), &taken, &dims)?;
-        let taken = make.transpose_back(&format!("{part}_turned"), &taken, &order);
-        let like = make.op(&format!("{part}_type"), "Identity", &[&taken], Vec::new());
-        match part {
-            "indices" => make.last("Cast", &[&like], output, vec![node::int("to", 7)]),
-            _ => make.last("CastLike", &[&like, x], output, Vec::new()),
-        }
-        Ok::<_, String>(())
-    };
-    if let Some(values) = node.out(0) {
-        let rows = make.as_float("rows_float", &rows);
-        let column = make.unsqueeze("column", &rows, &[-1])?;
-        give(make, "values", &column, values)?;
-    }
-    if let Some(indices) = node.out(1) {
-        let numbers: Vec<f32> = (0..n).map(|i| i as f32).collect();
-        let numbers = make.floats("numbers", &numbers, &[n, 1])?;
-        give(make, "indices", &numbers, indices)?;
-    }
     Ok(Outcome::Replaced)
 }

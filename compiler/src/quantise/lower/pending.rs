@@ -11,6 +11,9 @@ const LEAST_FACTOR: f64 = 4.0;
 const FEW_SAMPLES: f64 = 8.0;
 /// Bits that the greatest weight of an exact linear map may have less than a limb of at least [`USUAL_BITS`].
 const WEIGHT_BITS: u32 = 6;
+/// Limbs of a product that nothing saturates: bounds of more are far from anything it takes, and would make those of all
+/// that follows useless.
+const MOST_LIMBS: u32 = 2;
 /// Least weight of a change of scale.
 const LEAST_RESCALE: f64 = 512.0;
 
@@ -332,7 +335,8 @@ impl Lowering<'_> {
                     .collect();
                 let rows = factors.iter().enumerate().map(|(j, &c)| vec![term(0, j, c)]).collect();
                 let id = self.push(format!("{}.scaled", p.name), int::Op::Affine { rows }, &[val.id], n)?;
-                let id = self.shrink(&p.name, id, limbs, wide)?;
+                let far = self.b.limbs_after(id, limbs * bits) > MOST_LIMBS;
+                let id = self.shrink(&p.name, id, limbs, wide && !far)?;
                 let down = f64::from(limbs * bits).exp2();
                 let unit = val.unit.iter().map(|u| u.iter().zip(&factors).map(|(u, &c)| u * down / c as f64).collect());
                 Ok(Val { id, unit: unit.collect(), offset: None, centred: None })

@@ -13,6 +13,7 @@ mod outputs;
 mod quantised;
 mod recurrent;
 mod resize;
+mod selection;
 mod types;
 
 use super::{

@@ -1,0 +1,214 @@
+//! Places of rows and lengths of values, which are known before the model runs.
+
+use super::{
+    super::{builder::Builder, net::Rewritten, node::Parts},
+    MIXES, Values, axes, axis, known,
+    value::{Column, Entry, Index, Value, union},
+};
+use std::rc::Rc;
+use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
+
+/// The outputs of a node that reads places of rows.
+pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Vec<Index>> {
+    let first = node.input.iter().find_map(|input| match values.get(input) {
+        Some(Value::Index(index)) => Some(index.clone()),
+        _ => None,
+    });
+    let x = first.ok_or(MIXES)?;
+    let columns = |columns: Vec<Rc<Column>>, rank: usize| {
+        if x.times > 1 || columns.is_empty() || rank == 1 && columns.len() > 1 {
+            return Err(MIXES.to_owned());
+        }
+        Ok(Index { columns, rank, row_axis: if rank == 1 { 0 } else { x.row_axis }, ..x.clone() })
+    };
+    let along = |given: i64| Ok::<_, String>(x.rank == 2 && axis(given, 2)? != x.row_axis && x.times == 1);
+    let one = match &node.op_type[..] {
+        "Identity" | "Cast" => x.clone(),
+        "Transpose" if node.ints("perm").is_empty() || node.ints("perm") == [1, 0] => {
+            Index { row_axis: x.rank - 1 - x.row_axis, ..x.clone() }
+        }
+        "Unsqueeze" if x.rank == 1 => match axes(make, node, 2)?.as_deref() {
+            Some([a]) => Index { rank: 2, row_axis: 1 - a, ..x.clone() },
+            _ => return Err(MIXES.into()),
+        },
+        "Squeeze" if x.rank == 2 && x.width() == 1 => match axes(make, node, 2)?.as_deref() {
+            Some([a]) if *a != x.row_axis => columns(x.columns.clone(), 1)?,
+            _ => return Err(MIXES.into()),
+        },
+        "Reshape" if x.width() == 1 && known(make, node.at(1))?.as_deref() == Some(&[-1]) => {
+            columns(x.columns.clone(), 1)?
+        }
+        "Split" if along(node.int("axis", 0))? => {
+            let sizes = match known(make, node.at(1))? {
+                Some(sizes) => sizes,
+                None => vec![(x.width() / node.output.len().max(1)) as i64; node.output.len()],
+            };
+            let mut from = 0;
+            let part = |size: i64| {
+                let to = from + usize::try_from(size).unwrap_or(0);
+                let part = x.columns.get(from..to).map(<[_]>::to_vec).unwrap_or_default();
+                from = to;
+                columns(part, 2)
+            };
+            return sizes.into_iter().map(part).collect();
+        }
+        "Gather" if along(node.int("axis", 0))? => {
+            let (places, rank) = (known(make, node.at(1))?.ok_or(MIXES)?, make.rank(node.at(1).unwrap_or_default()));
+            let width = x.width() as i64;
+            let place = |i: i64| x.columns.get((if i < 0 { i + width } else { i }) as usize).cloned();
+            let taken: Option<Vec<_>> = places.into_iter().map(place).collect();
+            columns(taken.ok_or(MIXES)?, if rank == Some(0) { 1 } else { 2 })?
+        }
+        "Slice" => {
+            let bound = |slot: usize| known(make, node.at(slot));
+            let (starts, ends) = (bound(1)?.ok_or(MIXES)?, bound(2)?.ok_or(MIXES)?);
+            let (at, steps) = (bound(3)?.unwrap_or(vec![0]), bound(4)?.unwrap_or(vec![1]));
+            match (&starts[..], &ends[..], &at[..], &steps[..]) {
+                (&[start], &[end], &[a], [1]) if along(a)? => {
+                    let width = x.width() as i64;
+                    let place = |v: i64| (if v < 0 { v.saturating_add(width) } else { v }).clamp(0, width) as usize;
+                    columns(x.columns.get(place(start)..place(end)).map(<[_]>::to_vec).unwrap_or_default(), 2)?
+                }
+                _ => return Err(MIXES.into()),
+            }
+        }
+        "Concat" if along(node.int("axis", 0))? => {
+            let mut all = Vec::new();
+            for input in &node.input {
+                match values.get(input) {
+                    Some(Value::Index(i)) if (&i.grid, i.rank, i.row_axis, i.times) == (&x.grid, 2, x.row_axis, 1) => {
+                        all.extend(i.columns.iter().cloned());
+                    }
+                    _ => return Err(MIXES.into()),
+                }
+            }
+            columns(all, 2)?
+        }
+        "Expand" if x.rank == 2 && x.width() == 1 => {
+            let target = entries(make, node.at(1), values)?.ok_or(MIXES)?;
+            match (target.get(x.row_axis), target.get(1 - x.row_axis)) {
+                (Some(rows), Some(&Entry::Fixed(width))) if target.len() == 2 && is_rows(rows, &x) => {
+                    Index { times: usize::try_from(width).unwrap_or(1).max(1), ..x.clone() }
+                }
+                _ => return Err(MIXES.into()),
+            }
+        }
+        "Add" | "Sub" | "Mul" | "Div" | "Mod" if x.width() == 1 => arithmetic(make, node, values, &x)?,
+        _ => return Err(MIXES.into()),
+    };
+    Ok(vec![one])
+}
+
+/// The parts of a `Split` along the axis of the rows into fixed lengths: constants, where the lengths add up to all rows. It
+/// works for no other number of rows, so that every row counts.
+pub(super) fn one_by_one(make: &mut Builder<'_, '_>, node: &NodeProto, x: &Index) -> Rewritten<()> {
+    let sizes = known(make, node.at(1))?.filter(|_| x.times == 1).ok_or(MIXES)?;
+    let (sum, all) = (sizes.iter().sum::<i64>(), x.grid.count(&x.grid.coords()));
+    if sum != all as i64 {
+        return Err(format!(
+            "the model was traced for an input of which {sum} of {all} values of a mask count, and works for such inputs \
+             only; trace it with an input that reaches all of them (all experts, say)"
+        ));
+    }
+    let coords = x.grid.coords();
+    let column = |c: &Rc<Column>| x.grid.spread(&c.coords, &coords).into_iter().map(|p| c.values[p]).collect();
+    let columns: Vec<Vec<i64>> = x.columns.iter().map(column).collect();
+    let mut from = 0;
+    for (name, size) in node.output.iter().zip(sizes) {
+        let rows = from..from + usize::try_from(size).unwrap_or(0);
+        from = rows.end;
+        let count = rows.len();
+        let (values, shape): (Vec<i64>, Vec<usize>) = match (x.rank, x.row_axis) {
+            (1, _) => (rows.map(|r| columns[0][r]).collect(), vec![count]),
+            (_, 0) => (rows.flat_map(|r| columns.iter().map(move |c| c[r])).collect(), vec![count, columns.len()]),
+            _ => (columns.iter().flat_map(|c| c[rows.clone()].to_vec()).collect(), vec![columns.len(), count]),
+        };
+        let value = tensor1(&values).into_shape(&shape).map_err(|e| e.to_string())?;
+        make.net.set_constant(name, &value)?;
+    }
+    let label = node.label();
+    make.net.notes.push(format!(
+        "node \"{label}\" works only where none of the {all} values of a mask is 0, and is taken for granted"
+    ));
+    Ok(())
+}
+
+/// Whether a target length keeps the rows.
+fn is_rows(entry: &Entry, x: &Index) -> bool {
+    match entry {
+        Entry::Fixed(n) => *n == 1,
+        Entry::Rows(grid) => *grid == x.grid,
+    }
+}
+
+/// Places from places, and from constants of one element.
+fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Index) -> Rewritten<Index> {
+    let operand = |input: &String| match values.get(input) {
+        Some(Value::Index(i)) if (&i.grid, i.rank, i.row_axis, i.width()) == (&x.grid, x.rank, x.row_axis, 1) => {
+            Ok(i.columns[0].clone())
+        }
+        Some(_) => Err(MIXES.to_owned()),
+        None => match known(make, Some(input))?.as_deref() {
+            Some(&[value]) => Ok(Rc::new(Column { coords: Vec::new(), values: vec![value] })),
+            _ => Err(MIXES.to_owned()),
+        },
+    };
+    let [a, b] = &node.input[..] else { return Err(MIXES.into()) };
+    let (a, b) = (operand(a)?, operand(b)?);
+    let coords = union(&a.coords, &b.coords);
+    let (left, right) = (x.grid.spread(&a.coords, &coords), x.grid.spread(&b.coords, &coords));
+    let apply = |(i, j): (usize, usize)| {
+        let (a, b) = (a.values[i], b.values[j]);
+        match &node.op_type[..] {
+            "Add" => a.checked_add(b),
+            "Sub" => a.checked_sub(b),
+            "Mul" => a.checked_mul(b),
+            "Div" => a.checked_div(b),
+            _ => a.checked_rem_euclid(b).filter(|_| b > 0),
+        }
+    };
+    let values: Option<Vec<i64>> = left.into_iter().zip(right).map(apply).collect();
+    let column = Rc::new(Column { coords, values: values.ok_or("its places overflow; correct the model")? });
+    Ok(Index { columns: vec![column], ..x.clone() })
+}
+
+/// A list of lengths.
+pub(super) fn entries(make: &Builder<'_, '_>, name: Option<&str>, values: &Values) -> Rewritten<Option<Vec<Entry>>> {
+    match name.and_then(|name| values.get(name)) {
+        Some(Value::Lengths(entries)) => Ok(Some(entries.clone())),
+        Some(_) => Err(MIXES.into()),
+        None => Ok(known(make, name)?.map(|list| list.into_iter().map(Entry::Fixed).collect())),
+    }
+}
+
+/// What a node makes of lengths.
+pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Vec<Entry>> {
+    let given = |slot: usize| entries(make, node.at(slot), values)?.ok_or_else(|| MIXES.to_owned());
+    let count = |list: &[Entry]| list.len() as i64;
+    let place = |i: i64, n: i64| (if i < 0 { i.saturating_add(n) } else { i }).clamp(0, n) as usize;
+    match &node.op_type[..] {
+        "Identity" | "Cast" | "Unsqueeze" | "Squeeze" => given(0),
+        "Reshape" if !values.contains_key(node.at(1).unwrap_or_default()) => given(0),
+        "Concat" => {
+            let parts: Vec<Vec<Entry>> = (0..node.input.len()).map(given).collect::<Rewritten<_>>()?;
+            Ok(parts.concat())
+        }
+        "Gather" => {
+            let (list, places) = (given(0)?, known(make, node.at(1))?.ok_or(MIXES)?);
+            let taken = places.into_iter().map(|i| list.get(place(i, count(&list))).cloned());
+            taken.collect::<Option<_>>().ok_or_else(|| MIXES.to_owned())
+        }
+        "Slice" => {
+            let list = given(0)?;
+            let bound = |slot: usize| known(make, node.at(slot));
+            match (bound(1)?.as_deref(), bound(2)?.as_deref(), bound(4)?.unwrap_or(vec![1])[..] == [1]) {
+                (Some(&[start]), Some(&[end]), true) => {
+                    let (start, end) = (place(start, count(&list)), place(end, count(&list)));
+                    Ok(list.get(start..end).unwrap_or_default().to_vec())
+                }
+                _ => Err(MIXES.into()),
+            }
+        }
+        _ => Err(MIXES.into()),
+    }
+}

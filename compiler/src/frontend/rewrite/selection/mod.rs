@@ -1,0 +1,176 @@
+//! Rows that a mask selects, each computed by itself and put back: the routing of experts as exporters write it.
+//!
+//! `NonZero` lists the places of a mask that are not 0, how many of them depends on data. A row for every place of the
+//! mask, kept where the mask is not 0, gives the same where all that is done with the rows acts on each by itself and they
+//! end in a scatter: a row that the mask leaves out is computed and not written. So each value behind the list gets a row
+//! for every place, and each scatter the mask; an operator that mixes rows is refused. A value that follows some
+//! coordinates of the mask only (the token, not its rank among the experts' tokens) gets a row for each of these.
+
+mod indices;
+mod rowwise;
+mod scatter;
+mod value;
+
+use super::{
+    builder::Builder,
+    facts::Facts,
+    net::{Net, Rewritten},
+    node::Parts,
+    order,
+    outputs::reads,
+    tensor,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
+use value::{Column, Grid, Index, Value};
+
+/// Most rows of one mask.
+const MAX_ROWS: usize = 1 << 20;
+
+/// Why a node that reads selected rows cannot be rewritten.
+const MIXES: &str = "it reads rows whose number depends on data, and it is not known to compute each by itself and put it \
+                     back; export the model so that it computes all rows and weighs those that do not count by 0";
+
+/// What is known of the values behind masks, by name.
+type Values = HashMap<String, Value>;
+
+/// Rewrites all selections whose shapes are known; says whether there were any.
+pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
+    if !net.graph.node.iter().any(|node| node.op_type == "NonZero") {
+        return Ok(false);
+    }
+    order::sort(net)?;
+    let ends: HashSet<String> = net.graph.output.iter().map(|o| o.name.clone()).collect();
+    let (mut values, mut changed) = (Values::new(), false);
+    for node in std::mem::take(&mut net.graph.node) {
+        let mut make = Builder::new(net, Some(facts), &node);
+        match step(&mut make, &node, &values) {
+            Ok(Some(outputs)) => {
+                let parts = make.nodes;
+                net.graph.node.extend(parts);
+                if outputs.iter().any(|(name, _)| ends.contains(name)) {
+                    let reason = "its length depends on data, and it is an output; drop it with `--outputs`";
+                    net.refuse(&node, reason.into());
+                }
+                values.extend(outputs);
+                changed = true;
+            }
+            Ok(None) => net.graph.node.push(node),
+            Err(reason) => {
+                net.refuse(&node, reason);
+                net.graph.node.push(node);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// What a node's outputs become; none where its parts give them their own names. `None` when it stays as it is.
+fn step(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Option<Vec<(String, Value)>>> {
+    if node.op_type == "NonZero" {
+        return selected(make, node, values);
+    }
+    let mut read = Vec::new();
+    reads(node, &mut read);
+    if !read.iter().any(|&value| values.contains_key(value)) {
+        return Ok(None);
+    }
+    let inputs: Vec<&Value> = node.input.iter().filter_map(|input| values.get(input)).collect();
+    let outputs = match (&node.op_type[..], inputs.first()) {
+        ("Shape", Some(value)) => vec![Value::Lengths(value.lengths())],
+        ("ScatterND", _) => scatter::slices(make, node, values).map(|()| Vec::new())?,
+        ("ScatterElements" | "Scatter", _) => scatter::elements(make, node, values).map(|()| Vec::new())?,
+        ("Split", Some(Value::Index(index))) if axis(node.int("axis", 0), index.rank)? == index.row_axis => {
+            indices::one_by_one(make, node, index).map(|()| Vec::new())?
+        }
+        ("Gather" | "GatherND", _) if values.get(node.at(0).unwrap_or_default()).is_none() => {
+            vec![Value::Rows(rowwise::gather(make, node, values)?)]
+        }
+        _ if inputs.iter().any(|v| matches!(v, Value::Rows(_))) => {
+            rowwise::rowwise(make, node, values)?.into_iter().map(Value::Rows).collect()
+        }
+        _ if inputs.iter().any(|v| matches!(v, Value::Index(_))) => {
+            indices::index(make, node, values)?.into_iter().map(Value::Index).collect()
+        }
+        _ => vec![Value::Lengths(indices::lengths(make, node, values)?)],
+    };
+    Ok(Some(node.output.iter().cloned().zip(outputs).collect()))
+}
+
+/// The coordinates of the places of a mask.
+fn selected(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Option<Vec<(String, Value)>>> {
+    let (mask, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    if values.contains_key(mask) {
+        return Err(MIXES.into());
+    }
+    if make.net.is_fixed(mask) {
+        return Ok(None);
+    }
+    let Some(lengths) = make.shape(mask) else { return Ok(None) };
+    let rows: usize = lengths.iter().product();
+    if lengths.is_empty() || rows == 0 || rows > MAX_ROWS {
+        return Err(format!("its mask has {rows} elements; use one of 1 to {MAX_ROWS}"));
+    }
+    let (mask, own) = origin(make, mask, &lengths);
+    let column = |c: usize| Rc::new(Column { coords: vec![c], values: (0..lengths[c] as i64).collect() });
+    let columns = (0..lengths.len()).map(column).collect();
+    let grid = Rc::new(Grid { mask, lengths, own });
+    let index = Index { grid, columns, times: 1, rank: 2, row_axis: 1 };
+    Ok(Some(vec![(y.to_owned(), Value::Index(index))]))
+}
+
+/// The value that a mask repeats along new last axes, and how many axes it has.
+fn origin(make: &Builder<'_, '_>, mask: &str, lengths: &[usize]) -> (String, usize) {
+    let name = as_is(make, mask);
+    let repeated = || {
+        let spread = make.net.producer(name).filter(|n| n.op_type == "Expand")?.at(0)?;
+        let column = make.net.producer(spread).filter(|n| matches!(&n.op_type[..], "Unsqueeze" | "Reshape"))?.at(0)?;
+        let (ones, own) = (make.shape(spread)?, make.shape(column)?);
+        let same = ones.starts_with(&own) && lengths.starts_with(&own) && ones.len() == lengths.len();
+        (same && ones[own.len()..].iter().all(|&d| d == 1)).then(|| (as_is(make, column).to_owned(), own.len()))
+    };
+    repeated().unwrap_or_else(|| (name.to_owned(), lengths.len()))
+}
+
+/// A value that is 0 where this one is.
+fn as_is<'n>(make: &'n Builder<'_, '_>, mut name: &'n str) -> &'n str {
+    let same = |node: &&NodeProto| match &node.op_type[..] {
+        "Identity" => true,
+        "Cast" => node.int("to", 0) == DataType::Bool as i64,
+        _ => false,
+    };
+    while let Some(input) = make.net.producer(name).filter(same).and_then(|node| node.at(0)) {
+        name = input;
+    }
+    name
+}
+
+/// An axis that may count from the end.
+fn axis(axis: i64, rank: usize) -> Rewritten<usize> {
+    let from_start = if axis < 0 { axis + rank as i64 } else { axis };
+    let inside = usize::try_from(from_start).ok().filter(|&a| a < rank);
+    inside.ok_or_else(|| format!("its axis {axis} lies outside of {rank} axes; correct the model"))
+}
+
+/// Integers that follow from constants and shapes.
+fn known(make: &Builder<'_, '_>, name: Option<&str>) -> Rewritten<Option<Vec<i64>>> {
+    let Some(name) = name else { return Ok(None) };
+    let value = make.net.constant(name)?.or_else(|| make.facts?.value(name));
+    value.map(|v| tensor::integers(&v).map_err(|e| e.to_string())).transpose()
+}
+
+/// The axes of a node, as attribute or input.
+fn axes(make: &Builder<'_, '_>, node: &NodeProto, rank: usize) -> Rewritten<Option<Vec<usize>>> {
+    let given = match known(make, node.at(1))? {
+        Some(axes) => axes,
+        None if node.at(1).is_none() => node.ints("axes").to_vec(),
+        None => return Ok(None),
+    };
+    if given.is_empty() {
+        return Ok(None);
+    }
+    given.into_iter().map(|a| axis(a, rank)).collect::<Rewritten<_>>().map(Some)
+}
