@@ -6,8 +6,9 @@
 import { expect, test } from 'vitest';
 import { readBundle } from '../verifier/bundle.js';
 import { PROOF, VERIFIER } from '../verifier/format.js';
-import { type VerifierKey, readVerifier } from '../verifier/key.js';
-import { verify } from '../verifier/verify.js';
+import { fromHex } from '../verifier/hash.js';
+import { type VerifierKey, modelId, readVerifier } from '../verifier/key.js';
+import { verify, verifyFiles } from '../verifier/verify.js';
 import { type Outcome, type Piece, assemble, cases, flips, outcomeOf, payload, seal } from './files.js';
 
 /** Flipped bits that are tried by default. */
@@ -49,4 +50,26 @@ test('flipped bits', { timeout: 600_000 }, () => {
   }
   console.log(`${tried} flipped bits refused alike, the slowest after ${slowest.toFixed(0)} ms`);
   expect(process.memoryUsage().heapUsed).toBeLessThan(512 * 2 ** 20);
+});
+
+/** Bytes between two flipped ones of a verifier file. */
+const VERIFIER_STEP = 97;
+
+/** A verifier file with a flipped bit is another model, and a proof that claims its id does not hold either. */
+test('flipped bits of a verifier file', { timeout: 600_000 }, () => {
+  const honest = payload('single.verifier');
+  const proof = payload('single.proof');
+  let slowest = 0;
+  for (let at = 0; at < honest.length; at += VERIFIER_STEP) {
+    const file = Uint8Array.from(honest);
+    file[at] = file[at]! ^ (1 << (at % 8));
+    const sealed = seal(VERIFIER, file);
+    const claimed = Uint8Array.from(proof);
+    claimed.set(fromHex(modelId(sealed)));
+    const start = performance.now();
+    const { check } = outcomeOf(() => void verifyFiles(sealed, seal(PROOF, claimed), { allowUnsafeSrs: true }));
+    expect(check, `byte ${at}`).toBeDefined();
+    slowest = Math.max(slowest, performance.now() - start);
+  }
+  console.log(`the slowest flipped verifier file takes ${slowest.toFixed(0)} ms`);
 });

@@ -1,6 +1,8 @@
 /** The page in headless Chromium, as it is built and opened from a disk. Skipped where there is no Chromium. */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -162,6 +164,37 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
     expect(visited).toEqual(['verifier', 'proof', 'tokenizer', 'challenge', 'SUMMARY']);
     await page.keyboard.press('Enter');
     expect(await page.locator('#verify').isEnabled()).toBe(true);
+  });
+
+  test('files that the address names, and files that are dropped', WAIT, async () => {
+    honest('single');
+    const server = createServer(({ url }, response) => {
+      const path = join(dir, new URL(url!, 'http://localhost').pathname);
+      if (existsSync(path)) response.end(readFileSync(path));
+      else response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const open = async (query: string) => {
+      await page.goto(`${base}dist/index.html?${query}`);
+      return page.locator('.banner h2').first().textContent(WAIT);
+    };
+    const files = `verifier=${base}single-verifier.nanozk&proof=${base}single-proof.nanozk`;
+    expect(await open(files)).toBe('Verified');
+    expect(await open(`${files}&model-id=${'0'.repeat(64)}`)).toBe('Not verified');
+    expect(await text()).toContain('not of the model that you expect');
+    expect(await open(`verifier=${base}none`)).toBe('Not read');
+    await page.goto(`${base}dist/index.html`);
+    await page.evaluate(async (address) => {
+      const transfer = new DataTransfer();
+      for (const name of ['proof', 'verifier']) {
+        const response = await fetch(`${address}single-${name}.nanozk`);
+        transfer.items.add(new File([await response.arrayBuffer()], `${name}.nanozk`));
+      }
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }, base);
+    expect(await page.locator('.banner h2').first().textContent(WAIT)).toBe('Verified');
+    server.close();
   });
 
   test('a report verifies itself', WAIT, async () => {

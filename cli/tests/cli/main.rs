@@ -11,4 +11,5 @@ mod gpt;
 mod jobs;
 mod onnx;
 mod pipeline;
+mod report;
 mod supply_chain;
