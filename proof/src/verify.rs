@@ -281,7 +281,9 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     let mut guards: Vec<LayerGuard> = Vec::with_capacity(bundle.layers.len());
     for part in side_by_side(bundle.layers.iter().map(|l| key.shape(l.index).plan.verifying_work())) {
         let layers = bundle.layers[part].par_iter();
-        guards.extend(layers.map(|l| prepare(key, bundle, &noise, prefix, l)).collect::<Result<Vec<_>, _>>()?);
+        let prepared: Vec<_> = layers.map(|l| prepare(key, bundle, &noise, prefix, l)).collect();
+        // The first layer that fails is named, whichever thread was first.
+        guards.extend(prepared.into_iter().collect::<Result<Vec<_>, _>>()?);
     }
     check_pairings(key, bundle, prefix, guards)?;
     Ok(Basis { model_id: id, ceremony, weights_checked: options.check_weights, budget: budget(key) })
