@@ -17,6 +17,9 @@ const KINDS = [
   'a prover file',
   'the state of an unfinished proof',
   'a commitment',
+  'a file of a run folder',
+  'a job',
+  'a finished job',
 ];
 
 /** Kinds that are read here. */
