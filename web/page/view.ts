@@ -137,28 +137,33 @@ function checks(steps: Step[]): HTMLElement {
   return section(`Checks (${(total / 1000).toFixed(2)} s)`, el('ol', { class: 'checks' }, ...steps.map(item)));
 }
 
-/** Who says what, and why it is to be believed or not. */
-function claims(verdict: Verdict): HTMLElement {
-  const who = (name: string, ...text: Child[]) => row(name, ...text);
-  const run = verdict.audited !== undefined
-    ? 'This model, run on this input, gives this output. Of that, the layers that were drawn were checked here.'
-    : verdict.full
+/** What the provider says, as far as it was checked. */
+function checked({ audited, full }: Verdict): string {
+  if (audited !== undefined) {
+    return 'This model, run on this input, gives this output. Of that, the layers that were drawn were checked here.';
+  }
+  return full
     ? 'This model, run on this input, gives this output, to the unit. That is what was checked here.'
     : 'The layers marked as proven were run as the model says. Nothing follows for the output.';
+}
+
+/** Who says what, and why it is to be believed or not. */
+function claims(verdict: Verdict): HTMLElement {
+  const trust = verdict.ceremony === undefined ? 'Nothing that could be checked; it is ' : 'Nobody knows its secret; it was ';
   return section(
     'Who claims what',
     el(
       'dl',
       {},
-      who(
+      row(
         'The publisher',
         'This file is the model with the id above. Compare the id with one from a source that you trust; ',
         el('code', {}, 'nanozk check'),
         ' shows once for each file that weights, tables and circuits are what it says.',
       ),
-      who('The provider', run),
-      who('The maker of the SRS', verdict.ceremony === undefined ? 'Nothing that could be checked; it is ' : 'Nobody knows its secret; it was ', ...srs(verdict)),
-      who('Nobody', 'That the model is good, or true. Proofs show what was computed.'),
+      row('The provider', checked(verdict)),
+      row('The maker of the SRS', trust, ...srs(verdict)),
+      row('Nobody', 'That the model is good, or true. Proofs show what was computed.'),
     ),
   );
 }
