@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import stat
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,40 @@ def test_an_answer_is_generated_proven_and_verified() -> None:
         keys.generate([1, 2], max_new=1, temperature=0.7, nonce="00")
     with pytest.raises(nanozk.VerifyError, match="another prompt"):
         nanozk.verify(keys.verifier, proof, prompt="In the end", tokenizer=tokenizer)
+
+
+def test_torchs_exporter_gets_the_first_sample(
+    monkeypatch: pytest.MonkeyPatch, model: nanozk.Model, x: NDArray[Any]
+) -> None:
+    """With a stand-in for torch, so that it runs without."""
+    calls: list[tuple[Any, ...]] = []
+
+    class Module:
+        training = True
+
+        def eval(self) -> None:
+            self.training = False
+
+        def train(self, mode: bool) -> None:
+            self.training = mode
+
+    def export(module: Module, args: tuple[Any, ...], path: str, **options: Any) -> None:
+        calls.append((module.training, args, options))
+        Path(path).write_bytes((BLOCK / "network.onnx").read_bytes())
+
+    Module.__module__ = "torch.nn.modules"
+    torch = types.SimpleNamespace(Tensor=(), as_tensor=np.asarray, onnx=types.SimpleNamespace(export=export))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    module = Module()
+    by_place = nanozk.compile(module, data=[x, -x])
+    by_name = nanozk.compile(module, data={"x": x})
+    assert [call[0] for call in calls] == [False, False] and module.training
+    np.testing.assert_array_equal(calls[0][1][0], x)
+    assert calls[1][1] == () and calls[1][2]["input_names"] == ["x"]
+    np.testing.assert_array_equal(calls[1][2]["kwargs"]["x"], x)
+    assert by_place.inputs == by_name.inputs == model.inputs
+    with pytest.raises(TypeError, match="give arrays"):
+        nanozk.compile(module, data=BLOCK / "input.json")
 
 
 def test_a_torch_module_goes_through_the_exporter() -> None:

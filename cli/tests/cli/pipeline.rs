@@ -293,13 +293,19 @@ fn open_weights_give_everyone_the_same_model_id() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let model = made().join("m.nanozk").display().to_string();
     let srs = made().join("keys/srs.bin").display().to_string();
-    let id = |out: &str, open: bool| {
-        let mut args = vec!["setup", &model, "--srs", &srs, "-o", out, "--json"];
+    let id = |model: &str, out: &str, open: bool| {
+        let mut args = vec!["setup", model, "--srs", &srs, "-o", out, "--json"];
         args.extend(open.then_some("--open-weights"));
         nanozk(dir.path(), &args).json()["model_id"].as_str().expect("id").to_string()
     };
-    assert_eq!(id("a", true), id("b", true));
-    assert_ne!(id("c", false), id("d", false));
+    assert_eq!(id(&model, "a", true), id(&model, "b", true));
+    assert_ne!(id(&model, "c", false), id(&model, "d", false));
+    // The same integers, from a file and sample data of other names.
+    let [network, sample] = ["network.onnx", "input.json"].map(|name| bundled(&format!("block-d16-t16/{name}")));
+    fs::copy(network, dir.path().join("other.onnx")).expect("copies");
+    fs::copy(sample, dir.path().join("other.json")).expect("copies");
+    nanozk(dir.path(), &["compile", "other.onnx", "--data", "other.json", "-o", "other.nanozk", "--json"]).json();
+    assert_eq!(id("other.nanozk", "e", true), id(&model, "f", true));
 }
 
 #[test]
