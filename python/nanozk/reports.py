@@ -23,9 +23,7 @@ class Report:
 
     def __init__(self, answer: tuple[str, str]) -> None:
         fields = json.loads(answer[0])
-        taken = {name for name in fields if hasattr(type(self), name) and callable(getattr(type(self), name))}
-        vars(self).update({name: value for name, value in fields.items() if name not in taken})
-        vars(self).update(json=fields, _text=answer[1])
+        vars(self).update(fields, json=fields, _text=answer[1])
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: reports do not change")

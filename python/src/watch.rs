@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the calling thread listens for signals.
 const POLL: Duration = Duration::from_millis(50);
@@ -119,12 +119,9 @@ pub fn watched<T: Send + 'static>(
         }
         if let Err(interrupt) = told.and_then(|()| py.check_signals()) {
             stopped.store(true, Ordering::Relaxed);
-            let until = std::time::Instant::now() + GRACE;
-            py.detach(|| {
-                while let Ok(Event::Stage(..) | Event::Step) =
-                    next(&received, until.saturating_duration_since(std::time::Instant::now()))
-                {}
-            });
+            let until = Instant::now() + GRACE;
+            let left = || until.saturating_duration_since(Instant::now());
+            py.detach(|| while let Ok(Event::Stage(..) | Event::Step) = next(&received, left()) {});
             return Err(interrupt);
         }
     }
