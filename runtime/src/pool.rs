@@ -96,3 +96,31 @@ pub fn each<T: Send>(
         None => Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_bounds_the_layers_at_a_time() {
+        let plan = Plan::default();
+        let need = cost::cost(&plan).memory_mb.max(1.0) * 1e6;
+        let at_a_time = |share: f64| parallel([&plan].into_iter(), 9, Some((need * share) as u64));
+        assert!(at_a_time(1.5).is_ok_and(|n| n == 1) && at_a_time(3.5).is_ok_and(|n| n <= 3));
+        let error = at_a_time(0.5).expect_err("too little").to_string();
+        assert!(error.contains("--memory allows") && error.contains("; allow more"), "{error}");
+    }
+
+    #[test]
+    fn the_first_failure_ends_the_work() {
+        let seen = AtomicUsize::new(0);
+        let work = |i| match seen.fetch_add(1, Ordering::Relaxed) {
+            2 => Err(Error::refused("third", "stop")),
+            _ => Ok(i),
+        };
+        let error = each(&[5, 6, 7, 8, 9], 1, &crate::Silent, work).err().map(|e| e.to_string());
+        assert_eq!((error.as_deref(), seen.into_inner()), (Some("third; stop"), 3));
+        let done = each(&[5, 6], 2, &crate::Silent, Ok).unwrap_or_default();
+        assert_eq!(done.into_iter().map(|(item, (result, _))| (item, result)).collect::<Vec<_>>(), [(5, 5), (6, 6)]);
+    }
+}

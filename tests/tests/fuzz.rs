@@ -225,7 +225,7 @@ fn run_files() {
     let dir = tempfile::tempdir().unwrap();
     // A manifest with two answers of two layers, as it is written.
     let ids = || vec![[7u8; 32], [8; 32]];
-    let manifest = ([9u8; 32], ids(), vec![("a".to_string(), ids()), ("b".to_string(), ids())]);
+    let manifest = ([9u8; 32], ids(), vec![("a".to_string(), [6u8; 32], ids()), ("b".to_string(), [5; 32], ids())]);
     let corpus = vec![payload(format::encode(Kind::Run, &manifest).unwrap())];
     Target { name: "run", factor: 64, base: 1 << 20, words: &[], corpus, mutate: mutate::mutate }.run(|bytes| {
         std::fs::write(dir.path().join("run"), format::seal(Kind::Run, bytes)).unwrap();

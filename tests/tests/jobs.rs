@@ -212,6 +212,13 @@ fn files_of_other_runs_are_refused() {
     let fixture = Fixture::new("block-d16-t16");
     let foreign = std::fs::read(fixture.dir.path().join("keys/verifier.nanozk")).unwrap();
     prove_open(&run.dir);
+    let commitment = run.dir.join("answers/0.commit");
+    let honest = std::fs::read(&commitment).unwrap();
+    std::fs::write(&commitment, std::fs::read(other.join("answers/0.commit")).unwrap()).unwrap();
+    let error = run.join().unwrap_err();
+    assert!(error.contains("not the commitment of this run") && error.contains("; copy it again"), "{error}");
+    std::fs::write(&commitment, honest).unwrap();
+    assert_eq!(files(&run.dir.join("parts")).len(), 1, "no part is blamed");
     std::fs::remove_file(run.dir.join("verifier.nanozk")).unwrap();
     std::fs::write(run.dir.join("verifier.nanozk"), foreign).unwrap();
     let error = run.join().unwrap_err();

@@ -124,7 +124,7 @@ fn killed(kills: usize, seed: u64) {
                 })
                 .collect();
             for prover in &mut provers {
-                std::thread::sleep(rng.gen_range(Duration::ZERO..Duration::from_millis(200)));
+                std::thread::sleep(rng.gen_range(Duration::ZERO..Duration::from_millis(400)));
                 // SIGKILL, unless it has ended already.
                 let killed = prover.try_wait().expect("waits").is_none();
                 prover.kill().expect("kills");

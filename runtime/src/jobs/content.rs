@@ -91,7 +91,8 @@ pub fn get<T: DeserializeOwned>(dir: &Path, kind: Kind, id: &Id) -> Result<T> {
     format::decode(kind, &bytes).map_err(Error::format(&path))
 }
 
-fn name(bytes: &[u8]) -> Id {
+/// The name of a content.
+pub fn name(bytes: &[u8]) -> Id {
     let mut id = Id::default();
     id.copy_from_slice(blake2b_simd::Params::new().hash_length(32).hash(bytes).as_bytes());
     id

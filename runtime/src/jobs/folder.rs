@@ -1,8 +1,8 @@
 //! The layout of a run folder.
 
-use super::content::{Id, Part};
+use super::content::{self, Id, Part};
 use crate::storage;
-use crate::{Error, Result, commit, hex, keys};
+use crate::{Error, Result, hex, keys};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
@@ -25,6 +25,8 @@ pub struct Manifest {
 pub struct Answer {
     /// Name, by the input's file.
     pub name: String,
+    /// Content of its commitment file.
+    pub commitment: Id,
     /// [`super::content::Job`] of each layer.
     pub jobs: Vec<Id>,
 }
@@ -150,12 +152,12 @@ impl Folder {
     /// Reads the commitment of an answer.
     pub fn bundle(&self, manifest: &Manifest, answer: usize) -> Result<Bundle> {
         let path = self.commitment(answer);
-        let bundle = commit::read(&path)?;
-        if bundle.model_id != manifest.model_id {
-            let what = format!("{}: of another model than the run", path.display());
+        let bytes = storage::read(&path)?;
+        if content::name(&bytes) != manifest.answers[answer].commitment {
+            let what = format!("{}: not the commitment of this run: changed, or of another run", path.display());
             return Err(Error::refused(what, "copy it again from the folder that `nanozk jobs split` made"));
         }
-        Ok(bundle)
+        Bundle::from_commitment(&bytes).map_err(Error::format(&path))
     }
 
     /// Whether a job has a part.

@@ -141,16 +141,25 @@ impl Joiner<'_> {
         }
         let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
         let bundle = Bundle { layers: proofs, ..prefix };
-        if bundle.layers.len() == layers && verify(self.key, &bundle, &options).is_ok() {
+        let verdict = verify(self.key, &bundle, &options);
+        if verdict.is_ok() {
             return Ok(Some(bundle));
         }
+        let found = self.wrong.len();
         for proof in &bundle.layers {
             let alone = Bundle { layers: vec![proof.clone()], ..bundle.clone() };
             if let Err(error) = verify_layers(self.key, &alone, &options) {
                 self.set_aside(number * layers + proof.index as usize, error.to_string())?;
             }
         }
-        Ok(None)
+        match verdict {
+            // Every part holds, and the answer does not: no part is to blame.
+            Err(error) if bundle.layers.len() == layers && self.wrong.len() == found => {
+                let what = format!("answer {} does not verify ({error})", answer.name);
+                Err(Error::refused(what, "compare keys and run folder, and split again"))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The part of a job.

@@ -1,6 +1,6 @@
 //! `nanozk jobs split`: answers are committed to, and each of their layers becomes a job.
 
-use super::content::{Id, Job, LayerFile, Shape, put};
+use super::content::{self, Id, Job, LayerFile, Shape, put};
 use super::folder::{Answer, Folder, Manifest, is_file_name};
 use crate::clamped::{self, Clamped};
 use crate::commit::{self, Committed, Computed, Statement};
@@ -94,7 +94,8 @@ pub fn split(request: &Request, progress: &dyn Progress) -> Result<SplitReport> 
         let path = folder.commitment(number);
         let bytes = committed.bundle().to_commitment().map_err(Error::format(&path))?;
         storage::write_atomic(&path, Secrecy::Open, &bytes)?;
-        answers.push(Answer { name: name.clone(), jobs: parts.jobs(&keys, &folder, &committed)? });
+        let jobs = parts.jobs(&keys, &folder, &committed)?;
+        answers.push(Answer { name: name.clone(), commitment: content::name(&bytes), jobs });
         let commitment_id = commit::commitment_id(committed.bundle());
         reports.push(AnswerReport { name, commitment_id, saturated });
         progress.step();
