@@ -33,8 +33,11 @@ pub enum Visibility {
     Private,
 }
 
-/// Circuits of up to `2^EMBEDDED_K` rows are served by the SRS that comes with the program.
-pub const EMBEDDED_K: u32 = 12;
+/// Circuits of up to `2^EMBEDDED_K` rows are served by an SRS that comes with the program.
+pub const EMBEDDED_K: u32 = 14;
+
+/// Those of up to `2^STRONGEST_K` rows by the one under which proofs have the most bits of soundness.
+pub const STRONGEST_K: u32 = 12;
 
 /// Settings of a compilation; absent keys take their defaults, unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,8 +61,8 @@ pub struct Config {
     pub max_temperature: Option<f64>,
     /// What the layout minimises.
     pub optimize: Optimize,
-    /// Largest circuits: `2^max_k` rows, as the SRS that the proofs will have allows. Absent: 12, which the SRS of this
-    /// program serves, or more where the model asks for it.
+    /// Largest circuits: `2^max_k` rows, as the SRS that the proofs will have allows. Absent: what costs least, but for
+    /// what the SRS of this program serves (14), or serves with more bits of soundness (12), if that costs little more.
     pub max_k: Option<u32>,
     /// Quantisation.
     pub quantise: Quantise,

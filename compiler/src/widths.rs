@@ -2,7 +2,7 @@
 
 use crate::blame::worst_node;
 use crate::circuits::{Circuits, lay_out};
-use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise};
+use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise, STRONGEST_K};
 use crate::fidelity::{Measured, Models};
 use crate::partition::Partition;
 use crate::pipeline::CompileError;
@@ -18,9 +18,9 @@ const GREATEST_LIMB_BITS: u32 = 16;
 /// What narrower limbs must save at least to be worth their coarser activations: this share of the score.
 const NARROW_SAVES: f64 = 1.0 / 8.0;
 
-/// How much greater the score may be of circuits that the SRS of this program serves: their proofs need nobody's trust
-/// in the machine that made the SRS.
-const EMBEDDED_WORTH: f64 = 3.0;
+/// Circuits that an SRS of this program serves, and how much greater than the least their score may be: proofs need nobody's
+/// trust in the machine that made the SRS, or have 121 bits of soundness in place of 115.
+const SERVED: [(u32, f64); 2] = [(STRONGEST_K, 1.05), (EMBEDDED_K, 3.0)];
 
 /// How much further from the source model the outputs of such circuits may be than the narrow tolerance allows: a bit
 /// less in each activation doubles the difference.
@@ -62,32 +62,43 @@ struct Trial {
 }
 
 impl Source<'_> {
-    /// The cheapest circuits with at most `max_k`. Without one: circuits that the SRS of this program serves, where they do
-    /// not cost many times more and their outputs stay within the narrow tolerance, or not much further off than any.
+    /// The cheapest circuits with at most `max_k`. Without one: circuits that an SRS of this program serves ([`SERVED`]), where
+    /// their outputs stay within the narrow tolerance, or not much further off than any.
     ///
     /// # Errors
     /// When no widths will do, unless a gap is accepted; when the model has no integer form or no circuit.
     pub fn circuits(&self, config: &Config, accept_gap: bool) -> Result<Chosen, CompileError> {
         let best = self.faithful(config, accept_gap)?;
         let usual = config.quantise.narrow_tolerance == 0.0 || best.choice.is_some();
-        if config.max_k.is_some() || best.circuits.k() <= EMBEDDED_K || usual {
+        if config.max_k.is_some() || usual {
             return Ok(best);
         }
-        if best.circuits.least_score(EMBEDDED_K) > best.circuits.score * EMBEDDED_WORTH {
-            return Ok(best);
+        for (max_k, worth) in SERVED {
+            if best.circuits.k() <= max_k {
+                break;
+            }
+            if let Some(small) = self.served(config, &best, max_k, worth) {
+                return Ok(small);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Circuits of at most `2^max_k` rows whose score is at most `worth` times that of the best ones, and whose outputs stay
+    /// close.
+    fn served(&self, config: &Config, best: &Chosen, max_k: u32, worth: f64) -> Option<Chosen> {
+        let most = best.circuits.score * worth;
+        if best.circuits.least_score(max_k) > most {
+            return None;
         }
         // A table of 2^bits entries needs more rows than that.
-        let bits = config.quantise.limb_bits.unwrap_or(best.circuits.model.limb_bits.min(EMBEDDED_K - 1));
-        let limit = Limit { max_k: EMBEDDED_K, tolerance: config.quantise.tolerance };
-        let Some(small) = self.narrow(config, bits, limit).map(|small| self.narrowed(config, small, EMBEDDED_K)) else {
-            return Ok(best);
-        };
+        let bits = config.quantise.limb_bits.unwrap_or(best.circuits.model.limb_bits.min(max_k - 1));
+        let limit = Limit { max_k, tolerance: config.quantise.tolerance };
+        let small = self.narrow(config, bits, limit).map(|small| self.narrowed(config, small, max_k))?;
         let coarser = config.quantise.narrow_tolerance.max(best.measured.gap() * EMBEDDED_COARSER);
         // Where the output is a choice, the gap is that between scores which a bit less confuses: none or any.
         let allowed = if config.head == Head::Argmax { config.quantise.tolerance } else { coarser };
-        let close = small.measured.gap() <= allowed;
-        let cheap = small.circuits.score <= best.circuits.score * EMBEDDED_WORTH;
-        Ok(if close && cheap { small } else { best })
+        (small.measured.gap() <= allowed && small.circuits.score <= most).then_some(small)
     }
 
     /// The circuits at the configured widths, or at the first greater ones at which every output stays within the

@@ -141,8 +141,7 @@ fn plans_of_the_bundled_models() {
     }
 }
 
-/// By default the circuits of bundled models are served by the SRS of the program, where the outputs stay within the
-/// tolerance; where that asks for more proof bytes, not for more than double.
+/// By default the circuits of bundled models are served by an SRS of the program, and proofs are hardly longer for it.
 #[test]
 fn bundled_models_fit_the_embedded_srs() {
     for name in MODELS {
@@ -152,9 +151,8 @@ fn bundled_models_fit_the_embedded_srs() {
         };
         let (small, best) = (compiled(name, None), compiled(name, Some(MAX_K)));
         let served = small.shapes.iter().all(|shape| shape.plan.geometry.k <= EMBEDDED_K);
-        // Activations of 11 bits are not enough for it.
-        assert_eq!(served, name != "llama-d64-l2", "{name}");
-        assert!(bytes(&small) <= 2 * bytes(&best), "{name}: {} and {} bytes", bytes(&small), bytes(&best));
+        assert!(served, "{name}");
+        assert!(20 * bytes(&small) <= 21 * bytes(&best), "{name}: {} and {} bytes", bytes(&small), bytes(&best));
     }
 }
 

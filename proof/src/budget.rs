@@ -153,7 +153,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srs::EMBEDDED_K;
+    use crate::srs::STRONGEST_K;
     use nanozk_plan::{Claim, Geometry, Lookup, Monomial, Tag};
 
     /// By hand, for one lookup in 2^10 rows of 8 tokens.
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(budget.srs_bits, (FIELD_BITS - 25.0) / 2.0);
         assert_eq!(budget.computational_bits(), budget.srs_bits.min(CURVE_BITS));
         assert_eq!(budget.soundness_bits(), budget.computational_bits());
-        let embedded = budget_of([&plan].into_iter(), EMBEDDED_K);
+        let embedded = budget_of([&plan].into_iter(), STRONGEST_K);
         assert!(embedded.soundness_bits() > 121.0, "{embedded}");
     }
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::field::{Bls12, Fr, G1, G1Affine, powers};
 use crate::msm::to_affine;
 
-pub use ceremony::{Ceremony, EMBEDDED_K};
+pub use ceremony::{Ceremony, EMBEDDED_K, STRONGEST_K};
 
 /// Largest supported `k`: beyond it the bases no longer fit the memory of common machines.
 pub const MAX_K: u32 = 26;

@@ -3,7 +3,7 @@
 use crate::error::with_way_out;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex};
-use nanozk_proof::srs::{EMBEDDED_K, MAX_K, Srs, SrsError};
+use nanozk_proof::srs::{EMBEDDED_K, MAX_K, STRONGEST_K, Srs, SrsError};
 use rand_core::OsRng;
 use serde::Serialize;
 use std::fs::File;
@@ -11,7 +11,10 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-const _: () = assert!(EMBEDDED_K == nanozk_compiler::config::EMBEDDED_K, "the compiler knows what the SRS serves");
+const _: () = assert!(
+    EMBEDDED_K == nanozk_compiler::config::EMBEDDED_K && STRONGEST_K == nanozk_compiler::config::STRONGEST_K,
+    "the compiler knows what the SRS serves"
+);
 
 /// What an SRS file is.
 #[derive(Clone, Debug, Serialize)]
@@ -97,7 +100,7 @@ pub enum Source {
     File,
     /// The key directory, where an earlier `setup` left it.
     Keys,
-    /// This program, which holds that of a public ceremony for small circuits.
+    /// This program, which holds those of public ceremonies for small circuits.
     Embedded,
     /// Made on this machine.
     Local,
@@ -136,7 +139,7 @@ pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progre
 
 /// log2 of the number of public powers of the SRS that `setup` takes for `2^k` rows when it is given none.
 pub fn usual_log_powers(k: u32) -> u32 {
-    if k <= EMBEDDED_K { EMBEDDED_K } else { MAX_K }
+    Srs::embedded_ceremony(k).map_or(MAX_K, |ceremony| ceremony.log_powers)
 }
 
 fn fresh(k: u32) -> Result<Srs> {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct Args {
     /// Compiled model
     model: PathBuf,
-    /// SRS file; without it the one in this program, for up to 2^12 rows, or one made on this machine, marked unsafe
+    /// SRS file; without it the one in this program, for up to 2^14 rows, or one made on this machine, marked unsafe
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
     /// Use a public mask seed for the weights: anyone with the model file can recompute the model id

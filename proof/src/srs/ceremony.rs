@@ -1,7 +1,7 @@
-//! Public ceremonies, known by their `[s]_2`, and the one whose powers come with this program.
+//! Public ceremonies, known by their `[s]_2`, with the powers of them that come with this program.
 
 use super::file::{read_exact, read_points};
-use super::{MAX_K, Srs, SrsError, SrsVerifierPart, check_k};
+use super::{MAX_K, Srs, SrsError, SrsVerifierPart};
 use crate::field::G1Affine;
 use group::GroupEncoding;
 use std::collections::BTreeMap;
@@ -17,22 +17,25 @@ pub struct Ceremony {
     s_g2: &'static str,
 }
 
-/// Largest k that the SRS in this program serves.
-pub const EMBEDDED_K: u32 = 12;
+/// Largest k that an SRS in this program serves.
+pub const EMBEDDED_K: u32 = 14;
+
+/// Largest k that the one of fewest powers serves, under which proofs have the most bits.
+pub const STRONGEST_K: u32 = 12;
 
 /// The first of the four sets of Ethereum's KZG ceremony of 2023, which serves its blobs; each set has an s of its own.
 /// Ethereum's EIP-4844 states this `[s]_2` as `KZG_SETUP_G2_MONOMIAL_1`. The ceremony has 65 powers in G2 too, which
 /// give powers up to `s^4159` by pairing: not one more bit to an attack whose exponent divides p - 1.
 static ETHEREUM: Ceremony = Ceremony {
     name: "Ethereum KZG, 2^12 powers",
-    log_powers: EMBEDDED_K,
+    log_powers: STRONGEST_K,
     s_g2: concat!(
         "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d2914e5870cb452d2afaaab24f3499f72",
         "185cbfee53492714734429b7b38608e23926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2",
     ),
 };
 
-/// The Midnight ceremony updates Filecoin's; its point was taken from the file `bls_midnight_2p14` whose SHA-256,
+/// The Midnight ceremony updates Filecoin's; point and powers were taken from the file `bls_midnight_2p14` whose SHA-256,
 /// `fc253016...38e2b244`, the ceremony's catalogue lists.
 static MIDNIGHT: Ceremony = Ceremony {
     name: "Midnight",
@@ -45,14 +48,38 @@ static MIDNIGHT: Ceremony = Ceremony {
 
 static CEREMONIES: [&Ceremony; 2] = [&ETHEREUM, &MIDNIGHT];
 
-/// `[s^i]_1` for `i < 2^12` of [`ETHEREUM`], compressed; `data/ethereum-kzg/README.md` tells their origin.
-const MONOMIAL: &[u8] = include_bytes!("../../data/ethereum-kzg/g1_monomial_4096.bin");
+/// Powers of a ceremony that come with this program, compressed.
+struct Embedded {
+    ceremony: &'static Ceremony,
+    /// log2 of their number.
+    k: u32,
+    /// `[s^i]_1`.
+    monomial: &'static [u8],
+    /// Lagrange bases of the sizes that compiled models have, which are functions of these: to read them takes a tenth of the
+    /// time of the group FFT.
+    lagrange: [(u32, &'static [u8]); 2],
+}
 
-/// Lagrange bases of the two sizes that compiled models have, which are functions of [`MONOMIAL`]: to read them takes a
-/// tenth of the time of the group FFT.
-const LAGRANGE: [(u32, &[u8]); 2] = [
-    (11, include_bytes!("../../data/ethereum-kzg/g1_lagrange_2048.bin")),
-    (12, include_bytes!("../../data/ethereum-kzg/g1_lagrange_4096.bin")),
+/// In the order in which they are taken; `data/*/README.md` tell their origin.
+static EMBEDDED: [Embedded; 2] = [
+    Embedded {
+        ceremony: &ETHEREUM,
+        k: STRONGEST_K,
+        monomial: include_bytes!("../../data/ethereum-kzg/g1_monomial_4096.bin"),
+        lagrange: [
+            (11, include_bytes!("../../data/ethereum-kzg/g1_lagrange_2048.bin")),
+            (12, include_bytes!("../../data/ethereum-kzg/g1_lagrange_4096.bin")),
+        ],
+    },
+    Embedded {
+        ceremony: &MIDNIGHT,
+        k: EMBEDDED_K,
+        monomial: include_bytes!("../../data/midnight/g1_monomial_16384.bin"),
+        lagrange: [
+            (13, include_bytes!("../../data/midnight/g1_lagrange_8192.bin")),
+            (14, include_bytes!("../../data/midnight/g1_lagrange_16384.bin")),
+        ],
+    },
 ];
 
 /// Bytes of a compressed point of G1.
@@ -81,23 +108,31 @@ impl SrsVerifierPart {
 }
 
 impl Srs {
-    /// The SRS in this program, of Ethereum's ceremony, for circuits of up to `2^k` rows. Its points are not checked when
-    /// it is read: tests check that they are the powers that belong to the ceremony's `[s]_2`.
+    /// The ceremony whose powers in this program serve circuits of up to `2^k` rows.
+    pub fn embedded_ceremony(k: u32) -> Option<&'static Ceremony> {
+        EMBEDDED.iter().find(|set| k <= set.k).map(|set| set.ceremony)
+    }
+
+    /// The SRS in this program for circuits of up to `2^k` rows: of Ethereum's ceremony up to [`STRONGEST_K`], of Midnight's
+    /// above. Its points are not checked when it is read: tests check that they are the powers that belong to the
+    /// ceremony's `[s]_2`.
     ///
     /// # Errors
     /// [`SrsError::TooLarge`] if `k` exceeds [`EMBEDDED_K`].
     pub fn embedded(k: u32) -> Result<Self, SrsError> {
-        check_k(k, EMBEDDED_K)?;
+        let Some(set) = EMBEDDED.iter().find(|set| k <= set.k) else {
+            return Err(SrsError::TooLarge { k, limit: EMBEDDED_K });
+        };
         let read = |part, k, bytes: &[u8]| {
             let mut rest = bytes;
             read_points(part, k, POINT_BYTES, |block| read_exact(&mut rest, block), decode_unchecked)
         };
-        let monomial = read("monomial bases", k, MONOMIAL)?;
+        let monomial = read("monomial bases", k, set.monomial)?;
         let mut tables = BTreeMap::new();
-        for (size, bytes) in LAGRANGE.into_iter().filter(|(size, _)| *size == k) {
+        for (size, bytes) in set.lagrange.into_iter().filter(|(size, _)| *size == k) {
             tables.insert(size, read("Lagrange bases", size, bytes)?.into());
         }
-        let verifier = ETHEREUM.verifier_part().ok_or(SrsError::BadPoint { part: "[s]_2", index: 0 })?;
+        let verifier = set.ceremony.verifier_part().ok_or(SrsError::BadPoint { part: "[s]_2", index: 0 })?;
         Ok(Srs::from_parts(k, monomial, tables, verifier))
     }
 }
@@ -114,35 +149,36 @@ mod tests {
     use crate::srs::import::{check_lagrange, check_powers, decode_compressed};
     use sha2::{Digest, Sha256};
 
-    /// `[s]_2` fixes every power, so with these checks nothing is left to trust but the constant above.
+    /// `[s]_2` fixes every power, so with these checks nothing is left to trust but the constants above.
     #[test]
     fn the_embedded_powers_are_those_of_the_ceremony() {
-        let srs = Srs::embedded(EMBEDDED_K).expect("reads");
-        assert_eq!(srs.verifier_part().ceremony(), Some(&ETHEREUM));
-        assert_eq!(srs.verifier_part().log_powers(), 12);
-        let all = |bytes: &[u8]| -> Vec<G1Affine> {
-            assert_eq!(bytes.len() % POINT_BYTES, 0);
-            bytes.chunks(POINT_BYTES).map(|b| decode_compressed(b).expect("a point of the subgroup")).collect()
-        };
-        let monomial = all(MONOMIAL);
-        assert_eq!(monomial.len(), 1 << EMBEDDED_K);
-        assert_eq!(monomial[0], group::prime::PrimeCurveAffine::generator());
-        assert_eq!(srs.monomial(), monomial);
-        check_powers(&monomial, srs.verifier_part().s_g2()).expect("consecutive powers");
-        for (k, bytes) in LAGRANGE {
-            let lagrange = all(bytes);
-            assert_eq!(lagrange.len(), 1 << k);
-            check_lagrange(k, &monomial[..1 << k], &lagrange).expect("the bases of these powers");
-            assert_eq!(Srs::embedded(k).and_then(|s| s.lagrange(k)).expect("reads")[..], lagrange);
+        for set in &EMBEDDED {
+            let srs = Srs::embedded(set.k).expect("reads");
+            assert_eq!(srs.verifier_part().ceremony(), Some(set.ceremony));
+            let all = |bytes: &[u8]| -> Vec<G1Affine> {
+                assert_eq!(bytes.len() % POINT_BYTES, 0);
+                bytes.chunks(POINT_BYTES).map(|b| decode_compressed(b).expect("a point of the subgroup")).collect()
+            };
+            let monomial = all(set.monomial);
+            assert_eq!(monomial.len(), 1 << set.k);
+            assert_eq!(monomial[0], group::prime::PrimeCurveAffine::generator());
+            assert_eq!(srs.monomial(), monomial);
+            check_powers(&monomial, srs.verifier_part().s_g2()).expect("consecutive powers");
+            for (k, bytes) in set.lagrange {
+                let lagrange = all(bytes);
+                assert_eq!(lagrange.len(), 1 << k);
+                check_lagrange(k, &monomial[..1 << k], &lagrange).expect("the bases of these powers");
+                assert_eq!(Srs::embedded(k).and_then(|s| s.lagrange(k)).expect("reads")[..], lagrange);
+            }
         }
     }
 
     /// The hashes of the files of these names in the package `c-kzg` 2.1.8, which Ethereum's clients verify blobs with.
     #[test]
     fn the_embedded_files_are_the_published_ones() {
-        let [_, (_, lagrange)] = LAGRANGE;
+        let [Embedded { monomial, lagrange: [_, (_, lagrange)], .. }, _] = &EMBEDDED;
         for (bytes, published) in [
-            (MONOMIAL, "08797579f6cfd5788eddc1a215d64dcfabd04acbcaf2953fb2c1afb830f43315"),
+            (monomial, "08797579f6cfd5788eddc1a215d64dcfabd04acbcaf2953fb2c1afb830f43315"),
             (lagrange, "52c7615a9bd3eb20df67eb5a81ee701c96787c82a5ff638740b54fbadfde960b"),
         ] {
             let hash: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
@@ -151,11 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn smaller_sizes_are_derived_and_larger_ones_refused() {
-        let (small, all) = (Srs::embedded(5).expect("reads"), Srs::embedded(EMBEDDED_K).expect("reads"));
+    fn sizes_are_served_by_the_strongest_set_that_has_them() {
+        let (small, all) = (Srs::embedded(5).expect("reads"), Srs::embedded(STRONGEST_K).expect("reads"));
         assert_eq!(small.monomial(), &all.monomial()[..32]);
         check_lagrange(5, small.monomial(), &small.lagrange(5).expect("derives")).expect("the bases of these powers");
-        assert!(matches!(Srs::embedded(13), Err(SrsError::TooLarge { k: 13, limit: 12 })));
+        for (k, ceremony) in [(5, &ETHEREUM), (12, &ETHEREUM), (13, &MIDNIGHT), (14, &MIDNIGHT)] {
+            assert_eq!(Srs::embedded(k).expect("reads").verifier_part().ceremony(), Some(ceremony));
+            assert_eq!(Srs::embedded_ceremony(k), Some(ceremony));
+        }
+        assert!(matches!(Srs::embedded(15), Err(SrsError::TooLarge { k: 15, limit: 14 })));
+        assert_eq!(Srs::embedded_ceremony(15), None);
     }
 
     #[test]
