@@ -100,6 +100,10 @@ fn three_moves() {
     assert!((caught - 2.0 / total as f64).abs() < 1e-8);
     challenge("a.commit", "a.json", &[]).fails_with(&["a.json", "is there already"]);
     challenge("a.commit", "x.json", &["--nonce", "bb"]).fails_with(&["nonce"]);
+    let mut other: Value = serde_json::from_slice(&std::fs::read(&input).unwrap()).unwrap();
+    other["input_data"][0].as_array_mut().unwrap().reverse();
+    std::fs::write(dir.join("reversed.json"), other.to_string()).unwrap();
+    challenge("a.commit", "x.json", &["--input", "reversed.json"]).fails_with(&["a.commit", "reversed.json"]);
     challenge("keys/verifier.nanozk", "x.json", &[]).fails_with(&["a verifier file, not a commitment"]);
     challenge("a.commit", "x.json", &["--beacon", "0011", "--beacon-source", "short"]).fails_with(&["2 bytes"]);
 

@@ -71,7 +71,7 @@ pub fn challenge(request: &Request) -> Result<ChallengeReport> {
     if let Some(path) = &request.input {
         let shown = Shown::of_bundle(&key, &bundle, &key.inputs, |_| None);
         if let Some(difference) = compare::input(&key, &bundle, &shown, path)? {
-            return Err(Error::Refused(difference));
+            return Err(Error::Refused(format!("{}: {difference}", request.commitment.display())));
         }
     }
     let policy = files::read_policy(&request.policy)?;
