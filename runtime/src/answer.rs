@@ -86,6 +86,7 @@ impl AnswerReport {
     }
 }
 
+/// The alternate form is that of an answer which its provider committed to and some layers were proven of.
 impl std::fmt::Display for AnswerReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ended = match self.ended {
@@ -100,11 +101,12 @@ impl std::fmt::Display for AnswerReport {
         };
         writeln!(f, "prompt     {} ({} tokens)", part(&self.prompt_text, &self.prompt), self.prompt.len())?;
         writeln!(f, "answer     {} ({} tokens, {ended})", part(&self.text, &self.tokens), self.tokens.len())?;
+        let claimed = if f.alternate() { "claimed, not proven: " } else { "" };
         match self.temperature {
-            0.0 => write!(f, "           every token of the answer is the model's greedy choice"),
+            0.0 => write!(f, "           {claimed}every token of the answer is the model's greedy choice"),
             t => write!(
                 f,
-                "           every token of the answer is drawn from the model's scores at temperature {t}, with noise that \
+                "           {claimed}every token of the answer is drawn from the model's scores at temperature {t}, with noise that \
                  follows from the model, the nonce and the prompt"
             ),
         }

@@ -102,9 +102,9 @@ pub struct VerifyReport {
     pub tokens: u32,
     /// Model inputs; none when the proof does not hold.
     pub input: Vec<Shown>,
-    /// Model outputs; none when the proof does not hold.
+    /// Model outputs; none when the proof does not hold. Of an audit, those that were committed to.
     pub output: Vec<Shown>,
-    /// The answer that the proof shows to be the model's; none when the proof does not hold.
+    /// The answer that the proof shows to be the model's, or the audit to be committed to; none when the proof does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerReport>,
     /// Size of the proof without public values.
@@ -366,6 +366,9 @@ impl std::fmt::Display for VerifyReport {
         if let Some(audited) = &self.audited {
             writeln!(f, "commitment {}", audited.commitment)?;
             writeln!(f, "drawn      from {}, at {}", audited.source, audited.drawn_at)?;
+            if !self.full {
+                writeln!(f, "           input and output below are those committed to, right if all layers are")?;
+            }
             if audited.beacon {
                 writeln!(f, "           holds if the commitment was received before the value of the beacon existed")?;
             }
@@ -381,8 +384,10 @@ impl std::fmt::Display for VerifyReport {
         if !self.nonce.is_empty() {
             writeln!(f, "nonce      {}", self.nonce)?;
         }
-        if let Some(answer) = &self.answer {
-            writeln!(f, "{answer}")?;
+        match &self.answer {
+            Some(answer) if self.full => writeln!(f, "{answer}")?,
+            Some(answer) => writeln!(f, "{answer:#}")?,
+            None => {}
         }
         writeln!(f, "tokens     {} of {}", self.length, self.tokens)?;
         let ends = [("input ", &self.input, self.input_checked), ("output", &self.output, self.output_checked)];

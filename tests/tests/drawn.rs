@@ -9,17 +9,18 @@ use nanozk_compiler::config::Head;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Graph, Op};
 use nanozk_proof::answer::{Answer, AnswerError, Writer};
-use nanozk_proof::bundle::Bundle;
+use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::sampling::{self, Noise};
 use nanozk_proof::statement::{Circuit, Circuits};
-use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_audited};
+use nanozk_proof::verify::{VerifyError, VerifyOptions, verify as verify_all, verify_audited};
 use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::audit::files;
 use nanozk_runtime::commit::Statement;
 use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::prove::{self, Job};
 use nanozk_runtime::storage::KeyDir;
-use nanozk_runtime::{Silent, generate};
+use nanozk_runtime::{Silent, generate, verify};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -68,7 +69,7 @@ fn answer(fixture: &Fixture, temperature: Option<f64>, nonce: Option<&[u8]>) -> 
 
 fn verdict(key: &VerifierKey, bundle: &Bundle, nonce: Option<&[u8]>) -> Result<(Vec<u32>, u32), VerifyError> {
     let options = VerifyOptions { allow_unsafe_srs: true, nonce: nonce.map(<[u8]>::to_vec), ..Default::default() };
-    verify(key, bundle, &options)
+    verify_all(key, bundle, &options)
         .map(|verdict| verdict.transcript.map(|t| (t.answer, t.temperature)).unwrap_or_default())
 }
 
@@ -160,16 +161,22 @@ fn claims_are_bound_to_the_noise() {
     assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.contains("noise")));
 }
 
+/// A challenge of `count` layers of the honest bundle.
+fn challenge(count: u32) -> Challenge {
+    let Drawn { fixture, bundle, .. } = &*HONEST;
+    let design = plan(&vec![false; fixture.key.layers.len()], count, Weights::Uniform).unwrap();
+    let mut prefix = [0; 32];
+    prefix.copy_from_slice(bundle.prefix().to_repr().as_ref());
+    let randomness = Randomness::System { value: vec![1; 32] };
+    let policy = Policy::new(&design, None);
+    Challenge::draw(Digest(bundle.model_id), Digest(prefix), policy, randomness, 0).unwrap()
+}
+
 /// Whatever the layers are that the verifier drew.
 #[test]
 fn an_audit_of_a_draw_needs_the_nonce_too() {
     let Drawn { fixture, bundle, .. } = &*HONEST;
-    let layers = fixture.key.layers.len();
-    let policy = Policy::new(&plan(&vec![false; layers], layers as u32, Weights::Uniform).unwrap(), None);
-    let mut prefix = [0; 32];
-    prefix.copy_from_slice(bundle.prefix().to_repr().as_ref());
-    let randomness = Randomness::System { value: vec![1; 32] };
-    let challenge = Challenge::draw(Digest(bundle.model_id), Digest(prefix), policy, randomness, 0).unwrap();
+    let challenge = challenge(fixture.key.layers.len() as u32);
     let verdict = |nonce: Option<&[u8]>| {
         let options = VerifyOptions { allow_unsafe_srs: true, nonce: nonce.map(<[u8]>::to_vec), ..Default::default() };
         verify_audited(&fixture.key, bundle, &options, &challenge.check().unwrap())
@@ -177,6 +184,34 @@ fn an_audit_of_a_draw_needs_the_nonce_too() {
     assert_eq!(verdict(None), Err(VerifyError::DrawnNonce));
     let transcript = verdict(Some(NONCE)).unwrap().transcript.unwrap();
     assert_eq!((transcript.prompt, transcript.temperature), (PROMPT.to_vec(), TEMPERATURE));
+}
+
+/// An audit of some layers shows the answer as claimed, and no more.
+#[test]
+fn an_audited_answer_is_claimed() {
+    let Drawn { fixture, bundle, .. } = &*HONEST;
+    let total = fixture.key.layers.len() as u32;
+    let said = |count: u32| {
+        let challenge = challenge(count);
+        let drawn = |layer: &LayerProof| challenge.layers.contains(&layer.index);
+        let layers = bundle.layers.iter().filter(|layer| drawn(layer)).cloned().collect();
+        let [proof, path] = ["nanozk", "json"].map(|kind| fixture.dir.path().join(format!("audit{count}.{kind}")));
+        std::fs::write(&proof, Bundle { layers, ..bundle.clone() }.to_bytes().unwrap()).unwrap();
+        files::write_challenge(&path, &challenge).unwrap();
+        let request = verify::Request {
+            verifier: fixture.dir.path().join("keys/verifier.nanozk"),
+            proof,
+            options: VerifyOptions { allow_unsafe_srs: true, nonce: Some(NONCE.to_vec()), ..Default::default() },
+            challenge: Some(path),
+            prompt: Some(Prompt::Tokens(PROMPT.to_vec())),
+            ..Default::default()
+        };
+        verify::verify(&request).unwrap()
+    };
+    let (some, all) = (said(1), said(total));
+    assert!(some.verified && !some.full && some.answer.is_some(), "{some:?}");
+    assert!(some.to_string().contains("claimed, not proven: every token"), "{some}");
+    assert!(all.full && !all.to_string().contains("not proven"), "{all}");
 }
 
 #[test]
