@@ -20,6 +20,8 @@ const ROOT_BITS: f64 = 9.0;
 const PEAK_BITS: f64 = 18.0;
 /// Bits that the quietest calibrated token before a normalisation keeps at least, in the mean of its features.
 const QUIET_BITS: f64 = 10.0;
+/// Bits of the same below which a stream is not made coarser because of one normalisation that reads it.
+const LEAST_QUIET_BITS: f64 = 9.0;
 /// Scale of an output that is a linear map, as a power of two.
 const OUTPUT_BITS: f64 = 28.0;
 /// Bits of the bias of such a map, whose integers have 31.
@@ -39,6 +41,8 @@ pub(super) struct Coarser {
 /// The scale of every node.
 pub(super) struct Scales {
     exponents: Vec<f64>,
+    /// Least root mean square of a token before a normalisation of the stream of each node, as a power of two.
+    quiet: Vec<f64>,
 }
 
 /// What is known of one stream, in powers of two.
@@ -103,7 +107,15 @@ impl Scales {
             let finer = if map { OUTPUT_BITS.min(WEIGHT_BITS - own.peak.max(0.0)).floor() } else { base };
             base.max(finer).max(streams[stream(source)].exponent(config)).min(own.most())
         };
-        Scales { exponents: graph.dag.node_indices().map(exponent).collect() }
+        Scales {
+            exponents: graph.dag.node_indices().map(exponent).collect(),
+            quiet: graph.dag.node_indices().map(|id| streams[stream(id)].quiet).collect(),
+        }
+    }
+
+    /// Whether the quietest tokens of the stream of `id` keep enough bits when it gets coarser by `bits`.
+    pub fn bears(&self, id: NodeId, bits: u32) -> bool {
+        self.exponents[id.index()] - f64::from(bits) + self.quiet[id.index()] >= LEAST_QUIET_BITS
     }
 
     /// Units per 1.0 of the exact value of `id`; 1 for whole numbers.

@@ -251,3 +251,62 @@ fn equal_layers_that_are_no_neighbours_share_a_shape() {
         assert!(error(&g, &model) < 1e-2, "{kinds}: {}", error(&g, &model));
     }
 }
+
+/// Residual blocks on values of the magnitude `small`, the last of which makes one feature of the first token thousands of
+/// times the rest, and could make it far greater. The other tokens' outputs are what the blocks read from the small values.
+fn outlier(small: f32, blocks: u32, loud: f32) -> (Graph, [InputValue; 1]) {
+    const WIDTH: usize = 16;
+    let mut g = Graph { tokens: 3, ..Graph::default() };
+    let tokens = g.add("tokens", Float::Input(InputKind::Tokens { vocab: 3 }), 1, &[]);
+    // Feature 0 marks the first token; no block adds to it.
+    let entry = |(i, v): (usize, &f32)| if i % WIDTH > 0 { small * v } else { [0.4, 0.0, 0.0][i / WIDTH] };
+    let table = numbers(3 * WIDTH, 3).iter().enumerate().map(entry).collect();
+    let mut x = g.add("embed", Float::Embed { table }, WIDTH, &[tokens]);
+    let rms = |g: &mut Graph, x: NodeId| {
+        let op = Float::Norm { kind: NormKind::Rms, groups: 1, eps: 1e-9, gamma: None, beta: None };
+        g.add("norm", op, WIDTH, &[x])
+    };
+    let map = |g: &mut Graph, x: NodeId, seed: u32, factor: &dyn Fn(usize, usize) -> f32| {
+        let entry = |(p, v): (usize, &f32)| v * factor(p / WIDTH, p % WIDTH);
+        let weight = numbers(WIDTH * WIDTH, seed).iter().enumerate().map(entry).collect();
+        g.add("linear", Float::Linear { positions: 1, weight, bias: None }, WIDTH, &[x])
+    };
+    for at in 0..blocks {
+        let (last, seed) = (at + 1 == blocks, 10 * at + 20);
+        let n = rms(&mut g, x);
+        let up = |row: usize, column: usize| if last && (row, column) == (0, 1) { 100.0 } else { 0.3 };
+        let (a, b) = (map(&mut g, n, seed, &up), map(&mut g, n, seed + 3, &up));
+        let h = g.add("gated", Float::Mul, WIDTH, &[a, b]);
+        let down = |row: usize, column: usize| match (row, column) {
+            (_, 0) => 0.0,
+            (1, 1) if last => loud,
+            (1, _) | (_, 1) if last => 0.0,
+            _ if last => 4.0,
+            _ => 1.0,
+        };
+        let y = map(&mut g, h, seed + 6, &down);
+        x = g.add("add", Float::Add, WIDTH, &[x, y]);
+    }
+    let n = rms(&mut g, x);
+    let y = linear(&mut g, n, 5, 99);
+    g.inputs = vec![tokens];
+    output(&mut g, y);
+    (g, [InputValue::Tokens(vec![0, 1, 2])])
+}
+
+#[test]
+fn one_loud_value_leaves_small_ones_their_bits() {
+    for (small, blocks, loud) in [(0.002, 1, 8.0), (0.5, 2, 50.0), (0.5, 3, 50.0)] {
+        let (g, input) = outlier(small, blocks, loud);
+        let stats = Stats::collect(&g, &[input.to_vec()]).unwrap();
+        let model = quantise(&g, &partition(&g, 1 << 20), &stats, &Config::default()).unwrap().model;
+        let float = eval(&g, &input, &mut |_, _: &[f32]| ()).unwrap();
+        let tensors = interp::run_model(&model, &encode(&model, &input).unwrap()).unwrap();
+        let integer = decode(&model, model.outputs[0], &tensors[model.outputs[0] as usize]);
+        for (token, (f, i)) in float[0].chunks(5).zip(integer.chunks(5)).enumerate() {
+            let gap = f.iter().zip(i).map(|(&a, &b)| (f64::from(a) - b).powi(2)).sum::<f64>().sqrt();
+            let size = f.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>().sqrt();
+            assert!(gap < 3e-2 * size, "{small}, {blocks} blocks, token {token}: {gap} of {size}");
+        }
+    }
+}

@@ -7,6 +7,9 @@
 //! C has 61 bits, and both `v'` and r need some for every token. Where the quietest and the loudest token are too far
 //! apart for that, a first step brings them closer: any factor per token will do, as long as `sqrt(eps d) S` is
 //! multiplied by it like the features, because the second step divides by it again.
+//!
+//! Where the squares of the loudest value could exceed 61 bits, x gets coarser: its whole stream, or, where that would
+//! cost quiet tokens elsewhere in it too much, the copy that is normalised here.
 
 use super::{Lowering, QuantiseError, Ref, Val};
 use crate::quantise::{USUAL_BITS, builder::term, known};
@@ -148,24 +151,29 @@ impl Lowering<'_> {
         let (name, features, bits) = (self.name(r), self.features(r), self.b.limb_bits);
         let n = features / groups;
         let source = self.operand(r, 0);
-        let scale = self.scale(source);
-        let mut x = self.raw(source, &scale)?.id;
-        if kind == NormKind::Layer {
-            x = self.subtract_mean(&name, x, groups)?;
-        }
-        let eps: Vec<f64> = (0..self.layers()).map(|g| self.epsilon(g, r) * n as f64 * scale[g].powi(2)).collect();
-        let power = self.power(source, kind, (x, n), &scale, &eps);
+        let mut scale = self.scale(source);
+        let mut exact = self.raw(source, &scale)?;
+        let mark = self.b.mark();
+        let (mut x, mut eps, mut power) = self.operand_of(r, exact.id, &scale)?;
         // Rows that epsilon keeps small get more than one limb's bits.
         let small = ((power.most - power.loud) / 2.0).floor().clamp(0.0, bits.into());
         let top = (self.limb_max() - 1.0) * small.exp2();
         let widths = |p: Power| (0..=RELAXED + beyond_usual(bits)).find_map(|relaxed| p.widths(bits, top, relaxed));
-        let first = power.first(bits);
+        let mut first = power.first(bits);
         let excess = ((power.bound - VALUE_BITS) / 2.0).ceil().max(0.0);
-        if excess > 0.0 && (widths(power.coarser(excess)).is_some() || first.is_none()) {
+        let coarser = widths(power.coarser(excess)).is_some();
+        if excess > 0.0 && (coarser || first.is_none()) {
             let norms = self.norms(x, n);
             let loudest = (0..norms.len()).fold(0, |most, g| if norms[g] > norms[most] { g } else { most });
-            let (node, name) = (self.node(loudest, source), self.name(source));
-            return Err(QuantiseError::Loud { node, name, bits: excess as u32 });
+            let (node, loud) = (self.node(loudest, source), excess as u32);
+            if !coarser || loud + 1 >= bits || self.scales.bears(node, loud) {
+                return Err(QuantiseError::Loud { node, name: self.name(source), bits: loud });
+            }
+            self.b.rollback(&mark);
+            scale.iter_mut().for_each(|s| *s /= (excess + 1.0).exp2());
+            exact = self.rescale(source, &exact, &scale)?;
+            (x, eps, power) = self.operand_of(r, exact.id, &scale)?;
+            first = power.first(bits);
         }
         let (y, widths) = match (widths(power), first) {
             (None, Some(first)) => {
@@ -185,6 +193,25 @@ impl Lowering<'_> {
         let s2 = (f64::from(widths.product * bits) - f64::from(widths.raise)).exp2();
         let per_unit = (n as f64).sqrt() * s2 / (widths.target as f64 * s1).sqrt();
         Ok(self.with_gain(r, y, per_unit, n, kind == NormKind::Layer))
+    }
+
+    /// What is squared for the normalisation of the integers x at `scale`, with the epsilons and norms in their units.
+    fn operand_of(
+        &mut self,
+        r: Ref,
+        mut x: int::ValueId,
+        scale: &[f64],
+    ) -> Result<(int::ValueId, Vec<f64>, Power), QuantiseError> {
+        let float::Op::Norm { kind, groups, .. } = *self.op(0, r) else {
+            return Err(self.unsupported(r, "not a normalisation"));
+        };
+        let n = self.features(r) / groups;
+        if kind == NormKind::Layer {
+            x = self.subtract_mean(&self.name(r), x, groups)?;
+        }
+        let eps: Vec<f64> = (0..self.layers()).map(|g| self.epsilon(g, r) * n as f64 * scale[g].powi(2)).collect();
+        let power = self.power(self.operand(r, 0), kind, (x, n), scale, &eps);
+        Ok((x, eps, power))
     }
 
     /// The epsilon of layer `g`.

@@ -388,10 +388,11 @@ impl Lowering<'_> {
     pub(super) fn linear_at(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
         let pending = self.pending(r)?;
         let least = f64::from(self.b.limb_bits.max(USUAL_BITS) - WEIGHT_BITS).exp2();
+        // That of the layer with the smallest ones: a loud layer says nothing of the others.
         let greatest = match &pending.kind {
             Kind::Linear { effective, .. } => {
                 let of = |(e, s): (&Vec<f32>, &f64)| e.iter().map(|v| f64::from(v.abs()) * s).fold(0.0, f64::max);
-                effective.iter().zip(scale).map(of).fold(0.0, f64::max)
+                effective.iter().zip(scale).map(of).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min)
             }
             _ => least,
         };
