@@ -97,8 +97,10 @@ def verdict(json: Mapping[str, Any]) -> str:
     if json.get("answer"):
         answer = json["answer"]
         rows.append(("prompt", repr(answer.get("prompt_text", answer["prompt"]))))
-        rows.append(("answer", repr(answer.get("text", answer["tokens"]))))
+        rows.append(("answer" if whole else "claimed", repr(answer.get("text", answer["tokens"]))))
     rows.append(("tokens", f"{json['length']} of {json['tokens']}"))
+    if json.get("audited") and not whole:
+        rows.append(("values", "those committed to, right if all layers are"))
     for end in ("input", "output"):
         rows += [(end, _value(value)) for value in json[end]]
     rows.append(("SRS", _srs(json)))

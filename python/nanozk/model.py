@@ -159,7 +159,7 @@ class Model(File):
         Parameters
         ----------
         srs : path, optional
-            SRS of your own; absent: the one that nanozk carries, or, above 2**12 rows, an unsafe one made here.
+            SRS of your own; absent: one that nanozk carries, or, above the rows that these serve, an unsafe one made here.
         open_weights : bool
             Use a public mask seed, so that anyone with the model can recompute the model id.
         out : path, optional

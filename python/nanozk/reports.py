@@ -349,7 +349,7 @@ class Verdict(Report):
     soundness_bits : float
         Bits of soundness.
     answer : dict or None
-        The answer that the proof shows to be the model's.
+        The answer that the proof shows to be the model's; of an audit of some layers, the answer that is claimed.
     audited : dict or None
         For a challenged proof: ``drawn``, ``total``, ``caught`` (least probability with which one wrong layer would have
         been drawn), ``source`` and ``drawn_at``.

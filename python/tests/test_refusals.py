@@ -86,6 +86,7 @@ def test_an_audited_answer_is_not_true_unless_all_layers_are_drawn(gpt_keys: nan
         assert verdict.verified and verdict.audited is not None and verdict.audited["drawn"] == layers
         assert bool(verdict) is verdict.full is (layers == 6)
         assert (">VERIFIED<" in verdict._repr_html_()) is (layers == 6)
+        assert ("right if all layers are" in verdict._repr_html_()) is (layers != 6)
         assert commitment.report is not None
         np.testing.assert_array_equal(verdict.outputs["logits"], commitment.report.outputs["logits"])
     assert "first_verified" in nanozk.verify(verifier, proof, challenge=nanozk.Challenge.load(challenge.path)).json["audited"]
