@@ -4,6 +4,7 @@ use crate::pipeline::CompileError;
 use nanozk_ir::int;
 use nanozk_layout::{self as layout, LayoutError, Lowered, Options, Ports};
 use nanozk_plan::Geometry;
+use nanozk_plan::check::sizes;
 use nanozk_plan::cost::{Objective, balanced, cost, least_bytes};
 use nanozk_plan::hiding::{self, HeldTensors, HidingError};
 use rayon::prelude::*;
@@ -64,6 +65,10 @@ pub(crate) fn lay_out(model: int::Model, objective: Objective, max_k: u32) -> Re
         let lowered: Result<Vec<Lowered>, CompileError> = model.shapes.par_iter().enumerate().map(lower).collect();
         match lowered {
             Ok(shapes) => {
+                if let Err(large) = shapes.iter().try_for_each(|s| sizes(&s.plan)) {
+                    reason = large.to_string();
+                    continue;
+                }
                 let score = score(&shapes, &counts, objective);
                 if best.as_ref().is_none_or(|(least, _)| score < *least) {
                     best = Some((score, shapes));

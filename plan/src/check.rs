@@ -162,7 +162,11 @@ pub(crate) fn size(what: &'static str, found: u64, limit: u64) -> Result<(), Che
     if found <= limit { Ok(()) } else { Err(CheckError::Size { what, found, limit }) }
 }
 
-fn sizes(plan: &Plan) -> Result<(), CheckError> {
+/// Checks that a plan is small enough to be checked.
+///
+/// # Errors
+/// What of it is too large.
+pub fn sizes(plan: &Plan) -> Result<(), CheckError> {
     let geometry = &plan.geometry;
     size("k", geometry.k as u64, MAX_K as u64)?;
     size("the width of the range table", geometry.limb_bits as u64, geometry.k as u64)?;

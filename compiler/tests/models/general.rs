@@ -139,3 +139,64 @@ fn a_subtracted_mask() {
         .output("y", &[1, 3, 4]);
     assert!(gap(onnx, &[numbers(12), vec![1.0, 1.0, 0.0]]) < 0.01);
 }
+
+/// The sample data says that no divisor is 0, so that none has to be tried.
+#[test]
+fn whole_numbers_are_divided_by_inputs_that_are_never_0() {
+    let quotient = Onnx::default()
+        .whole_input("a", &[6])
+        .whole_input("b", &[6])
+        .node("Div", &["a", "b"], "whole", &[])
+        .node("Cast", &["whole"], "y", &[int("to", 1)])
+        .output("y", &[6]);
+    let sample = [vec![17.0, 9.0, 100.0, 3.0, 0.0, 64.0], vec![5.0, 3.0, 7.0, 4.0, 1.0, 8.0]];
+    assert_eq!(gap(quotient, &sample), 0.0);
+}
+
+/// Neither the greatest nor its place is one that a mask hides by infinity.
+#[test]
+fn the_greatest_is_one_that_a_mask_leaves_visible() {
+    let masked = || {
+        Onnx::default()
+            .input("x", &[3, 5])
+            .whole_input("mask", &[5])
+            .constant("low", &[], &[f32::NEG_INFINITY])
+            .node("Cast", &["mask"], "shown", &[int("to", 9)])
+            .node("Where", &["shown", "x", "low"], "scores", &[])
+    };
+    let sample = [numbers(15), vec![1.0, 0.0, 1.0, 0.0, 1.0]];
+    let most = masked().node("ReduceMax", &["scores"], "y", &[int("keepdims", 0), ints("axes", &[1])]);
+    assert!(gap(most.output("y", &[3]), &sample) < 0.01);
+    let place = masked().node("ArgMax", &["scores"], "at", &[int("axis", 1), int("keepdims", 0)]);
+    assert_eq!(gap(place.node("Cast", &["at"], "y", &[int("to", 1)]).output("y", &[3]), &sample), 0.0);
+}
+
+/// A product of quotients may be far greater than it ever is: what is added to it keeps its resolution all the same.
+#[test]
+fn far_bounds_of_products_cost_what_follows_nothing() {
+    let mean = |axis: i64| [ints("axes", &[axis]), int("keepdims", 1)];
+    let onnx = Onnx::default()
+        .input("x", &[3, 8])
+        .constant("wa", &[8, 8], &numbers(64))
+        .constant("wb", &[8, 8], &numbers(72)[8..])
+        .constant("wc", &[8, 8], &numbers(80)[16..])
+        .constant("eps", &[], &[1e-5])
+        .node("MatMul", &["x", "wa"], "a", &[])
+        .node("MatMul", &["x", "wb"], "b", &[])
+        .node("Mul", &["a", "a"], "squares", &[])
+        .node("ReduceMean", &["squares"], "power", &mean(-1))
+        .node("Div", &["a", "power"], "once", &[])
+        .node("Mul", &["once", "b"], "product", &[])
+        .node("Div", &["product", "power"], "twice", &[])
+        .node("ReduceMean", &["x"], "mixed", &mean(0))
+        .node("Add", &["x", "twice"], "sum", &[])
+        .node("Add", &["sum", "mixed"], "stream", &[])
+        .node("Mul", &["stream", "stream"], "squared", &[])
+        .node("ReduceMean", &["squared"], "mean", &mean(-1))
+        .node("Add", &["mean", "eps"], "safe", &[])
+        .node("Sqrt", &["safe"], "size", &[])
+        .node("Div", &["stream", "size"], "unit", &[])
+        .node("MatMul", &["unit", "wc"], "y", &[])
+        .output("y", &[3, 8]);
+    assert!(gap(onnx, &[numbers(24)]) < 0.02);
+}

@@ -3,7 +3,7 @@
 use super::graph::{BIT, Whole};
 use super::read::Read;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::{array, cast::Cast, change_axes::AxisOp};
+use tract_onnx::tract_core::ops::{array, binary::TypedBinOp, cast::Cast, change_axes::AxisOp};
 
 /// Range of the input of whole numbers at `outlet`; none for an input of real numbers. `seen` is the extent of the
 /// sample data.
@@ -22,11 +22,34 @@ pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64
         (None, Some((lo, hi))) if lo >= BIT.0 && hi <= BIT.1 => Ok(Some(BIT)),
         (None, Some((lo, hi))) => {
             let room = |v: f64| (v.abs() + 1.0).log2().ceil().exp2() - 1.0;
-            Ok(Some((if lo < 0.0 { -room(lo) - 1.0 } else { 0.0 }, room(hi).max(0.0))))
+            let least = match lo {
+                _ if lo < 0.0 => -room(lo) - 1.0,
+                _ if lo >= 1.0 && divides(model, outlet) => 1.0,
+                _ => 0.0,
+            };
+            Ok(Some((least, room(hi).max(0.0))))
         }
         (None, None) if name.to_lowercase().contains("mask") => Ok(Some(BIT)),
         (None, None) => Err("a whole number of unknown range; give sample data with --data".to_owned()),
     }
+}
+
+/// Whether the elements of `outlet` divide others, moved or not on the way.
+fn divides(model: &TypedModel, outlet: OutletId) -> bool {
+    model.node(outlet.node).outputs[outlet.slot].successors.iter().any(|next| {
+        let node = model.node(next.node);
+        let divisor = |op: &TypedBinOp| next.slot == 1 && matches!(op.0.name(), "Div" | "Rem");
+        node.op_as::<TypedBinOp>().is_some_and(divisor) || moves(node) && divides(model, OutletId::new(node.id, 0))
+    })
+}
+
+/// Whether a node gives the elements of its input as they are.
+fn moves(node: &TypedNode) -> bool {
+    node.op_is::<Cast>()
+        || node.op_is::<AxisOp>()
+        || node.op_is::<array::Slice>()
+        || node.op_is::<array::MultiBroadcastTo>()
+        || node.op_is::<array::FiniteReshape>()
 }
 
 /// Fewest places of an axis that the elements of `outlet` index, moved or cast on the way.
@@ -40,12 +63,7 @@ fn indexed(model: &TypedModel, outlet: OutletId) -> Option<usize> {
             let data = model.outlet_fact(node.inputs[0]).ok()?;
             return data.shape.as_concrete().and_then(|s| s.get(axis).copied());
         }
-        let moves = node.op_is::<Cast>()
-            || node.op_is::<AxisOp>()
-            || node.op_is::<array::Slice>()
-            || node.op_is::<array::MultiBroadcastTo>()
-            || node.op_is::<array::FiniteReshape>();
-        if moves { indexed(model, OutletId::new(node.id, 0)) } else { None }
+        if moves(node) { indexed(model, OutletId::new(node.id, 0)) } else { None }
     });
     rows.min()
 }

@@ -221,7 +221,7 @@ pub(super) fn batch_norm(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
     let [x, scale, bias, mean, variance] = parts.as_deref().unwrap_or_default() else {
         return Err("it lacks an input; export the model again".into());
     };
-    let settled = [scale, bias, mean, variance].iter().all(|p| make.net.is_constant(p));
+    let settled = [scale, bias, mean, variance].iter().all(|p| make.net.is_fixed(p));
     if !training && settled {
         return Ok(Outcome::Kept);
     }

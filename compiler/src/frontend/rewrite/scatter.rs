@@ -242,7 +242,7 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
 pub(super) fn gather_nd(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
     let (data, ids, y) = parts().ok_or("it lacks an input or output; export the model again")?;
-    if make.net.is_constant(ids) {
+    if make.net.is_fixed(ids) {
         return super::indices::from_the_end(make, node);
     }
     let (Some(shape), Some(tuples)) = (make.shape(data), make.shape(ids)) else { return Ok(Outcome::Later) };
@@ -314,7 +314,7 @@ pub(super) fn cache(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
 /// `OneHot` whose two values are computed.
 pub(super) fn one_hot(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (ids, depth, values, y) = operands(node)?;
-    if make.net.is_constant(values) {
+    if make.net.is_fixed(values) {
         return Ok(Outcome::Kept);
     }
     let Some(rank) = make.rank(ids) else { return Ok(Outcome::Later) };

@@ -2,8 +2,8 @@
 
 use super::{
     super::{builder::Builder, net::Rewritten, node::Parts},
-    MIXES, Values, axes, axis, known,
-    value::{Column, Entry, Index, Value, union},
+    MIXES, Values, as_is, axes, axis, known,
+    value::{Column, Entry, Grid, Index, Value, union},
 };
 use std::rc::Rc;
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
@@ -24,6 +24,7 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
     let along = |given: i64| Ok::<_, String>(x.rank == 2 && axis(given, 2)? != x.row_axis && x.times == 1);
     let one = match &node.op_type[..] {
         "Identity" | "Cast" => x.clone(),
+        "Max" | "Min" | "Sum" | "Mean" if node.input.len() == 1 => x.clone(),
         "Transpose" if node.ints("perm").is_empty() || node.ints("perm") == [1, 0] => {
             Index { row_axis: x.rank - 1 - x.row_axis, ..x.clone() }
         }
@@ -84,6 +85,10 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
             }
             columns(all, 2)?
         }
+        "Expand" if x.rank == 1 => match entries(make, node.at(1), values)?.as_deref() {
+            Some([rows]) if is_rows(rows, &x) => x.clone(),
+            _ => return Err(MIXES.into()),
+        },
         "Expand" if x.rank == 2 && x.width() == 1 => {
             let target = entries(make, node.at(1), values)?.ok_or(MIXES)?;
             match (target.get(x.row_axis), target.get(1 - x.row_axis)) {
@@ -175,10 +180,41 @@ fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Ind
 /// A list of lengths.
 pub(super) fn entries(make: &Builder<'_, '_>, name: Option<&str>, values: &Values) -> Rewritten<Option<Vec<Entry>>> {
     match name.and_then(|name| values.get(name)) {
-        Some(Value::Lengths(entries)) => Ok(Some(entries.clone())),
-        Some(_) => Err(MIXES.into()),
-        None => Ok(known(make, name)?.map(|list| list.into_iter().map(Entry::Fixed).collect())),
+        Some(Value::Lengths(entries)) => return Ok(Some(entries.clone())),
+        Some(_) => return Err(MIXES.into()),
+        None => (),
     }
+    if let Some(list) = known(make, name)? {
+        return Ok(Some(list.into_iter().map(Entry::Fixed).collect()));
+    }
+    let joined = name.and_then(|name| make.net.producer(name)).filter(|node| node.op_type == "Concat");
+    let Some(joined) = joined else { return Ok(None) };
+    let mut all = Vec::new();
+    for part in &joined.input {
+        match (known(make, Some(part))?, counted(make, part, values)) {
+            (Some(list), _) => all.extend(list.into_iter().map(Entry::Fixed)),
+            (None, Some(grid)) => all.push(Entry::Rows(grid)),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(all))
+}
+
+/// The rows whose number a value is: the sum of all bits of their mask.
+fn counted(make: &Builder<'_, '_>, name: &str, values: &Values) -> Option<Rc<Grid>> {
+    let producer = |name: &str, ops: &[&str]| make.net.producer(name).filter(|n| ops.contains(&&n.op_type[..]));
+    let sum = producer(name, &["ReduceSum"]).filter(|n| n.at(1).is_none() && n.ints("axes").is_empty())?;
+    let mut bits = producer(sum.at(0)?, &["Cast", "CastLike"])?.at(0)?;
+    while let Some(shaped) = producer(bits, &["Reshape", "Flatten", "Squeeze", "Unsqueeze"]) {
+        bits = shaped.at(0)?;
+    }
+    let mask = as_is(make, bits);
+    let grids = values.values().filter_map(|value| match value {
+        Value::Index(index) => Some(&index.grid),
+        _ => None,
+    });
+    let mut grids = grids.filter(|grid| grid.mask == mask && grid.own == grid.lengths.len());
+    grids.next().filter(|_| make.is_boolean(bits) == Some(true)).cloned()
 }
 
 /// What a node makes of lengths.

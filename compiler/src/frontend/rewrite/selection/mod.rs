@@ -97,6 +97,10 @@ fn step(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewrit
         }
         _ => vec![Value::Lengths(indices::lengths(make, node, values)?)],
     };
+    let named = node.output.iter().filter(|output| !output.is_empty()).count();
+    if !outputs.is_empty() && outputs.len() < named {
+        return Err(MIXES.into());
+    }
     Ok(Some(node.output.iter().cloned().zip(outputs).collect()))
 }
 

@@ -169,3 +169,23 @@ fn a_query_that_sees_nothing_gets_nothing() {
     let values = floats(&[2.0, 4.0], &[1, 1, 2, 1]);
     near(&model.run(&[one.clone(), one, values])[0], &[1, 1, 2, 1], &[3.0, 0.0]);
 }
+
+#[test]
+fn values_that_follow_from_constants_need_no_computed_form() {
+    let small = Small::new(18).input("x", &[2, 3]).typed_input("i", 7, &[2]);
+    let constants = [("depth", tensor0(3i64)), ("off", tensor1(&[0f32])), ("on", tensor1(&[2f32]))];
+    let small = constants.into_iter().fold(small, |model, (name, value)| model.constant(name, value));
+    let model = small
+        .node("Shape", &["x"], &["size"], &[])
+        .node("Concat", &["off", "on"], &["values"], &[int("axis", 0)])
+        .node("OneHot", &["i", "depth", "values"], &["hot"], &[])
+        .node("Sub", &["size", "size"], &["first"], &[])
+        .node("GatherND", &["x", "first"], &["corner"], &[])
+        .node("Add", &["hot", "corner"], &["y"], &[])
+        .output("y");
+    let (rewritten, _) = model.rewritten().unwrap();
+    let ops: Vec<String> = rewritten.graph.unwrap().node.into_iter().map(|n| n.op_type).collect();
+    assert_eq!(ops, ["OneHot", "GatherND", "Add"]);
+    let x = floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    near(&model.run(&[x, tensor1(&[0i64, 2])])[0], &[2, 3], &[3.0, 1.0, 1.0, 1.0, 1.0, 3.0]);
+}

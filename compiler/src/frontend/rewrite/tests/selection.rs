@@ -161,6 +161,38 @@ fn rows_replace_those_that_the_mask_counts() {
     near(&model.run(&[x])[0], &[TOKENS, WIDTH], &want);
 }
 
+/// The same with the number of rows as the sum of the mask, as the newer exporter writes `x[mask] = ..`.
+#[test]
+fn rows_are_counted_by_the_sum_of_their_mask() {
+    let model = routed()
+        .constant("zero", tensor0(0f32))
+        .constant("width", tensor1(&[WIDTH as i64]))
+        .constant("all", tensor1(&[TOKENS as i64, WIDTH as i64]))
+        .node("ReduceMax", &["scores", "l1"], &["most"], &[int("keepdims", 0)])
+        .node("Greater", &["most", "zero"], &["mask"], &[])
+        .node("NonZero", &["mask"], &["places"], &[])
+        .node("Squeeze", &["places", "l0"], &["token"], &[])
+        .node("Max", &["token"], &["token1"], &[])
+        .node("Shape", &["token1"], &["size"], &[])
+        .node("Expand", &["token", "size"], &["token2"], &[])
+        .node("Unsqueeze", &["token2", "l1"], &["pairs"], &[])
+        .node("GatherND", &["x", "pairs"], &["rows"], &[])
+        .node("Neg", &["rows"], &["new"], &[])
+        .node("Reshape", &["mask", "minus"], &["bits"], &[])
+        .node("Cast", &["bits"], &["ones"], &[int("to", 7)])
+        .node("ReduceSum", &["ones"], &["count"], &[int("keepdims", 1)])
+        .node("Concat", &["count", "width"], &["shape"], &[int("axis", 0)])
+        .node("Expand", &["new", "shape"], &["spread"], &[])
+        .node("ScatterND", &["x", "pairs", "spread"], &["y"], &[])
+        .output("y");
+    let x = random(&[TOKENS, WIDTH], 9);
+    let x_ = tensor::floats(&x).unwrap();
+    let scores = product(&x_, &matrices()[0], WIDTH, EXPERTS);
+    let some = |t: usize| scores[t * EXPERTS..(t + 1) * EXPERTS].iter().any(|&v| v > 0.0);
+    let want: Vec<f32> = (0..x_.len()).map(|i| if some(i / WIDTH) { -x_[i] } else { x_[i] }).collect();
+    near(&model.run(&[x])[0], &[TOKENS, WIDTH], &want);
+}
+
 #[test]
 fn parts_of_computed_sizes_are_refused() {
     let model = routed()
