@@ -202,7 +202,7 @@ fn commit_input(
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let nonce = short(nonce)?;
-    let request = commit::Request { keys, input, out, nonce, strict };
+    let request = commit::Request { keys, of: commit::Of::Input(input), out, nonce, strict };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&commit::commit(&request, p)?))
 }
 
@@ -276,7 +276,8 @@ fn generate_answer(
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let (prompt, nonce) = (prompt.into(), short(nonce)?);
-    let request = generate::Request { keys, prompt, max_new, temperature, tokenizer, out, nonce, strict, memory };
+    let asked = generate::Asked { prompt, max_new, temperature, tokenizer };
+    let request = generate::Request { keys, asked, out, nonce, strict, memory };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&generate::generate(&request, p)?))
 }
 

@@ -2,9 +2,11 @@
 
 use crate::answer::{AnswerReport, Prompt, tokenizer};
 use crate::commit::Statement;
+use crate::keys::{self, ProverKeys};
 use crate::prove::{self, Job, ProveReport};
 use crate::storage::{self, KeyDir};
-use crate::{Error, Progress, Result, keys};
+use crate::{Error, Progress, Result};
+use nanozk_compiler::tokenizer::Tokenizer;
 use nanozk_ir::int::{Model, gumbel, interp};
 use nanozk_plan::Text;
 use nanozk_proof::answer::{Answer, AnswerError, Ended, Transcript, Writer};
@@ -14,11 +16,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What to answer and how to prove it.
+/// What to answer.
 #[derive(Clone, Debug)]
-pub struct Request {
-    /// Directory made by setup.
-    pub keys: PathBuf,
+pub struct Asked {
     /// The prompt.
     pub prompt: Prompt,
     /// Most tokens of the answer.
@@ -27,6 +27,15 @@ pub struct Request {
     pub temperature: Option<f64>,
     /// Tokenizer of the model.
     pub tokenizer: Option<PathBuf>,
+}
+
+/// What to answer and how to prove it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Directory made by setup.
+    pub keys: PathBuf,
+    /// What to answer.
+    pub asked: Asked,
     /// Proof file to write.
     pub out: PathBuf,
     /// Verifier's challenge.
@@ -55,33 +64,82 @@ pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateRe
     storage::check_writable(&request.out)?;
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
-    let writer = Writer::of(&keys.verifier).map_err(|error| {
-        let way_out = "compile a causal language model, whose inputs are its tokens, their mask and positions, with `--head argmax`";
-        Error::refused(error, way_out)
-    })?;
-    let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
-    let prompt = request.prompt.tokens(tokenizer.as_ref())?;
-    check(&prompt, request.max_new, &keys.verifier, &writer)?;
-    let temperature = temperature(request, &keys.verifier, &writer)?;
-    progress.stage("writing the answer", request.max_new.into());
-    let writing = Instant::now();
-    let noise = writer.noise.filter(|_| temperature > 0).map(|id| {
-        let tensor = &keys.verifier.tensors[id as usize];
-        let nonce = request.nonce.as_deref().unwrap_or_default();
-        Noise::new(&keys.verifier.model_id(), tensor, nonce, &prompt, temperature)
-    });
-    let (transcript, input) =
-        write(&keys.artifact.model, &keys.verifier.text, &writer, prompt, request.max_new, noise.as_ref(), progress)?;
-    let generate_seconds = writing.elapsed().as_secs_f64();
-    let claim = Answer { prompt: transcript.prompt.len() as u32, limit: request.max_new, temperature };
-    let length = claim.prompt + transcript.answer.len() as u32 - 1;
-    let Request { nonce, strict, memory, out, .. } = request;
-    let nonce = nonce.as_deref().unwrap_or_default();
-    let statement = Statement { input: &input, length, answer: Some(claim), nonce };
+    let nonce = request.nonce.as_deref().unwrap_or_default();
+    let answered = request.asked.answer(&keys, nonce, progress)?;
+    let Answered { ref input, length, claim, .. } = answered;
+    let statement = Statement { input, length, answer: Some(claim), nonce };
+    let Request { strict, memory, out, .. } = request;
     let (strict, memory) = (*strict, *memory);
     let job = Job { keys: &keys, statement, layers: None, strict, memory, out, start };
     let proof = prove::run(&job, progress)?;
-    Ok(GenerateReport { answer: AnswerReport::new(transcript, tokenizer.as_ref())?, generate_seconds, proof })
+    Ok(GenerateReport { generate_seconds: answered.seconds, answer: answered.report()?, proof })
+}
+
+/// An answer that nothing is proven of yet.
+pub struct Answered {
+    transcript: Transcript,
+    tokenizer: Option<Tokenizer>,
+    /// What the model read, as in [`Statement`].
+    pub input: Vec<Vec<i64>>,
+    /// True number of tokens.
+    pub length: u32,
+    /// What a proof claims.
+    pub claim: Answer,
+    /// Time to write it.
+    pub seconds: f64,
+}
+
+impl Answered {
+    /// The answer, with its text.
+    pub fn report(self) -> Result<AnswerReport> {
+        AnswerReport::new(self.transcript, self.tokenizer.as_ref())
+    }
+}
+
+impl Asked {
+    /// Lets the model write the answer, token by token.
+    ///
+    /// # Errors
+    /// A model that writes none, or not at this temperature; a prompt that it cannot read.
+    pub fn answer(&self, keys: &ProverKeys, nonce: &[u8], progress: &dyn Progress) -> Result<Answered> {
+        let writer = Writer::of(&keys.verifier).map_err(|error| {
+            let way_out = "compile a causal language model, whose inputs are its tokens, their mask and positions, with \
+                           `--head argmax`";
+            Error::refused(error, way_out)
+        })?;
+        let tokenizer = self.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
+        let prompt = self.prompt.tokens(tokenizer.as_ref())?;
+        check(&prompt, self.max_new, &keys.verifier, &writer)?;
+        let temperature = self.thousandths(&keys.verifier, &writer, nonce)?;
+        progress.stage("writing the answer", self.max_new.into());
+        let start = Instant::now();
+        let noise = writer.noise.filter(|_| temperature > 0).map(|id| {
+            let tensor = &keys.verifier.tensors[id as usize];
+            Noise::new(&keys.verifier.model_id(), tensor, nonce, &prompt, temperature)
+        });
+        let (model, text) = (&keys.artifact.model, &keys.verifier.text);
+        let (transcript, input) = write(model, text, &writer, prompt, self.max_new, noise.as_ref(), progress)?;
+        let claim = Answer { prompt: transcript.prompt.len() as u32, limit: self.max_new, temperature };
+        let length = claim.prompt + transcript.answer.len() as u32 - 1;
+        Ok(Answered { transcript, tokenizer, input, length, claim, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// The temperature in thousandths; 0 for none.
+    fn thousandths(&self, key: &VerifierKey, writer: &Writer, nonce: &[u8]) -> Result<u32> {
+        let Some(asked) = self.temperature.filter(|t| *t != 0.0) else { return Ok(0) };
+        let thousandths = gumbel::thousandths(asked).ok_or_else(|| {
+            Error::refused(format!("a temperature of {asked}"), "ask for 0, or for 0.001 to 100 in whole thousandths")
+        })?;
+        writer.check_temperature(key, thousandths).map_err(|error| {
+            let way_out = format!("compile the model with `--max-temperature {asked}`, or leave `--temperature` out");
+            Error::refused(error, way_out)
+        })?;
+        if nonce.is_empty() {
+            let way_out = "ask the verifier for a nonce of its own choice and name it with `--nonce`";
+            return Err(Error::refused(AnswerError::NoNonce, way_out));
+        }
+        Ok(thousandths)
+    }
 }
 
 /// Refuses a prompt that the model cannot read.
@@ -105,25 +163,6 @@ fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: &Writer) -> Re
         Some(token) => Err(Error::refused(
             format!("token {token} of the prompt is outside the vocabulary, 0..={vocabulary}"),
             "use the tokenizer of this model",
-        )),
-    }
-}
-
-/// The temperature in thousandths; 0 for none.
-fn temperature(request: &Request, key: &VerifierKey, writer: &Writer) -> Result<u32> {
-    let Some(asked) = request.temperature.filter(|t| *t != 0.0) else { return Ok(0) };
-    let thousandths = gumbel::thousandths(asked).ok_or_else(|| {
-        Error::refused(format!("a temperature of {asked}"), "ask for 0, or for 0.001 to 100 in whole thousandths")
-    })?;
-    writer.check_temperature(key, thousandths).map_err(|error| {
-        let way_out = format!("compile the model with `--max-temperature {asked}`, or leave `--temperature` out");
-        Error::refused(error, way_out)
-    })?;
-    match &request.nonce {
-        Some(nonce) if !nonce.is_empty() => Ok(thousandths),
-        _ => Err(Error::refused(
-            AnswerError::NoNonce,
-            "ask the verifier for a nonce of its own choice and name it with `--nonce`",
         )),
     }
 }

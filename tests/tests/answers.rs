@@ -46,10 +46,12 @@ static HONEST: LazyLock<Answered> = LazyLock::new(|| {
     let out = fixture.dir.path().join("answer.nanozk");
     let request = generate::Request {
         keys: fixture.dir.path().join("keys"),
-        prompt: Prompt::Tokens(PROMPT.to_vec()),
-        max_new: LIMIT,
-        temperature: None,
-        tokenizer: None,
+        asked: generate::Asked {
+            prompt: Prompt::Tokens(PROMPT.to_vec()),
+            max_new: LIMIT,
+            temperature: None,
+            tokenizer: None,
+        },
         out: out.clone(),
         nonce: None,
         strict: false,
@@ -140,10 +142,12 @@ fn another_prompt_is_noticed_by_who_sent_one() {
     let out = honest.fixture.dir.path().join("other.nanozk");
     let request = generate::Request {
         keys: honest.fixture.dir.path().join("keys"),
-        prompt: Prompt::Tokens(prompt.to_vec()),
-        max_new: LIMIT,
-        temperature: None,
-        tokenizer: None,
+        asked: generate::Asked {
+            prompt: Prompt::Tokens(prompt.to_vec()),
+            max_new: LIMIT,
+            temperature: None,
+            tokenizer: None,
+        },
         out: out.clone(),
         nonce: None,
         strict: false,
@@ -220,10 +224,7 @@ fn answers_end() {
     let ask = |fixture: &Fixture, prompt: Vec<u32>| {
         let request = generate::Request {
             keys: fixture.dir.path().join("keys"),
-            prompt: Prompt::Tokens(prompt),
-            max_new: 100,
-            temperature: None,
-            tokenizer: None,
+            asked: generate::Asked { prompt: Prompt::Tokens(prompt), max_new: 100, temperature: None, tokenizer: None },
             out: fixture.dir.path().join("ended.nanozk"),
             nonce: None,
             strict: false,
@@ -270,10 +271,7 @@ fn positions_count_from_0() {
     let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
     let request = generate::Request {
         keys: fixture.dir.path().join("keys"),
-        prompt: Prompt::Tokens(vec![3, 10]),
-        max_new: 3,
-        temperature: None,
-        tokenizer: None,
+        asked: generate::Asked { prompt: Prompt::Tokens(vec![3, 10]), max_new: 3, temperature: None, tokenizer: None },
         out: fixture.dir.path().join("honest.nanozk"),
         nonce: None,
         strict: false,

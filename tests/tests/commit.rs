@@ -5,7 +5,7 @@ mod common;
 use common::{Fixture, NONCE, lenient, model_dir, partial};
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_runtime::Silent;
-use nanozk_runtime::commit::{self, Request, commit, secret};
+use nanozk_runtime::commit::{self, Of, Request, commit, secret};
 use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::storage::KeyDir;
 use std::collections::BTreeSet;
@@ -23,8 +23,13 @@ impl Commitment {
         let fixture = Fixture::new(model);
         let (keys, out) = (fixture.dir.path().join("keys"), fixture.dir.path().join("a.commit"));
         let input = model_dir(model).join("input.json");
-        let request =
-            Request { keys: keys.clone(), input, out: out.clone(), nonce: Some(NONCE.to_vec()), strict: false };
+        let request = Request {
+            keys: keys.clone(),
+            of: Of::Input(input),
+            out: out.clone(),
+            nonce: Some(NONCE.to_vec()),
+            strict: false,
+        };
         let report = commit(&request, &Silent).unwrap();
         let public = commit::read(&out).unwrap();
         assert_eq!(report.commitment_id, commit::commitment_id(&public));
@@ -113,7 +118,7 @@ fn commitments_belong_to_their_model() {
     let (keys, dir) = (c.fixture.dir.path().join("keys"), c.fixture.dir.path());
     let request = Request {
         keys,
-        input: model_dir("block-d16-t16").join("input.json"),
+        of: Of::Input(model_dir("block-d16-t16").join("input.json")),
         out: dir.join("a.commit"),
         ..Default::default()
     };

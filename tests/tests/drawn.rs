@@ -54,10 +54,12 @@ fn answer(fixture: &Fixture, temperature: Option<f64>, nonce: Option<&[u8]>) -> 
     let out = fixture.dir.path().join(format!("{temperature:?} {nonce:?}"));
     let request = generate::Request {
         keys: fixture.dir.path().join("keys"),
-        prompt: Prompt::Tokens(PROMPT.to_vec()),
-        max_new: LIMIT,
-        temperature,
-        tokenizer: None,
+        asked: generate::Asked {
+            prompt: Prompt::Tokens(PROMPT.to_vec()),
+            max_new: LIMIT,
+            temperature,
+            tokenizer: None,
+        },
         out: out.clone(),
         nonce: nonce.map(<[u8]>::to_vec),
         strict: false,

@@ -1,20 +1,30 @@
 //! `nanozk commit`
 
 use super::Report;
+use super::generate::PromptArgs;
 use super::prove::{Nonce, parse_nonce};
 use nanozk_runtime::{Progress, commit};
 use std::path::PathBuf;
 
 /// Arguments of `commit`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  nanozk commit keys/ --input input.json --nonce 5f3a -o answer.commit\n\n\
+#[command(after_help = "Examples:\n  nanozk commit keys/ --input input.json --nonce 5f3a -o answer.commit\n  \
+    nanozk commit keys/ --tokens 464,3290 --max-new 8 -o answer.commit\n\n\
     Hand over answer.commit. Keep answer.commit.secret/: with it layers can be proven later, each of them once.")]
 pub struct Args {
     /// Directory made by `nanozk setup`
     keys: PathBuf,
-    /// Input (input.json or .npz)
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    /// Input (input.json or .npz); a language model takes a prompt instead
+    #[arg(long, value_name = "FILE", required_unless_present = "max_new", conflicts_with_all = ["max_new", "prompt", "tokens"])]
+    input: Option<PathBuf>,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Most tokens of the answer to a prompt
+    #[arg(long, value_name = "N")]
+    max_new: Option<u32>,
+    /// Draw each token of the answer at this temperature, as `generate` does
+    #[arg(long, value_name = "T", requires = "max_new")]
+    temperature: Option<f64>,
     /// Commitment file to write; the secrets go into a directory beside it, with `.secret` behind its name
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -28,9 +38,13 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let of = match (&args.input, args.max_new) {
+        (Some(input), _) => commit::Of::Input(input.clone()),
+        (None, max_new) => commit::Of::Answer(args.prompt.asked(max_new.unwrap_or_default(), args.temperature)),
+    };
     let request = commit::Request {
         keys: args.keys.clone(),
-        input: args.input.clone(),
+        of,
         out: args.out.clone(),
         nonce: args.nonce.clone().map(|n| n.0),
         strict: args.strict,

@@ -61,6 +61,12 @@ pub struct PromptArgs {
 }
 
 impl PromptArgs {
+    /// What to answer.
+    pub fn asked(&self, max_new: u32, temperature: Option<f64>) -> generate::Asked {
+        let prompt = self.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new()));
+        generate::Asked { prompt, max_new, temperature, tokenizer: self.tokenizer.clone() }
+    }
+
     /// The prompt, if there is one.
     pub fn prompt(&self) -> Option<Prompt> {
         let text = self.prompt.clone().map(Prompt::Text);
@@ -79,10 +85,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     }
     let request = generate::Request {
         keys: args.keys.clone(),
-        prompt: args.prompt.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new())),
-        max_new: args.max_new,
-        temperature: args.temperature,
-        tokenizer: args.prompt.tokenizer.clone(),
+        asked: args.prompt.asked(args.max_new, args.temperature),
         out: args.out.clone(),
         nonce: args.nonce.clone().map(|n| n.0),
         strict: args.strict,

@@ -40,6 +40,22 @@ fn an_answer_is_written_proven_and_verified() {
     assert!(drawn.contains("drawn from the model's scores at temperature 1"), "{drawn}");
     verify(&["--nonce", "5f", "--temperature", "0"]).fails_with(&["temperature 1"]);
     verify(&[]).fails_with(&["name it with `--nonce`"]);
+
+    // The answer is committed to, and audited.
+    let commit = ["commit", "keys", "-o", "a.commit", "--json"];
+    let claimed = at(&[&commit[..], &["--tokens", "1,2", "--max-new", "3"]].concat()).json();
+    assert_eq!(claimed["answer"]["tokens"].as_array().map(Vec::len), Some(3), "{claimed}");
+    at(&["audit", "plan", "keys", "--layers", "2", "-o", "policy.yaml", "--json"]).json();
+    let drawn =
+        ["challenge", "a.commit", "--verifier", "keys/verifier.nanozk", "--policy", "policy.yaml", "-o", "c.json"];
+    at(&[&drawn[..], &["--json"]].concat()).json();
+    let answer = ["prove", "keys", "--challenge", "c.json", "--commitment", "a.commit", "-o", "audit.nanozk", "--json"];
+    at(&answer).json();
+    let audit = ["verify", "keys/verifier.nanozk", "audit.nanozk", "--challenge", "c.json"];
+    at(&[&audit[..], &["--tokens", "1,3"]].concat()).fails_with(&["another prompt"]);
+    let audited = at(&[&audit[..], &["--tokens", "1,2", "--max-new", "3", "--json"]].concat()).json();
+    assert_eq!(audited["answer"]["tokens"], claimed["answer"]["tokens"]);
+    assert_eq!((&audited["full"], audited["audited"].is_object()), (&false.into(), true), "{audited}");
     fs::write(dir.path().join("other.json"), fs::read_to_string(&tokenizer).expect("a file").replace('\n', ""))
         .expect("written");
     at(&["verify", "keys/verifier.nanozk", "p.nanozk", "--tokenizer", "other.json"]).fails_with(&["not the one"]);

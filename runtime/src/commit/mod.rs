@@ -7,7 +7,9 @@
 pub mod secret;
 mod tensors;
 
+use crate::answer::AnswerReport;
 use crate::clamped::{self, Clamped};
+use crate::generate::{Answered, Asked};
 use crate::keys::{self, Bases, ProverKeys, Seed};
 use crate::layer::{Held, Task};
 use crate::setup::secret_seed;
@@ -114,13 +116,22 @@ impl Committed {
     }
 }
 
+/// What the model is run on.
+#[derive(Clone, Debug)]
+pub enum Of {
+    /// An input file.
+    Input(PathBuf),
+    /// A prompt, with the answer to it.
+    Answer(Asked),
+}
+
 /// What to commit to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Directory made by setup.
     pub keys: PathBuf,
-    /// Input file.
-    pub input: PathBuf,
+    /// Input or prompt.
+    pub of: Of,
     /// File to write; the secrets go to `OUT.secret`.
     pub out: PathBuf,
     /// Verifier's challenge, as in [`crate::prove::Request`].
@@ -144,6 +155,9 @@ pub struct CommitReport {
     pub layers_total: usize,
     /// True number of tokens.
     pub length: u32,
+    /// The answer that is claimed, where a prompt was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerReport>,
     /// Model inputs; hidden ones without values.
     pub input: Vec<Shown>,
     /// Model outputs; hidden ones without values.
@@ -173,12 +187,22 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
     }
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
-    let input = input::read(&keys.artifact, &request.input)?;
+    let nonce = request.nonce.as_deref().unwrap_or_default();
+    let (input, length, answered) = match &request.of {
+        Of::Input(file) => {
+            let input = input::read(&keys.artifact, file)?;
+            (input.int, input.length, None)
+        }
+        Of::Answer(asked) => {
+            let mut answered = asked.answer(&keys, nonce, progress)?;
+            (std::mem::take(&mut answered.input), answered.length, Some(answered))
+        }
+    };
     let bases = keys::bases(&keys.srs, keys.plans())?;
     let load_seconds = start.elapsed().as_secs_f64();
     progress.stage("computing and committing", 1);
-    let nonce = request.nonce.as_deref().unwrap_or_default();
-    let statement = Statement { input: &input.int, length: input.length, answer: None, nonce };
+    let answer = answered.as_ref().map(|answered| answered.claim);
+    let statement = Statement { input: &input, length, answer, nonce };
     let Computed { values, saturated } = Computed::new(&keys, statement.input, request.strict)?;
     let committed = Committed::new(&keys, &bases, &statement, values, secret_seed()?);
 
@@ -199,6 +223,7 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
         commitment_id: commitment_id(bundle),
         layers_total: keys.verifier.layers.len(),
         length: bundle.length,
+        answer: answered.map(Answered::report).transpose()?,
         input: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.inputs, |_| None),
         output: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.outputs, |_| None),
         file_bytes: bytes.len() as u64,
@@ -227,6 +252,9 @@ impl std::fmt::Display for CommitReport {
         writeln!(f, "id         {}", self.commitment_id)?;
         writeln!(f, "layers     {}", self.layers_total)?;
         writeln!(f, "tokens     {}", self.length)?;
+        if let Some(answer) = &self.answer {
+            writeln!(f, "{answer}")?;
+        }
         self.input.iter().try_for_each(|input| writeln!(f, "input      {input}"))?;
         self.output.iter().try_for_each(|output| writeln!(f, "output     {output}"))?;
         if let Some(line) = clamped::line(&self.saturated) {

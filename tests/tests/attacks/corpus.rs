@@ -56,10 +56,12 @@ fn answered() -> (Fixture, Bundle, Bundle) {
     let out = fixture.dir.path().join("answer.nanozk");
     let request = generate::Request {
         keys: fixture.dir.path().join("keys"),
-        prompt: Prompt::Tokens(PROMPT.to_vec()),
-        max_new: LIMIT,
-        temperature: None,
-        tokenizer: None,
+        asked: generate::Asked {
+            prompt: Prompt::Tokens(PROMPT.to_vec()),
+            max_new: LIMIT,
+            temperature: None,
+            tokenizer: None,
+        },
         out: out.clone(),
         nonce: None,
         strict: false,
