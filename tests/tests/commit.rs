@@ -120,7 +120,8 @@ fn commitments_belong_to_their_model() {
         keys,
         of: Of::Input(model_dir("block-d16-t16").join("input.json")),
         out: dir.join("a.commit"),
-        ..Default::default()
+        nonce: None,
+        strict: false,
     };
     let error = commit(&request, &Silent).unwrap_err().to_string();
     assert!(error.contains("holds the secrets of an earlier commitment; "), "{error}");
