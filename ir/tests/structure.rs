@@ -179,7 +179,7 @@ fn limbs() {
     let argmax = |groups, limbs| Op::ArgMax { groups, limbs };
     accepted(model(argmax(2, 10), &[4], 2));
     for (groups, limbs, width) in [(2, 0, 2), (2, 11, 2), (1, 1, 2), (3, 1, 3)] {
-        refused("bad limb count or groups", model(argmax(groups, limbs), &[4], width));
+        refused("bad operands, limb count or groups", model(argmax(groups, limbs), &[4], width));
     }
 }
 
