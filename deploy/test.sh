@@ -49,7 +49,7 @@ engine() {
     local module=$1 python=python3
     shift
     if ! python3 -c "import $module" 2>/dev/null; then
-        python3 -m venv "$work/$module" 2>/dev/null && python="$work/$module/bin/python"
+        python3 -m venv "$work/$module.venv" 2>/dev/null && python="$work/$module.venv/bin/python"
         if ! "$python" -m pip install --quiet "$module" 2>/dev/null || ! "$python" -c "import $module" 2>/dev/null; then
             echo "skipped: $module (pip cannot install it)"
             return
