@@ -171,15 +171,6 @@ impl Writer {
         }
         Ok(Writer { input, fixed, output: output.tensor, noise })
     }
-
-    /// Whether its answers can be drawn at this temperature, in thousandths; 0 is always possible.
-    ///
-    /// # Errors
-    /// A model without noise, or with less.
-    pub fn check_temperature(&self, key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
-        let most = self.noise.map_or(0, |id| sampling::max_temperature(&key.tensors[id as usize]));
-        if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
-    }
 }
 
 /// The tensor of tokens, and what the other inputs must hold.
@@ -255,13 +246,12 @@ impl Answer {
     /// # Errors
     /// When the model writes no answers, or the tokens are not its choices, all of them and no more.
     pub fn transcript(self, key: &VerifierKey, bundle: &Bundle) -> Result<Transcript, AnswerError> {
-        let writer = Writer::of(key)?;
-        let Writer { input, output, ref fixed, .. } = writer;
+        let Writer { input, output, fixed, .. } = Writer::of(key)?;
         let values = |tensor| bundle.public(tensor).ok_or(AnswerError::Model("its tokens are hidden"));
         let (read, chosen) = (values(input)?, values(output)?);
         let Answer { prompt, limit, temperature } = self;
         let length = bundle.length;
-        writer.check_temperature(key, temperature)?;
+        sampling::check_temperature(key, temperature)?;
         if temperature > 0 && bundle.nonce.is_empty() {
             return Err(AnswerError::NoNonce);
         }
@@ -269,7 +259,7 @@ impl Answer {
             return Err(AnswerError::Prompt { prompt, length });
         }
         let (first, length) = (prompt as usize, length as usize);
-        for &(tensor, fixed) in fixed {
+        for (tensor, fixed) in fixed {
             if values(tensor)? != fixed.values(key.tokens as usize, length) {
                 return Err(AnswerError::Input { name: key.tensors[tensor as usize].name.clone() });
             }

@@ -61,8 +61,20 @@ pub fn tensor(key: &VerifierKey) -> Option<u32> {
     key.tensors.iter().position(|tensor| tensor.visibility == Visibility::Noise).map(|id| id as u32)
 }
 
+/// Whether answers can be drawn at this temperature, in thousandths; 0 is always possible.
+///
+/// # Errors
+/// A model without noise, or whose tensor of noise has no room for it.
+pub fn check_temperature(key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
+    if temperature == 0 {
+        return Ok(());
+    }
+    let most = tensor(key).map_or(0, |id| max_temperature(&key.tensors[id as usize]));
+    if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
+}
+
 /// Greatest temperature, in thousandths, at which all noise fits its tensor.
-pub fn max_temperature(tensor: &TensorKey) -> u32 {
+fn max_temperature(tensor: &TensorKey) -> u32 {
     let fits = |thousandths: &u32| {
         let (lo, hi) = gumbel::range(*thousandths, tensor.scale);
         tensor.lo <= lo && hi <= tensor.hi
@@ -81,14 +93,9 @@ pub fn max_temperature(tensor: &TensorKey) -> u32 {
 /// A temperature for which the tensor has no room.
 pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>)>, AnswerError> {
     let temperature = bundle.answer.map_or(0, |answer| answer.temperature);
-    let Some(id) = tensor(key) else {
-        return if temperature == 0 { Ok(None) } else { Err(AnswerError::Temperature { temperature, most: 0 }) };
-    };
+    check_temperature(key, temperature)?;
+    let Some(id) = tensor(key) else { return Ok(None) };
     let spec = &key.tensors[id as usize];
-    let most = max_temperature(spec);
-    if temperature > most {
-        return Err(AnswerError::Temperature { temperature, most });
-    }
     let (tokens, features) = (key.tokens as usize, spec.features as usize);
     let mut values = vec![0; tokens * features];
     let read = answer::inputs(key).ok().and_then(|(tokens, _)| bundle.public(tokens)).unwrap_or_default();

@@ -11,7 +11,7 @@ use nanozk_ir::int::{Model, gumbel, interp};
 use nanozk_plan::Text;
 use nanozk_proof::answer::{Answer, AnswerError, Ended, Transcript, Writer};
 use nanozk_proof::keys::VerifierKey;
-use nanozk_proof::sampling::Noise;
+use nanozk_proof::sampling::{self, Noise};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -110,7 +110,7 @@ impl Asked {
         let tokenizer = self.tokenizer.as_ref().map(|path| tokenizer(path, &keys.verifier.text)).transpose()?;
         let prompt = self.prompt.tokens(tokenizer.as_ref())?;
         check(&prompt, self.max_new, &keys.verifier, &writer)?;
-        let temperature = self.thousandths(&keys.verifier, &writer, nonce)?;
+        let temperature = self.thousandths(&keys.verifier, nonce)?;
         progress.stage("writing the answer", self.max_new.into());
         let start = Instant::now();
         let noise = writer.noise.filter(|_| temperature > 0).map(|id| {
@@ -125,12 +125,12 @@ impl Asked {
     }
 
     /// The temperature in thousandths; 0 for none.
-    fn thousandths(&self, key: &VerifierKey, writer: &Writer, nonce: &[u8]) -> Result<u32> {
+    fn thousandths(&self, key: &VerifierKey, nonce: &[u8]) -> Result<u32> {
         let Some(asked) = self.temperature.filter(|t| *t != 0.0) else { return Ok(0) };
         let thousandths = gumbel::thousandths(asked).ok_or_else(|| {
             Error::refused(format!("a temperature of {asked}"), "ask for 0, or for 0.001 to 100 in whole thousandths")
         })?;
-        writer.check_temperature(key, thousandths).map_err(|error| {
+        sampling::check_temperature(key, thousandths).map_err(|error| {
             let way_out = format!("compile the model with `--max-temperature {asked}`, or leave `--temperature` out");
             Error::refused(error, way_out)
         })?;
