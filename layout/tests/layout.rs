@@ -2,20 +2,17 @@
 
 #[path = "layout/bounds.rs"]
 mod bounds;
-#[path = "layout/harness.rs"]
-mod harness;
-#[path = "layout/models.rs"]
-mod models;
 #[path = "layout/widths.rs"]
 mod widths;
 
-use harness::Net;
 use nanozk_ir::int::gadgets::{Gadget, Max};
 use nanozk_ir::int::{Op, Role};
 use nanozk_layout::{Lowered, Options, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::{Claim, Monomial, Plan, Relation, Tag, Term};
+use nanozk_testkit::models;
+use nanozk_testkit::net::Net;
 use std::fmt::Write;
 
 /// The honest lanes pass, and each placed cell changed by one (every `step`-th of them) is refused, unless the checker

@@ -1,2 +1,12 @@
-//! Attacks on whole proofs, plans and model ids. The crate holds integration tests only; `docs/security.md` says which
-//! of them answers which threat.
+//! Attacks on whole proofs, plans and model ids. The tests stand in `tests/`, what they share stands here;
+//! `docs/security.md` says which of them answers which threat.
+
+pub mod corpus;
+pub mod fixture;
+pub mod hash;
+pub mod heap;
+pub mod matrix;
+pub mod mutate;
+pub mod protobuf;
+pub mod revealed;
+pub mod slow;

@@ -1,12 +1,7 @@
 //! An answer is the model's: of the tokens that a proof shows, those behind the prompt are its choices, all of them.
 
-mod common;
-#[path = "orders/onnx.rs"]
-#[allow(dead_code, reason = "for other tests")]
-mod onnx;
-
-use common::{Fixture, compiled, model_dir, partial};
 use nanozk_compiler::config::Head;
+use nanozk_compiler::onnx::Onnx;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::answer::{Answer, AnswerError, Ended, Fixed, Transcript, Writer};
 use nanozk_proof::bundle::Bundle;
@@ -14,15 +9,10 @@ use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::verify::VerifyError;
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::commit::Statement;
-use nanozk_runtime::keys::{self, ProverKeys};
-use nanozk_runtime::prove::{self, Job};
-use nanozk_runtime::storage::KeyDir;
-use nanozk_runtime::{Silent, generate, verify};
-use onnx::Onnx;
-use std::path::PathBuf;
+use nanozk_runtime::keys::ProverKeys;
+use nanozk_runtime::verify;
+use nanozk_tests::fixture::{Fixture, asked, compiled, partial};
 use std::sync::LazyLock;
-use std::time::Instant;
-use tract_onnx::pb::tensor_proto::DataType;
 
 /// Tokens of the prompt.
 const PROMPT: [u32; 5] = [20, 37, 41, 50, 9];
@@ -38,30 +28,11 @@ struct Answered {
 }
 
 static HONEST: LazyLock<Answered> = LazyLock::new(|| {
-    let source = model_dir("llama-d64-l2");
-    let options =
-        CompileOptions { data: vec![source.join("input.json")], head: Some(Head::Argmax), ..Default::default() };
-    let fixture = Fixture::of(compile(&source.join("network.onnx"), &options, &|_| {}).unwrap());
-    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
-    let out = fixture.dir.path().join("answer.nanozk");
-    let request = generate::Request {
-        keys: fixture.dir.path().join("keys"),
-        asked: generate::Asked {
-            prompt: Prompt::Tokens(PROMPT.to_vec()),
-            max_new: LIMIT,
-            temperature: None,
-            tokenizer: None,
-        },
-        out: out.clone(),
-        nonce: None,
-        strict: false,
-        memory: None,
-    };
-    let report = generate::generate(&request, &Silent).unwrap();
-    let bundle = Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap();
+    let fixture = Fixture::language(None);
+    let (report, bundle) = fixture.answer("answer.nanozk", asked(&PROMPT, LIMIT), None).unwrap();
     let transcript = fixture.verdict(&bundle).unwrap().transcript.unwrap();
-    assert_eq!(report.answer.tokens, transcript.answer);
-    Answered { fixture, keys, bundle, transcript }
+    assert_eq!(report.tokens, transcript.answer);
+    Answered { keys: fixture.prover(), fixture, bundle, transcript }
 });
 
 impl Answered {
@@ -72,15 +43,11 @@ impl Answered {
     }
 
     /// A proof by a provider who lets the model read `tokens`, of which `length` are true, and claims `answer`.
-    fn claimed(&self, name: &str, tokens: Vec<i64>, length: u32, answer: Answer) -> (PathBuf, Bundle) {
-        let out = self.fixture.dir.path().join(name);
+    fn claimed(&self, name: &str, tokens: Vec<i64>, length: u32, answer: Answer) -> Bundle {
         let statement = Statement { input: &[tokens], length, answer: Some(answer), nonce: &[] };
-        let (keys, start) = (&self.keys, Instant::now());
-        let job = Job { keys, statement, layers: None, strict: false, memory: None, out: &out, start };
-        prove::run(&job, &Silent).unwrap();
-        let bundle = Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
+        let bundle = self.fixture.claim(&self.keys, name, statement).unwrap();
         partial(&self.fixture.key, &bundle).expect("all layers are proven honestly");
-        (out, bundle)
+        bundle
     }
 
     fn refused(&self, bundle: &Bundle) -> AnswerError {
@@ -120,7 +87,7 @@ fn a_changed_token_is_noticed() {
     let mut tokens = honest.read();
     let at = PROMPT.len() + 1;
     tokens[at] = (tokens[at] + 1) % 60;
-    let (_, bundle) =
+    let bundle =
         honest.claimed("changed", tokens, honest.bundle.length, Answer { prompt: 5, limit: LIMIT, temperature: 0 });
     assert!(matches!(honest.refused(&bundle), AnswerError::Choice { at: found, .. } if found == at));
 }
@@ -130,7 +97,7 @@ fn a_dropped_token_is_noticed() {
     let honest = &*HONEST;
     let (mut tokens, length) = (honest.read(), honest.bundle.length - 1);
     tokens[length as usize] = 0;
-    let (_, bundle) = honest.claimed("dropped", tokens, length, Answer { prompt: 5, limit: LIMIT, temperature: 0 });
+    let bundle = honest.claimed("dropped", tokens, length, Answer { prompt: 5, limit: LIMIT, temperature: 0 });
     assert_eq!(honest.refused(&bundle), AnswerError::Unfinished { tokens: LIMIT - 1, limit: LIMIT });
 }
 
@@ -139,25 +106,11 @@ fn another_prompt_is_noticed_by_who_sent_one() {
     let honest = &*HONEST;
     let mut prompt = PROMPT;
     prompt[0] += 1;
-    let out = honest.fixture.dir.path().join("other.nanozk");
-    let request = generate::Request {
-        keys: honest.fixture.dir.path().join("keys"),
-        asked: generate::Asked {
-            prompt: Prompt::Tokens(prompt.to_vec()),
-            max_new: LIMIT,
-            temperature: None,
-            tokenizer: None,
-        },
-        out: out.clone(),
-        nonce: None,
-        strict: false,
-        memory: None,
-    };
-    generate::generate(&request, &Silent).unwrap();
+    honest.fixture.answer("other.nanozk", asked(&prompt, LIMIT), None).unwrap();
     let verdict = |prompt: &[u32], max_new| {
         let mut request = verify::Request {
-            verifier: honest.fixture.dir.path().join("keys/verifier.nanozk"),
-            proof: out.clone(),
+            verifier: honest.fixture.path("keys/verifier.nanozk"),
+            proof: honest.fixture.path("other.nanozk"),
             prompt: Some(Prompt::Tokens(prompt.to_vec())),
             max_new: Some(max_new),
             ..Default::default()
@@ -221,45 +174,37 @@ fn answers_end() {
     let mut artifact = honest.fixture.artifact.clone();
     artifact.text.end = vec![end];
     let ended = Fixture::of(artifact);
-    let ask = |fixture: &Fixture, prompt: Vec<u32>| {
-        let request = generate::Request {
-            keys: fixture.dir.path().join("keys"),
-            asked: generate::Asked { prompt: Prompt::Tokens(prompt), max_new: 100, temperature: None, tokenizer: None },
-            out: fixture.dir.path().join("ended.nanozk"),
-            nonce: None,
-            strict: false,
-            memory: None,
-        };
-        let answer = generate::generate(&request, &Silent).unwrap().answer;
-        let bundle = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();
-        assert_eq!(fixture.verdict(&bundle).unwrap().transcript.unwrap().answer, answer.tokens);
-        (answer.tokens, answer.ended)
+    let ask = |fixture: &Fixture, prompt: &[u32]| {
+        let (report, bundle) = fixture.answer("ended.nanozk", asked(prompt, 100), None).unwrap();
+        assert_eq!(fixture.verdict(&bundle).unwrap().transcript.unwrap().answer, report.tokens);
+        (report.tokens, report.ended)
     };
-    assert_eq!(ask(&ended, PROMPT.to_vec()), (vec![end], Ended::EndOfSequence));
-    let (answer, why) = ask(&honest.fixture, vec![9; tokens as usize - 1]);
+    assert_eq!(ask(&ended, &PROMPT), (vec![end], Ended::EndOfSequence));
+    let (answer, why) = ask(&honest.fixture, &vec![9; tokens as usize - 1]);
     assert_eq!((answer.len(), why), (2, Ended::Context));
-    assert_eq!(ask(&honest.fixture, vec![9; tokens as usize]).0.len(), 1);
+    assert_eq!(ask(&honest.fixture, &vec![9; tokens as usize]).0.len(), 1);
 }
 
 /// A model that looks its next token up, by a token and its place.
 fn with_positions() -> Fixture {
     const T: usize = 6;
-    let mut file = Onnx::default();
-    let [ids, places] = ["input_ids", "position_ids"].map(|name| file.input(name, DataType::Int64, &[1, T]));
     let random = |n: usize, seed: usize| -> Vec<f32> {
         (0..n).map(|i| ((i * 7919 + seed) * 2_654_435_761 % 1009) as f32 / 504.5 - 1.0).collect()
     };
-    let (table, of_places, head) = (random(11 * 8, 1), random(T * 8, 2), random(8 * 11, 3));
-    let [table, of_places, head] =
-        [file.floats(&[11, 8], &table), file.floats(&[T, 8], &of_places), file.floats(&[8, 11], &head)];
-    let (tokens, places) =
-        (file.node("Gather", &[&table, &ids], &[]), file.node("Gather", &[&of_places, &places], &[]));
-    let sum = file.node("Add", &[&tokens, &places], &[]);
-    let scores = file.node("MatMul", &[&sum, &head], &[]);
-    file.output("logits", &scores, &[1, T, 11]);
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("positions.onnx");
-    std::fs::write(&path, file.bytes()).unwrap();
+    let path = Onnx::default()
+        .whole_input("input_ids", &[1, T])
+        .whole_input("position_ids", &[1, T])
+        .constant("table", &[11, 8], &random(11 * 8, 1))
+        .constant("of_places", &[T, 8], &random(T * 8, 2))
+        .constant("head", &[8, 11], &random(8 * 11, 3))
+        .node("Gather", &["table", "input_ids"], "tokens", &[])
+        .node("Gather", &["of_places", "position_ids"], "places", &[])
+        .node("Add", &["tokens", "places"], "sum", &[])
+        .node("MatMul", &["sum", "head"], "logits", &[])
+        .output("logits", &[1, T, 11])
+        .write(dir.path())
+        .unwrap();
     let options = CompileOptions { head: Some(Head::Argmax), ..Default::default() };
     Fixture::of(compile(&path, &options, &|_| {}).unwrap())
 }
@@ -268,18 +213,8 @@ fn with_positions() -> Fixture {
 #[test]
 fn positions_count_from_0() {
     let fixture = with_positions();
-    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
-    let request = generate::Request {
-        keys: fixture.dir.path().join("keys"),
-        asked: generate::Asked { prompt: Prompt::Tokens(vec![3, 10]), max_new: 3, temperature: None, tokenizer: None },
-        out: fixture.dir.path().join("honest.nanozk"),
-        nonce: None,
-        strict: false,
-        memory: None,
-    };
-    let written = generate::generate(&request, &Silent).unwrap().answer.tokens;
-    let honest = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();
-    assert_eq!(fixture.verdict(&honest).unwrap().transcript.unwrap().answer, written);
+    let (report, honest) = fixture.answer("honest.nanozk", asked(&[3, 10], 3), None).unwrap();
+    assert_eq!(fixture.verdict(&honest).unwrap().transcript.unwrap().answer, report.tokens);
 
     let writer = Writer::of(&fixture.key).unwrap();
     let [(positions, Fixed::Positions)] = writer.fixed[..] else { panic!("{writer:?}") };
@@ -299,13 +234,9 @@ fn positions_count_from_0() {
         read.push(values[writer.output as usize][read.len() - 1]);
     }
     read.resize(6, 0);
-    let (input, out) = (order(read, vec![0; 6]), fixture.dir.path().join("forged.nanozk"));
     let answer = Some(Answer { prompt: 2, limit: 3, temperature: 0 });
-    let statement = Statement { input: &input, length: 4, answer, nonce: &[] };
-    let start = Instant::now();
-    prove::run(&Job { keys: &keys, statement, layers: None, strict: false, memory: None, out: &out, start }, &Silent)
-        .unwrap();
-    let forged = Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap();
+    let statement = Statement { input: &order(read, vec![0; 6]), length: 4, answer, nonce: &[] };
+    let forged = fixture.claim(&fixture.prover(), "forged.nanozk", statement).unwrap();
     partial(&fixture.key, &forged).expect("all layers are proven honestly");
     let verdict = fixture.verdict(&forged);
     assert!(

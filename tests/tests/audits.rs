@@ -2,9 +2,6 @@
 //!
 //! What each layer's proof is worth is seen once, by the real prover and verifier; draws are then counted.
 
-mod common;
-
-use common::{Fixture, NONCE, model_dir, partial};
 use ff::PrimeField;
 use nanozk_audit::{Challenge, Design, Digest, Policy, Randomness, Weights, plan};
 use nanozk_ir::int::{Model, interp};
@@ -15,6 +12,8 @@ use nanozk_runtime::commit::{Committed, Statement};
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_runtime::layer::{self, LayerData};
 use nanozk_runtime::{input, storage::KeyDir};
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, partial};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 

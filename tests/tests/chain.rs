@@ -2,9 +2,6 @@
 //! bundle that commits to another run's tensor at one of its ports, is rejected. Nothing is spliced afterwards, so the
 //! transcript alone would not notice. And what stands beside a proof of some layers is not verified by it.
 
-mod common;
-
-use common::{Fixture, model_dir, partial, slow};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_ir::int::interp;
 use nanozk_layout::witness;
@@ -17,6 +14,9 @@ use nanozk_proof::witness::LaneColumn;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_runtime::shown::Content;
 use nanozk_runtime::{input, storage::KeyDir, verify};
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, partial};
+use nanozk_tests::slow;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::path::Path;

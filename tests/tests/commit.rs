@@ -1,13 +1,12 @@
 //! Commitments: any layers can be proven later, each of them once.
 
-mod common;
-
-use common::{Fixture, NONCE, lenient, model_dir, partial};
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_runtime::Silent;
 use nanozk_runtime::commit::{self, Of, Request, commit, secret};
 use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::storage::KeyDir;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, lenient, partial};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -1,11 +1,9 @@
 //! `tests/corpus`, which verifiers in other languages are tested with, holds the verdicts of this one. New files, after a
 //! change of the format: `cargo test --release -p nanozk-tests --test attacks -- --ignored write_the_corpus`.
 
-mod common;
-
-use common::corpus::{Corpus, Outcome, audited, verdict};
 use nanozk_plan::format::Kind;
 use nanozk_proof::keys::VerifierKey;
+use nanozk_tests::corpus::{Corpus, Outcome, audited, verdict};
 use std::collections::HashMap;
 
 /// Flipped bits between two that are looked at.

@@ -1,9 +1,6 @@
 //! Publishers whose verifier file says one model and holds the circuits of another: proofs verify, but `check` derives the
 //! plans from the integer graphs and refuses.
 
-mod common;
-
-use common::{Fixture, NONCE, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_ir::int::gadgets::OneHot;
 use nanozk_ir::int::{Node, Op};
@@ -19,6 +16,8 @@ use nanozk_runtime::architecture::{describe, summary};
 use nanozk_runtime::keys::{self, ProverFile, ProverKeys};
 use nanozk_runtime::prove::{Request, prove};
 use nanozk_runtime::storage::KeyDir;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, lenient};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::sync::{Arc, LazyLock};

@@ -1,12 +1,7 @@
 //! An answer that is drawn at a temperature: the noise is the one that model, nonce and prompt lead to, and nobody's choice.
 
-mod common;
-
-use common::{Fixture, NONCE, model_dir};
 use ff::PrimeField;
 use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
-use nanozk_compiler::config::Head;
-use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Graph, Op};
 use nanozk_proof::answer::{Answer, AnswerError, Writer};
 use nanozk_proof::bundle::{Bundle, LayerProof};
@@ -17,13 +12,12 @@ use nanozk_proof::verify::{VerifyError, VerifyOptions, verify as verify_all, ver
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::audit::files;
 use nanozk_runtime::commit::Statement;
-use nanozk_runtime::keys::{self, ProverKeys};
-use nanozk_runtime::prove::{self, Job};
-use nanozk_runtime::storage::KeyDir;
-use nanozk_runtime::{Silent, generate, verify};
+use nanozk_runtime::generate::Asked;
+use nanozk_runtime::keys::ProverKeys;
+use nanozk_runtime::verify;
+use nanozk_tests::fixture::{Fixture, NONCE, asked};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use std::time::Instant;
 
 const PROMPT: [u32; 3] = [20, 37, 41];
 const LIMIT: u32 = 5;
@@ -37,36 +31,14 @@ struct Drawn {
 }
 
 static HONEST: LazyLock<Drawn> = LazyLock::new(|| {
-    let source = model_dir("llama-d64-l2");
-    let options = CompileOptions {
-        data: vec![source.join("input.json")],
-        head: Some(Head::Argmax),
-        max_temperature: Some(2.0),
-        ..Default::default()
-    };
-    let fixture = Fixture::of(compile(&source.join("network.onnx"), &options, &|_| {}).unwrap());
-    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let fixture = Fixture::language(Some(2.0));
     let bundle = answer(&fixture, Some(1.5), Some(NONCE)).unwrap();
-    Drawn { fixture, keys, bundle }
+    Drawn { keys: fixture.prover(), fixture, bundle }
 });
 
 fn answer(fixture: &Fixture, temperature: Option<f64>, nonce: Option<&[u8]>) -> Result<Bundle, String> {
-    let out = fixture.dir.path().join(format!("{temperature:?} {nonce:?}"));
-    let request = generate::Request {
-        keys: fixture.dir.path().join("keys"),
-        asked: generate::Asked {
-            prompt: Prompt::Tokens(PROMPT.to_vec()),
-            max_new: LIMIT,
-            temperature,
-            tokenizer: None,
-        },
-        out: out.clone(),
-        nonce: nonce.map(<[u8]>::to_vec),
-        strict: false,
-        memory: None,
-    };
-    generate::generate(&request, &Silent).map_err(|error| error.to_string())?;
-    Ok(Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap())
+    let asked = Asked { temperature, ..asked(&PROMPT, LIMIT) };
+    Ok(fixture.answer(&format!("{temperature:?} {nonce:?}"), asked, nonce)?.1)
 }
 
 fn verdict(key: &VerifierKey, bundle: &Bundle, nonce: Option<&[u8]>) -> Result<(Vec<u32>, u32), VerifyError> {
@@ -107,14 +79,10 @@ impl Drawn {
     }
 
     fn proven(&self, name: &str, input: &[Vec<i64>]) -> Result<Bundle, String> {
-        let out = self.fixture.dir.path().join(name);
         let (prompt, length) = (PROMPT.len() as u32, PROMPT.len() as u32 + LIMIT - 1);
         let claim = Answer { prompt, limit: LIMIT, temperature: TEMPERATURE };
         let statement = Statement { input, length, answer: Some(claim), nonce: NONCE };
-        let (keys, start) = (&self.keys, Instant::now());
-        let job = Job { keys, statement, layers: None, strict: false, memory: None, out: &out, start };
-        prove::run(&job, &Silent).map_err(|error| error.to_string())?;
-        Ok(Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap())
+        self.fixture.claim(&self.keys, name, statement)
     }
 }
 
@@ -201,7 +169,7 @@ fn an_audited_answer_is_claimed() {
         std::fs::write(&proof, Bundle { layers, ..bundle.clone() }.to_bytes().unwrap()).unwrap();
         files::write_challenge(&path, &challenge).unwrap();
         let request = verify::Request {
-            verifier: fixture.dir.path().join("keys/verifier.nanozk"),
+            verifier: fixture.path("keys/verifier.nanozk"),
             proof,
             options: VerifyOptions { allow_unsafe_srs: true, nonce: Some(NONCE.to_vec()), ..Default::default() },
             challenge: Some(path),

@@ -8,17 +8,9 @@
 //! `NANOZK_FUZZ_SECONDS=600 cargo test --release -p nanozk-tests --test fuzz -- --nocapture verifier_file`. The case at
 //! work stands in `fuzz-TARGET.case` of the target directory's `tmp`, so that even an abort leaves it behind.
 
-mod common;
-#[path = "fuzz/heap.rs"]
-mod heap;
-#[path = "fuzz/mutate.rs"]
-mod mutate;
-#[path = "fuzz/protobuf.rs"]
-mod protobuf;
 #[path = "fuzz/run.rs"]
 mod run;
 
-use common::{Fixture, NONCE, compiled, model_dir, partial};
 use group::GroupEncoding;
 use group::prime::PrimeCurveAffine;
 use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
@@ -37,6 +29,8 @@ use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::{Circuits, Statement};
 use nanozk_runtime::audit::files;
 use nanozk_runtime::keys::ProverFile;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, compiled, partial};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use run::Target;

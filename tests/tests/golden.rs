@@ -4,12 +4,12 @@
 //! A change of the format needs a new version and new files:
 //! `cargo test --release -p nanozk-tests --test golden -- --ignored`.
 
-mod common;
-
-use common::{Fixture, lenient, model_dir, slow};
 use nanozk_plan::format::{FormatError, VERSION};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, lenient};
+use nanozk_tests::slow;
 use std::path::{Path, PathBuf};
 
 const MODEL: &str = "block-d16-t16";

@@ -1,8 +1,5 @@
 //! Proving as jobs: whatever workers do, in whatever order, a proof comes out or the culprit is named.
 
-mod common;
-
-use common::{Fixture, lenient, model_dir};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_runtime::jobs::join::{JoinReport, join};
@@ -10,6 +7,8 @@ use nanozk_runtime::jobs::prove::{JobsReport, Outcome, Request, Which, prove};
 use nanozk_runtime::jobs::split::{self, split};
 use nanozk_runtime::jobs::status::status;
 use nanozk_runtime::{Silent, hex};
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, lenient};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 

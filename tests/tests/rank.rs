@@ -3,21 +3,16 @@
 //! jointly uniform whatever the witness is. What is revealed is enumerated from the constraint system, and its length is
 //! compared with that of real proofs: a column, a rotation or an element more is seen here.
 
-mod common;
-#[path = "rank/matrix.rs"]
-mod matrix;
-#[path = "rank/revealed.rs"]
-mod revealed;
-
-use common::{Fixture, model_dir};
 use ff::Field;
-use matrix::{Matrix, Random};
 use nanozk_proof::field::Fr;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::layer::{LayerKey, ShapeKey};
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::Fixture;
+use nanozk_tests::matrix::{self, Matrix, Random};
+use nanozk_tests::revealed::{Outcome, Proof};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use revealed::{Outcome, Proof};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 

@@ -1,11 +1,10 @@
 //! Interrupted runs: no mask serves two statements, and a layer that is proven again shares nothing with its first proof.
 
-mod common;
-
-use common::{Fixture, NONCE, lenient, model_dir};
 use nanozk_proof::bundle::Bundle;
 use nanozk_runtime::Progress;
 use nanozk_runtime::prove::{ProveReport, Request, prove};
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, lenient};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

@@ -1,9 +1,6 @@
 //! Cheating publishers: verifier files whose weights are out of range or stand where 0 must be, whose tables are not the
 //! stated integers, or whose keys are not those of the plans. Each forged file carries the best proof that the honest prover makes for it.
 
-mod common;
-
-use common::{Fixture, model_dir};
 use ff::Field;
 use group::{Group, GroupEncoding};
 use nanozk_ir::int::{Curve, Table};
@@ -19,6 +16,8 @@ use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_runtime::storage::KeyDir;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::Fixture;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;

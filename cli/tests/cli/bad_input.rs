@@ -1,7 +1,7 @@
 //! Bad input: one line with cause and way out, exit code 1, nothing half-written.
 
 use crate::common::{bundled, listing, nanozk, workspace};
-use crate::onnx::{Dim, nodes, single_node};
+use nanozk_compiler::onnx::Onnx;
 use std::fs;
 use std::path::Path;
 
@@ -308,8 +308,8 @@ fn a_short_prompt_where_tokens_see_the_padding() {
 #[test]
 fn dynamic_dimensions_must_be_set() {
     let dir = dir();
-    fs::write(dir.path().join("d.onnx"), single_node("Relu", &[Dim::DimValue(1), Dim::DimParam("width".into())]))
-        .expect("writes");
+    let model = chain(&[["Relu", "y"]]).open(1, "width");
+    fs::write(dir.path().join("d.onnx"), model.bytes()).expect("writes");
     fs::write(dir.path().join("i.json"), "{\"input_data\": [[1.0, -2.0, 3.0, -4.0]]}").expect("writes");
     let compile = ["compile", "d.onnx", "--data", "i.json", "-o", "m.nanozk"];
     nanozk(dir.path(), &compile).fails_with(&["d.onnx", "\"x\"", "--set width=4"]);
@@ -320,14 +320,24 @@ fn dynamic_dimensions_must_be_set() {
 
 #[test]
 fn unsupported_ops_are_named_with_their_shapes() {
-    let bytes = single_node("BitwiseNot", &[Dim::DimValue(1), Dim::DimValue(4)]);
-    refuse_model_with_data(&bytes, &["BitwiseNot", "the_node", "1,4", "cast it to integers"]);
+    let model = chain(&[["BitwiseNot", "the_node"]]);
+    refuse_model_with_data(&model.bytes(), &["BitwiseNot", "the_node", "1,4", "cast it to integers"]);
     // All of them at once.
-    let bytes = nodes(&["BitwiseNot", "Tan", "BitwiseNot"], &[Dim::DimValue(1), Dim::DimValue(4)]);
+    let model = chain(&[["BitwiseNot", "node0"], ["Tan", "node1"], ["BitwiseNot", "node2"]]);
     let names = ["2 unsupported", "BitwiseNot \"node0\" ([1,4] -> [1,4])", "BitwiseNot \"node2\""];
-    refuse_model_with_data(&bytes, &names);
-    let bytes = single_node("NoSuchOperator", &[Dim::DimValue(1), Dim::DimValue(4)]);
-    refuse_model_with_data(&bytes, &["NoSuchOperator"]);
+    refuse_model_with_data(&model.bytes(), &names);
+    refuse_model_with_data(&chain(&[["NoSuchOperator", "y"]]).bytes(), &["NoSuchOperator"]);
+}
+
+/// Nodes, each an operator and a name, one behind the other on an input `x` of shape `[1, 4]`.
+fn chain(nodes: &[[&str; 2]]) -> Onnx {
+    let mut model = Onnx::default().input("x", &[1, 4]);
+    let mut value = "x";
+    for &[op, name] in nodes {
+        model = model.node(op, &[value], name, &[]);
+        value = name;
+    }
+    model.output(value, &[1, 4])
 }
 
 /// As [`refuse_model`], with sample data for an input of four numbers.

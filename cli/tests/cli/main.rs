@@ -9,7 +9,6 @@ mod disk_full;
 mod generate;
 mod gpt;
 mod jobs;
-mod onnx;
 mod pipeline;
 mod report;
 mod supply_chain;

@@ -1,8 +1,8 @@
 //! Elementwise functions as models spell them: what is recognised, and that nothing of what they compute is lost far
 //! outside of what a model usually sees.
 
-use crate::onnx::{Onnx, float};
 use nanozk_compiler::frontend::{FrontendError, LoadOptions, Loaded, load};
+use nanozk_compiler::onnx::{Onnx, float};
 use nanozk_ir::float::{InputValue, NodeId, Op, eval};
 
 /// Arguments: all magnitudes that matter, both signs, and points between the bounds used below.
@@ -17,7 +17,7 @@ fn loaded(body: impl FnOnce(Onnx) -> Onnx) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let width = arguments().len();
     let onnx = Onnx::default().input("x", &[1, width]).output("y", &[1, width]);
-    let path = body(onnx).write(folder.path());
+    let path = body(onnx).write(folder.path()).unwrap();
     load(&path, &LoadOptions::default()).unwrap()
 }
 
@@ -127,7 +127,7 @@ fn unsupported_nodes_are_all_named() {
     let input = Onnx::default().input("x", &[1, 6, 8]);
     let model = unknown.iter().fold(input, |m, name| m.node("BitwiseNot", &["x"], name, &[]));
     let model = unknown.iter().fold(model, |m, name| m.output(name, &[1, 6, 8]));
-    let path = model.write(folder.path());
+    let path = model.write(folder.path()).unwrap();
     let Err(FrontendError::Unsupported { problems, .. }) = load(&path, &LoadOptions::default()) else {
         panic!("another result")
     };

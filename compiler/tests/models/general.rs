@@ -1,7 +1,7 @@
 //! Models that mix tokens, down to their integers.
 
-use crate::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::data::read_input;
+use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 
 /// Numbers of both signs that have no order.
@@ -12,7 +12,7 @@ fn numbers(count: usize) -> Vec<f32> {
 /// The greatest difference of the integers from float on a sample of all inputs, relative to the greatest output.
 fn gap(onnx: Onnx, sample: &[Vec<f32>]) -> f64 {
     let folder = tempfile::tempdir().unwrap();
-    let path = onnx.write(folder.path());
+    let path = onnx.write(folder.path()).unwrap();
     let data = folder.path().join("input.json");
     std::fs::write(&data, serde_json::json!({ "input_data": sample }).to_string()).unwrap();
     let artifact = compile(&path, &CompileOptions { data: vec![data.clone()], ..Default::default() }, &|_| {}).unwrap();
@@ -66,7 +66,7 @@ fn padding_on_the_left_means_what_the_file_makes_of_it() {
 fn each_unsupported_node_has_its_own_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let onnx = Onnx::default().input("x", &[1, 4]).node("NoSuch", &["x"], "y", &[]).output("y", &[1, 4]);
-    let path = onnx.write(folder.path());
+    let path = onnx.write(folder.path()).unwrap();
     let error = compile(&path, &CompileOptions::default(), &|_| {}).err().unwrap().to_string();
     assert!(error.ends_with("is not supported; compute it outside of the model or replace it"), "{error}");
 }

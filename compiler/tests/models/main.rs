@@ -2,7 +2,6 @@
 
 mod functions;
 mod general;
-mod onnx;
 mod pooling;
 mod positions;
 mod promise;

@@ -1,12 +1,12 @@
 //! Embeddings: means over the visible tokens, and vectors of length 1.
 
-use crate::onnx::{Onnx, int, ints};
 use nanozk_compiler::frontend::{LoadOptions, Loaded, load};
+use nanozk_compiler::onnx::{Onnx, int, ints};
 use nanozk_ir::float::{NormKind, Op};
 
 fn loaded(onnx: Onnx, seen: &[(f64, f64)]) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
-    let path = onnx.write(folder.path());
+    let path = onnx.write(folder.path()).unwrap();
     load(&path, &LoadOptions { seen: seen.iter().copied().map(Some).collect(), ..Default::default() }).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Rotary angles of positions that are an input of the model.
 
-use crate::onnx::{Onnx, int};
 use nanozk_compiler::frontend::{LoadOptions, load};
+use nanozk_compiler::onnx::{Onnx, int};
 use nanozk_ir::float::{InputKind, Op};
 
 /// Cosines of positions and of multiples of them, in one list: rows of one table, exact at every position.
@@ -16,7 +16,8 @@ fn angles_of_positions_are_looked_up() {
         .node("Concat", &["real", "slow"], "angles", &[int("axis", 1)])
         .node("Cos", &["angles"], "y", &[])
         .output("y", &[1, 16])
-        .write(folder.path());
+        .write(folder.path())
+        .unwrap();
     let model = load(&path, &LoadOptions { seen: vec![Some((0.0, 7.0))], ..Default::default() }).unwrap();
     let ops: Vec<&Op> = model.graph.topo().into_iter().map(|id| &model.graph.dag[id].op).collect();
     let table = ops.iter().find_map(|op| if let Op::Embed { table, .. } = op { Some(table) } else { None }).unwrap();
@@ -35,7 +36,8 @@ fn indices_lie_within_their_axis() {
         .whole_input("at", &[1, 2])
         .node("GatherElements", &["x", "at"], "y", &[int("axis", 1)])
         .output("y", &[1, 2])
-        .write(folder.path());
+        .write(folder.path())
+        .unwrap();
     let model = load(&path, &LoadOptions { seen: vec![None, Some((0.0, 4.0))], ..Default::default() }).unwrap();
     let kinds: Vec<&InputKind> = model.inputs.iter().map(|input| &input.kind).collect();
     assert!(kinds.contains(&&InputKind::Integer { lo: 0, hi: 4 }), "{kinds:?}");

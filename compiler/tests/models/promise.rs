@@ -1,11 +1,11 @@
 //! A compiled model keeps its tolerance on the sample data, whatever the magnitudes in it are.
 
-use crate::onnx::{Onnx, float, int, ints};
+use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::{
     artifact::Artifact,
     pipeline::{CompileError, CompileOptions, Notice, Outcome, compile},
 };
-use std::{cell::RefCell, path::Path};
+use std::cell::RefCell;
 use tempfile::TempDir;
 
 /// Fixed pseudo-random numbers in -1..1.
@@ -48,7 +48,7 @@ fn compiled(
             *outcome.borrow_mut() = found.clone();
         }
     };
-    let artifact = compile(&model.write(folder.path() as &Path), &options, &tell)?;
+    let artifact = compile(&model.write(folder.path()).unwrap(), &options, &tell)?;
     Ok((artifact, outcome.into_inner()))
 }
 
@@ -241,7 +241,7 @@ fn wide_normalisations_compile_in_no_time() {
 fn rounding_that_is_left_out_counts() {
     let dynamic = || {
         model(&[1, 3], &[1, 1])
-            .bytes("w", &[3, 1], &[0, 2, 3])
+            .constant("w", &[3, 1], &[0i8, 2, 3])
             .constant("unit", &[], &[0.5])
             .node("DynamicQuantizeLinear", &["x"], "q", &[])
             .and(&["s", "z"])

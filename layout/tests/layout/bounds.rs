@@ -1,9 +1,10 @@
 //! Equations hold over the integers, or the node whose equation may wrap is named.
 
-use super::{Net, models};
 use nanozk_ir::int::gadgets::Step;
 use nanozk_ir::int::{Op, Role};
 use nanozk_layout::{Bounds, Budget, Derived, Known, LayoutError};
+use nanozk_testkit::models;
+use nanozk_testkit::net::Net;
 
 fn greatest(values: &[i64]) -> f64 {
     values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0) as f64

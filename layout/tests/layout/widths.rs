@@ -1,9 +1,9 @@
 //! What is laid out can be proven: every value within a node's bounds, at every width of limbs.
 
-use crate::harness::Net;
 use nanozk_ir::int::gadgets::{Div, FloorDiv, Max, Normalise, Step};
 use nanozk_ir::int::{Op, Role, ValueId};
 use nanozk_layout::{LayoutError, Options, lower, witness};
+use nanozk_testkit::net::Net;
 
 /// Widths of limbs that a configuration may ask for.
 const WIDTHS: std::ops::RangeInclusive<u32> = 8..=16;

@@ -1,10 +1,8 @@
 //! GPT-2-style blocks of any size with seeded weights, for sweeps of width and tokens and for layers too large to ship.
 
-mod onnx;
-
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
-use onnx::{Writer, float, int, ints};
+use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::path::{Path, PathBuf};
@@ -89,23 +87,23 @@ impl Block {
     /// The model as an ONNX file of opset 17, in the form that PyTorch exports.
     fn network(&self) -> Vec<u8> {
         let (d, t, hidden) = (self.width, self.tokens, 4 * self.width);
-        let mut graph = Writer::new();
+        let mut graph = Onnx::default().input("x", &[1, t, d]).output("y", &[1, t, d]);
         let mut rng = ChaCha20Rng::seed_from_u64(SEED);
-        let mut random = |graph: &mut Writer, name: &str, dims: &[usize], middle: f32, spread: f32| {
+        let mut random = |graph: Onnx, name: &str, dims: &[usize], middle: f32, spread: f32| {
             let values = (0..dims.iter().product()).map(|_| middle + spread * uniform(&mut rng)).collect::<Vec<_>>();
-            graph.floats(name, dims, &values);
+            graph.constant(name, dims, &values)
         };
         for (name, inputs, outputs) in [("qkv", d, 3 * d), ("proj", d, d), ("up", d, hidden), ("down", hidden, d)] {
             let spread = 1.0 / (inputs as f32).sqrt();
-            random(&mut graph, &format!("{name}.weight"), &[inputs, outputs], 0.0, spread);
-            random(&mut graph, &format!("{name}.bias"), &[outputs], 0.0, spread);
+            graph = random(graph, &format!("{name}.weight"), &[inputs, outputs], 0.0, spread);
+            graph = random(graph, &format!("{name}.bias"), &[outputs], 0.0, spread);
         }
         for name in ["ln1", "ln2"] {
-            random(&mut graph, &format!("{name}.weight"), &[d], 1.0, 0.1);
-            random(&mut graph, &format!("{name}.bias"), &[d], 0.0, 0.1);
+            graph = random(graph, &format!("{name}.weight"), &[d], 1.0, 0.1);
+            graph = random(graph, &format!("{name}.bias"), &[d], 0.0, 0.1);
         }
         let hidden_key = (0..t * t).map(|i| i % t > i / t).collect::<Vec<_>>();
-        graph.bools("mask", &[1, 1, t, t], &hidden_key);
+        graph = graph.constant("mask", &[1, 1, t, t], &hidden_key);
         let mean = (2.0 / std::f32::consts::PI).sqrt();
         for (name, value) in [
             ("hidden", f32::NEG_INFINITY),
@@ -115,65 +113,62 @@ impl Block {
             ("one", 1.0),
             ("half", 0.5),
         ] {
-            graph.floats(name, &[], &[value]);
+            graph = graph.constant(name, &[], &[value]);
         }
-        graph.integers("split", &[d, d, d]);
-        graph.integers("by_head", &[1, t, self.heads, d / self.heads]);
-        graph.integers("by_token", &[1, t, d]);
+        let by_head = [1, t, self.heads, d / self.heads];
+        for (name, lengths) in [("split", &[d, d, d][..]), ("by_head", &by_head), ("by_token", &[1, t, d])] {
+            let lengths = lengths.iter().map(|&n| n as i64).collect::<Vec<_>>();
+            graph = graph.constant(name, &[lengths.len()], &lengths);
+        }
 
-        norm(&mut graph, "x", "ln1");
-        linear(&mut graph, "ln1", "qkv");
-        graph.node("Split", &["qkv", "split"], &["q", "k", "v"], &[int("axis", 2)]);
+        graph = norm(graph, "x", "ln1");
+        graph = linear(graph, "ln1", "qkv");
+        graph = graph.node("Split", &["qkv", "split"], "q", &[int("axis", 2)]).and(&["k", "v"]);
         for (name, perm) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
-            graph.node("Reshape", &[name, "by_head"], &[&format!("{name}.split")], &[]);
-            let heads = ints("perm", &perm);
-            graph.node("Transpose", &[&format!("{name}.split")], &[&format!("{name}.heads")], &[heads]);
+            let (split, heads) = (format!("{name}.split"), format!("{name}.heads"));
+            graph = graph.node("Reshape", &[name, "by_head"], &split, &[]);
+            graph = graph.node("Transpose", &[&split], &heads, &[ints("perm", &perm)]);
         }
-        graph.node("MatMul", &["q.heads", "k.heads"], &["products"], &[]);
-        graph.node("Mul", &["products", "scale"], &["scores"], &[]);
-        graph.node("Where", &["mask", "hidden", "scores"], &["masked"], &[]);
-        graph.node("Softmax", &["masked"], &["shares"], &[int("axis", -1)]);
-        graph.node("MatMul", &["shares", "v.heads"], &["context.heads"], &[]);
-        let perm = ints("perm", &[0, 2, 1, 3]);
-        graph.node("Transpose", &["context.heads"], &["context.split"], &[perm]);
-        graph.node("Reshape", &["context.split", "by_token"], &["context"], &[]);
-        linear(&mut graph, "context", "proj");
-        graph.node("Add", &["x", "proj"], &["middle"], &[]);
-        norm(&mut graph, "middle", "ln2");
-        linear(&mut graph, "ln2", "up");
-        for (op, a, b, result) in [
-            ("Mul", "up", "up", "square"),
-            ("Mul", "up", "square", "third"),
-            ("Mul", "cube", "third", "small"),
-            ("Add", "up", "small", "sum"),
-            ("Mul", "mean", "sum", "angle"),
-        ] {
-            graph.node(op, &[a, b], &[result], &[]);
-        }
-        graph.node("Tanh", &["angle"], &["tanh"], &[]);
-        for (op, a, b, result) in
-            [("Add", "one", "tanh", "gate"), ("Mul", "up", "gate", "twice"), ("Mul", "half", "twice", "gelu")]
-        {
-            graph.node(op, &[a, b], &[result], &[]);
-        }
-        linear(&mut graph, "gelu", "down");
-        graph.node("Add", &["middle", "down"], &["y"], &[]);
-        graph.finish("x", "y", &[1, t, d])
+        graph = graph
+            .node("MatMul", &["q.heads", "k.heads"], "products", &[])
+            .node("Mul", &["products", "scale"], "scores", &[])
+            .node("Where", &["mask", "hidden", "scores"], "masked", &[])
+            .node("Softmax", &["masked"], "shares", &[int("axis", -1)])
+            .node("MatMul", &["shares", "v.heads"], "context.heads", &[])
+            .node("Transpose", &["context.heads"], "context.split", &[ints("perm", &[0, 2, 1, 3])])
+            .node("Reshape", &["context.split", "by_token"], "context", &[]);
+        graph = linear(graph, "context", "proj").node("Add", &["x", "proj"], "middle", &[]);
+        graph = norm(graph, "middle", "ln2");
+        graph = linear(graph, "ln2", "up")
+            .node("Mul", &["up", "up"], "square", &[])
+            .node("Mul", &["up", "square"], "third", &[])
+            .node("Mul", &["cube", "third"], "small", &[])
+            .node("Add", &["up", "small"], "sum", &[])
+            .node("Mul", &["mean", "sum"], "angle", &[])
+            .node("Tanh", &["angle"], "tanh", &[])
+            .node("Add", &["one", "tanh"], "gate", &[])
+            .node("Mul", &["up", "gate"], "twice", &[])
+            .node("Mul", &["half", "twice"], "gelu", &[]);
+        linear(graph, "gelu", "down").node("Add", &["middle", "down"], "y", &[]).bytes()
     }
 }
 
 /// LayerNorm of `input`, named like its parameters.
-fn norm(graph: &mut Writer, input: &str, name: &str) {
+fn norm(graph: Onnx, input: &str, name: &str) -> Onnx {
     let parameters = [format!("{name}.weight"), format!("{name}.bias")];
     let attributes = [int("axis", -1), float("epsilon", 1e-5)];
-    graph.node("LayerNormalization", &[input, &parameters[0], &parameters[1]], &[name], &attributes);
+    graph.node("LayerNormalization", &[input, &parameters[0], &parameters[1]], name, &attributes)
 }
 
 /// `input W + b`, named like its parameters.
-fn linear(graph: &mut Writer, input: &str, name: &str) {
+fn linear(graph: Onnx, input: &str, name: &str) -> Onnx {
     let product = format!("{name}.product");
-    graph.node("MatMul", &[input, &format!("{name}.weight")], &[&product], &[]);
-    graph.node("Add", &[&format!("{name}.bias"), &product], &[name], &[]);
+    graph.node("MatMul", &[input, &format!("{name}.weight")], &product, &[]).node(
+        "Add",
+        &[&format!("{name}.bias"), &product],
+        name,
+        &[],
+    )
 }
 
 /// Uniform in -1..1, with 24 bits.

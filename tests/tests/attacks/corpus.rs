@@ -1,26 +1,20 @@
 //! Writes `tests/corpus`: the attacks of these tests with the verdicts on them.
 
-use super::common::corpus::{Corpus, Outcome, audited, verdict};
-use super::common::{Fixture, compiled, lenient, model_dir};
 use super::{CHAIN, Chain, SINGLE};
 use ff::PrimeField;
 use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
-use nanozk_compiler::config::Head;
-use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_plan::format::{Kind, seal};
 use nanozk_proof::answer::{Answer, Writer};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::{EMBEDDED_K, Srs};
-use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::commit::Statement;
-use nanozk_runtime::prove::{self, Job};
-use nanozk_runtime::storage::KeyDir;
-use nanozk_runtime::{Silent, generate, keys};
+use nanozk_testkit::model_dir;
+use nanozk_tests::corpus::{Corpus, Outcome, audited, verdict};
+use nanozk_tests::fixture::{Fixture, asked, compiled, lenient};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::sync::Mutex;
-use std::time::Instant;
 
 /// Bits of a proof that are flipped.
 const FLIPS: u64 = 2000;
@@ -49,35 +43,13 @@ fn under_unsafe_srs() -> (Fixture, Bundle) {
 
 /// A language model with an answer, and with a proof of the same run that claims too short an answer.
 fn answered() -> (Fixture, Bundle, Bundle) {
-    let source = model_dir("llama-d64-l2");
-    let options =
-        CompileOptions { data: vec![source.join("input.json")], head: Some(Head::Argmax), ..Default::default() };
-    let fixture = Fixture::of(compile(&source.join("network.onnx"), &options, &|_| {}).unwrap());
-    let out = fixture.dir.path().join("answer.nanozk");
-    let request = generate::Request {
-        keys: fixture.dir.path().join("keys"),
-        asked: generate::Asked {
-            prompt: Prompt::Tokens(PROMPT.to_vec()),
-            max_new: LIMIT,
-            temperature: None,
-            tokenizer: None,
-        },
-        out: out.clone(),
-        nonce: None,
-        strict: false,
-        memory: None,
-    };
-    generate::generate(&request, &Silent).unwrap();
-    let read = || Bundle::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
-    let honest = read();
-    let prover = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
+    let fixture = Fixture::language(None);
+    let (_, honest) = fixture.answer("answer.nanozk", asked(&PROMPT, LIMIT), None).unwrap();
     let tokens = honest.public(Writer::of(&fixture.key).unwrap().input).unwrap().to_vec();
     let answer = Answer { prompt: PROMPT.len() as u32, limit: LIMIT + 1, temperature: 0 };
     let statement = Statement { input: &[tokens], length: honest.length, answer: Some(answer), nonce: &[] };
-    let start = Instant::now();
-    let job = Job { keys: &prover, statement, layers: None, strict: false, memory: None, out: &out, start };
-    prove::run(&job, &Silent).unwrap();
-    (fixture, honest, read())
+    let unfinished = fixture.claim(&fixture.prover(), "unfinished.nanozk", statement).unwrap();
+    (fixture, honest, unfinished)
 }
 
 /// Challenges of the chain's first proof, each with a proof that answers it or does not.

@@ -2,11 +2,8 @@
 //! The verifier of these tests insists on nothing, so each rejection is the proof's own. The slow verifier gives its verdict
 //! too: on every kind of attack, and on every one of them when [`SLOW_STEP`] is set to 1.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod corpus;
 
-use common::{Fixture, NONCE, lenient, model_dir, slow};
 use corpus::note;
 use group::{Group, GroupEncoding};
 use nanozk_plan::format::{self, Kind};
@@ -18,6 +15,9 @@ use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::wire::POINT_BYTES;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, NONCE, lenient};
+use nanozk_tests::slow;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;

@@ -1,6 +1,5 @@
 //! One entry of every constant of the ONNX graph changed: the integer model is another one.
 
-use crate::common::model_dir;
 use crate::onnx::{CHANGES, Constant, changed, constants};
 use nanozk_compiler::config::Config;
 use nanozk_compiler::data::read_input;
@@ -9,6 +8,7 @@ use nanozk_compiler::partition::partition;
 use nanozk_compiler::quantise::{self, Stats};
 use nanozk_ir::float::NodeId;
 use nanozk_ir::int::{Model, Op, Table, Tensor, Weights};
+use nanozk_testkit::model_dir;
 use std::path::{Path, PathBuf};
 
 /// Constants that no integer depends on: model, end of the name, reason.

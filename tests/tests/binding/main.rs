@@ -1,12 +1,9 @@
 //! Completeness of binding: one entry of every constant, of the ONNX graph and of the compiled model, changed gives
 //! another model id, for which the old proof fails.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod graph;
 mod onnx;
 
-use common::{Fixture, compiled, lenient, model_dir};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_ir::int::{Graph, Model, Op};
@@ -18,6 +15,8 @@ use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::verify::VerifyError;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_runtime::storage::KeyDir;
+use nanozk_testkit::model_dir;
+use nanozk_tests::fixture::{Fixture, compiled, lenient};
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 

@@ -1,7 +1,7 @@
 //! The loop of a target.
 
-use crate::heap;
-use crate::mutate::{self, setting};
+use nanozk_tests::heap;
+use nanozk_tests::mutate::{self, setting};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::BTreeSet;

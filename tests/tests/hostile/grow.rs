@@ -7,8 +7,6 @@
 
 use crate::files::{block, fit, golden, read, seal, sum};
 use crate::measure::{Cost, cost, turn};
-use crate::mutate::{below, setting};
-use crate::protobuf::{Value as Content, parse, write};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::frontend::{self, InputInfo, LoadOptions};
@@ -18,12 +16,15 @@ use nanozk_plan::{ElementType, Geometry};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::{VerifierFile, VerifierKey};
 use nanozk_proof::verify::{VerifyOptions, verify};
+use nanozk_testkit::model_dir;
+use nanozk_tests::mutate::{below, setting};
+use nanozk_tests::protobuf::{Value as Content, parse, write};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Bytes that a list is grown by.
@@ -199,10 +200,6 @@ fn run<T: Serialize + DeserializeOwned>(
     println!("grow {name}: {fields} lists, {files} files, {accepted} accepted, worst {worst}");
 }
 
-fn onnx_models(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx-models").join(name)
-}
-
 #[test]
 fn verifier_files() {
     let geometries = [(6, 4), (13, 1), (13, 64), (20, 4), (20, 1), (20, 1 << 19)];
@@ -235,7 +232,7 @@ fn proofs() {
 #[test]
 fn models() {
     let model = |name: &str| {
-        let folder = onnx_models(name);
+        let folder = model_dir(name);
         let options = CompileOptions { data: vec![folder.join("input.json")], ..Default::default() };
         compile(&folder.join("network.onnx"), &options, &|_| {}).unwrap()
     };
@@ -294,7 +291,7 @@ fn onnx_files() {
     let _turn = turn();
     let mut rng = ChaCha20Rng::seed_from_u64(setting("NANOZK_FUZZ_SEED", 1));
     let forms = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compiler/tests/forms");
-    let corpus = [onnx_models("block-d16-t16").join("network.onnx"), forms.join("rope_pairs.onnx")];
+    let corpus = [model_dir("block-d16-t16").join("network.onnx"), forms.join("rope_pairs.onnx")];
     let corpus = corpus.map(|path| std::fs::read(path).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("network.onnx");

@@ -5,19 +5,10 @@
 //! of file to its limit and sets numbers to their edges, keeping the rest of the file consistent with that. The heap is
 //! counted by the allocator, time is that of the processor.
 
-#[path = "../fuzz/heap.rs"]
-mod heap;
-
-#[path = "../fuzz/mutate.rs"]
-#[allow(dead_code, reason = "`fuzz` uses the rest")]
-mod mutate;
-#[path = "../fuzz/protobuf.rs"]
-mod protobuf;
-
 mod files;
 mod grow;
 mod measure;
 mod named;
 
 #[global_allocator]
-static HEAP: heap::Counting = heap::Counting;
+static HEAP: nanozk_tests::heap::Counting = nanozk_tests::heap::Counting;

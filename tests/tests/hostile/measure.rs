@@ -1,6 +1,6 @@
 //! What reading a file costs.
 
-use crate::heap;
+use nanozk_tests::heap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

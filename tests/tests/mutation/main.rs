@@ -2,20 +2,10 @@
 //! identity are checked directly, which is what the proof system enforces with the best choice of every helper column.
 
 mod cells;
-#[path = "../common/mod.rs"]
-mod common;
 mod delete;
 mod forge;
-#[path = "../../../layout/tests/layout/harness.rs"]
-mod harness;
 mod identity;
-#[path = "../rank/matrix.rs"]
-mod matrix;
-#[path = "../../../layout/tests/layout/models.rs"]
-mod models;
 mod prover;
-#[path = "../rank/revealed.rs"]
-mod revealed;
 mod target;
 
 use cells::{Cells, Change, small};

@@ -3,11 +3,9 @@
 
 use crate::REAL;
 use crate::cells::{Change, Constraint};
-use crate::common::slow;
 use crate::delete::Deletion;
 use crate::forge::{Forgery, forgeries};
 use crate::identity::Runs;
-use crate::revealed::{Outcome, Proof};
 use crate::target::{self, Target};
 use group::ff::Field;
 use nanozk_plan::{Boundary, Plan, Port};
@@ -27,6 +25,8 @@ use nanozk_proof::srs::Srs;
 use nanozk_proof::verifier::{LayerClaim, prepare_layer};
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::witness::LaneColumn;
+use nanozk_tests::revealed::{Outcome, Proof};
+use nanozk_tests::slow;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,10 +1,7 @@
 //! The layers under attack, with their honest cells.
 
 use crate::cells::{Cells, Change, Constraint, Data};
-use crate::common::{compiled, model_dir};
 use crate::forge::{self, Forgery};
-use crate::harness::Net;
-use crate::models;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::InputValue;
@@ -12,6 +9,10 @@ use nanozk_ir::int::{Model, Op, Role, interp};
 use nanozk_layout::{Lowered, witness};
 use nanozk_plan::mock::{self, Assignment};
 use nanozk_plan::{Plan, Port, SlotId};
+use nanozk_testkit::model_dir;
+use nanozk_testkit::models;
+use nanozk_testkit::net::Net;
+use nanozk_tests::fixture::compiled;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A layer with its honest cells.

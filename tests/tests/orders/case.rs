@@ -1,6 +1,6 @@
 //! A model on disk, taken through every step, its verified outputs held against the source model's.
 
-use crate::onnx::Onnx;
+use crate::numbered::Numbered;
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::{Head, Visibility};
 use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
@@ -30,7 +30,7 @@ pub struct Case {
 
 impl Case {
     /// Compiles `onnx` for `data`, one array for each input, in any nesting.
-    pub fn new(onnx: Onnx, data: &serde_json::Value, ends: Ends) -> std::result::Result<Self, CompileError> {
+    pub fn new(onnx: Numbered, data: &serde_json::Value, ends: Ends) -> std::result::Result<Self, CompileError> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, bytes: &[u8]| {
             let path = dir.path().join(name);

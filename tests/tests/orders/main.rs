@@ -3,21 +3,21 @@
 #![expect(clippy::result_large_err, reason = "errors of the library, met in tests only")]
 
 mod case;
-mod onnx;
+mod numbered;
 mod random;
 
 use case::{Case, Ends, gap, numbers};
 use nanozk_compiler::config::{Head, Visibility};
 use nanozk_compiler::frontend::FrontendError;
+use nanozk_compiler::onnx::{DataType, int, ints};
 use nanozk_compiler::pipeline::CompileError;
 use nanozk_ir::float::InputKind;
 use nanozk_plan::ElementType;
 use nanozk_runtime::shown::Shown;
-use onnx::{Onnx, int, ints};
+use numbered::Numbered;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::json;
-use tract_onnx::pb::tensor_proto::DataType;
 
 /// Numbers that no two places share.
 fn distinct(n: usize) -> Vec<f32> {
@@ -39,13 +39,13 @@ fn agrees(case: &Case, shapes: &[Vec<usize>]) {
 #[test]
 fn every_order_of_an_output() {
     const SHAPE: [usize; 4] = [1, 3, 2, 4];
-    let mut g = Onnx::default();
+    let mut g = Numbered::default();
     let x = g.input("x", DataType::Float, &[1, 3, 8]);
-    let weight = g.floats(&[8, 8], &distinct(64));
+    let weight = g.constant(&[8, 8], &distinct(64));
     let y = g.node("MatMul", &[&x, &weight], &[]);
     let heads = g.reshape(&y, &SHAPE);
     let mut shapes = Vec::new();
-    let mut add = |g: &mut Onnx, value: String, shape: &[usize]| {
+    let mut add = |g: &mut Numbered, value: String, shape: &[usize]| {
         g.output(&format!("y{}", shapes.len()), &value, shape);
         shapes.push(shape.to_vec());
     };
@@ -80,8 +80,8 @@ fn every_order_of_an_output() {
 /// A model of scores whose last node puts the classes into another order, and the place of the greatest one.
 #[test]
 fn the_argmax_is_that_of_the_source_model() {
-    let scores = |last: &dyn Fn(&mut Onnx, &str) -> String, shape: &[usize]| {
-        let mut g = Onnx::default();
+    let scores = |last: &dyn Fn(&mut Numbered, &str) -> String, shape: &[usize]| {
+        let mut g = Numbered::default();
         let x = g.input("x", DataType::Float, &[1, 3, 6]);
         let soft = g.node("Softmax", &[&x], &[int("axis", 2)]);
         let y = last(&mut g, &soft);
@@ -90,8 +90,8 @@ fn the_argmax_is_that_of_the_source_model() {
     };
     let ends = Ends { head: Head::Argmax, ..Ends::default() };
     let data: Vec<f32> = (0..18).map(|i| (i * 5 % 18) as f32 / 6.0).collect();
-    let classes: &dyn Fn(&mut Onnx, &str) -> String = &|g, y| g.gather(y, 2, &[4, 2, 0, 1, 5, 3]);
-    let both: &dyn Fn(&mut Onnx, &str) -> String = &|g, y| {
+    let classes: &dyn Fn(&mut Numbered, &str) -> String = &|g, y| g.gather(y, 2, &[4, 2, 0, 1, 5, 3]);
+    let both: &dyn Fn(&mut Numbered, &str) -> String = &|g, y| {
         let y = g.gather(y, 2, &[3, 5, 1, 5]);
         g.transpose(&y, &[1, 0, 2])
     };
@@ -113,9 +113,9 @@ fn the_argmax_is_that_of_the_source_model() {
 /// Integer inputs are exact and in their own shape, and a mask is as long as its file says.
 #[test]
 fn inputs_are_those_of_the_source_model() {
-    let mut g = Onnx::default();
+    let mut g = Numbered::default();
     let ids = g.input("ids", DataType::Int64, &[1, 5]);
-    let table = g.floats(&[9, 4], &distinct(36));
+    let table = g.constant(&[9, 4], &distinct(36));
     let y = g.node("Gather", &[&table, &ids], &[int("axis", 0)]);
     g.output("y", &y, &[1, 5, 4]);
     let case = Case::new(g, &json!([[3, 0, 8]]), Ends::default()).unwrap();
@@ -132,10 +132,10 @@ fn inputs_are_those_of_the_source_model() {
 /// A hidden input that nothing reads has no commitment, and a proof with one is refused. Hidden values are not compared.
 #[test]
 fn a_hidden_input_that_no_layer_reads() {
-    let mut g = Onnx::default();
+    let mut g = Numbered::default();
     let x = g.input("x", DataType::Float, &[1, 3, 4]);
     g.input("unused", DataType::Float, &[1, 3, 2]);
-    let weight = g.floats(&[4, 2], &distinct(8));
+    let weight = g.constant(&[4, 2], &distinct(8));
     let y = g.node("MatMul", &[&x, &weight], &[]);
     g.output("y", &y, &[1, 3, 2]);
     let ends = Ends { input: Visibility::Private, ..Ends::default() };
@@ -154,13 +154,13 @@ fn a_hidden_input_that_no_layer_reads() {
 /// An element that stands in a row twice counts twice.
 #[test]
 fn repeated_elements_of_a_row() {
-    let mut g = Onnx::default();
+    let mut g = Numbered::default();
     let x = g.input("x", DataType::Float, &[1, 3, 4]);
-    let weight = g.floats(&[4, 4], &distinct(16));
+    let weight = g.constant(&[4, 4], &distinct(16));
     let y = g.node("MatMul", &[&x, &weight], &[]);
     let some = g.gather(&y, 2, &[1, 3]);
     let row = g.node("Concat", &[&y, &some], &[int("axis", 2)]);
-    let axis = g.integers(&[2]);
+    let axis = g.constant(&[1], &[2i64]);
     let mut shapes = Vec::new();
     for (at, (op, width)) in [("ReduceSum", 1), ("ReduceSumSquare", 1), ("ReduceMean", 1)].into_iter().enumerate() {
         let value = match op {

@@ -1,12 +1,12 @@
 //! Random graphs of the supported ops, with every kind of data movement before their outputs.
 
-use crate::onnx::{Onnx, int};
+use crate::numbered::Numbered;
+use nanozk_compiler::onnx::{DataType, int};
 use rand_core::RngCore;
-use tract_onnx::pb::tensor_proto::DataType;
 
 /// A graph with the values of its inputs.
 pub struct Random {
-    pub onnx: Onnx,
+    pub onnx: Numbered,
     pub data: Vec<Vec<f32>>,
     /// Shape of each output.
     pub shapes: Vec<Vec<usize>>,
@@ -21,7 +21,7 @@ struct Act {
 
 struct Draw<'r, R> {
     rng: &'r mut R,
-    onnx: Onnx,
+    onnx: Numbered,
     tokens: usize,
     acts: Vec<Act>,
 }
@@ -62,7 +62,7 @@ impl<R: RngCore> Draw<'_, R> {
             0 | 1 => {
                 let out = 1 + self.below(6);
                 let weight = self.numbers(n * out);
-                let weight = self.onnx.floats(&[n, out], &weight);
+                let weight = self.onnx.constant(&[n, out], &weight);
                 let y = self.onnx.node("MatMul", &[name, &weight], &[]);
                 self.push(y, out);
             }
@@ -80,7 +80,7 @@ impl<R: RngCore> Draw<'_, R> {
             }
             4 => {
                 let row = self.numbers(n);
-                let row = self.onnx.floats(&[n], &row);
+                let row = self.onnx.constant(&[n], &row);
                 let op = ["Add", "Mul"][self.below(2)];
                 let y = self.onnx.node(op, &[name, &row], &[]);
                 self.push(y, n);
@@ -147,7 +147,7 @@ impl<R: RngCore> Draw<'_, R> {
 
 /// A graph of the given randomness.
 pub fn graph(rng: &mut impl RngCore) -> Random {
-    let mut d = Draw { rng, onnx: Onnx::default(), tokens: 0, acts: Vec::new() };
+    let mut d = Draw { rng, onnx: Numbered::default(), tokens: 0, acts: Vec::new() };
     d.tokens = [1, 2, 3, 5, 7][d.below(5)];
     let mut data = Vec::new();
     for input in 0..1 + d.below(2) {
@@ -159,7 +159,7 @@ pub fn graph(rng: &mut impl RngCore) -> Random {
     // What follows reads an activation that is computed, be it by the first step only.
     let x = d.acts[0].clone();
     let weight = d.numbers(x.features * 4);
-    let weight = d.onnx.floats(&[x.features, 4], &weight);
+    let weight = d.onnx.constant(&[x.features, 4], &weight);
     let y = d.onnx.node("MatMul", &[&x.name, &weight], &[]);
     d.acts[0] = Act { name: y, features: 4 };
     (0..d.below(5)).for_each(|_| d.step());

@@ -1,10 +1,8 @@
 //! The shapes of the inputs, by the file, by `--set` and by the sample data; inputs whose value is settled.
 
-use super::{
-    facts::{FLOAT, value_info},
-    net::Net,
-};
+use super::{facts::FLOAT, net::Net};
 use crate::frontend::{FrontendError, LoadOptions, Setting};
+use crate::onnx::value_info;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

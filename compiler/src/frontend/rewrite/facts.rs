@@ -1,16 +1,11 @@
 //! What tract infers about the values of a graph: element types, shapes, and the values themselves where they follow
 //! from shapes and constants.
 
+use crate::onnx::value_info;
 use std::collections::HashMap;
 use tract_onnx::{
     Onnx,
-    pb::{
-        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-        ValueInfoProto,
-        tensor_proto::DataType,
-        tensor_shape_proto::{Dimension, dimension},
-        type_proto,
-    },
+    pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, tensor_proto::DataType},
     tract_hir::internal::*,
 };
 
@@ -81,15 +76,6 @@ impl Facts {
 /// A constant as an input of its type and shape.
 fn as_input(tensor: &TensorProto) -> ValueInfoProto {
     value_info(&tensor.name, tensor.data_type, &tensor.dims)
-}
-
-/// What a file says of a value: its name, element type and shape.
-pub(super) fn value_info(name: &str, elem_type: i32, dims: &[i64]) -> ValueInfoProto {
-    let dim = |&d: &i64| Dimension { value: Some(dimension::Value::DimValue(d)), ..Default::default() };
-    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
-    let tensor = type_proto::Tensor { elem_type, shape: Some(shape) };
-    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
 }
 
 /// The element type of a float.

@@ -1,6 +1,10 @@
-//! Reading the parts of a node.
+//! Reading the parts of a node, and making nodes.
 
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType};
+#[cfg(test)]
+pub(super) use crate::onnx::text;
+pub(super) use crate::onnx::{float, int, ints};
+
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Inputs, outputs and attributes of a node by position and name; an absent part is `None` or the given default.
 pub(super) trait Parts {
@@ -72,27 +76,6 @@ impl Parts for NodeProto {
         let first = || self.output.iter().map(String::as_str).find(|o| !o.is_empty());
         if self.name.is_empty() { first().unwrap_or(&self.op_type) } else { &self.name }
     }
-}
-
-/// An integer attribute.
-pub(super) fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i, r#type: AttributeType::Int as i32, ..Default::default() }
-}
-
-/// A list of integers as attribute.
-pub(super) fn ints(name: &str, ints: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.into(), ints: ints.to_vec(), r#type: AttributeType::Ints as i32, ..Default::default() }
-}
-
-/// A float attribute.
-pub(super) fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), f, r#type: AttributeType::Float as i32, ..Default::default() }
-}
-
-/// A text attribute.
-#[cfg(test)]
-pub(super) fn text(name: &str, s: &str) -> AttributeProto {
-    AttributeProto { name: name.into(), s: s.into(), r#type: AttributeType::String as i32, ..Default::default() }
 }
 
 /// A node with one output.

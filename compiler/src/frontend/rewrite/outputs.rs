@@ -1,11 +1,12 @@
 //! The outputs that are asked for, and only what they need.
 
 use super::{
-    facts::{FLOAT, value_info},
+    facts::FLOAT,
     net::Net,
     node::{self, Parts},
 };
 use crate::frontend::FrontendError;
+use crate::onnx::value_info;
 use std::{
     collections::{HashMap, HashSet},
     path::Path,

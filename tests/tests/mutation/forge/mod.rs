@@ -10,11 +10,11 @@ mod softmax;
 mod tokens;
 
 use crate::cells::Change;
-use crate::harness::Net;
 use nanozk_ir::int::{Model, Node, Op, interp};
 use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
 use nanozk_proof::field::int;
+use nanozk_testkit::net::Net;
 use std::collections::BTreeMap;
 use tokens::Place;
 

@@ -16,11 +16,9 @@ mod resize;
 mod selection;
 mod types;
 
-use super::{
-    facts::{FLOAT, value_info},
-    node, rewrite, tensor,
-};
+use super::{facts::FLOAT, node, rewrite, tensor};
 use crate::frontend::{FrontendError, LoadOptions};
+use crate::onnx::value_info;
 use prost::Message;
 use std::path::Path;
 use tract_onnx::{

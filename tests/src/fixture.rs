@@ -1,20 +1,23 @@
 //! Models that are compiled, set up and proven once for all tests of a file.
-#![allow(dead_code, reason = "each test file uses a part")]
-
-pub mod corpus;
-pub mod hash;
-pub mod slow;
 
 use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::config::Head;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::srs::Srs;
 use nanozk_proof::verify::{PartialVerdict, Verdict, VerifyError, VerifyOptions, verify, verify_layers};
 use nanozk_runtime::Silent;
-use nanozk_runtime::prove::{Request, prove};
+use nanozk_runtime::answer::{AnswerReport, Prompt};
+use nanozk_runtime::commit::Statement;
+use nanozk_runtime::generate::{self, Asked};
+use nanozk_runtime::keys::{self, ProverKeys};
+use nanozk_runtime::prove::{self, Job, Request, prove};
 use nanozk_runtime::setup::setup;
+use nanozk_runtime::storage::KeyDir;
+use nanozk_testkit::model_dir;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Verifier's challenge of every honest proof here.
 pub const NONCE: &[u8] = b"challenge";
@@ -29,16 +32,21 @@ pub struct Fixture {
     pub key: VerifierKey,
 }
 
-/// `onnx-models/NAME`.
-pub fn model_dir(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx-models").join(name)
-}
-
 /// Compiles a model with its sample input.
 pub fn compiled(name: &str) -> Artifact {
+    compiled_with(name, CompileOptions::default())
+}
+
+/// The same with options beside the input.
+pub fn compiled_with(name: &str, options: CompileOptions) -> Artifact {
     let source = model_dir(name);
-    let options = CompileOptions { data: vec![source.join("input.json")], ..Default::default() };
+    let options = CompileOptions { data: vec![source.join("input.json")], ..options };
     compile(&source.join("network.onnx"), &options, &|_| {}).unwrap()
+}
+
+/// A prompt of tokens, and the most tokens of the answer to it.
+pub fn asked(prompt: &[u32], max_new: u32) -> Asked {
+    Asked { prompt: Prompt::Tokens(prompt.to_vec()), max_new, temperature: None, tokenizer: None }
 }
 
 impl Fixture {
@@ -65,6 +73,43 @@ impl Fixture {
         Fixture { dir, artifact, key }
     }
 
+    /// A language model that writes answers, and draws them at temperatures up to this one.
+    pub fn language(max_temperature: Option<f64>) -> Self {
+        let options = CompileOptions { head: Some(Head::Argmax), max_temperature, ..Default::default() };
+        Fixture::of(compiled_with("llama-d64-l2", options))
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The prover's side.
+    pub fn prover(&self) -> ProverKeys {
+        keys::read(&KeyDir::new(self.path("keys"))).unwrap()
+    }
+
+    /// The model's answer as its provider sees it, and the proof, which is in the file `name` too.
+    pub fn answer(&self, name: &str, asked: Asked, nonce: Option<&[u8]>) -> Result<(AnswerReport, Bundle), String> {
+        let (keys, out, nonce) = (self.path("keys"), self.path(name), nonce.map(<[u8]>::to_vec));
+        let request = generate::Request { keys, asked, out, nonce, strict: false, memory: None };
+        let report = generate::generate(&request, &Silent).map_err(|error| error.to_string())?;
+        Ok((report.answer, self.bundle(name)))
+    }
+
+    /// A proof by a provider who lets the model read what it likes and claims what it likes, in the file `name` too.
+    pub fn claim(&self, keys: &ProverKeys, name: &str, statement: Statement<'_>) -> Result<Bundle, String> {
+        let (out, start) = (self.path(name), Instant::now());
+        let job = Job { keys, statement, layers: None, strict: false, memory: None, out: &out, start };
+        prove::run(&job, &Silent).map_err(|error| error.to_string())?;
+        Ok(self.bundle(name))
+    }
+
+    /// The proof in the file `name`.
+    pub fn bundle(&self, name: &str) -> Bundle {
+        Bundle::from_bytes(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
     /// Another input: `input` with the values of its first tensor in reverse order.
     pub fn reversed(&self, input: &Path) -> PathBuf {
         let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(input).unwrap()).unwrap();
@@ -76,12 +121,9 @@ impl Fixture {
 
     /// An honest proof of `input`.
     pub fn prove(&self, input: &Path) -> Bundle {
-        let out = self.dir.path().join("proof.nanozk");
-        let keys = self.dir.path().join("keys");
-        let request =
-            Request { keys, input: input.into(), out: out.clone(), nonce: Some(NONCE.to_vec()), ..Default::default() };
-        prove(&request, &Silent).unwrap();
-        Bundle::from_bytes(&std::fs::read(out).unwrap()).unwrap()
+        let (keys, out, nonce) = (self.path("keys"), self.path("proof.nanozk"), Some(NONCE.to_vec()));
+        prove(&Request { keys, input: input.into(), out, nonce, ..Default::default() }, &Silent).unwrap();
+        self.bundle("proof.nanozk")
     }
 
     /// The verdict of the most lenient verifier: any model id, any nonce, any SRS.

@@ -3,16 +3,22 @@
 /// A field of a protobuf message.
 #[derive(Clone)]
 pub struct Field {
+    /// Number of the field.
     pub number: u64,
+    /// Content.
     pub value: Value,
 }
 
 /// What a field holds.
 #[derive(Clone)]
 pub enum Value {
+    /// A number of variable length.
     Varint(u64),
+    /// Four or eight bytes.
     Fixed(Vec<u8>),
+    /// A string, or packed numbers.
     Bytes(Vec<u8>),
+    /// A nested message.
     Message(Vec<Field>),
 }
 

@@ -1,6 +1,6 @@
 //! Layers of the shapes that real models have.
 
-use crate::harness::Net;
+use crate::net::Net;
 use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Step, TopK};
 use nanozk_ir::int::{Op, Role, ValueId};
 

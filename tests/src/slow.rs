@@ -4,7 +4,7 @@
 //! field, group and Halo2 verifier. With `nanozk_proof` it shares what the two must agree on, and no arithmetic: the readers
 //! of files, `Bundle::fits`, the plan, and the circuit (constraints and order of columns) that keys are made of.
 
-use super::hash::Preimage;
+use crate::hash::Preimage;
 use blake2b_simd::State;
 use ff::Field;
 use halo2_proofs::plonk::prepare;

@@ -1,6 +1,6 @@
 //! What the proof of one layer reveals, enumerated from the constraint system of its verifying key.
 
-use super::matrix::{Functional, Matrix, Random, scaled};
+use crate::matrix::{Functional, Matrix, Random, scaled};
 use ff::{Field, PrimeField};
 use nanozk_plan::hiding::FRACTIONS_PER_HELPER;
 use nanozk_plan::{MASK_ROWS, Plan};
@@ -16,7 +16,9 @@ const SCALAR: usize = 32;
 
 /// One element that a verifier learns.
 pub struct Revealed {
+    /// What it is.
     pub what: String,
+    /// It as a function of the prover's random cells.
     pub function: Functional,
     /// A function of the elements before it, by an equation that every verifier knows.
     pub implied: bool,
@@ -25,7 +27,9 @@ pub struct Revealed {
 /// Elements by how they relate to the earlier ones.
 #[derive(Default)]
 pub struct Outcome {
+    /// Independent of all before them.
     pub independent: usize,
+    /// Functions of those before them, by an equation that every verifier knows.
     pub implied: usize,
     /// Neither independent nor implied: a leak.
     pub leaks: Vec<String>,

@@ -2,7 +2,7 @@
 //!
 //! A file is kept as pieces of the payloads of a few honest files, with the bytes that stand in none of them.
 
-use super::lenient;
+use crate::fixture::lenient;
 use nanozk_audit::Challenge;
 use nanozk_plan::format::{FormatError, Kind, seal};
 use nanozk_proof::bundle::Bundle;

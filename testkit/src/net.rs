@@ -8,15 +8,20 @@ use std::collections::BTreeMap;
 
 /// A model of one layer under construction, with the values of its nodes on one input.
 pub struct Net {
+    /// The model.
     pub model: Model,
+    /// Values of the inputs by port, token by token.
     pub inputs: Vec<Vec<i64>>,
+    /// Values of the nodes, token by token.
     pub values: Vec<Vec<i64>>,
+    /// State of the generator of [`Net::random`].
     pub seed: u64,
     /// Weights of [`Net::linear`] stay within it.
     pub magnitude: i64,
 }
 
 impl Net {
+    /// A layer without nodes.
     pub fn new(tokens: u32, limb_bits: u32) -> Self {
         let layer = Layer { name: "layer".into(), ..Default::default() };
         let shapes = vec![Graph::default()];
@@ -24,6 +29,7 @@ impl Net {
         Net { model, inputs: Vec::new(), values: Vec::new(), seed: 7, magnitude: 20 }
     }
 
+    /// Numbers of at most this magnitude, the same in every run.
     pub fn random(&mut self, count: usize, magnitude: i64) -> Vec<i64> {
         let mut draw = || {
             self.seed = self.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -36,6 +42,7 @@ impl Net {
         &mut self.model.shapes[0]
     }
 
+    /// Features of a value.
     pub fn features(&self, id: ValueId) -> u32 {
         self.model.shapes[0].nodes[id as usize].features
     }
@@ -60,6 +67,7 @@ impl Net {
         (self.model.tensors.len() - 1) as u32
     }
 
+    /// An input with these values, token by token.
     pub fn input(&mut self, data: Vec<i64>, role: Role) -> ValueId {
         let features = data.len() as u32 / self.model.tokens;
         let tensor = self.tensor(features, role);
@@ -69,6 +77,7 @@ impl Net {
         self.push(Op::Input { port }, &[], features)
     }
 
+    /// Makes a value an output.
     pub fn output(&mut self, x: ValueId, role: Role) {
         let features = self.features(x);
         let tensor = self.tensor(features, role);
@@ -77,6 +86,7 @@ impl Net {
         self.push(Op::Output { port }, &[x], features);
     }
 
+    /// A random matrix.
     pub fn weight(&mut self, rows: u32, cols: u32, magnitude: i64) -> u32 {
         let data = self.random((rows * cols) as usize, magnitude).iter().map(|&v| v as i32).collect();
         self.model.layers[0].weights.push(data);
@@ -84,6 +94,7 @@ impl Net {
         self.model.shapes[0].weights.len() as u32 - 1
     }
 
+    /// A table of one limb, entry by entry.
     pub fn table(&mut self, entry: impl Fn(i64) -> i64) -> u32 {
         let size = 1i64 << self.model.limb_bits;
         self.model.layers[0].tables.push((0..size).map(entry).collect());
@@ -91,12 +102,14 @@ impl Net {
         self.model.shapes[0].tables - 1
     }
 
+    /// A number that belongs to the layer.
     pub fn param(&mut self, value: i64) -> u32 {
         self.model.layers[0].params.push(value);
         self.graph().params += 1;
         self.model.shapes[0].params - 1
     }
 
+    /// `x W + b` with random `W` and, where there is a bias, `b`.
     pub fn linear(&mut self, x: ValueId, outputs: u32, bias: bool) -> ValueId {
         let inputs = self.features(x);
         let weight = self.weight(inputs, outputs, self.magnitude);
@@ -104,6 +117,7 @@ impl Net {
         self.push(Op::Linear { weight, bias, positions: 1 }, &[x], outputs)
     }
 
+    /// Sums of features with coefficients, one row for each feature of the result: input, feature, coefficient.
     pub fn affine(&mut self, inputs: &[ValueId], rows: Vec<Vec<(u32, u32, i64)>>) -> ValueId {
         let term = |&(input, feature, coef): &(u32, u32, i64)| Term { input, feature, coef };
         let rows: Vec<Vec<Term>> = rows.iter().map(|row| row.iter().map(term).collect()).collect();
@@ -111,6 +125,7 @@ impl Net {
         self.push(Op::Affine { rows }, inputs, features)
     }
 
+    /// `x + y`.
     pub fn add(&mut self, x: ValueId, y: ValueId) -> ValueId {
         let rows = (0..self.features(x)).map(|j| vec![(0, j, 1), (1, j, 1)]).collect();
         self.affine(&[x, y], rows)
@@ -121,11 +136,13 @@ impl Net {
         self.affine(&[x], vec![vec![(0, 0, 1)]; features as usize])
     }
 
+    /// The sum of all features of each token.
     pub fn sum(&mut self, x: ValueId) -> ValueId {
         let row = (0..self.features(x)).map(|j| (0, j, 1)).collect();
         self.affine(&[x], vec![row])
     }
 
+    /// Some of the features.
     pub fn slice(&mut self, x: ValueId, range: std::ops::Range<u32>) -> ValueId {
         self.affine(&[x], range.map(|j| vec![(0, j, 1)]).collect())
     }
@@ -139,18 +156,22 @@ impl Net {
         self.push(Op::Requant { limbs, out_limbs, clamp: false }, &[x], features)
     }
 
+    /// The tensors at the ends of the layer.
     pub fn ports(&self) -> Ports {
         Ports::of(&self.model, 0).unwrap()
     }
 
+    /// Options of the layout for this model.
     pub fn options(&self) -> Options {
         Options::new(self.model.tokens, self.model.limb_bits)
     }
 
+    /// The layer's plan.
     pub fn lower(&self) -> Lowered {
         lower(&self.model.shapes[0], &self.ports(), &self.options()).unwrap()
     }
 
+    /// The lanes that an honest prover fills.
     pub fn lanes(&self, lowered: &Lowered) -> Vec<Vec<i64>> {
         nanozk_layout::witness::fill(lowered, &self.model, 0, &self.values).unwrap()
     }
@@ -165,6 +186,11 @@ impl Net {
         tensors
     }
 
+    /// Whether lanes satisfy the plan, with the layer's tables, parameters, weights and tensors.
+    ///
+    /// # Errors
+    ///
+    /// The first constraint that fails.
     pub fn check(&self, lowered: &Lowered, lanes: &[Vec<i64>]) -> Result<(), MockError> {
         let publics = self.tensors();
         let layer = &self.model.layers[0];
