@@ -2,13 +2,15 @@
 
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::{Bundle, LayerProof};
+use nanozk_proof::verify::{VerifyOptions, verify};
+use nanozk_runtime::generate::Asked;
 use nanozk_runtime::jobs::join::{JoinReport, join};
 use nanozk_runtime::jobs::prove::{JobsReport, Outcome, Request, Which, prove};
 use nanozk_runtime::jobs::split::{self, split};
 use nanozk_runtime::jobs::status::status;
 use nanozk_runtime::{Silent, hex};
 use nanozk_testkit::model_dir;
-use nanozk_tests::fixture::{Fixture, lenient};
+use nanozk_tests::fixture::{Fixture, NONCE, asked, lenient};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,7 @@ impl Run {
         let request = split::Request {
             keys: dir.join("keys"),
             inputs: vec![model_dir(self.model).join("input.json")],
+            prompt: None,
             out: dir.join(name),
             nonce: Some(name.into()),
             strict: false,
@@ -67,6 +70,37 @@ impl Run {
 
 fn prove_open(run: &Path) -> JobsReport {
     prove(&Request { run: run.into(), which: Which::Open, memory: None }, &Silent).unwrap()
+}
+
+/// A prompt beside an input: its answer, drawn, is the first of the run.
+#[test]
+fn an_answer_to_a_prompt_is_proven_as_jobs() {
+    let fixture = Fixture::language(Some(2.0));
+    let (run, proofs) = (fixture.path("run"), fixture.path("proofs"));
+    let request = split::Request {
+        keys: fixture.path("keys"),
+        inputs: vec![model_dir("llama-d64-l2").join("input.json")],
+        prompt: Some(Asked { temperature: Some(1.5), ..asked(&[20, 37, 41], 4) }),
+        out: run.clone(),
+        nonce: Some(NONCE.into()),
+        strict: false,
+    };
+    let report = split(&request, &Silent).unwrap();
+    assert_eq!(report.jobs, 2 * fixture.key.layers.len());
+    assert_eq!(report.answers.iter().map(|a| &a.name[..]).collect::<Vec<_>>(), [split::PROMPT, "input"]);
+    assert!(prove_open(&run).jobs.iter().all(|job| job.outcome == Outcome::Proven));
+    assert_eq!(join(&run, &proofs, &Silent).unwrap().error, None);
+    let options = VerifyOptions { nonce: Some(NONCE.into()), allow_unsafe_srs: true, ..Default::default() };
+    let verdict = |name: &str| verify(&fixture.key, &fixture.bundle(&format!("proofs/{name}.nanozk")), &options);
+    let transcript = verdict(split::PROMPT).unwrap().transcript.unwrap();
+    assert_eq!((transcript.prompt, transcript.answer.len(), transcript.temperature), (vec![20, 37, 41], 4, 1500));
+    assert_eq!(report.answers[0].answer.as_ref().unwrap().tokens, transcript.answer);
+    assert!(verdict("input").unwrap().transcript.is_none() && report.answers[1].answer.is_none());
+
+    std::fs::copy(&request.inputs[0], fixture.path("prompt.json")).unwrap();
+    let taken = split::Request { inputs: vec![fixture.path("prompt.json")], out: fixture.path("other"), ..request };
+    let error = split(&taken, &Silent).unwrap_err().to_string();
+    assert!(error.contains("the name \"prompt\" exists already") && error.contains("; give"), "{error}");
 }
 
 /// The files of a folder by name.

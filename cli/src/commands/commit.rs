@@ -1,8 +1,9 @@
 //! `nanozk commit`
 
 use super::Report;
-use super::generate::PromptArgs;
+use super::generate::AskedArgs;
 use super::prove::{Nonce, parse_nonce};
+use anyhow::bail;
 use nanozk_runtime::{Progress, commit};
 use std::path::PathBuf;
 
@@ -18,13 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "max_new", conflicts_with_all = ["max_new", "prompt", "tokens"])]
     input: Option<PathBuf>,
     #[command(flatten)]
-    prompt: PromptArgs,
-    /// Most tokens of the answer to a prompt
-    #[arg(long, value_name = "N")]
-    max_new: Option<u32>,
-    /// Draw each token of the answer at this temperature, as `generate` does
-    #[arg(long, value_name = "T", requires = "max_new")]
-    temperature: Option<f64>,
+    asked: AskedArgs,
     /// Commitment file to write; the secrets go into a directory beside it, with `.secret` behind its name
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
@@ -38,9 +33,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
-    let of = match (&args.input, args.max_new) {
-        (Some(input), _) => commit::Of::Input(input.clone()),
-        (None, max_new) => commit::Of::Answer(args.prompt.asked(max_new.unwrap_or_default(), args.temperature)),
+    let of = match (args.asked.asked(), &args.input) {
+        (Some(asked), _) => commit::Of::Answer(asked),
+        (None, Some(input)) => commit::Of::Input(input.clone()),
+        (None, None) => bail!("there is neither an input nor a prompt; give --input, or --prompt with --max-new"),
     };
     let request = commit::Request {
         keys: args.keys.clone(),

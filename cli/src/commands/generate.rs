@@ -60,9 +60,29 @@ pub struct PromptArgs {
     pub tokenizer: Option<PathBuf>,
 }
 
+/// A prompt and how to answer it, where an input may stand instead.
+#[derive(Debug, clap::Args)]
+pub struct AskedArgs {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Most tokens of the answer to a prompt
+    #[arg(long, value_name = "N")]
+    max_new: Option<u32>,
+    /// Draw each token of the answer at this temperature, as `generate` does
+    #[arg(long, value_name = "T", requires = "max_new")]
+    temperature: Option<f64>,
+}
+
+impl AskedArgs {
+    /// What to answer, where that is asked.
+    pub fn asked(&self) -> Option<generate::Asked> {
+        Some(self.prompt.asked(self.max_new?, self.temperature))
+    }
+}
+
 impl PromptArgs {
     /// What to answer.
-    pub fn asked(&self, max_new: u32, temperature: Option<f64>) -> generate::Asked {
+    fn asked(&self, max_new: u32, temperature: Option<f64>) -> generate::Asked {
         let prompt = self.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new()));
         generate::Asked { prompt, max_new, temperature, tokenizer: self.tokenizer.clone() }
     }

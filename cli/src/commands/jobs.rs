@@ -1,5 +1,6 @@
 //! `nanozk jobs`
 
+use super::generate::AskedArgs;
 use super::prove::{Nonce, parse_nonce};
 use super::{Report, parse_bytes};
 use anyhow::bail;
@@ -32,14 +33,23 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk jobs split keys/ --input input.json -o run/\n  \
-    nanozk jobs split keys/ --input prompts.jsonl --input more/ -o run/\n\n\
+    nanozk jobs split keys/ --input inputs.jsonl --input more/ -o run/\n  \
+    nanozk jobs split keys/ --tokens 464,3290 --max-new 8 -o run/\n\n\
     The folder holds secrets: weights, activations and masks.")]
 struct Split {
     /// Directory made by `nanozk setup`
     keys: PathBuf,
-    /// Input (input.json or .npz), a folder of them, or .jsonl with one input per line; may be repeated
-    #[arg(long = "input", value_name = "PATH", required = true)]
+    /// Input (input.json or .npz), a folder of them, or .jsonl with one input per line; may be repeated. A language model
+    /// takes a prompt instead
+    #[arg(
+        long = "input",
+        value_name = "PATH",
+        required_unless_present = "max_new",
+        conflicts_with_all = ["max_new", "prompt", "tokens"]
+    )]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    asked: AskedArgs,
     /// Run folder to make
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     out: PathBuf,
@@ -108,6 +118,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
             let request = split::Request {
                 keys: args.keys.clone(),
                 inputs: args.inputs.clone(),
+                prompt: args.asked.asked(),
                 out: args.out.clone(),
                 nonce: args.nonce.clone().map(|n| n.0),
                 strict: args.strict,

@@ -41,6 +41,18 @@ fn an_answer_is_written_proven_and_verified() {
     verify(&["--nonce", "5f", "--temperature", "0"]).fails_with(&["temperature 1"]);
     verify(&[]).fails_with(&["name it with `--nonce`"]);
 
+    // The answer is split into jobs.
+    let split = ["jobs", "split", "keys", "-o", "run", "--prompt", "In the", "--tokenizer", &tokenizer, "--json"];
+    at(&split).fails_with(&["--input"]);
+    let jobs = at(&[&split[..], &["--max-new", "12"]].concat()).json();
+    assert_eq!((&jobs["answers"][0]["answer"], &jobs["answers"][0]["name"]), (&said["answer"], &"prompt".into()));
+    at(&["jobs", "prove", "run", "--all", "--json"]).json();
+    at(&["jobs", "join", "run", "-o", "joined.nanozk", "--json"]).json();
+    let joined = ["verify", "keys/verifier.nanozk", "joined.nanozk", "--tokenizer", &tokenizer];
+    let report = at(&[&joined[..], &["--prompt", "In the", "--max-new", "12", "--json"]].concat()).json();
+    assert_eq!((&report["full"], &report["answer"]), (&true.into(), &said["answer"]));
+    at(&[&joined[..], &["--prompt", "At the"]].concat()).fails_with(&["another prompt"]);
+
     // The answer is committed to, and audited.
     let commit = ["commit", "keys", "-o", "a.commit", "--json"];
     let claimed = at(&[&commit[..], &["--tokens", "1,2", "--max-new", "3"]].concat()).json();

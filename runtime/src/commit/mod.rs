@@ -93,6 +93,14 @@ impl Committed {
         &self.bundle
     }
 
+    /// The commitment file, to be written to `path`.
+    ///
+    /// # Errors
+    /// A bundle too large for a file.
+    pub fn file(&self, path: &Path) -> Result<Vec<u8>> {
+        self.bundle.to_commitment().map_err(Error::format(path))
+    }
+
     /// What the prover of layer `index` has to know: the layer's own tensors with their masks, and nothing of others.
     pub fn task(&self, keys: &ProverKeys, index: usize) -> Task {
         let key = &keys.verifier.layers[index];
@@ -123,6 +131,57 @@ pub enum Of {
     Input(PathBuf),
     /// A prompt, with the answer to it.
     Answer(Asked),
+}
+
+impl Of {
+    /// Reads the input, or lets the model write the answer.
+    ///
+    /// # Errors
+    /// A file that is no input of the model; as [`Asked::answer`].
+    pub fn read(&self, keys: &ProverKeys, nonce: &[u8], progress: &dyn Progress) -> Result<Inference> {
+        match self {
+            Of::Input(file) => {
+                let input = input::read(&keys.artifact, file)?;
+                Ok(Inference { input: input.int, length: input.length, answered: None })
+            }
+            Of::Answer(asked) => {
+                let mut answered = asked.answer(keys, nonce, progress)?;
+                let (input, length) = (std::mem::take(&mut answered.input), answered.length);
+                Ok(Inference { input, length, answered: Some(answered) })
+            }
+        }
+    }
+}
+
+/// What a commitment will be of.
+pub struct Inference {
+    input: Vec<Vec<i64>>,
+    length: u32,
+    answered: Option<Answered>,
+}
+
+impl Inference {
+    /// Computes the model and commits to all its tensors, under masks of a fresh seed.
+    ///
+    /// # Errors
+    /// As [`Computed::new`].
+    pub fn commit(self, keys: &ProverKeys, bases: &Bases, nonce: &[u8], strict: bool) -> Result<Made> {
+        let Computed { values, saturated } = Computed::new(keys, &self.input, strict)?;
+        let answer = self.answered.as_ref().map(|answered| answered.claim);
+        let statement = Statement { input: &self.input, length: self.length, answer, nonce };
+        let committed = Committed::new(keys, bases, &statement, values, secret_seed()?);
+        Ok(Made { committed, answer: self.answered.map(Answered::report).transpose()?, saturated })
+    }
+}
+
+/// A commitment with what its maker is told.
+pub struct Made {
+    /// The commitment and its secrets.
+    pub committed: Committed,
+    /// The answer that is claimed, where a prompt was given.
+    pub answer: Option<AnswerReport>,
+    /// Clamps that saturated values of this input.
+    pub saturated: Vec<Clamped>,
 }
 
 /// What to commit to.
@@ -188,27 +247,15 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
     progress.stage("reading keys", 1);
     let keys = keys::read(&KeyDir::new(&request.keys))?;
     let nonce = request.nonce.as_deref().unwrap_or_default();
-    let (input, length, answered) = match &request.of {
-        Of::Input(file) => {
-            let input = input::read(&keys.artifact, file)?;
-            (input.int, input.length, None)
-        }
-        Of::Answer(asked) => {
-            let mut answered = asked.answer(&keys, nonce, progress)?;
-            (std::mem::take(&mut answered.input), answered.length, Some(answered))
-        }
-    };
+    let inference = request.of.read(&keys, nonce, progress)?;
     let bases = keys::bases(&keys.srs, keys.plans())?;
     let load_seconds = start.elapsed().as_secs_f64();
     progress.stage("computing and committing", 1);
-    let answer = answered.as_ref().map(|answered| answered.claim);
-    let statement = Statement { input: &input, length, answer, nonce };
-    let Computed { values, saturated } = Computed::new(&keys, statement.input, request.strict)?;
-    let committed = Committed::new(&keys, &bases, &statement, values, secret_seed()?);
+    let Made { committed, answer, saturated } = inference.commit(&keys, &bases, nonce, request.strict)?;
 
     progress.stage("writing the commitment", 1);
     let bundle = committed.bundle();
-    let bytes = bundle.to_commitment().map_err(Error::format(out))?;
+    let bytes = committed.file(out)?;
     let mut public = Batch::default();
     public.add(out, Secrecy::Open, |file| file.write_all(&bytes))?;
     let dir = NewDir::beside(&place)?;
@@ -223,7 +270,7 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
         commitment_id: commitment_id(bundle),
         layers_total: keys.verifier.layers.len(),
         length: bundle.length,
-        answer: answered.map(Answered::report).transpose()?,
+        answer,
         input: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.inputs, |_| None),
         output: Shown::of_bundle(&keys.verifier, bundle, &keys.verifier.outputs, |_| None),
         file_bytes: bytes.len() as u64,

@@ -139,8 +139,10 @@ impl Joiner<'_> {
                 Found::Wrong(reason) => self.set_aside(job, reason)?,
             }
         }
-        let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
         let bundle = Bundle { layers: proofs, ..prefix };
+        // An answer that was drawn is that of its nonce only.
+        let nonce = Some(bundle.nonce.clone());
+        let options = VerifyOptions { nonce, allow_unsafe_srs: true, ..Default::default() };
         let verdict = verify(self.key, &bundle, &options);
         if verdict.is_ok() {
             return Ok(Some(bundle));

@@ -2,18 +2,22 @@
 
 use super::content::{self, Id, Job, LayerFile, Shape, put};
 use super::folder::{Answer, Folder, Manifest, is_file_name};
+use crate::answer;
 use crate::clamped::{self, Clamped};
-use crate::commit::{self, Committed, Computed, Statement};
+use crate::commit::{self, Committed, Inference, Made, Of};
+use crate::generate::Asked;
 use crate::keys::{self, ProverKeys};
-use crate::setup::secret_seed;
 use crate::storage::{self, KeyDir, NewDir, Secrecy};
-use crate::{Error, Progress, Result, hex, input, memory};
+use crate::{Error, Progress, Result, hex, memory};
 use nanozk_plan::format::Kind;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Name of the answer to a prompt.
+pub const PROMPT: &str = "prompt";
 
 /// What to split.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Request {
     pub keys: PathBuf,
     /// Input files; folders of them; `.jsonl` files with one input per line.
     pub inputs: Vec<PathBuf>,
+    /// A prompt, whose answer is one more, the first; its name is [`PROMPT`].
+    pub prompt: Option<Asked>,
     /// Run folder to make.
     pub out: PathBuf,
     /// Verifier's challenge, as in [`crate::prove::Request`].
@@ -56,6 +62,9 @@ pub struct AnswerReport {
     pub name: String,
     /// Hash of its commitment.
     pub commitment_id: String,
+    /// The answer that is claimed, where a prompt was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<answer::AnswerReport>,
     /// Clamps that saturated values.
     pub saturated: Vec<Clamped>,
 }
@@ -71,7 +80,7 @@ pub fn split(request: &Request, progress: &dyn Progress) -> Result<SplitReport> 
     let key_dir = KeyDir::new(&request.keys);
     let keys = keys::read(&key_dir)?;
     let spool = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
-    let inputs = inputs(&request.inputs, spool.path())?;
+    let inputs = inputs(request, spool.path())?;
     let dir = NewDir::beside(&request.out)?;
     let folder = Folder::new(dir.path());
     for sub in [folder.answers(), folder.keys(), folder.jobs(), folder.parts(), folder.wrong()] {
@@ -82,22 +91,24 @@ pub fn split(request: &Request, progress: &dyn Progress) -> Result<SplitReport> 
     let parts = Parts::write(&keys, &folder)?;
     let bases = keys::bases(&keys.srs, keys.plans())?;
 
-    progress.stage("committing to answers", inputs.len() as u64);
+    let nonce = request.nonce.as_deref().unwrap_or_default();
+    let prompt = request.prompt.as_ref().map(|asked| Of::Answer(asked.clone()).read(&keys, nonce, progress));
+    let prompt = prompt.transpose()?.map(|inference| Ok((PROMPT.into(), inference)));
+    progress.stage("committing to answers", (usize::from(prompt.is_some()) + inputs.len()) as u64);
+    let read = |(name, path)| Ok((name, Of::Input(path).read(&keys, nonce, progress)?));
+    let all = prompt.into_iter().chain(inputs.into_iter().map(read));
     let (mut answers, mut reports) = (Vec::new(), Vec::new());
-    for (number, (name, path)) in inputs.into_iter().enumerate() {
-        let input = input::read(&keys.artifact, &path)?;
-        let Computed { values, saturated } = Computed::new(&keys, &input.int, request.strict)?;
-        let nonce = request.nonce.as_deref().unwrap_or_default();
-        let statement = Statement { input: &input.int, length: input.length, answer: None, nonce };
+    for (number, inference) in all.enumerate() {
+        let (name, inference): (String, Inference) = inference?;
         // The seed of the masks ends here: no job holds it.
-        let committed = Committed::new(&keys, &bases, &statement, values, secret_seed()?);
+        let Made { committed, answer, saturated } = inference.commit(&keys, &bases, nonce, request.strict)?;
         let path = folder.commitment(number);
-        let bytes = committed.bundle().to_commitment().map_err(Error::format(&path))?;
+        let bytes = committed.file(&path)?;
         storage::write_atomic(&path, Secrecy::Open, &bytes)?;
         let jobs = parts.jobs(&keys, &folder, &committed)?;
         answers.push(Answer { name: name.clone(), commitment: content::name(&bytes), jobs });
         let commitment_id = commit::commitment_id(committed.bundle());
-        reports.push(AnswerReport { name, commitment_id, saturated });
+        reports.push(AnswerReport { name, commitment_id, answer, saturated });
         progress.step();
     }
     let manifest = Manifest { model_id: keys.verifier.model_id(), shapes: parts.shapes, answers };
@@ -147,9 +158,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// All inputs by name, in order; lines become files in `spool`.
-fn inputs(given: &[PathBuf], spool: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn inputs(request: &Request, spool: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
-    for path in given {
+    for path in &request.inputs {
         let is_lines = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl"));
         if path.is_dir() {
             let entries = std::fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
@@ -163,7 +174,7 @@ fn inputs(given: &[PathBuf], spool: &Path) -> Result<Vec<(String, PathBuf)>> {
             files.push(path.clone());
         }
     }
-    let mut names = BTreeSet::new();
+    let mut names: BTreeSet<String> = request.prompt.iter().map(|_| PROMPT.into()).collect();
     let named = files.into_iter().map(|path| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if !is_file_name(&name) || !names.insert(name.clone()) {
@@ -174,9 +185,10 @@ fn inputs(given: &[PathBuf], spool: &Path) -> Result<Vec<(String, PathBuf)>> {
         Ok((name, path))
     });
     let named = named.collect::<Result<Vec<_>>>()?;
-    if named.is_empty() {
-        let given: Vec<String> = given.iter().map(|path| path.display().to_string()).collect();
-        return Err(Error::refused(format!("{}: no inputs", given.join(", ")), "give .json or .npz files, or .jsonl"));
+    if named.is_empty() && request.prompt.is_none() {
+        let given: Vec<String> = request.inputs.iter().map(|path| path.display().to_string()).collect();
+        let what = format!("{}: no inputs", given.join(", "));
+        return Err(Error::refused(what, "give .json or .npz files, or .jsonl, or a prompt"));
     }
     Ok(named)
 }
@@ -206,6 +218,7 @@ impl std::fmt::Display for SplitReport {
         writeln!(f, "jobs       0-{last}: {} answers of {} layers", self.answers.len(), self.layers)?;
         for answer in &self.answers {
             writeln!(f, "answer     {} {}", answer.commitment_id, answer.name)?;
+            answer.answer.iter().try_for_each(|answer| writeln!(f, "{answer}"))?;
             if let Some(line) = clamped::line(&answer.saturated) {
                 writeln!(f, "warning    {line}")?;
             }
