@@ -37,3 +37,5 @@ pub mod verify;
 pub mod weights;
 pub mod wire;
 pub mod witness;
+
+pub use plonk::Domain;

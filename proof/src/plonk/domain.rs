@@ -19,7 +19,7 @@ pub(super) const VALUE_BOUND: f64 = 8.0;
 
 /// The `2^k` rows as roots of unity.
 #[derive(Debug)]
-pub(crate) struct Domain {
+pub struct Domain {
     k: u32,
     forward: Roots,
     inverse: Roots,
@@ -55,7 +55,7 @@ impl Roots {
 
 impl Domain {
     /// The domain of `2^k` rows.
-    pub(crate) fn new(k: u32) -> Self {
+    pub fn new(k: u32) -> Self {
         let n = 1usize << k;
         let omega = Fr::ROOT_OF_UNITY.pow_vartime([1u64 << (Fr::S - k)]);
         let mut inverses = [omega, Fr::from(n as u64)];
@@ -79,6 +79,13 @@ impl Domain {
     }
 
     /// Coefficients of the polynomial with the given values in the leading rows and 0 in the others.
+    pub fn coefficients(&self, values: &[Fr]) -> Vec<Fr> {
+        let mut out = block::leave(&self.interpolate(values));
+        out.truncate(self.n());
+        out
+    }
+
+    /// [`Domain::coefficients`] in blocks.
     pub(super) fn interpolate(&self, values: &[Fr]) -> Vec<Block> {
         let mut blocks = block::enter(values);
         blocks.resize(self.n().div_ceil(LANES), block::enter(&[Fr::ZERO; LANES])[0]);

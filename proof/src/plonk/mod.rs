@@ -28,7 +28,7 @@ use crate::pcs::ProverBases;
 use crate::prover::ProveError;
 use crate::transcript::LayerTranscript;
 use block::{Block, LANES};
-pub(crate) use domain::Domain;
+pub use domain::Domain;
 pub(crate) use lagrange::LagrangeRatios;
 use opening::{Opening, Poly};
 use program::{Layout, Program};
