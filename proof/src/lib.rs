@@ -14,6 +14,8 @@ pub mod challenges;
 pub mod circuit;
 pub mod columns;
 mod compress;
+#[cfg(target_arch = "x86_64")]
+mod cpu;
 pub mod field;
 pub mod guard;
 pub mod hiding;

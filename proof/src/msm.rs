@@ -2,7 +2,6 @@
 //!
 //! All work is cut into rayon tasks, so that one product uses all threads, while many products computed side by side
 //! share them without oversubscription.
-#![allow(unsafe_code)]
 
 mod bases;
 mod buckets;
@@ -47,6 +46,7 @@ pub fn lincomb(points: &[G1], scalars: &[Fr]) -> G1 {
 }
 
 /// Affine forms of `points`, with one field inversion per slice of points.
+#[allow(unsafe_code, reason = "a function of blst")]
 pub fn to_affine(points: &[G1]) -> Vec<G1Affine> {
     let mut affine = vec![G1Affine::default(); points.len()];
     affine.par_chunks_mut(1024).zip(points.par_chunks(1024)).for_each(|(to, from)| {

@@ -14,6 +14,8 @@ use rayon::prelude::*;
 use super::fp::{ONE, add, invert, is_identity, mul, negate, sqr, sub};
 #[cfg(target_arch = "x86_64")]
 use super::ifma;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Ifma;
 use crate::field::{G1, G1Affine};
 
 /// Points summed by one task; bounds the memory a task touches to about what a core caches.
@@ -27,7 +29,7 @@ const NEGATIVE: u32 = 1 << 31;
 /// Whether this machine adds points in vectors.
 pub(super) fn on_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return ifma::available();
+    return Ifma::detect().is_some();
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -39,15 +41,17 @@ pub(super) enum Points<'a> {
     Plain(Cow<'a, [G1Affine]>),
     /// For vector instructions.
     #[cfg(target_arch = "x86_64")]
-    Vector(Vec<ifma::Point>),
+    Vector(Ifma, Vec<ifma::Point>),
 }
 
 impl<'a> Points<'a> {
     /// Converts `points`.
     pub(super) fn new(points: Cow<'a, [G1Affine]>) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if ifma::available() && !points.par_iter().any(|point| is_identity(point.as_ref())) {
-            return Points::Vector(points.par_iter().map(|point| ifma::Point::new(point.as_ref())).collect());
+        if let Some(ifma) = Ifma::detect()
+            && !points.par_iter().any(|point| is_identity(point.as_ref()))
+        {
+            return Points::Vector(ifma, points.par_iter().map(|point| ifma::Point::new(point.as_ref())).collect());
         }
         Points::Plain(points)
     }
@@ -56,7 +60,7 @@ impl<'a> Points<'a> {
         match self {
             Points::Plain(points) => points.len(),
             #[cfg(target_arch = "x86_64")]
-            Points::Vector(points) => points.len(),
+            Points::Vector(_, points) => points.len(),
         }
     }
 
@@ -65,8 +69,9 @@ impl<'a> Points<'a> {
         let plain: Vec<blst_p1_affine> = match self {
             Points::Plain(points) => entries.iter().map(|entry| *points[index(*entry)].as_ref()).collect(),
             #[cfg(target_arch = "x86_64")]
-            Points::Vector(points) => {
-                if let Some(sum) = vector_weighted_sum(ifma::select(points, entries, NEGATIVE), counts, start) {
+            Points::Vector(ifma, points) => {
+                let selected = ifma::select(*ifma, points, entries, NEGATIVE);
+                if let Some(sum) = vector_weighted_sum(*ifma, selected, counts, start) {
                     return sum;
                 }
                 entries.iter().map(|entry| points[index(*entry)].to_blst()).collect()
@@ -89,12 +94,12 @@ impl<'a> Points<'a> {
 /// With `j = width * row + column`, the weights are those of the sums of all buckets of a row and of a column: two more
 /// vector additions for each bucket instead of two additions with scalar instructions.
 #[cfg(target_arch = "x86_64")]
-fn vector_weighted_sum(points: Vec<ifma::Point>, counts: &[u32], start: usize) -> Option<G1> {
+fn vector_weighted_sum(ifma: Ifma, points: Vec<ifma::Point>, counts: &[u32], start: usize) -> Option<G1> {
     let integrate = |sums: Vec<ifma::Point>, counts: &[u32]| {
         let sums: Vec<blst_p1_affine> = sums.into_iter().map(ifma::Point::to_blst).collect();
         integrate(&sums, counts)
     };
-    let buckets = ifma::sum_runs(points, counts)?;
+    let buckets = ifma::sum_runs(ifma, points, counts)?;
     if counts.len() < MIN_SQUARE {
         let (weighted, total) = integrate(buckets, counts);
         return Some(weighted + times(total, start));
@@ -110,8 +115,8 @@ fn vector_weighted_sum(points: Vec<ifma::Point>, counts: &[u32], start: usize) -
     }
     by_column.sort_by_key(|(column, _)| *column);
     let by_column = by_column.into_iter().map(|(_, bucket)| bucket).collect();
-    let (row_weighted, total) = integrate(ifma::sum_runs(buckets, &rows)?, &rows);
-    let (column_weighted, _) = integrate(ifma::sum_runs(by_column, &columns)?, &columns);
+    let (row_weighted, total) = integrate(ifma::sum_runs(ifma, buckets, &rows)?, &rows);
+    let (column_weighted, _) = integrate(ifma::sum_runs(ifma, by_column, &columns)?, &columns);
     Some(times(row_weighted, width) + column_weighted + times(total, start))
 }
 

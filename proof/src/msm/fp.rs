@@ -16,6 +16,7 @@ pub(super) const ONE: blst_fp = blst_fp {
     ],
 };
 
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn add(a: &blst_fp, b: &blst_fp) -> blst_fp {
     let mut sum = blst_fp::default();
     // SAFETY: all three arguments point to field elements.
@@ -23,6 +24,7 @@ pub(super) fn add(a: &blst_fp, b: &blst_fp) -> blst_fp {
     sum
 }
 
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn sub(a: &blst_fp, b: &blst_fp) -> blst_fp {
     let mut difference = blst_fp::default();
     // SAFETY: all three arguments point to field elements.
@@ -30,6 +32,7 @@ pub(super) fn sub(a: &blst_fp, b: &blst_fp) -> blst_fp {
     difference
 }
 
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn mul(a: &blst_fp, b: &blst_fp) -> blst_fp {
     let mut product = blst_fp::default();
     // SAFETY: all three arguments point to field elements.
@@ -37,6 +40,7 @@ pub(super) fn mul(a: &blst_fp, b: &blst_fp) -> blst_fp {
     product
 }
 
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn sqr(a: &blst_fp) -> blst_fp {
     let mut square = blst_fp::default();
     // SAFETY: both arguments point to field elements.
@@ -44,6 +48,7 @@ pub(super) fn sqr(a: &blst_fp) -> blst_fp {
     square
 }
 
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn negate(a: &blst_fp) -> blst_fp {
     let mut negative = blst_fp::default();
     // SAFETY: both arguments point to field elements.
@@ -52,6 +57,7 @@ pub(super) fn negate(a: &blst_fp) -> blst_fp {
 }
 
 /// The inverse of a non-zero element.
+#[allow(unsafe_code, reason = "a function of blst")]
 pub(super) fn invert(a: &blst_fp) -> blst_fp {
     let mut inverse = blst_fp::default();
     // SAFETY: both arguments point to field elements.

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use blst::{blst_fp, blst_p1_affine};
 
 use super::fp;
+use crate::cpu::Ifma;
 
 const LIMBS: usize = 8;
 const LANES: usize = 8;
@@ -67,11 +68,6 @@ static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
     }
 });
 
-/// Whether this machine has the instructions.
-pub(super) fn available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
-}
-
 impl Point {
     /// Converts a point that is not the identity.
     pub(super) fn new(point: &blst_p1_affine) -> Self {
@@ -91,13 +87,14 @@ const AHEAD: usize = 12;
 
 /// The points that `entries` name: an index, and the bit `negative` for the negative of the point. The points were made
 /// by [`Point::new`]; the limbs of negatives are signed, with borrows pending, as [`sum_runs`] takes them.
-pub(super) fn select(points: &[Point], entries: &[u32], negative: u32) -> Vec<Point> {
-    assert!(available());
-    // SAFETY: the instructions the function is compiled for are available.
+#[allow(unsafe_code, reason = "the function is compiled for more than the basic instructions")]
+pub(super) fn select(_: Ifma, points: &[Point], entries: &[u32], negative: u32) -> Vec<Point> {
+    // SAFETY: the token says that this machine has them.
     unsafe { select_unchecked(points, entries, negative) }
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
+#[allow(unsafe_code, reason = "loads and stores through pointers")]
 fn select_unchecked(points: &[Point], entries: &[u32], negative: u32) -> Vec<Point> {
     let modulus = CONSTANTS.modulus;
     let mut selected = Vec::with_capacity(entries.len());
@@ -118,12 +115,12 @@ fn select_unchecked(points: &[Point], entries: &[u32], negative: u32) -> Vec<Poi
     selected
 }
 
-/// Sums consecutive runs of `counts[j]` points with coordinates below `2 p`, whose limbs may be signed; returns the sums of the runs that are not
-/// empty, with coordinates below `1.1 p`. `None` if two points of equal or opposite values meet, which the formulas do
-/// not cover.
-pub(super) fn sum_runs(points: Vec<Point>, counts: &[u32]) -> Option<Vec<Point>> {
-    assert!(available());
-    // SAFETY: the instructions the function is compiled for are available.
+/// Sums consecutive runs of `counts[j]` points with coordinates below `2 p`, whose limbs may be signed; returns the sums
+/// of the runs that are not empty, with coordinates below `1.1 p`. `None` if two points of equal or opposite values meet,
+/// which the formulas do not cover.
+#[allow(unsafe_code, reason = "the function is compiled for more than the basic instructions")]
+pub(super) fn sum_runs(_: Ifma, points: Vec<Point>, counts: &[u32]) -> Option<Vec<Point>> {
+    // SAFETY: the token says that this machine has them.
     unsafe { sum_runs_unchecked(points, counts) }
 }
 
@@ -327,6 +324,7 @@ fn broadcast(limbs: &Limbs) -> Vector {
 /// The vector with the limbs `limbs(lane)` in each lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
+#[allow(unsafe_code, reason = "loads and stores through pointers")]
 fn gather<'a>(limbs: impl Fn(usize) -> &'a Limbs) -> Vector {
     let mut rows = [_mm512_setzero_si512(); LANES];
     for (lane, row) in rows.iter_mut().enumerate() {
@@ -339,6 +337,7 @@ fn gather<'a>(limbs: impl Fn(usize) -> &'a Limbs) -> Vector {
 /// The limbs in each lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
+#[allow(unsafe_code, reason = "loads and stores through pointers")]
 fn rows(vector: &Vector) -> [Limbs; LANES] {
     let mut limbs = [[0; LIMBS]; LANES];
     for (limbs, row) in limbs.iter_mut().zip(transpose(vector)) {

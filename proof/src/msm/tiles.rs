@@ -26,6 +26,7 @@ pub(super) fn product(points: &[blst_p1_affine], scalars: &[u8], nbits: usize) -
 }
 
 /// The contribution of bits `bit0 .. bit0 + window` of all scalars, for at least two points.
+#[allow(unsafe_code, reason = "functions of blst")]
 fn tile(points: &[blst_p1_affine], scalars: &[u8], nbits: usize, bit0: usize, window: usize) -> G1 {
     let mut sum = G1::identity();
     let point_source: [*const blst_p1_affine; 2] = [points.as_ptr(), std::ptr::null()];
@@ -50,6 +51,7 @@ fn tile(points: &[blst_p1_affine], scalars: &[u8], nbits: usize, bit0: usize, wi
 }
 
 /// `scalar * point` for a scalar of `nbits` bits.
+#[allow(unsafe_code, reason = "functions of blst")]
 fn single(point: &blst_p1_affine, scalar: &[u8], nbits: usize) -> G1 {
     let mut product = G1::identity();
     // SAFETY: `point` is valid and `scalar` has `ceil(nbits / 8)` bytes.

@@ -30,40 +30,41 @@ pub(super) struct Constant(pub(super) [u64; 5]);
 /// [`MAX_BOUND`] times `p`, and that operands of products are *tight*.
 ///
 /// Every method is inlined into the kernel that uses it, which is compiled for the instructions that it needs.
-pub(super) trait Ops {
+pub(super) trait Ops: Copy {
     /// A block in registers.
     type Value: Copy;
 
-    fn load(block: &Block) -> Self::Value;
-    fn store(value: Self::Value) -> Block;
+    fn load(self, block: &Block) -> Self::Value;
+    fn store(self, value: Self::Value) -> Block;
     /// Field elements as a tight value below `2 p`.
-    fn enter(elements: &[Fr; LANES]) -> Self::Value;
+    fn enter(self, elements: &[Fr; LANES]) -> Self::Value;
     /// The field elements of a value.
-    fn leave(value: Self::Value) -> [Fr; LANES];
-    fn constant(element: &Fr) -> Constant;
-    fn broadcast(constant: &Constant) -> Self::Value;
+    fn leave(self, value: Self::Value) -> [Fr; LANES];
+    fn constant(self, element: &Fr) -> Constant;
+    fn broadcast(self, constant: &Constant) -> Self::Value;
     /// Product of tight values; not tight.
-    fn mul(a: Self::Value, b: Self::Value) -> Self::Value;
+    fn mul(self, a: Self::Value, b: Self::Value) -> Self::Value;
     /// Sum; not tight.
-    fn add(a: Self::Value, b: Self::Value) -> Self::Value;
+    fn add(self, a: Self::Value, b: Self::Value) -> Self::Value;
     /// `a - b + multiple p`, which must not be negative; not tight.
-    fn sub(a: Self::Value, b: Self::Value, multiple: u64) -> Self::Value;
+    fn sub(self, a: Self::Value, b: Self::Value, multiple: u64) -> Self::Value;
     /// The same value, tight.
-    fn tight(value: Self::Value) -> Self::Value;
+    fn tight(self, value: Self::Value) -> Self::Value;
     /// Lanes 1 to 7 of `a`, then lane 0 of `b`.
-    fn next(a: Self::Value, b: Self::Value) -> Self::Value;
+    fn next(self, a: Self::Value, b: Self::Value) -> Self::Value;
     /// Swaps lanes and positions.
-    fn transpose(values: &mut [Self::Value; LANES]);
+    fn transpose(self, values: &mut [Self::Value; LANES]);
 }
 
 /// Arithmetic with the field library's elements.
+#[derive(Clone, Copy)]
 pub(super) struct Portable;
 
 impl Ops for Portable {
     type Value = [Fr; LANES];
 
     #[inline(always)]
-    fn load(block: &Block) -> Self::Value {
+    fn load(self, block: &Block) -> Self::Value {
         std::array::from_fn(|lane| {
             let l: [u64; 4] = std::array::from_fn(|limb| block.0[limb][lane]);
             blst::blst_fr { l }.into()
@@ -71,7 +72,7 @@ impl Ops for Portable {
     }
 
     #[inline(always)]
-    fn store(value: Self::Value) -> Block {
+    fn store(self, value: Self::Value) -> Block {
         let mut block = Block::BLANK;
         for (lane, element) in value.into_iter().enumerate() {
             let limbs = blst::blst_fr::from(element).l;
@@ -81,54 +82,54 @@ impl Ops for Portable {
     }
 
     #[inline(always)]
-    fn enter(elements: &[Fr; LANES]) -> Self::Value {
+    fn enter(self, elements: &[Fr; LANES]) -> Self::Value {
         *elements
     }
 
     #[inline(always)]
-    fn leave(value: Self::Value) -> [Fr; LANES] {
+    fn leave(self, value: Self::Value) -> [Fr; LANES] {
         value
     }
 
     #[inline(always)]
-    fn constant(element: &Fr) -> Constant {
+    fn constant(self, element: &Fr) -> Constant {
         let [a, b, c, d] = blst::blst_fr::from(*element).l;
         Constant([a, b, c, d, 0])
     }
 
     #[inline(always)]
-    fn broadcast(constant: &Constant) -> Self::Value {
+    fn broadcast(self, constant: &Constant) -> Self::Value {
         let [a, b, c, d, _] = constant.0;
         [blst::blst_fr { l: [a, b, c, d] }.into(); LANES]
     }
 
     #[inline(always)]
-    fn mul(a: Self::Value, b: Self::Value) -> Self::Value {
+    fn mul(self, a: Self::Value, b: Self::Value) -> Self::Value {
         std::array::from_fn(|lane| a[lane] * b[lane])
     }
 
     #[inline(always)]
-    fn add(a: Self::Value, b: Self::Value) -> Self::Value {
+    fn add(self, a: Self::Value, b: Self::Value) -> Self::Value {
         std::array::from_fn(|lane| a[lane] + b[lane])
     }
 
     #[inline(always)]
-    fn sub(a: Self::Value, b: Self::Value, _: u64) -> Self::Value {
+    fn sub(self, a: Self::Value, b: Self::Value, _: u64) -> Self::Value {
         std::array::from_fn(|lane| a[lane] - b[lane])
     }
 
     #[inline(always)]
-    fn tight(value: Self::Value) -> Self::Value {
+    fn tight(self, value: Self::Value) -> Self::Value {
         value
     }
 
     #[inline(always)]
-    fn next(a: Self::Value, b: Self::Value) -> Self::Value {
+    fn next(self, a: Self::Value, b: Self::Value) -> Self::Value {
         std::array::from_fn(|lane| if lane + 1 < LANES { a[lane + 1] } else { b[0] })
     }
 
     #[inline(always)]
-    fn transpose(values: &mut [Self::Value; LANES]) {
+    fn transpose(self, values: &mut [Self::Value; LANES]) {
         let rows = *values;
         for (i, value) in values.iter_mut().enumerate() {
             *value = std::array::from_fn(|lane| rows[lane][i]);
@@ -143,15 +144,16 @@ macro_rules! kernels {
         $(#[$doc])*
         $visibility fn $name($($arg: $kind),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
-            if $crate::plonk::ifma::available() {
+            if let Some(ifma) = $crate::cpu::Ifma::detect() {
                 #[target_feature(enable = "avx512f,avx512ifma")]
-                fn vector($($arg: $kind),*) $(-> $result)? {
-                    $generic::<$crate::plonk::ifma::Ifma>($($arg),*)
+                fn vector(ifma: $crate::cpu::Ifma, $($arg: $kind),*) $(-> $result)? {
+                    $generic(ifma, $($arg),*)
                 }
-                // SAFETY: the instructions the function is compiled for are available.
-                return unsafe { vector($($arg),*) };
+                #[allow(unsafe_code, reason = "the function is compiled for more than the basic instructions")]
+                // SAFETY: `ifma` says that this machine has them.
+                return unsafe { vector(ifma, $($arg),*) };
             }
-            $generic::<$crate::plonk::block::Portable>($($arg),*)
+            $generic($crate::plonk::block::Portable, $($arg),*)
         }
     )*};
 }
@@ -202,114 +204,115 @@ pub(crate) fn series(first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
 }
 
 #[inline(always)]
-fn enter_blocks<O: Ops>(elements: &[Fr]) -> Vec<Block> {
+fn enter_blocks<O: Ops>(o: O, elements: &[Fr]) -> Vec<Block> {
     let mut out = Vec::with_capacity(elements.len().div_ceil(LANES));
     let chunks = elements.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
         let mut lanes = [Fr::ZERO; LANES];
         lanes.copy_from_slice(chunk);
-        out.push(O::store(O::enter(&lanes)));
+        out.push(o.store(o.enter(&lanes)));
     }
     if !rest.is_empty() {
         let mut lanes = [Fr::ZERO; LANES];
         lanes[..rest.len()].copy_from_slice(rest);
-        out.push(O::store(O::enter(&lanes)));
+        out.push(o.store(o.enter(&lanes)));
     }
     out
 }
 
 #[inline(always)]
-fn leave_blocks<O: Ops>(blocks: &[Block]) -> Vec<Fr> {
+fn leave_blocks<O: Ops>(o: O, blocks: &[Block]) -> Vec<Fr> {
     let mut out = Vec::with_capacity(blocks.len() * LANES);
     for block in blocks {
-        out.extend_from_slice(&O::leave(O::load(block)));
+        out.extend_from_slice(&o.leave(o.load(block)));
     }
     out
 }
 
 #[inline(always)]
-fn make_constant<O: Ops>(element: &Fr) -> Constant {
-    O::constant(element)
+fn make_constant<O: Ops>(o: O, element: &Fr) -> Constant {
+    o.constant(element)
 }
 
 #[inline(always)]
-fn make_progression<O: Ops>(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> {
-    let step = O::broadcast(&O::constant(step));
-    let mut value = O::enter(first);
+fn make_progression<O: Ops>(o: O, first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> {
+    let step = o.broadcast(&o.constant(step));
+    let mut value = o.enter(first);
     let mut out = Vec::with_capacity(blocks);
     for _ in 0..blocks {
-        out.push(O::store(value));
-        value = O::tight(O::mul(value, step));
+        out.push(o.store(value));
+        value = o.tight(o.mul(value, step));
     }
     out
 }
 
 #[inline(always)]
-fn fill_progression<O: Ops>(first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) {
-    let step = O::broadcast(&O::constant(step));
-    let mut value = O::enter(first);
+fn fill_progression<O: Ops>(o: O, first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) {
+    let step = o.broadcast(&o.constant(step));
+    let mut value = o.enter(first);
     for chunk in out.chunks_mut(LANES) {
-        chunk.copy_from_slice(&O::leave(value)[..chunk.len()]);
-        value = O::tight(O::mul(value, step));
+        chunk.copy_from_slice(&o.leave(value)[..chunk.len()]);
+        value = o.tight(o.mul(value, step));
     }
 }
 
 #[inline(always)]
-fn dot_progression_blocks<O: Ops>(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr {
-    let (step, one) = (O::broadcast(&O::constant(step)), O::broadcast(&O::constant(&Fr::ONE)));
-    let (mut value, mut sum) = (O::enter(first), O::enter(&[Fr::ZERO; LANES]));
+fn dot_progression_blocks<O: Ops>(o: O, first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr {
+    let (step, one) = (o.broadcast(&o.constant(step)), o.broadcast(&o.constant(&Fr::ONE)));
+    let (mut value, mut sum) = (o.enter(first), o.enter(&[Fr::ZERO; LANES]));
     for (i, block) in column.iter().enumerate() {
         if i % LANES == 0 {
-            sum = O::mul(O::tight(sum), one);
+            sum = o.mul(o.tight(sum), one);
         }
-        sum = O::add(sum, O::mul(value, O::tight(O::load(block))));
-        value = O::tight(O::mul(value, step));
+        sum = o.add(sum, o.mul(value, o.tight(o.load(block))));
+        value = o.tight(o.mul(value, step));
     }
-    O::leave(sum).iter().sum()
+    o.leave(sum).iter().sum()
 }
 
 #[inline(always)]
-fn multiply_blocks<O: Ops>(target: &mut [Block], factors: &[Block]) {
+fn multiply_blocks<O: Ops>(o: O, target: &mut [Block], factors: &[Block]) {
     for (block, factor) in target.iter_mut().zip(factors) {
-        *block = O::store(O::tight(O::mul(O::tight(O::load(block)), O::load(factor))));
+        *block = o.store(o.tight(o.mul(o.tight(o.load(block)), o.load(factor))));
     }
 }
 
 #[inline(always)]
-fn scale_blocks<O: Ops>(target: &mut [Block], factor: &Constant) {
-    let factor = O::broadcast(factor);
+fn scale_blocks<O: Ops>(o: O, target: &mut [Block], factor: &Constant) {
+    let factor = o.broadcast(factor);
     for block in target {
-        *block = O::store(O::tight(O::mul(O::tight(O::load(block)), factor)));
+        *block = o.store(o.tight(o.mul(o.tight(o.load(block)), factor)));
     }
 }
 
 #[inline(always)]
-fn combine_blocks<O: Ops>(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> {
+fn combine_blocks<O: Ops>(o: O, columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> {
     let blocks = columns.first().map_or(0, |column| column.len());
-    let zero = O::store(O::enter(&[Fr::ZERO; LANES]));
+    let zero = o.store(o.enter(&[Fr::ZERO; LANES]));
     let mut out = vec![zero; blocks];
-    let one = O::broadcast(&O::constant(&Fr::ONE));
+    let one = o.broadcast(&o.constant(&Fr::ONE));
     // Few sums at a time stay in the nearest cache; they are reduced before they could overflow.
     for start in (0..blocks).step_by(LANES) {
         let end = blocks.min(start + LANES);
         for (i, (column, factor)) in columns.iter().zip(factors).enumerate() {
-            let factor = O::broadcast(factor);
+            let factor = o.broadcast(factor);
             for (sum, block) in out[start..end].iter_mut().zip(&column[start..end]) {
-                let mut total = O::load(sum);
+                let mut total = o.load(sum);
                 if i % LANES == 0 {
-                    total = O::mul(O::tight(total), one);
+                    total = o.mul(o.tight(total), one);
                 }
-                *sum = O::store(O::add(total, O::mul(O::tight(O::load(block)), factor)));
+                *sum = o.store(o.add(total, o.mul(o.tight(o.load(block)), factor)));
             }
         }
-        out[start..end].iter_mut().for_each(|sum| *sum = O::store(O::tight(O::mul(O::tight(O::load(sum)), one))));
+        out[start..end].iter_mut().for_each(|sum| *sum = o.store(o.tight(o.mul(o.tight(o.load(sum)), one))));
     }
     out
 }
 
 #[inline(always)]
 fn split_blocks<O: Ops>(
+    o: O,
     halves: &[Block],
     odd: &[Fr; LANES],
     odd_step: &Fr,
@@ -318,27 +321,27 @@ fn split_blocks<O: Ops>(
 ) -> Vec<Block> {
     let mut out = vec![Block::BLANK; 2 * halves.len()];
     let (first, second) = out.split_at_mut(halves.len());
-    let (mut odd, mut even) = (O::enter(odd), O::enter(even));
-    let (odd_step, even_step) = (O::broadcast(&O::constant(odd_step)), O::broadcast(&O::constant(even_step)));
+    let (mut odd, mut even) = (o.enter(odd), o.enter(even));
+    let (odd_step, even_step) = (o.broadcast(&o.constant(odd_step)), o.broadcast(&o.constant(even_step)));
     for (half, (first, second)) in halves.iter().zip(first.iter_mut().zip(second)) {
-        let half = O::load(half);
-        *first = O::store(O::tight(O::mul(O::tight(O::add(even, odd)), half)));
-        *second = O::store(O::tight(O::mul(O::tight(O::sub(even, odd, 2)), half)));
-        odd = O::tight(O::mul(odd, odd_step));
-        even = O::tight(O::mul(even, even_step));
+        let half = o.load(half);
+        *first = o.store(o.tight(o.mul(o.tight(o.add(even, odd)), half)));
+        *second = o.store(o.tight(o.mul(o.tight(o.sub(even, odd, 2)), half)));
+        odd = o.tight(o.mul(odd, odd_step));
+        even = o.tight(o.mul(even, even_step));
     }
     out
 }
 
 #[inline(always)]
-fn dot_blocks<O: Ops>(a: &[Block], b: &[Block]) -> Fr {
-    let one = O::broadcast(&O::constant(&Fr::ONE));
-    let mut sum = O::enter(&[Fr::ZERO; LANES]);
+fn dot_blocks<O: Ops>(o: O, a: &[Block], b: &[Block]) -> Fr {
+    let one = o.broadcast(&o.constant(&Fr::ONE));
+    let mut sum = o.enter(&[Fr::ZERO; LANES]);
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         if i % LANES == 0 {
-            sum = O::mul(O::tight(sum), one);
+            sum = o.mul(o.tight(sum), one);
         }
-        sum = O::add(sum, O::mul(O::tight(O::load(a)), O::tight(O::load(b))));
+        sum = o.add(sum, o.mul(o.tight(o.load(a)), o.tight(o.load(b))));
     }
-    O::leave(sum).iter().sum()
+    o.leave(sum).iter().sum()
 }

@@ -150,11 +150,11 @@ kernels! {
 
 /// `levels` levels of butterflies on blocks in bit-reversed order, the first between blocks at distance `first`.
 #[inline(always)]
-fn butterflies<O: Ops>(blocks: &mut [Block], roots: &[Constant], first: usize, levels: u32) {
-    let one = O::broadcast(&O::constant(&Fr::ONE));
+fn butterflies<O: Ops>(o: O, blocks: &mut [Block], roots: &[Constant], first: usize, levels: u32) {
+    let one = o.broadcast(&o.constant(&Fr::ONE));
     if first > 1 {
         for block in blocks.iter_mut() {
-            *block = O::store(O::mul(O::tight(O::load(block)), one));
+            *block = o.store(o.mul(o.tight(o.load(block)), one));
         }
     }
     for level in 0..levels {
@@ -163,10 +163,10 @@ fn butterflies<O: Ops>(blocks: &mut [Block], roots: &[Constant], first: usize, l
         for run in blocks.chunks_exact_mut(2 * half) {
             let (low, high) = run.split_at_mut(half);
             for (i, (low, high)) in low.iter_mut().zip(high).enumerate() {
-                let root = O::broadcast(&roots[i * stride]);
-                let (a, b) = (O::load(low), O::mul(O::tight(O::load(high)), root));
-                *low = O::store(O::add(a, b));
-                *high = O::store(O::sub(a, b, 2));
+                let root = o.broadcast(&roots[i * stride]);
+                let (a, b) = (o.load(low), o.mul(o.tight(o.load(high)), root));
+                *low = o.store(o.add(a, b));
+                *high = o.store(o.sub(a, b, 2));
             }
         }
     }
@@ -174,15 +174,15 @@ fn butterflies<O: Ops>(blocks: &mut [Block], roots: &[Constant], first: usize, l
 
 /// The multiplication by roots of unity and the transforms across lanes; the result is tight.
 #[inline(always)]
-fn transpose_and_finish<O: Ops>(blocks: &[Block], between: &[Block], roots: &[Constant; 4], out: &mut [Block]) {
+fn transpose_and_finish<O: Ops>(o: O, blocks: &[Block], between: &[Block], roots: &[Constant; 4], out: &mut [Block]) {
     const REVERSED: [usize; LANES] = [0, 4, 2, 6, 1, 5, 3, 7];
     let stride = blocks.len() / LANES;
     for (index, (group, between)) in blocks.chunks_exact(LANES).zip(between.chunks_exact(LANES)).enumerate() {
-        let mut values = [O::load(&group[0]); LANES];
+        let mut values = [o.load(&group[0]); LANES];
         for (value, (block, root)) in values.iter_mut().zip(group.iter().zip(between)) {
-            *value = O::tight(O::mul(O::tight(O::load(block)), O::load(root)));
+            *value = o.tight(o.mul(o.tight(o.load(block)), o.load(root)));
         }
-        O::transpose(&mut values);
+        o.transpose(&mut values);
         let mut work = values;
         for (work, from) in work.iter_mut().zip(REVERSED) {
             *work = values[from];
@@ -192,14 +192,14 @@ fn transpose_and_finish<O: Ops>(blocks: &[Block], between: &[Block], roots: &[Co
                 for i in 0..half {
                     let (a, b) = (work[run + i], work[run + i + half]);
                     // Products with roots other than 1; what is not multiplied is below 2 p on the first level only.
-                    let b = if half == 1 { b } else { O::mul(O::tight(b), O::broadcast(&roots[i * 4 / half])) };
-                    work[run + i] = O::add(a, b);
-                    work[run + i + half] = O::sub(a, b, 2);
+                    let b = if half == 1 { b } else { o.mul(o.tight(b), o.broadcast(&roots[i * 4 / half])) };
+                    work[run + i] = o.add(a, b);
+                    work[run + i + half] = o.sub(a, b, 2);
                 }
             }
         }
         for (i, value) in work.into_iter().enumerate() {
-            out[index + stride * i] = O::store(O::tight(value));
+            out[index + stride * i] = o.store(o.tight(value));
         }
     }
 }

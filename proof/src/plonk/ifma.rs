@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use ff::Field;
 
 use super::block::{Block, Constant, LANES, Ops};
+use crate::cpu::Ifma;
 use crate::field::Fr;
 
 const LIMBS: usize = 5;
@@ -42,56 +43,50 @@ const OFFSETS: [[u64; LIMBS]; MULTIPLES] = {
 };
 
 /// Takes the library's Montgomery form, of factor `2^256`, to ours: `2^264` as an integer.
-static ENTER: LazyLock<Constant> = LazyLock::new(|| Ifma::constant(&Fr::from(16)));
+static ENTER: LazyLock<Constant> = LazyLock::new(|| operand(&Fr::from(16)));
 /// Takes our form to the library's: `2^256` as an integer.
-static LEAVE: LazyLock<Constant> = LazyLock::new(|| Ifma::constant(&Fr::from(16).invert().unwrap_or(Fr::ZERO)));
+static LEAVE: LazyLock<Constant> = LazyLock::new(|| operand(&Fr::from(16).invert().unwrap_or(Fr::ZERO)));
 
 type Vector = [__m512i; LIMBS];
 
-/// Whether this machine has the instructions.
-pub(super) fn available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
-}
-
-/// The operations; only kernels compiled for the instructions call them.
-pub(super) struct Ifma;
-
-// SAFETY of every block below: kernels run only where `available` has found the instructions; loads and stores are
-// within arrays of eight `u64` and need no alignment.
+// Every method and function below has the token: whoever calls it has asked the processor.
+#[allow(unsafe_code, reason = "instructions of vectors")]
 impl Ops for Ifma {
     type Value = Vector;
 
     #[inline(always)]
-    fn load(block: &Block) -> Vector {
-        let mut value = zero();
+    fn load(self, block: &Block) -> Vector {
+        let mut value = zero(self);
         for (limb, row) in value.iter_mut().zip(&block.0) {
+            // SAFETY: the token; `row` is eight `u64`, and the load needs no alignment.
             *limb = unsafe { _mm512_loadu_epi64(row.as_ptr().cast()) };
         }
         value
     }
 
     #[inline(always)]
-    fn store(value: Vector) -> Block {
+    fn store(self, value: Vector) -> Block {
         let mut block = Block::BLANK;
         for (limb, row) in value.into_iter().zip(&mut block.0) {
+            // SAFETY: the token; `row` is eight `u64`, and the store needs no alignment.
             unsafe { _mm512_storeu_epi64(row.as_mut_ptr().cast(), limb) };
         }
         block
     }
 
     #[inline(always)]
-    fn enter(elements: &[Fr; LANES]) -> Vector {
+    fn enter(self, elements: &[Fr; LANES]) -> Vector {
         let mut block = Block::BLANK;
         for (lane, element) in elements.iter().enumerate() {
             let limbs = split(&blst::blst_fr::from(*element).l);
             limbs.into_iter().zip(&mut block.0).for_each(|(limb, row)| row[lane] = limb);
         }
-        Self::tight(Self::mul(Self::load(&block), Self::broadcast(&ENTER)))
+        self.tight(self.mul(self.load(&block), self.broadcast(&ENTER)))
     }
 
     #[inline(always)]
-    fn leave(value: Vector) -> [Fr; LANES] {
-        let block = Self::store(Self::tight(Self::mul(Self::tight(value), Self::broadcast(&LEAVE))));
+    fn leave(self, value: Vector) -> [Fr; LANES] {
+        let block = self.store(self.tight(self.mul(self.tight(value), self.broadcast(&LEAVE))));
         std::array::from_fn(|lane| {
             let limbs: [u64; LIMBS] = std::array::from_fn(|limb| block.0[limb][lane]);
             blst::blst_fr { l: below_modulus(join(&limbs)) }.into()
@@ -99,21 +94,22 @@ impl Ops for Ifma {
     }
 
     #[inline(always)]
-    fn constant(element: &Fr) -> Constant {
-        Constant(split(&blst::blst_fr::from(*element * Fr::from(16)).l))
+    fn constant(self, element: &Fr) -> Constant {
+        operand(element)
     }
 
     #[inline(always)]
-    fn broadcast(constant: &Constant) -> Vector {
-        splat(&constant.0)
+    fn broadcast(self, constant: &Constant) -> Vector {
+        splat(self, &constant.0)
     }
 
     #[inline(always)]
-    fn mul(a: Vector, b: Vector) -> Vector {
+    fn mul(self, a: Vector, b: Vector) -> Vector {
+        // SAFETY: the token.
         unsafe {
             let negative_inverse = _mm512_set1_epi64(NEGATIVE_INVERSE as i64);
-            let modulus = splat(&LIMBS_OF_MODULUS);
-            let mut sum = zero();
+            let modulus = splat(self, &LIMBS_OF_MODULUS);
+            let mut sum = zero(self);
             for factor in b {
                 for limb in 0..LIMBS {
                     sum[limb] = _mm512_madd52lo_epu64(sum[limb], a[limb], factor);
@@ -134,24 +130,27 @@ impl Ops for Ifma {
     }
 
     #[inline(always)]
-    fn add(mut a: Vector, b: Vector) -> Vector {
+    fn add(self, mut a: Vector, b: Vector) -> Vector {
         for (a, b) in a.iter_mut().zip(b) {
+            // SAFETY: the token.
             *a = unsafe { _mm512_add_epi64(*a, b) };
         }
         a
     }
 
     #[inline(always)]
-    fn sub(mut a: Vector, b: Vector, multiple: u64) -> Vector {
-        let offset = splat(&OFFSETS[multiple as usize]);
+    fn sub(self, mut a: Vector, b: Vector, multiple: u64) -> Vector {
+        let offset = splat(self, &OFFSETS[multiple as usize]);
         for ((a, b), offset) in a.iter_mut().zip(b).zip(offset) {
+            // SAFETY: the token.
             *a = unsafe { _mm512_add_epi64(_mm512_sub_epi64(*a, b), offset) };
         }
         a
     }
 
     #[inline(always)]
-    fn tight(mut value: Vector) -> Vector {
+    fn tight(self, mut value: Vector) -> Vector {
+        // SAFETY: the token.
         unsafe {
             let mask = _mm512_set1_epi64(LIMB_MASK as i64);
             let mut carry = _mm512_setzero_si512();
@@ -165,37 +164,48 @@ impl Ops for Ifma {
     }
 
     #[inline(always)]
-    fn next(mut a: Vector, b: Vector) -> Vector {
+    fn next(self, mut a: Vector, b: Vector) -> Vector {
         for (a, b) in a.iter_mut().zip(b) {
+            // SAFETY: the token.
             *a = unsafe { _mm512_alignr_epi64::<1>(b, *a) };
         }
         a
     }
 
     #[inline(always)]
-    fn transpose(values: &mut [Vector; LANES]) {
+    fn transpose(self, values: &mut [Vector; LANES]) {
         for limb in 0..LIMBS {
+            // SAFETY: the token.
             let mut rows = unsafe { [_mm512_setzero_si512(); LANES] };
             for (row, value) in rows.iter_mut().zip(values.iter()) {
                 *row = value[limb];
             }
-            for (value, row) in values.iter_mut().zip(transposed(&rows)) {
+            for (value, row) in values.iter_mut().zip(transposed(self, &rows)) {
                 value[limb] = row;
             }
         }
     }
 }
 
+/// An element in our form, for all lanes.
+fn operand(element: &Fr) -> Constant {
+    Constant(split(&blst::blst_fr::from(*element * Fr::from(16)).l))
+}
+
 #[inline(always)]
-fn zero() -> Vector {
+#[allow(unsafe_code, reason = "instructions of vectors")]
+fn zero(_: Ifma) -> Vector {
+    // SAFETY: the token.
     unsafe { [_mm512_setzero_si512(); LIMBS] }
 }
 
 /// The same limbs in all lanes.
 #[inline(always)]
-fn splat(limbs: &[u64; LIMBS]) -> Vector {
-    let mut value = zero();
+#[allow(unsafe_code, reason = "instructions of vectors")]
+fn splat(ifma: Ifma, limbs: &[u64; LIMBS]) -> Vector {
+    let mut value = zero(ifma);
     for (vector, limb) in value.iter_mut().zip(limbs) {
+        // SAFETY: the token.
         *vector = unsafe { _mm512_set1_epi64(*limb as i64) };
     }
     value
@@ -203,29 +213,35 @@ fn splat(limbs: &[u64; LIMBS]) -> Vector {
 
 /// Swaps lanes and positions of eight vectors.
 #[inline(always)]
-fn transposed(r: &[__m512i; LANES]) -> [__m512i; LANES] {
-    let [e0, e2, e4, e6] = quarters(unsafe {
+#[allow(unsafe_code, reason = "instructions of vectors")]
+fn transposed(ifma: Ifma, r: &[__m512i; LANES]) -> [__m512i; LANES] {
+    // SAFETY: the token.
+    let even = unsafe {
         [
             _mm512_unpacklo_epi64(r[0], r[1]),
             _mm512_unpacklo_epi64(r[2], r[3]),
             _mm512_unpacklo_epi64(r[4], r[5]),
             _mm512_unpacklo_epi64(r[6], r[7]),
         ]
-    });
-    let [o1, o3, o5, o7] = quarters(unsafe {
+    };
+    // SAFETY: the token.
+    let odd = unsafe {
         [
             _mm512_unpackhi_epi64(r[0], r[1]),
             _mm512_unpackhi_epi64(r[2], r[3]),
             _mm512_unpackhi_epi64(r[4], r[5]),
             _mm512_unpackhi_epi64(r[6], r[7]),
         ]
-    });
+    };
+    let ([e0, e2, e4, e6], [o1, o3, o5, o7]) = (quarters(ifma, even), quarters(ifma, odd));
     [e0, o1, e2, o3, e4, o5, e6, o7]
 }
 
 /// Pairs 0, 1, 2 and 3 of all vectors.
 #[inline(always)]
-fn quarters(r: [__m512i; 4]) -> [__m512i; 4] {
+#[allow(unsafe_code, reason = "instructions of vectors")]
+fn quarters(_: Ifma, r: [__m512i; 4]) -> [__m512i; 4] {
+    // SAFETY: the token.
     unsafe {
         let (low, high) = (_mm512_shuffle_i64x2::<0x88>(r[0], r[1]), _mm512_shuffle_i64x2::<0xdd>(r[0], r[1]));
         let (low2, high2) = (_mm512_shuffle_i64x2::<0x88>(r[2], r[3]), _mm512_shuffle_i64x2::<0xdd>(r[2], r[3]));

@@ -3,7 +3,6 @@
 //! It writes the very proof that the stock `create_proof` would write with the same randomness, and the stock verifier
 //! checks it. What differs is how: the arithmetic runs on eight elements at a time, the quotient is computed on as many
 //! cosets of n rows as its degree needs, one after the other, and every commitment goes through [`crate::msm`].
-#![allow(unsafe_code)]
 
 pub(crate) mod block;
 mod domain;

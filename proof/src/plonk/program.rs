@@ -332,7 +332,7 @@ kernels! {
 
 /// Runs a program on the blocks of the columns that stand in the place of `out`.
 #[inline(always)]
-fn interpret<O: Ops>(program: &Program, columns: &[&[Block]], start: usize, out: &mut [Block]) {
+fn interpret<O: Ops>(o: O, program: &Program, columns: &[&[Block]], start: usize, out: &mut [Block]) {
     let mut slots = vec![[Block::BLANK; STRIP]; program.slots];
     for (index, out) in out.chunks_mut(STRIP).enumerate() {
         let from = start + index * STRIP;
@@ -343,41 +343,40 @@ fn interpret<O: Ops>(program: &Program, columns: &[&[Block]], start: usize, out:
                 Instruction::Next(column) => {
                     let column = columns[column as usize];
                     for i in strip.clone() {
-                        let next = O::load(&column[(from + i + 1) % column.len()]);
-                        slots[slot][i] = O::store(O::next(O::load(&column[from + i]), next));
+                        let next = o.load(&column[(from + i + 1) % column.len()]);
+                        slots[slot][i] = o.store(o.next(o.load(&column[from + i]), next));
                     }
                 }
                 Instruction::Add(a, b) => {
                     for i in strip.clone() {
-                        let sum =
-                            O::add(O::load(a.at(columns, &slots, from, i)), O::load(b.at(columns, &slots, from, i)));
-                        slots[slot][i] = O::store(O::tight(sum));
+                        let sum = o.add(o.load(a.at(columns, &slots, from, i)), o.load(b.at(columns, &slots, from, i)));
+                        slots[slot][i] = o.store(o.tight(sum));
                     }
                 }
                 Instruction::Sub(a, b, multiple) => {
                     for i in strip.clone() {
                         let (a, b) = (a.at(columns, &slots, from, i), b.at(columns, &slots, from, i));
-                        slots[slot][i] = O::store(O::tight(O::sub(O::load(a), O::load(b), u64::from(multiple))));
+                        slots[slot][i] = o.store(o.tight(o.sub(o.load(a), o.load(b), u64::from(multiple))));
                     }
                 }
                 Instruction::Mul(a, b) => {
                     for i in strip.clone() {
                         let (a, b) = (a.at(columns, &slots, from, i), b.at(columns, &slots, from, i));
-                        slots[slot][i] = O::store(O::tight(O::mul(O::load(a), O::load(b))));
+                        slots[slot][i] = o.store(o.tight(o.mul(o.load(a), o.load(b))));
                     }
                 }
                 Instruction::Scale(a, constant) => {
-                    let factor = O::broadcast(&program.constants[constant as usize]);
+                    let factor = o.broadcast(&program.constants[constant as usize]);
                     for i in strip.clone() {
-                        let product = O::mul(O::load(a.at(columns, &slots, from, i)), factor);
-                        slots[slot][i] = O::store(O::tight(product));
+                        let product = o.mul(o.load(a.at(columns, &slots, from, i)), factor);
+                        slots[slot][i] = o.store(o.tight(product));
                     }
                 }
                 Instruction::Shift(a, constant) => {
-                    let summand = O::broadcast(&program.constants[constant as usize]);
+                    let summand = o.broadcast(&program.constants[constant as usize]);
                     for i in strip.clone() {
-                        let sum = O::add(O::load(a.at(columns, &slots, from, i)), summand);
-                        slots[slot][i] = O::store(O::tight(sum));
+                        let sum = o.add(o.load(a.at(columns, &slots, from, i)), summand);
+                        slots[slot][i] = o.store(o.tight(sum));
                     }
                 }
             }

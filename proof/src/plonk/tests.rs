@@ -14,41 +14,41 @@ fn random(n: usize, rng: &mut ChaCha8Rng) -> Vec<Fr> {
 }
 
 /// Results of operations at the limits of their operands.
-fn operations<O: Ops>(a: &[Fr; LANES], b: &[Fr; LANES]) -> Vec<[Fr; LANES]> {
-    let (a, b) = (O::load(&O::store(O::enter(a))), O::enter(b));
+fn operations<O: Ops>(o: O, a: &[Fr; LANES], b: &[Fr; LANES]) -> Vec<[Fr; LANES]> {
+    let (a, b) = (o.load(&o.store(o.enter(a))), o.enter(b));
     let mut large = a;
     for _ in 0..13 {
-        large = O::add(large, a);
+        large = o.add(large, a);
     }
-    let large = O::tight(large);
-    let constant = O::broadcast(&O::constant(&Fr::from(7)));
+    let large = o.tight(large);
+    let constant = o.broadcast(&o.constant(&Fr::from(7)));
     let mut transposed: [O::Value; LANES] = std::array::from_fn(|i| if i % 2 == 0 { a } else { b });
-    O::transpose(&mut transposed);
+    o.transpose(&mut transposed);
     let results = [
         a,
-        O::add(a, b),
-        O::sub(a, b, 2),
-        O::mul(a, b),
-        O::mul(large, large),
-        O::sub(b, large, 14),
-        O::mul(O::tight(O::sub(b, large, 14)), O::tight(large)),
-        O::mul(O::tight(O::add(large, large)), constant),
-        O::next(a, b),
+        o.add(a, b),
+        o.sub(a, b, 2),
+        o.mul(a, b),
+        o.mul(large, large),
+        o.sub(b, large, 14),
+        o.mul(o.tight(o.sub(b, large, 14)), o.tight(large)),
+        o.mul(o.tight(o.add(large, large)), constant),
+        o.next(a, b),
     ];
-    results.into_iter().chain(transposed).map(O::leave).collect()
+    results.into_iter().chain(transposed).map(|value| o.leave(value)).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn vector_operations_equal_the_portable_ones() {
-    if !ifma::available() {
+    let Some(ifma) = crate::cpu::Ifma::detect() else {
         println!("skipped: the machine lacks the instructions");
         return;
-    }
+    };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..200 {
         let [a, b] = [(); 2].map(|()| random(LANES, &mut rng).try_into().unwrap());
-        assert_eq!(operations::<ifma::Ifma>(&a, &b), operations::<Portable>(&a, &b));
+        assert_eq!(operations(ifma, &a, &b), operations(Portable, &a, &b));
     }
 }
 
