@@ -11,20 +11,15 @@ and for one prover of the next cluster. On a cluster that runs already, the same
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+from run_folder import open_jobs, parser
+
 ROUNDS = 20
-
-
-def open_jobs(args):
-    """Numbers of the jobs without a part."""
-    status = subprocess.run([args.nanozk, "jobs", "status", args.run, "--json"], check=True, stdout=subprocess.PIPE)
-    return json.loads(status.stdout)["open"]
 
 
 def serve(args):
@@ -61,14 +56,9 @@ def provers(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="folder made by `nanozk jobs split`")
-    parser.add_argument("--nanozk", default="nanozk", help="the program")
-    parser.add_argument("--workers", type=int, default=2, help="workers of one core each")
-    parser.add_argument("--kill", action="store_true", help="kill the cluster once, then one prover")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    args.run = os.path.abspath(args.run)
+    arguments = parser(__doc__, "workers of one core each", "kill the cluster once, then one prover")
+    arguments.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    args = arguments.parse_args()
     if args.serve:
         return serve(args)
     jobs = len(open_jobs(args))

@@ -8,8 +8,6 @@ Ray repeats the tasks of a worker that dies. `--kill` makes one die: SIGKILL for
 done.
 """
 
-import argparse
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +16,8 @@ import tempfile
 import time
 
 import ray
+
+from run_folder import open_jobs, parser
 
 RETRIES = 5
 
@@ -34,12 +34,6 @@ def prove(nanozk, run, job, pids):
     os.remove(note)
     if code != 0:
         raise RuntimeError(f"job {job}: exit code {code}")
-
-
-def open_jobs(args):
-    """Numbers of the jobs without a part."""
-    status = subprocess.run([args.nanozk, "jobs", "status", args.run, "--json"], check=True, stdout=subprocess.PIPE)
-    return json.loads(status.stdout)["open"]
 
 
 def kill_one(pids):
@@ -63,13 +57,7 @@ def kill_one(pids):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="folder made by `nanozk jobs split`")
-    parser.add_argument("--nanozk", default="nanozk", help="the program")
-    parser.add_argument("--workers", type=int, default=2, help="workers of one core each, of a cluster started here")
-    parser.add_argument("--kill", action="store_true", help="kill one worker")
-    args = parser.parse_args()
-    args.run = os.path.abspath(args.run)
+    args = parser(__doc__, "workers of one core each, of a cluster started here", "kill one worker").parse_args()
     if "RAY_ADDRESS" in os.environ:
         ray.init()
     else:

@@ -38,6 +38,24 @@ class Report:
         return _html.text(self._text)
 
 
+class Shown(Report):
+    """A report that shows the model's inputs and outputs: hidden ones are left out, and all of a proof that does not hold."""
+
+    @property
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """Inputs by name, as the proven model reads them."""
+        return arrays(self.json["input"])
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Outputs of the integer model by name.
+
+        Real numbers are float64 and exact: integers of the proven model over its scale. Integers have the type of the ONNX
+        model. Elements beyond the true number of tokens are masked (``numpy.ma``).
+        """
+        return arrays(self.json["output"])
+
+
 class Compiled(Report):
     """What ``compile`` made.
 
@@ -107,7 +125,7 @@ class Plan(Report):
         return _html.plan(self.json)
 
 
-class Run(Report):
+class Run(Shown):
     """The integer model and the source model, side by side.
 
     Attributes
@@ -128,20 +146,6 @@ class Run(Report):
     saturated: list[dict[str, Any]]
     perplexity_float: Optional[float] = None
     perplexity_integer: Optional[float] = None
-
-    @property
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """Inputs by name, as the proven model reads them."""
-        return arrays(self.json["input"])
-
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Outputs of the integer model by name.
-
-        Real numbers are float64 and exact: integers of the proven model over its scale. Integers have the type of the ONNX
-        model. Elements beyond the true number of tokens are masked (``numpy.ma``).
-        """
-        return arrays(self.json["output"])
 
     @property
     def floats(self) -> dict[str, NDArray[Any]]:
@@ -226,7 +230,7 @@ class Setup(Report):
     open_weights: bool
 
 
-class Proved(Report):
+class Proved(Shown):
     """What ``prove`` or ``generate`` made.
 
     Attributes
@@ -257,18 +261,8 @@ class Proved(Report):
     saturated: list[dict[str, Any]]
     answer: Optional[dict[str, Any]] = None
 
-    @property
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """Public inputs by name."""
-        return arrays(self.json["input"])
 
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Public outputs by name, as in `Run.outputs`."""
-        return arrays(self.json["output"])
-
-
-class Committed(Report):
+class Committed(Shown):
     """What ``commit`` made.
 
     Attributes
@@ -285,16 +279,6 @@ class Committed(Report):
     length: int
     file_bytes: int
     saturated: list[dict[str, Any]]
-
-    @property
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """Public inputs by name."""
-        return arrays(self.json["input"])
-
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Public outputs by name, as in `Run.outputs`."""
-        return arrays(self.json["output"])
 
 
 class Challenged(Report):
@@ -320,7 +304,7 @@ class Challenged(Report):
     least_detection: float
 
 
-class Verdict(Report):
+class Verdict(Shown):
     """The verdict over a proof.
 
     True in a condition only when the proof holds for the whole model: a proof of some layers is never true, whatever
@@ -379,16 +363,6 @@ class Verdict(Report):
 
     def __bool__(self) -> bool:
         return self.verified is True and self.full is True
-
-    @property
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """Public inputs by name; none when the proof does not hold."""
-        return arrays(self.json["input"])
-
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Public outputs by name, as in `Run.outputs`; none when the proof does not hold."""
-        return arrays(self.json["output"])
 
     def _repr_html_(self) -> str:
         return _html.verdict(self.json)
