@@ -14,6 +14,7 @@
 use super::emit::Emitted;
 use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
+use super::fill::Fill;
 use super::hidden::{Group, Product};
 use super::space::{ColumnForm, ETA, RANGE, ROW, SpaceKind, Strip, StripGate, Where};
 use nanozk_ir::int::{Graph, ValueId};
@@ -340,8 +341,9 @@ impl<'e> Analysis<'e> {
             Fact::Gate(strip, _, slot) => {
                 let columns = &self.emitted.strips[strip].columns;
                 // Products are filled after their factors.
-                let holds = |f: &&super::emit::CellFill| {
-                    columns.contains(&f.space) && slot.checked_sub(f.index).is_some_and(|offset| offset < f.count)
+                let holds = |f: &&Fill<(SpaceId, u32)>| {
+                    let (space, first) = f.slot;
+                    columns.contains(&space) && slot.checked_sub(first).is_some_and(|offset| offset < f.count)
                 };
                 self.emitted.fills.iter().rev().find(holds).map_or(0, |fill| fill.node)
             }

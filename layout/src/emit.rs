@@ -2,7 +2,7 @@
 
 use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
-use super::fill::Part;
+use super::fill::{Fill, Part};
 use super::hidden::{Group, GroupShape, Product};
 use super::options::{Ports, Squares};
 use super::size::{Budget, size};
@@ -10,19 +10,6 @@ use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
 use nanozk_ir::int::{Graph, Node, Op, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
 use std::collections::BTreeMap;
-
-/// Cells of consecutive slots of a space; see [`super::Fill`].
-#[derive(Clone, Copy, Debug)]
-pub struct CellFill {
-    pub space: SpaceId,
-    pub index: u32,
-    pub count: u32,
-    pub node: ValueId,
-    pub part: Part,
-    pub first: u32,
-    pub add: i64,
-    pub limb: Option<(u32, u32)>,
-}
 
 /// Everything about a layer that does not depend on the geometry.
 pub struct Emitted {
@@ -33,7 +20,8 @@ pub struct Emitted {
     /// With the node that states them.
     pub relations: Vec<(ValueId, Expr)>,
     pub groups: Vec<Group>,
-    pub fills: Vec<CellFill>,
+    /// By space and index in it.
+    pub fills: Vec<Fill<(SpaceId, u32)>>,
     pub tables: u32,
     pub params: u32,
     pub squares: Squares,
@@ -213,8 +201,8 @@ impl<'g> Emitter<'g> {
     /// Says how the cells (consecutive slots of one space) are computed, from feature `first` of the quantity.
     pub fn fill(&mut self, cells: &[Atom], node: ValueId, part: Part, first: u32, add: i64, limb: Option<(u32, u32)>) {
         if let Some(&Atom::Cell(space, index)) = cells.first() {
-            let count = cells.len() as u32;
-            self.out.fills.push(CellFill { space, index, count, node, part, first, add, limb });
+            let (slot, count) = ((space, index), cells.len() as u32);
+            self.out.fills.push(Fill { slot, count, node, part, first, add, limb });
         }
     }
 

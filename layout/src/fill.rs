@@ -46,11 +46,11 @@ pub enum Part {
 }
 
 /// Cells of `count` consecutive slots: slot i holds, for every token, limb `limb` (or all) of `add + quantity` of
-/// feature `first + i`.
+/// feature `first + i`. Before slots have numbers, `S` is a place in a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Fill {
+pub struct Fill<S = SlotId> {
     /// First slot.
-    pub slot: SlotId,
+    pub slot: S,
     /// Slots.
     pub count: u32,
     /// Node.

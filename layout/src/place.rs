@@ -2,9 +2,9 @@
 
 mod linear;
 
-use super::emit::{CellFill, Emitted};
+use super::emit::Emitted;
 use super::error::LayoutError;
-use super::expr::{Atom, Expr};
+use super::expr::{Atom, Expr, SpaceId};
 use super::fill::{Fill, Lowered};
 use super::merge::Placed;
 use super::options::Choices;
@@ -358,10 +358,11 @@ impl<'e> Placer<'e> {
     }
 
     /// The fill cut at the ends of segments.
-    fn pieces(&self, fill: &CellFill) -> Vec<Fill> {
+    fn pieces(&self, fill: &Fill<(SpaceId, u32)>) -> Vec<Fill> {
         let mut pieces: Vec<Fill> = Vec::new();
+        let (space, index) = fill.slot;
         for i in 0..fill.count {
-            let slot = self.slot(fill.space, fill.index + i);
+            let slot = self.slot(space, index + i);
             match pieces.last_mut() {
                 Some(last) if last.slot + last.count == slot => last.count += 1,
                 _ => pieces.push(Fill {

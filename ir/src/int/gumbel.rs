@@ -47,9 +47,7 @@ pub fn noise(bits: u64, thousandths: u32, scale: f64) -> i64 {
 
 /// The least and the greatest noise up to this temperature.
 pub fn range(thousandths: u32, scale: f64) -> (i64, i64) {
-    let ends = [VARIATES.iter().min(), VARIATES.iter().max()];
-    let [lo, hi] = ends.map(|end| scaled(end.copied().unwrap_or(0), thousandths, scale));
-    (lo, hi)
+    (noise(u64::MAX, thousandths, scale), noise(0, thousandths, scale))
 }
 
 fn scaled(variate: i64, thousandths: u32, scale: f64) -> i64 {
@@ -123,8 +121,8 @@ mod tests {
     fn a_variate_falls_with_its_number_and_stays_in_range() {
         assert!(variate(u64::MAX) < variate(1 << 63) && variate(1 << 63) < variate(1));
         assert_eq!((variate(0), variate(1)), (variate(1 << 24), variate(1 << 24)), "the rarest are one");
-        let (lo, hi) = range(1000, 256.0);
-        assert_eq!((noise(u64::MAX, 1000, 256.0), noise(0, 1000, 256.0)), (lo, hi));
+        let ends = [VARIATES.iter().min(), VARIATES.iter().max()].map(|end| scaled(*end.unwrap(), 1000, 256.0));
+        assert_eq!(range(1000, 256.0), (ends[0], ends[1]));
     }
 
     /// Other integers would be another statement.
