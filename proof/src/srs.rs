@@ -56,16 +56,16 @@ pub enum SrsError {
     #[error("SRS file is truncated; copy or generate it again")]
     Truncated,
     /// Bytes follow the content.
-    #[error("SRS file has bytes after its end; it is damaged or of another format")]
+    #[error("SRS file has bytes after its end, it is damaged or of another format; copy or generate it again")]
     TrailingData,
     /// The header contradicts itself.
-    #[error("SRS file header is damaged: {0}")]
+    #[error("SRS file header is damaged: {0}; copy or generate it again")]
     BadHeader(&'static str),
     /// The content does not have the hash stored with it.
     #[error("SRS file content does not match its hash; copy or generate it again")]
     HashMismatch,
     /// A point is not a valid encoding of a curve point, or is outside the prime-order subgroup.
-    #[error("SRS file holds an invalid point ({part}, index {index})")]
+    #[error("SRS file holds an invalid point ({part}, index {index}); copy or generate it again")]
     BadPoint {
         /// Which list the point belongs to.
         part: &'static str,
@@ -73,7 +73,7 @@ pub enum SrsError {
         index: usize,
     },
     /// A ceremony file is well-formed but not an SRS.
-    #[error("ceremony file is inconsistent: {0}")]
+    #[error("ceremony file is inconsistent: {0}; copy or generate it again")]
     Inconsistent(&'static str),
     /// Reading or writing failed.
     #[error("SRS file input/output failed: {0}")]

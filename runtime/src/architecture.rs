@@ -199,7 +199,7 @@ fn part(node: &Node, graph: &Graph) -> Option<String> {
 
 fn shape(derived: &Derived, graph: &Graph) -> Result<ShapeInfo> {
     let plan = &derived.lowered.plan;
-    let report = check::check(plan).map_err(|e| Error::Refused(e.to_string()))?;
+    let report = check::check(plan).map_err(Error::part)?;
     let mut argued = BTreeMap::new();
     for fill in &derived.lowered.fills {
         let slots = report.argued.range(fill.slot..fill.slot + fill.count).count();

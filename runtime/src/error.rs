@@ -28,9 +28,22 @@ pub enum Error {
     /// The integer model left its bounds.
     #[error("{0}")]
     Interpreter(#[from] nanozk_ir::int::interp::Error),
-    /// Anything else: `cause; way out`.
-    #[error("{0}")]
-    Refused(String),
+    /// What a part of nanozk refuses: its message names cause and way out.
+    #[error("{}{cause}", of.as_ref().map(|of| format!("{of}: ")).unwrap_or_default())]
+    Part {
+        /// The file, layer or step that it is about.
+        of: Option<String>,
+        /// The refusal.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Anything else.
+    #[error("{cause}; {way_out}")]
+    Refused {
+        /// What is wrong.
+        cause: String,
+        /// What helps.
+        way_out: String,
+    },
 }
 
 /// Result of a library call.
@@ -47,9 +60,22 @@ impl Error {
         move |cause| Error::Format { path: path.into(), cause }
     }
 
-    /// `cause; way out`.
+    /// What a part of nanozk refuses.
+    pub fn part(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error::Part { of: None, cause: cause.into() }
+    }
+
+    /// What a part of nanozk refuses of a file, a layer or a step.
+    pub fn part_of<E>(of: impl std::fmt::Display) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |cause| Error::Part { of: Some(of.to_string()), cause: cause.into() }
+    }
+
+    /// A cause and a way out.
     pub fn refused(cause: impl std::fmt::Display, way_out: impl std::fmt::Display) -> Self {
-        Error::Refused(format!("{cause}; {way_out}"))
+        Error::Refused { cause: cause.to_string(), way_out: way_out.to_string() }
     }
 }
 

@@ -108,7 +108,7 @@ pub fn bases<'a>(srs: &Srs, plans: impl Iterator<Item = &'a Plan>) -> Result<Bas
     for plan in plans {
         let k = plan.geometry.k;
         if let std::collections::btree_map::Entry::Vacant(entry) = out.entry(k) {
-            let bases = ProverBases::new(srs, k).map_err(|e| Error::Refused(e.to_string()))?;
+            let bases = ProverBases::new(srs, k).map_err(Error::part)?;
             entry.insert(Arc::new(bases));
         }
     }
@@ -212,12 +212,12 @@ pub fn verifier_key(
         model.tokens,
         tensors.collect(),
         [inputs.collect(), outputs.collect()],
-        Circuits::new(&circuits).map_err(|e| Error::Refused(e.to_string()))?,
+        Circuits::new(&circuits).map_err(Error::part)?,
         shapes.iter().map(|s| s.key.clone()).collect(),
         layers,
         *srs.verifier_part(),
     );
-    key.and_then(|key| key.with_text(artifact.text.clone())).map_err(|e| Error::Refused(e.to_string()))
+    key.and_then(|key| key.with_text(artifact.text.clone())).map_err(Error::part)
 }
 
 /// The key with the proof about its weights, tables and columns, which is checked already. Deterministic for a seed, so that

@@ -110,8 +110,8 @@ pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverB
     let mismatch = || Error::refused(format!("layer {index} does not fit its keys"), "run `nanozk setup` again");
     let inputs: Vec<&[i64]> = task.inputs.iter().map(Vec::as_slice).collect();
     let nodes = interp::run(data.model, data.at, &inputs)?;
-    let lanes = witness::fill(data.lowered, data.model, data.at, &nodes)
-        .map_err(|e| Error::Refused(format!("layer {index}: {e}")))?;
+    let lanes =
+        witness::fill(data.lowered, data.model, data.at, &nodes).map_err(Error::part_of(format!("layer {index}")))?;
     drop(nodes);
 
     let boundary = key.boundary_lanes(plan, |id| task.commitments(id)).ok_or_else(mismatch)?;
@@ -134,7 +134,7 @@ pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverB
         prefix: task.prefix,
     };
     let bytes = prove_layer(bases, &prover, input, &mut stream("layer proof", &[index]))
-        .map_err(|e| Error::Refused(format!("layer {index}: {e}")))?;
+        .map_err(Error::part_of(format!("layer {index}")))?;
     Ok(LayerProof { index, bytes })
 }
 

@@ -1,6 +1,5 @@
 //! Making, importing and choosing a structured reference string.
 
-use crate::error::with_way_out;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex};
 use nanozk_proof::srs::{EMBEDDED_K, MAX_K, STRONGEST_K, Srs, SrsError};
@@ -128,7 +127,7 @@ pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progre
         }
         _ if k <= EMBEDDED_K => {
             progress.stage("reading the SRS of this program", 1);
-            Ok((Srs::embedded(k).map_err(|e| Error::Refused(e.to_string()))?, Source::Embedded))
+            Ok((Srs::embedded(k).map_err(Error::part)?, Source::Embedded))
         }
         _ => {
             progress.stage("generating a local SRS", 1);
@@ -143,7 +142,7 @@ pub fn usual_log_powers(k: u32) -> u32 {
 }
 
 fn fresh(k: u32) -> Result<Srs> {
-    Srs::generate_unsafe(k, &mut OsRng).map_err(|e| Error::Refused(e.to_string()))
+    Srs::generate_unsafe(k, &mut OsRng).map_err(Error::part)
 }
 
 /// Writes an SRS file.
@@ -165,10 +164,7 @@ pub fn write_to(srs: &Srs, file: &mut std::fs::File) -> std::io::Result<()> {
 fn at(path: &Path) -> impl FnOnce(SrsError) -> Error + '_ {
     move |cause| match cause {
         SrsError::Io(cause) => Error::io(path)(cause),
-        other => {
-            let message = format!("{}: {other}", path.display());
-            Error::Refused(with_way_out(message, "copy the file or generate it again"))
-        }
+        other => Error::part_of(path.display())(other),
     }
 }
 

@@ -236,7 +236,7 @@ fn answered(
     if request.prompt.is_none() && request.max_new.is_none() && request.temperature.is_none() {
         return Ok(None);
     }
-    let differs = |what: String| Ok(Some(with_way_out(what, "the proof is of another answer; ask again")));
+    let differs = |what: String| Ok(Some(format!("{what}; the proof is of another answer; ask again")));
     let Some(Transcript { prompt, answer, ended, temperature }) = transcript else {
         return differs("the proof shows no answer".into());
     };

@@ -71,7 +71,7 @@ pub fn challenge(request: &Request) -> Result<ChallengeReport> {
     if let Some(path) = &request.input {
         let shown = Shown::of_bundle(&key, &bundle, &key.inputs, |_| None);
         if let Some(difference) = compare::input(&key, &bundle, &shown, path)? {
-            return Err(Error::Refused(format!("{}: {difference}", request.commitment.display())));
+            return Err(Error::part_of(request.commitment.display())(difference));
         }
     }
     let policy = files::read_policy(&request.policy)?;
@@ -86,8 +86,8 @@ pub fn challenge(request: &Request) -> Result<ChallengeReport> {
     let mut commitment = [0; 32];
     commitment.copy_from_slice(bundle.prefix().to_repr().as_ref());
     let challenge = Challenge::draw(Digest(key.model_id()), Digest(commitment), policy, randomness, files::now());
-    let challenge = challenge.map_err(|e| Error::Refused(e.to_string()))?;
-    let design = challenge.policy.design().map_err(|e| Error::Refused(e.to_string()))?;
+    let challenge = challenge.map_err(Error::part)?;
+    let design = challenge.policy.design().map_err(Error::part)?;
     files::write_challenge(&request.out, &challenge)?;
     Ok(ChallengeReport {
         challenge: request.out.clone(),

@@ -39,7 +39,7 @@ pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, String> {
 
 /// Reads a policy that can be drawn by.
 pub fn read_policy(path: &Path) -> Result<Policy> {
-    policy(&storage::read(path)?).map_err(|e| Error::Refused(format!("{}: {e}", path.display())))
+    policy(&storage::read(path)?).map_err(Error::part_of(path.display()))
 }
 
 fn challenge_bytes(challenge: &Challenge) -> Result<Vec<u8>> {
@@ -69,7 +69,7 @@ pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), String
 
 /// Reads a challenge and recomputes its draw.
 pub fn read_challenge(path: &Path) -> Result<(Challenge, Drawn)> {
-    challenge(&storage::read(path)?).map_err(|e| Error::Refused(format!("{}: {e}", path.display())))
+    challenge(&storage::read(path)?).map_err(Error::part_of(path.display()))
 }
 
 /// What a challenge knew of a proof before.

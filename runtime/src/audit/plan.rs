@@ -4,7 +4,7 @@ use super::files;
 use crate::storage::{self, KeyDir};
 use crate::table::Table;
 use crate::{Error, Result, keys, load_model, sensitivity};
-use nanozk_audit::{Design, Digest, PlanError, Policy, Weights, over_answers, plan as design};
+use nanozk_audit::{Design, Digest, Policy, Weights, over_answers, plan as design};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -203,14 +203,14 @@ pub fn plan(request: &Request) -> Result<PlanReport> {
     let mut pinned = vec![false; known.names.len()];
     request.pins.iter().try_for_each(|pin| known.pin(pin, &mut pinned))?;
     let sensitivities = request.sensitivity.as_deref().map(|path| sensitivities(path, &known)).transpose()?;
-    let uniform = design(&pinned, request.layers, Weights::Uniform).map_err(refused)?;
+    let uniform = design(&pinned, request.layers, Weights::Uniform).map_err(Error::part)?;
     let even = uniform.least();
     let all = vec![1.0; pinned.len()];
     let floor = request.floor.unwrap_or(if sensitivities.is_some() { even / 2.0 } else { even });
     let weights = Weights::Given { weights: sensitivities.as_deref().unwrap_or(&all), floor };
     let design = match (&sensitivities, request.floor) {
         (None, None) => uniform.clone(),
-        _ => design(&pinned, request.layers, weights).map_err(refused)?,
+        _ => design(&pinned, request.layers, weights).map_err(Error::part)?,
     };
     if let Some(path) = &request.out {
         files::write_policy(path, &Policy::new(&design, known.model_id))?;
@@ -266,10 +266,6 @@ fn sensitivities(path: &Path, known: &Known) -> Result<Vec<f64>> {
         ));
     }
     Ok(report.layers.into_iter().map(|l| l.sensitivity).collect())
-}
-
-fn refused(error: PlanError) -> Error {
-    Error::Refused(error.to_string())
 }
 
 impl std::fmt::Display for PlanReport {

@@ -129,7 +129,7 @@ fn whole(report: &Value, field: &str) -> u64 {
 }
 
 fn failed(step: &str, error: &Error) -> Error {
-    Error::Refused(format!("{step}: {error}"))
+    Error::part_of(step)(error.to_string())
 }
 
 /// Runs a step in a process of its own.
@@ -148,7 +148,7 @@ fn child(request: &Request, step: &Step) -> Result<Measure> {
     let reply: Value = serde_json::from_slice(&output.stdout)
         .map_err(|_| broken(format!("the process ended without a report ({})", output.status)))?;
     match reply.get("error").and_then(Value::as_str) {
-        Some(error) => Err(Error::Refused(error.into())),
+        Some(error) => Err(Error::part(error)),
         None => serde_json::from_value(reply).map_err(|e| broken(format!("the process's report: {e}"))),
     }
 }

@@ -107,7 +107,7 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
             let (verifier, proof) = (verifier.clone(), proof.clone());
             let report = verify(&verify::Request { verifier, proof, options, ..Default::default() })?;
             if let Some(error) = report.error {
-                return Err(Error::Refused(error));
+                return Err(Error::part(error));
             }
             json(report)
         }

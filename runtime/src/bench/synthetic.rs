@@ -72,7 +72,7 @@ impl Block {
         storage::make_dir(&folder)?;
         let input = serde_json::json!({ "input_data": [self.input()] });
         storage::write_atomic(&folder.join("network.onnx"), Secrecy::Open, &self.network())?;
-        let text = serde_json::to_vec(&input).map_err(|e| Error::Refused(e.to_string()))?;
+        let text = serde_json::to_vec(&input).map_err(Error::part)?;
         storage::write_atomic(&folder.join("input.json"), Secrecy::Open, &text)?;
         Ok(folder)
     }

@@ -62,7 +62,7 @@ pub fn report(request: &Request) -> Result<Report> {
         ..Default::default()
     })?;
     if let Some(error) = verdict.error {
-        return Err(Error::Refused(format!("{}: {error}", request.proof.display())));
+        return Err(Error::part_of(request.proof.display())(error));
     }
     let files = [
         ("verifier", Some(&request.verifier)),
