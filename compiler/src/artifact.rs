@@ -69,11 +69,17 @@ impl Artifact {
     }
 
     /// The file's bytes.
+    ///
+    /// # Errors
+    /// As [`format::encode`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
         format::encode(Kind::Model, self)
     }
 
     /// Reads a file and checks that its parts fit together.
+    ///
+    /// # Errors
+    /// A file that is none, or whose parts do not fit together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let artifact: Artifact = format::decode(Kind::Model, bytes)?;
         artifact.check().map_err(malformed)?;

@@ -119,12 +119,18 @@ struct Raw {
 ///
 /// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
 /// Inputs without values that compilation settled may still stand in the file.
+///
+/// # Errors
+/// [`DataError`] for a file that cannot be read or is of another model.
 pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
     convert_all(path, &fitting(path, inputs)?, inputs)
 }
 
 /// Reads sample data as [`read_input`] does. A file that holds several times the values of every input is of as many
 /// samples, one behind the other, as EZKL's calibration data are.
+///
+/// # Errors
+/// As [`read_input`].
 pub fn read_samples(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Vec<InputTensor>>, DataError> {
     let raw = fitting(path, inputs)?;
     let times = |(raw, info): (&Raw, &InputInfo)| {

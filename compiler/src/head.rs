@@ -22,6 +22,9 @@ pub struct HeadError {
 
 /// Makes every output of `graph` the scores of one token in the source model's order, whose argmax is to be proven, and
 /// `outputs` what that argmax is: one place for each row of scores.
+///
+/// # Errors
+/// [`HeadError`] for scores whose classes do not run along the last axis.
 pub fn argmax(graph: &mut Graph, outputs: &mut [ValueInfo]) -> Result<(), HeadError> {
     for (at, value) in outputs.iter_mut().enumerate() {
         let output = graph.outputs[at];

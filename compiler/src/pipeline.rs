@@ -188,6 +188,9 @@ pub enum Stage {
 }
 
 /// Compiles `path`; `tell` hears of each step as it begins and of each warning.
+///
+/// # Errors
+/// [`CompileError`]: in one line what is wrong, where, and what helps.
 pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>)) -> Result<Artifact, CompileError> {
     let config = settings(options)?;
     let text = tokenizer::text(config.tokenizer.as_deref(), &config.end)?;

@@ -165,6 +165,9 @@ pub fn kind(bytes: &[u8]) -> Option<Kind> {
 }
 
 /// Checks the header and the hash and returns the payload.
+///
+/// # Errors
+/// Whatever makes the file another one than asked for, or a damaged one.
 pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
     let damaged = |what| FormatError::Damaged { expected, what };
     if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
@@ -200,6 +203,9 @@ pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
 }
 
 /// Serialises `value` into a file of this kind.
+///
+/// # Errors
+/// [`FormatError::Malformed`] for a value that has no such form.
 pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatError> {
     let file = postcard::to_extend(value, vec![0; HEADER_LEN])
         .map_err(|e| FormatError::Malformed { expected: kind, what: format!("cannot be written: {e}") })?;
@@ -207,6 +213,9 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatErro
 }
 
 /// Reads a file of this kind; every byte must be used. Memory is bounded by a small multiple of the file's size.
+///
+/// # Errors
+/// As [`open`]; [`FormatError::Malformed`] where the payload is no such value, or longer.
 pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FormatError> {
     let payload = open(kind, bytes)?;
     let malformed = |what: String| FormatError::Malformed { expected: kind, what };

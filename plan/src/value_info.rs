@@ -177,6 +177,9 @@ impl ValueInfo {
 
     /// Whether the map leads into a tensor of `len` elements. Takes time in proportion to what the value's description
     /// holds, not to the number of elements.
+    ///
+    /// # Errors
+    /// What is wrong with the map, in words.
     pub fn check(&self, len: u64) -> Result<(), String> {
         let count = self.elements()?;
         let inside = match &self.map {
@@ -198,6 +201,9 @@ impl ValueInfo {
 
     /// Whether, beyond [`ValueInfo::check`], every element of a tensor of `len` elements is exactly one element of the
     /// value, so that the value determines the tensor.
+    ///
+    /// # Errors
+    /// As [`ValueInfo::check`], and where an element of the tensor is none of the value, or several.
     pub fn check_whole(&self, len: u64) -> Result<(), String> {
         self.check(len)?;
         let once = match &self.map {

@@ -60,16 +60,25 @@ pub struct Bundle {
 
 impl Bundle {
     /// The file.
+    ///
+    /// # Errors
+    /// As [`format::encode`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
         format::encode(Kind::Proof, self)
     }
 
     /// Reads a file; what it claims is checked by [`crate::verify::verify`].
+    ///
+    /// # Errors
+    /// As [`format::decode`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         format::decode(Kind::Proof, bytes)
     }
 
     /// The file of a commitment: everything but the layer proofs.
+    ///
+    /// # Errors
+    /// As [`format::encode`].
     pub fn to_commitment(&self) -> Result<Vec<u8>, FormatError> {
         format::encode(Kind::Commitment, &Bundle { layers: Vec::new(), ..self.clone() })
     }
@@ -126,6 +135,9 @@ impl Bundle {
     }
 
     /// Whether tensors and layers are exactly those of the model, in order, with values in range and padding 0.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
     pub fn fits(&self, key: &VerifierKey) -> Result<(), String> {
         if self.length == 0 || self.length > key.tokens {
             return Err(format!("length {} is outside 1..={}", self.length, key.tokens));

@@ -25,6 +25,9 @@ pub enum KeygenError {
 }
 
 /// Generates the keys of a plan; deterministic for a plan and an SRS.
+///
+/// # Errors
+/// [`KeygenError`] when Halo2 refuses the circuit: never for a checked plan.
 pub fn keygen(plan: &Plan, bases: &Arc<ProverBases>) -> Result<ShapeProver, KeygenError> {
     let plan = Arc::new(plan.clone());
     let circuit = PlanCircuit(plan.clone());

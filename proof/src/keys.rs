@@ -217,6 +217,9 @@ impl VerifierKey {
     }
 
     /// The key with this proof, and the model id that follows.
+    ///
+    /// # Errors
+    /// A file that asks for more work than its length allows.
     pub fn with_proof(mut self, proof: Option<KeyProof>) -> Result<Self, FormatError> {
         self.proof = proof;
         let file = self.to_bytes()?;
@@ -228,6 +231,9 @@ impl VerifierKey {
     }
 
     /// What the proof is about: a hash over the file as it is without.
+    ///
+    /// # Errors
+    /// As [`format::encode`].
     pub fn unproven_id(&self) -> Result<[u8; 32], FormatError> {
         Ok(model_id(&self.encode(None)?))
     }
@@ -244,6 +250,9 @@ impl VerifierKey {
     }
 
     /// The file.
+    ///
+    /// # Errors
+    /// As [`format::encode`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
         self.encode(self.proof.as_ref())
     }
@@ -266,6 +275,9 @@ impl VerifierKey {
     }
 
     /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// A file that is none, or whose parts do not fit together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let malformed = |what: String| FormatError::Malformed { expected: Kind::Verifier, what };
         let wire: VerifierFile = format::decode(Kind::Verifier, bytes)?;

@@ -153,6 +153,9 @@ impl Jump {
 }
 
 /// Proves one layer. The result is accepted only if the witness satisfies the plan: verify it before use.
+///
+/// # Errors
+/// [`ProveError`]: a witness that is not of the plan's shape, or a challenge that is 0.
 pub fn prove_layer(
     bases: &ProverBases,
     layer: &LayerProver,
@@ -164,6 +167,9 @@ pub fn prove_layer(
 
 /// As [`prove_layer`], for lanes of any field elements, and with a say in the columns that the prover commits after the
 /// challenges: `choose` stands for a cheating prover, whom the equations have to stop.
+///
+/// # Errors
+/// As [`prove_layer`].
 pub fn prove_layer_with<C: Cell>(
     bases: &ProverBases,
     layer: &LayerProver,

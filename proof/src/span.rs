@@ -42,6 +42,9 @@ impl Span {
     }
 
     /// Writes T, draws c, writes the responses.
+    ///
+    /// # Errors
+    /// Never: the transcript is memory.
     pub fn prove(&self, basis: &[G1], transcript: &mut LayerTranscript) -> io::Result<()> {
         transcript.write(&msm::lincomb(basis, &self.kappa))?;
         let c: Fr = transcript.squeeze_challenge();
@@ -62,6 +65,9 @@ pub struct SpanProof {
 
 impl SpanProof {
     /// Reads T, draws c, reads the responses.
+    ///
+    /// # Errors
+    /// A proof that ends early or holds no such elements.
     pub fn read(transcript: &mut LayerTranscript) -> io::Result<Self> {
         let t = transcript.read()?;
         let c = transcript.squeeze_challenge();

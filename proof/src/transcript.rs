@@ -85,6 +85,9 @@ fn record(event: Event) {
 impl LayerTranscript {
     /// Starts the transcript of layer `index`, bound to the bundle by `prefix` and to the circuit by the digest of its
     /// verifying key.
+    ///
+    /// # Errors
+    /// Never: the transcript is memory.
     pub fn begin(mut self, prefix: &Fr, index: u32, shape: u32, vk_digest: &Fr) -> io::Result<Self> {
         self.common(prefix)?;
         self.common(&Fr::from(index as u64))?;
@@ -94,6 +97,9 @@ impl LayerTranscript {
     }
 
     /// As many times [`Transcript::read`] of a point, decoded and checked in parallel.
+    ///
+    /// # Errors
+    /// A proof that ends early or holds no such points.
     pub fn read_points(&mut self, count: usize) -> io::Result<Vec<G1>> {
         let start = self.inner.buffer().position();
         let bytes = self.inner.buffer().get_ref().get(start as usize..).unwrap_or_default();

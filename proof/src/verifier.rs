@@ -56,6 +56,9 @@ pub struct LayerClaim<'a> {
 }
 
 /// Checks everything but the group equations, which the caller batches over layers.
+///
+/// # Errors
+/// [`LayerError`] for a proof that is malformed, or fails what is checked here.
 pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, LayerError> {
     let malformed = |e: std::io::Error| LayerError::Malformed(e.to_string());
     let zero = || LayerError::Malformed("a challenge is zero".into());

@@ -200,6 +200,9 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Re
 }
 
 /// Verifies the layers that a bundle holds, be it all or some.
+///
+/// # Errors
+/// [`VerifyError`], of the first layer where several fail.
 pub fn verify_layers(
     key: &VerifierKey,
     bundle: &Bundle,

@@ -45,6 +45,9 @@ pub struct CheckReport {
 }
 
 /// Checks a verifier file. An unreadable file is an error, a file that does not hold what it must a report.
+///
+/// # Errors
+/// A file that cannot be read. What does not hold of one that can stands in the report.
 pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool) -> Result<CheckReport> {
     let key = keys::read_verifier(verifier)?;
     let ceremony = key.srs.ceremony().map(|c| c.name);

@@ -68,6 +68,9 @@ fn width(model: &Model) -> u32 {
 }
 
 /// Compiles an ONNX model into a file.
+///
+/// # Errors
+/// As [`nanozk_compiler::pipeline::compile`]; an output that cannot be written.
 pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dyn Progress) -> Result<CompileReport> {
     let start = Instant::now();
     storage::check_writable(out)?;

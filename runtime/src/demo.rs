@@ -41,6 +41,9 @@ pub struct DemoReport {
 }
 
 /// Compiles, sets up, proves and verifies the bundled GPT, in `keep` or in a temporary directory.
+///
+/// # Errors
+/// The step that fails.
 pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> {
     let temporary = match keep {
         Some(dir) => {

@@ -59,6 +59,9 @@ pub struct GenerateReport {
 }
 
 /// Answers a prompt token by token and proves the whole transcript at once.
+///
+/// # Errors
+/// As [`Asked::answer`] and [`prove::run`].
 pub fn generate(request: &Request, progress: &dyn Progress) -> Result<GenerateReport> {
     let start = Instant::now();
     storage::check_writable(&request.out)?;
@@ -91,6 +94,9 @@ pub struct Answered {
 
 impl Answered {
     /// The answer, with its text.
+    ///
+    /// # Errors
+    /// Tokens that the tokenizer does not have.
     pub fn report(self) -> Result<AnswerReport> {
         AnswerReport::new(self.transcript, self.tokenizer.as_ref())
     }

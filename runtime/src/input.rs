@@ -20,6 +20,9 @@ pub struct Input {
 }
 
 /// Reads and quantises an input file.
+///
+/// # Errors
+/// A file that is no input of the model.
 pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
     let infos = &artifact.inputs;
     let tensors = read_input(path, infos).map_err(CompileError::from)?;

@@ -135,6 +135,9 @@ pub fn op_counts(shape: &Graph) -> BTreeMap<&'static str, usize> {
 }
 
 /// Reads a compiled model and describes it.
+///
+/// # Errors
+/// A file that is no model.
 pub fn inspect(path: &Path) -> Result<InspectReport> {
     Ok(describe(&load_model(path)?))
 }
@@ -203,6 +206,9 @@ fn port(value: ValueInfo, kind: String, tensor: u32) -> Port {
 }
 
 /// The layers and the tensors between them in Graphviz form.
+///
+/// # Errors
+/// A file that is no model.
 pub fn dot(path: &Path) -> Result<String> {
     Ok(to_dot(&load_model(path)?))
 }

@@ -61,6 +61,9 @@ impl ProverKeys {
 }
 
 /// Reads a key directory; files of different setups are refused.
+///
+/// # Errors
+/// Files that are no keys, or not of one setup.
 pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
     if !dir.path().is_dir() {
         let what = format!("{}: no key directory", dir.path().display());
@@ -78,11 +81,17 @@ pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
 }
 
 /// Reads a verifier file.
+///
+/// # Errors
+/// A file that is no verifier file.
 pub fn read_verifier(path: &std::path::Path) -> Result<VerifierKey> {
     VerifierKey::from_bytes(&storage::read(path)?).map_err(Error::format(path))
 }
 
 /// Whether a file is a verifier file, by its header.
+///
+/// # Errors
+/// A file that cannot be read.
 pub fn is_verifier(path: &std::path::Path) -> Result<bool> {
     Ok(format::kind(&storage::read(path)?) == Some(Kind::Verifier))
 }
@@ -103,6 +112,9 @@ pub fn stream(seed: &Seed, purpose: &str, indices: &[u32], context: &[u8]) -> Ch
 pub type Bases = BTreeMap<u32, Arc<ProverBases>>;
 
 /// The bases of every circuit size of a model.
+///
+/// # Errors
+/// An SRS that is too small or inconsistent.
 pub fn bases<'a>(srs: &Srs, plans: impl Iterator<Item = &'a Plan>) -> Result<Bases> {
     let mut out = Bases::new();
     for plan in plans {
@@ -116,6 +128,9 @@ pub fn bases<'a>(srs: &Srs, plans: impl Iterator<Item = &'a Plan>) -> Result<Bas
 }
 
 /// New keys of a shape.
+///
+/// # Errors
+/// A shape that Halo2 refuses.
 pub fn shape_prover(plan: &Plan, bases: &Bases) -> Result<ShapeProver> {
     keygen(plan, base(bases, plan)).map_err(|e| Error::refused(e, "compile the model again"))
 }
@@ -132,6 +147,9 @@ pub fn weight_masks(plan: &Plan, index: usize, seed: &Seed) -> Vec<Mask> {
 }
 
 /// Weight columns of layer `index` with their masks.
+///
+/// # Errors
+/// Weights that do not fit the plan.
 pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<WeightColumns> {
     let layer = &artifact.model.layers[index];
     let plan = &artifact.shapes[layer.shape as usize].plan;
@@ -141,6 +159,9 @@ pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<
 }
 
 /// The public data of every layer: commitments of tables and weights.
+///
+/// # Errors
+/// Weights that do not fit their plans.
 pub fn layer_keys(artifact: &Artifact, bases: &Bases, seed: &Seed, step: &(dyn Fn() + Sync)) -> Result<Vec<LayerKey>> {
     let key = |(index, layer): (usize, &nanozk_ir::int::Layer)| {
         let plan = &artifact.shapes[layer.shape as usize].plan;
@@ -174,6 +195,9 @@ fn input_rows(artifact: &Artifact) -> Vec<Rows> {
 }
 
 /// The verifier's side of a model.
+///
+/// # Errors
+/// A model whose parts do not fit together.
 pub fn verifier_key(
     artifact: &Artifact,
     shapes: &[ShapeProver],
@@ -222,6 +246,9 @@ pub fn verifier_key(
 
 /// The key with the proof about its weights, tables and columns, which is checked already. Deterministic for a seed, so that
 /// open weights give one model id.
+///
+/// # Errors
+/// As proving.
 pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed) -> Result<VerifierKey> {
     let refused = |e: &dyn std::fmt::Display| {
         Error::refused(

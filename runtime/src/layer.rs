@@ -105,6 +105,9 @@ impl Task {
 
 /// Proves the layer. All randomness but the masks of boundary tensors is fresh: a layer that is proven again has nothing
 /// in common with an earlier attempt but its tensors' commitments, whatever Halo2's threads and a restored directory do.
+///
+/// # Errors
+/// A task that is not of these keys; an input outside the range of the proof.
 pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverBases) -> Result<LayerProof> {
     let (index, plan, key) = (task.index, &data.lowered.plan, data.key);
     let mismatch = || Error::refused(format!("layer {index} does not fit its keys"), "run `nanozk setup` again");

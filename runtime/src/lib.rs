@@ -42,6 +42,9 @@ use nanozk_compiler::artifact::Artifact;
 use std::path::Path;
 
 /// Reads a compiled model.
+///
+/// # Errors
+/// A file that is no model.
 pub fn load_model(path: &Path) -> Result<Artifact> {
     Artifact::from_bytes(&storage::read(path)?).map_err(Error::format(path))
 }

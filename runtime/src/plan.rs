@@ -90,6 +90,9 @@ pub struct LayerPlan {
 }
 
 /// Predicts the cost of all layers of a compiled model.
+///
+/// # Errors
+/// A file that is no model.
 pub fn plan(path: &Path) -> Result<PlanReport> {
     Ok(report(&load_model(path)?))
 }
@@ -135,6 +138,9 @@ fn layer_cost(artifact: &Artifact, index: usize) -> Option<LayerCost> {
 }
 
 /// Shows columns and relations of layer `index`.
+///
+/// # Errors
+/// A file that is no model; a layer that it does not have.
 pub fn layer(path: &Path, index: usize) -> Result<LayerPlan> {
     let artifact = load_model(path)?;
     let count = artifact.model.layers.len();

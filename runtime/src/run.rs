@@ -74,6 +74,9 @@ pub struct EvalReport {
 }
 
 /// Runs both models on an input and, if given, over held-out data.
+///
+/// # Errors
+/// A model, an input or a source that cannot be used; a value outside its bounds.
 pub fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport> {
     let artifact = load_model(&request.model)?;
     let input = input::read(&artifact, &request.input)?;

@@ -49,6 +49,9 @@ pub struct SetupReport {
 }
 
 /// Makes `dir/prover.nanozk`, `dir/verifier.nanozk` and `dir/srs.bin`: all of them or, on an error, none.
+///
+/// # Errors
+/// A model or an SRS that cannot be used; a file that cannot be written.
 pub fn setup(
     model: &Path,
     srs_file: Option<&Path>,
@@ -128,6 +131,9 @@ fn make_keys(
 }
 
 /// A fresh seed from the operating system.
+///
+/// # Errors
+/// The system gives no randomness.
 pub fn secret_seed() -> Result<Seed> {
     let mut seed = Seed::default();
     OsRng.try_fill_bytes(&mut seed).map_err(|e| {

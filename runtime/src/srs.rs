@@ -53,6 +53,9 @@ pub fn origin(ceremony: Option<&str>) -> String {
 }
 
 /// Generates an SRS on this machine.
+///
+/// # Errors
+/// A size beyond the limit; a file that cannot be written.
 pub fn generate(k: u32, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
     let start = Instant::now();
     storage::check_writable(out)?;
@@ -63,6 +66,9 @@ pub fn generate(k: u32, out: &Path, progress: &dyn Progress) -> Result<SrsReport
 }
 
 /// Checks a ceremony file and stores it in the form that is read fast.
+///
+/// # Errors
+/// A file that is no ceremony's, or inconsistent.
 pub fn import(file: &Path, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
     let start = Instant::now();
     storage::check_writable(out)?;
@@ -80,12 +86,18 @@ pub fn import(file: &Path, out: &Path, progress: &dyn Progress) -> Result<SrsRep
 }
 
 /// Reads an SRS file and tells what it is.
+///
+/// # Errors
+/// As [`read`].
 pub fn inspect(file: &Path) -> Result<SrsReport> {
     let start = Instant::now();
     report(&read(file)?, file, start)
 }
 
 /// Reads an SRS file.
+///
+/// # Errors
+/// A file that is no SRS.
 pub fn read(path: &Path) -> Result<Srs> {
     let file = File::open(path).map_err(Error::io(path))?;
     Srs::read(&mut BufReader::with_capacity(1 << 20, file)).map_err(at(path))
@@ -107,6 +119,9 @@ pub enum Source {
 
 /// The SRS for keys of up to `2^k` rows: the given file; what the key directory holds already, if it comes from a known
 /// ceremony; the one in this program; whatever the directory holds; a local one.
+///
+/// # Errors
+/// A given SRS that is no SRS or too small.
 pub fn choose(given: Option<&Path>, keys: &KeyDir, k: u32, progress: &dyn Progress) -> Result<(Srs, Source)> {
     if let Some(path) = given {
         progress.stage("reading the SRS", 1);
@@ -146,11 +161,17 @@ fn fresh(k: u32) -> Result<Srs> {
 }
 
 /// Writes an SRS file.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write(srs: &Srs, path: &Path) -> Result<()> {
     storage::write_with(path, Secrecy::Open, |file| write_to(srs, file))
 }
 
 /// Writes the content of an SRS file.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_to(srs: &Srs, file: &mut std::fs::File) -> std::io::Result<()> {
     let mut writer = BufWriter::with_capacity(1 << 20, file);
     match srs.write(&mut writer) {

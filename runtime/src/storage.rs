@@ -17,6 +17,9 @@ pub const TEMPORARY: &str = ".nanozk-";
 pub const LOCK: &str = "lock";
 
 /// Reads a file of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(Error::io(path))?;
     let meta = file.metadata().map_err(Error::io(path))?;
@@ -32,11 +35,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Reads and decodes a nanozk file.
+///
+/// # Errors
+/// The file cannot be read, or is not of this kind.
 pub fn load<T: DeserializeOwned>(kind: Kind, path: &Path) -> Result<T> {
     format::decode(kind, &read(path)?).map_err(Error::format(path))
 }
 
 /// Encodes and atomically writes a nanozk file.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn save<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<()> {
     write_atomic(path, secrecy, &format::encode(kind, value).map_err(Error::format(path))?)
 }
@@ -52,11 +61,17 @@ pub enum Secrecy {
 
 /// As [`save`], unless `path` exists: then that file stays, and the result is `false`. Of any number of processes, on any
 /// number of machines, one gets `true`.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn save_new<T: Serialize>(kind: Kind, path: &Path, secrecy: Secrecy, value: &T) -> Result<bool> {
     write_new(path, secrecy, &format::encode(kind, value).map_err(Error::format(path))?)
 }
 
 /// As [`write_atomic`], unless `path` exists: then that file stays, and the result is `false`.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_new(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<bool> {
     let file = written(path, secrecy, |file| file.write_all(bytes))?;
     match file.persist_noclobber(path) {
@@ -70,11 +85,17 @@ pub fn write_new(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<bool> {
 }
 
 /// Writes `path` whole or not at all: a temporary file in the same directory, synced, then renamed.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_atomic(path: &Path, secrecy: Secrecy, bytes: &[u8]) -> Result<()> {
     write_with(path, secrecy, |file| file.write_all(bytes))
 }
 
 /// As [`write_atomic`], with the content produced by `write`.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_with(path: &Path, secrecy: Secrecy, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
     let mut batch = Batch::default();
     batch.add(path, secrecy, write)?;
@@ -87,6 +108,9 @@ pub struct Batch(Vec<(tempfile::NamedTempFile, PathBuf)>);
 
 impl Batch {
     /// Writes the content of `path` under another name and syncs it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn add(
         &mut self,
         path: &Path,
@@ -98,6 +122,9 @@ impl Batch {
     }
 
     /// Gives the files their names, in the order in which they were added.
+    ///
+    /// # Errors
+    /// A file cannot be put in its place.
     pub fn commit(self) -> Result<()> {
         for (file, path) in self.0 {
             file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
@@ -133,6 +160,9 @@ pub struct NewDir(tempfile::TempDir);
 
 impl NewDir {
     /// A directory that will be `path`.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
     pub fn beside(path: &Path) -> Result<Self> {
         let dir = parent(path);
         let mut builder = tempfile::Builder::new();
@@ -151,6 +181,9 @@ impl NewDir {
     }
 
     /// Gives it its name, which must not be taken.
+    ///
+    /// # Errors
+    /// The directory cannot be put in its place.
     pub fn name(self, path: &Path) -> Result<()> {
         std::fs::rename(self.0.path(), path).map_err(Error::io(path))?;
         let _ = self.0.keep();
@@ -189,6 +222,9 @@ fn temporary(secrecy: Secrecy) -> tempfile::Builder<'static, 'static> {
 }
 
 /// Fails early when `path` cannot be written: before minutes of work, not after.
+///
+/// # Errors
+/// Nothing can be written there.
 pub fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(Error::refused(format!("{}: is a directory", path.display()), "name a file with -o"));
@@ -199,6 +235,9 @@ pub fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// Creates `dir` (and its parents) and checks that files can be made in it.
+///
+/// # Errors
+/// The directory cannot be made.
 pub fn make_dir(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
     tempfile::NamedTempFile::new_in(dir).map(drop).map_err(Error::io(dir))

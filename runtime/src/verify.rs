@@ -134,6 +134,9 @@ pub struct Audited {
 }
 
 /// Verifies a proof file with a verifier file. An unreadable file is an error, a proof that does not hold a report.
+///
+/// # Errors
+/// Files that cannot be read or are of no use. Why a proof is refused stands in the report.
 pub fn verify(request: &Request) -> Result<VerifyReport> {
     let start = Instant::now();
     let key = keys::read_verifier(&request.verifier)?;

@@ -21,6 +21,9 @@ impl std::fmt::Debug for Reference {
 
 impl Reference {
     /// The model at `path`, whose files must have the digest `source`.
+    ///
+    /// # Errors
+    /// A model that has changed, or that tract does not read.
     pub fn load(path: &Path, options: &LoadOptions, source: &[u8; 32]) -> Result<Self, FrontendError> {
         onnx::guarded(path, || {
             let file = onnx::File::open(path)?;
@@ -50,6 +53,9 @@ impl Reference {
     }
 
     /// Runs the model on one value per model input; the outputs are flat, row-major, as the source model orders them.
+    ///
+    /// # Errors
+    /// Values that are not those of the inputs; a run that tract gives up.
     pub fn run(&self, inputs: &[InputValue]) -> Result<Vec<Vec<f64>>, FrontendError> {
         if inputs.len() != self.inputs.len() {
             let message = format!("the model has {} input(s), {} given", self.inputs.len(), inputs.len());

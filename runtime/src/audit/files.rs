@@ -24,12 +24,18 @@ pub fn utc(seconds: u64) -> String {
 }
 
 /// Writes a policy.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_policy(path: &Path, policy: &Policy) -> Result<()> {
     let yaml = serde_yaml::to_string(policy).map_err(|e| Error::refused(e, "plan again"))?;
     storage::write_atomic(path, Secrecy::Open, (HEADER.to_owned() + &yaml).as_bytes())
 }
 
 /// A policy that can be drawn by, from the content of its file. The error says cause and way out.
+///
+/// # Errors
+/// What is wrong with it, and what helps.
 pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, String> {
     let policy: Policy = serde_yaml::from_slice(bytes)
         .map_err(|e| format!("not an audit policy ({e}); make one with `nanozk audit plan`"))?;
@@ -38,6 +44,9 @@ pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, String> {
 }
 
 /// Reads a policy that can be drawn by.
+///
+/// # Errors
+/// As [`policy`]; a file that cannot be read.
 pub fn read_policy(path: &Path) -> Result<Policy> {
     policy(&storage::read(path)?).map_err(Error::part_of(path.display()))
 }
@@ -49,6 +58,9 @@ fn challenge_bytes(challenge: &Challenge) -> Result<Vec<u8>> {
 }
 
 /// Writes a challenge where there is no file yet.
+///
+/// # Errors
+/// A file that is there already, or cannot be written.
 pub fn write_challenge(path: &Path, challenge: &Challenge) -> Result<()> {
     match storage::write_new(path, Secrecy::Open, &challenge_bytes(challenge)?)? {
         true => Ok(()),
@@ -60,6 +72,9 @@ pub fn write_challenge(path: &Path, challenge: &Challenge) -> Result<()> {
 }
 
 /// A challenge whose draw was recomputed, from the content of its file. The error says cause and way out.
+///
+/// # Errors
+/// What is wrong with it, and what helps.
 pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), String> {
     let challenge: Challenge = serde_json::from_slice(bytes)
         .map_err(|e| format!("not a challenge ({e}); draw one with `nanozk challenge`"))?;
@@ -68,6 +83,9 @@ pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), String
 }
 
 /// Reads a challenge and recomputes its draw.
+///
+/// # Errors
+/// As [`challenge`]; a file that cannot be read.
 pub fn read_challenge(path: &Path) -> Result<(Challenge, Drawn)> {
     challenge(&storage::read(path)?).map_err(Error::part_of(path.display()))
 }
@@ -92,6 +110,9 @@ pub fn proof_digest(bytes: &[u8]) -> Digest {
 
 /// Records in the file of a challenge that `proof` answered it, unless a proof did before. Of several processes with
 /// several proofs one is the first: the file without a record is locked while it is replaced.
+///
+/// # Errors
+/// The file is no challenge any more, or cannot be written.
 pub fn record(path: &Path, proof: Digest) -> Result<Recorded> {
     let file = File::open(path).map_err(Error::io(path))?;
     file.lock().map_err(Error::io(path))?;

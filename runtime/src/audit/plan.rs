@@ -192,6 +192,9 @@ impl Known {
 }
 
 /// Plans a policy and writes it.
+///
+/// # Errors
+/// Layers that the model does not have; more or fewer layers than can be drawn; files that cannot be used.
 pub fn plan(request: &Request) -> Result<PlanReport> {
     if let Some(path) = &request.out {
         storage::check_writable(path)?;

@@ -39,6 +39,9 @@ pub struct Request {
 }
 
 /// Measures all models. A model that fails is reported with its error; the others are still measured.
+///
+/// # Errors
+/// The first step of a model that fails.
 pub fn bench(request: &Request, progress: &dyn Progress) -> Result<BenchReport> {
     for path in request.html.iter().chain(&request.markdown) {
         storage::check_writable(path)?;

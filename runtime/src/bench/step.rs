@@ -83,6 +83,9 @@ pub struct Measure {
 }
 
 /// Runs a step in this process and measures it.
+///
+/// # Errors
+/// As the command that it runs.
 pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let report = match step {

@@ -67,6 +67,9 @@ impl std::fmt::Display for Block {
 
 impl Block {
     /// Writes `network.onnx` and `input.json` into a new folder of `parent`, named like the block.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn write(&self, parent: &Path) -> Result<PathBuf> {
         let folder = parent.join(self.to_string());
         storage::make_dir(&folder)?;

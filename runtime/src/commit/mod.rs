@@ -234,6 +234,9 @@ pub struct CommitReport {
 }
 
 /// Computes the model on an input and commits to all its tensors, without proving anything.
+///
+/// # Errors
+/// Keys, input or prompt that cannot be used; with `strict` clamped values; a place that holds an earlier commitment.
 pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport> {
     let start = Instant::now();
     let out = &request.out;
@@ -282,6 +285,9 @@ pub fn commit(request: &Request, progress: &dyn Progress) -> Result<CommitReport
 }
 
 /// Reads the file of a commitment.
+///
+/// # Errors
+/// A file that is no commitment.
 pub fn read(path: &Path) -> Result<Bundle> {
     Bundle::from_commitment(&storage::read(path)?).map_err(Error::format(path))
 }

@@ -57,6 +57,10 @@ pub struct WrongPart {
 
 /// Checks the parts of a run by the verifier and writes the proof of every answer that is whole: to `out`, or, where the
 /// run has several answers, into the directory `out` under their names.
+///
+/// # Errors
+/// A folder that is no run, or whose commitments are of another one; a file that cannot be written. What is missing or
+/// wrong among the parts stands in the report.
 pub fn join(run: &Path, out: &Path, progress: &dyn Progress) -> Result<JoinReport> {
     let start = Instant::now();
     let folder = Folder::new(run);

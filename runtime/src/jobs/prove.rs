@@ -79,6 +79,9 @@ pub struct JobReport {
 }
 
 /// Proves jobs and stores each as soon as it is finished.
+///
+/// # Errors
+/// A folder that is no run; jobs that it does not have; files that are not those of the run; too little memory.
 pub fn prove(request: &Request, progress: &dyn Progress) -> Result<JobsReport> {
     let start = Instant::now();
     let folder = Folder::new(&request.run);

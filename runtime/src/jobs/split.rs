@@ -70,6 +70,9 @@ pub struct AnswerReport {
 }
 
 /// Commits to every input and writes the run folder, whole or not at all.
+///
+/// # Errors
+/// A folder that exists; keys, inputs or a prompt that cannot be used; with `strict` clamped values.
 pub fn split(request: &Request, progress: &dyn Progress) -> Result<SplitReport> {
     let start = Instant::now();
     if request.out.exists() {

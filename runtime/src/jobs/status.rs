@@ -33,6 +33,9 @@ pub struct AnswerStatus {
 }
 
 /// Counts the parts of a run.
+///
+/// # Errors
+/// A folder that is no run.
 pub fn status(run: &Path) -> Result<StatusReport> {
     let folder = Folder::new(run);
     let manifest = folder.read()?;

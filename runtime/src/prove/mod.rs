@@ -96,6 +96,9 @@ pub struct LayerReport {
 }
 
 /// Proves one inference and writes the proof.
+///
+/// # Errors
+/// Keys or an input that cannot be used; as [`run`].
 pub fn prove(request: &Request, progress: &dyn Progress) -> Result<ProveReport> {
     let start = Instant::now();
     storage::check_writable(&request.out)?;
@@ -128,6 +131,10 @@ pub struct Job<'a> {
 }
 
 /// Proves and writes the proof.
+///
+/// # Errors
+/// Layers that the model does not have; a value outside its bounds, or with `strict` a clamped one; an own proof that does
+/// not verify; a file that cannot be written.
 pub fn run(job: &Job, progress: &dyn Progress) -> Result<ProveReport> {
     let Job { keys, statement, start, .. } = job;
     let range = layer_range(keys, job.layers)?;

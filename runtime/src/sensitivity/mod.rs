@@ -98,6 +98,9 @@ pub struct LayerSensitivity {
 }
 
 /// Measures all layers of a compiled model.
+///
+/// # Errors
+/// A model or samples that cannot be used.
 pub fn sensitivity(request: &Request, progress: &dyn Progress) -> Result<SensitivityReport> {
     for path in request.out.iter().chain(&request.html) {
         storage::check_writable(path)?;
@@ -226,6 +229,9 @@ fn seed(seed: u64, [layer, sample, probe]: [u32; 3]) -> [u8; 32] {
 }
 
 /// Reads a report that [`sensitivity`] wrote.
+///
+/// # Errors
+/// A file that is no report of this command.
 pub fn read(path: &Path) -> Result<SensitivityReport> {
     serde_json::from_slice(&storage::read(path)?).map_err(|e| {
         let what = format!("{}: no report of sensitivities ({e})", path.display());

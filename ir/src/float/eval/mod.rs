@@ -111,6 +111,9 @@ impl<F: FnMut(NodeId, &[f32])> Observer for F {
 /// Evaluates every node and returns the outputs in order, each `[tokens, features]` row-major.
 ///
 /// A query that sees no key at all (fully masked) attends to nothing and yields zeros.
+///
+/// # Errors
+/// Inputs that are not those of the graph; a graph whose nodes do not fit together.
 pub fn eval<O: Observer + ?Sized>(
     graph: &Graph,
     inputs: &[InputValue],

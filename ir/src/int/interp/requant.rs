@@ -36,6 +36,9 @@ pub fn in_limbs(x: i64, bits: u32) -> bool {
 }
 
 /// `table[x + len/2]`, or `x` when outside the table.
+///
+/// # Errors
+/// `x` when it is outside the table.
 pub fn lookup(table: &[i64], x: i64) -> Result<i64, i64> {
     let index = i128::from(x) + (table.len() / 2) as i128;
     usize::try_from(index).ok().and_then(|i| table.get(i).copied()).ok_or(x)
