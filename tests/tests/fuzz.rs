@@ -31,6 +31,7 @@ use nanozk_runtime::audit::files;
 use nanozk_runtime::keys::ProverFile;
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::{Fixture, NONCE, compiled, partial};
+use nanozk_tests::{heap, mutate};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use run::Target;

@@ -96,13 +96,14 @@ pub fn split(request: &Request, progress: &dyn Progress) -> Result<SplitReport> 
 
     let nonce = request.nonce.as_deref().unwrap_or_default();
     let prompt = request.prompt.as_ref().map(|asked| Of::Answer(asked.clone()).read(&keys, nonce, progress));
-    let prompt = prompt.transpose()?.map(|inference| Ok((PROMPT.into(), inference)));
+    let prompt = prompt.transpose()?.map(|inference| (PROMPT.into(), inference));
     progress.stage("committing to answers", (usize::from(prompt.is_some()) + inputs.len()) as u64);
-    let read = |(name, path)| Ok((name, Of::Input(path).read(&keys, nonce, progress)?));
-    let all = prompt.into_iter().chain(inputs.into_iter().map(read));
+    let read =
+        |(name, path)| -> Result<(String, Inference)> { Ok((name, Of::Input(path).read(&keys, nonce, progress)?)) };
+    let all = prompt.map(Ok).into_iter().chain(inputs.into_iter().map(read));
     let (mut answers, mut reports) = (Vec::new(), Vec::new());
     for (number, inference) in all.enumerate() {
-        let (name, inference): (String, Inference) = inference?;
+        let (name, inference) = inference?;
         // The seed of the masks ends here: no job holds it.
         let Made { committed, answer, saturated } = inference.commit(&keys, &bases, nonce, request.strict)?;
         let path = folder.commitment(number);
