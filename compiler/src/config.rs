@@ -73,7 +73,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Quantise {
     /// Width b of the range table, 8 to 16: activations have b bits, proofs have tables of 2^b entries. Absent: 12, more
-    /// where the tolerance asks for it, or down to 10 where that makes the proof of a small model cheaper and keeps
+    /// where the tolerance asks for it, or down to 8 where that makes the proof of a small model cheaper and keeps
     /// within the narrow tolerance.
     pub limb_bits: Option<u32>,
     /// Largest difference of an output from the source model's on the sample data, as a share of its greatest value. A

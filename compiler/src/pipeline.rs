@@ -229,7 +229,7 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let (graph, outputs) = (&loaded.graph, &loaded.outputs[..]);
     let source = Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats };
     tell(Notice::Stage(Stage::Layout));
-    let Chosen { circuits, measured, choice } = source.circuits(&config, options.accept_gap)?;
+    let Chosen { circuits, measured, choice } = fitting(source, &config, options.accept_gap, tell)?;
     if config.max_k.is_none() && circuits.k() > EMBEDDED_K {
         tell(Notice::Warning(&format!(
             "circuits have 2^{} rows, and the SRS of this program serves 2^{EMBEDDED_K}: `setup` needs `--srs FILE`, or its \
@@ -244,6 +244,36 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let source = artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load };
     let Loaded { inputs, outputs, .. } = loaded;
     Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text, calibration })
+}
+
+/// How often layers that fit no circuit are cut anew.
+const MAX_CUTS: usize = 6;
+
+/// The circuits of a model, cut into smaller layers than its structure and its settings say where no circuit holds these.
+fn fitting(
+    mut source: Source<'_>,
+    config: &Config,
+    accept_gap: bool,
+    tell: &dyn Fn(Notice<'_>),
+) -> Result<Chosen, CompileError> {
+    let first = match source.circuits(config, accept_gap) {
+        Err(error @ CompileError::TooLarge { .. }) => error,
+        fits => return fits,
+    };
+    for _ in 0..MAX_CUTS {
+        let Some(smaller) = source.partition.smaller(source.graph) else { break };
+        source.partition = smaller;
+        match source.circuits(config, accept_gap) {
+            Err(CompileError::TooLarge { .. }) => (),
+            Ok(chosen) => {
+                let count = chosen.circuits.model.layers.len();
+                tell(Notice::Warning(&format!("cut into {count} layers, fewer of which would not fit ({first})")));
+                return Ok(chosen);
+            }
+            failed => return failed,
+        }
+    }
+    Err(first)
 }
 
 /// The settings file with the caller's choices on top.

@@ -11,11 +11,12 @@ use nanozk_ir::float::{Graph, InputValue};
 use nanozk_plan::ValueInfo;
 
 /// Narrowest limbs that are tried where the settings name no width.
-const LEAST_LIMB_BITS: u32 = 10;
+const LEAST_LIMB_BITS: u32 = 8;
 /// Widest limbs that are tried where the settings name no width.
 const GREATEST_LIMB_BITS: u32 = 16;
 
-/// What narrower limbs must save at least to be worth their coarser activations: this share of the score.
+/// What narrower limbs must save at least to be worth coarser outputs: this share of the score. Any saving is taken where
+/// outputs come no further from the source model's.
 const NARROW_SAVES: f64 = 1.0 / 8.0;
 
 /// Circuits that an SRS of this program serves, and how much greater than the least their score may be: proofs need nobody's
@@ -106,10 +107,11 @@ impl Source<'_> {
     /// limbs is what asks for the rows, the circuits get cheaper and the outputs stay much closer than that.
     fn faithful(&self, config: &Config, accept_gap: bool) -> Result<Chosen, CompileError> {
         let max_k = config.max_k.unwrap_or(MAX_K);
+        let configured = usual(&config.quantise, max_k);
         let mut failed: Option<CompileError> = None;
         let mut missed: Option<Trial> = None;
-        let mut usual: Option<(f64, u64)> = None;
-        for quantise in wider(&config.quantise) {
+        let mut first: Option<(f64, u64)> = None;
+        for quantise in wider(&configured) {
             let trial = match self.trial(config, quantise) {
                 Ok(trial) => trial,
                 Err(error) if depends_on_widths(&error) => {
@@ -118,14 +120,14 @@ impl Source<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let &mut (gap, lookups) = usual.get_or_insert((trial.measured.gap(), trial.lookups()));
+            let &mut (gap, lookups) = first.get_or_insert((trial.measured.gap(), trial.lookups()));
             if trial.measured.gap() > config.quantise.tolerance {
                 if missed.as_ref().is_none_or(|m| trial.measured.gap() < m.measured.gap()) {
                     missed = Some(trial);
                 }
                 continue;
             }
-            let choice = trial.choice(&config.quantise, gap, lookups);
+            let choice = trial.choice(&configured, gap, lookups);
             match lay_out(trial.quantised.model, config.optimize, max_k) {
                 Ok(circuits) => {
                     let chosen = Chosen { circuits, measured: trial.measured, choice };
@@ -136,7 +138,7 @@ impl Source<'_> {
         }
         match (missed, failed) {
             (Some(trial), _) if accept_gap => {
-                let choice = usual.and_then(|(gap, lookups)| trial.choice(&config.quantise, gap, lookups));
+                let choice = first.and_then(|(gap, lookups)| trial.choice(&configured, gap, lookups));
                 let circuits = lay_out(trial.quantised.model, config.optimize, max_k)?;
                 Ok(Chosen { circuits, measured: trial.measured, choice })
             }
@@ -166,7 +168,8 @@ impl Source<'_> {
             }
             // What does not fit narrow limbs needs the usual ones.
             let Some(next) = self.narrow(config, bits, limit) else { break };
-            if next.circuits.score > best.circuits.score * (1.0 - NARROW_SAVES) {
+            let share = if next.measured.gap() > best.measured.gap() { 1.0 - NARROW_SAVES } else { 1.0 };
+            if next.circuits.score >= best.circuits.score * share {
                 break;
             }
             best = next;
@@ -217,6 +220,13 @@ impl Trial {
             format!("{}: a gap of {now:.1e} for {gap:.1e}, {cost} lookups for {lookups}", changed.join(", "))
         })
     }
+}
+
+/// The configured widths; where none is for limbs, none whose table needs more than `2^max_k` rows.
+fn usual(configured: &Quantise, max_k: u32) -> Quantise {
+    let fits = max_k.saturating_sub(1);
+    let limb_bits = configured.limb_bits.or_else(|| (configured.limb_bits() > fits).then_some(fits));
+    Quantise { limb_bits, ..configured.clone() }
 }
 
 /// The configured widths and greater ones; a width of limbs that is configured stays.

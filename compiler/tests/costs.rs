@@ -4,7 +4,7 @@
 
 use nanozk_compiler::{
     artifact::Artifact,
-    config::{Config, EMBEDDED_K, MAX_K},
+    config::{Config, EMBEDDED_K, MAX_K, STRONGEST_K},
     frontend::{LoadOptions, load},
     partition::{Partition, partition},
     pipeline::{CompileOptions, compile},
@@ -159,11 +159,25 @@ fn bundled_models_fit_the_embedded_srs() {
 #[test]
 fn no_circuit_is_larger_than_allowed() {
     let model = bundled("block-d16-t16");
-    let options = |max_k| CompileOptions { data: vec![model.join("input.json")], max_k, ..Default::default() };
-    let error = compile(&model.join("network.onnx"), &options(Some(9)), &|_| {}).unwrap_err().to_string();
-    assert!(error.contains("circuits of up to 2^9 rows"), "{error}");
+    let quantise: serde_yaml::Mapping = [("limb_bits".into(), 10.into())].into_iter().collect();
+    let data = vec![model.join("input.json")];
+    let options =
+        |max_k| CompileOptions { data: data.clone(), max_k, quantise: quantise.clone(), ..Default::default() };
+    let error = compile(&model.join("network.onnx"), &options(Some(10)), &|_| {}).unwrap_err().to_string();
+    assert!(error.contains("circuits of up to 2^10 rows"), "{error}");
     let error = compile(&model.join("network.onnx"), &options(Some(21)), &|_| {}).unwrap_err().to_string();
     assert!(error.contains("max_k = 21"), "{error}");
+}
+
+/// Whoever insists on the SRS under which proofs have the most bits of soundness gets circuits that it serves: the table of
+/// usual limbs needs more rows, but narrower ones keep the tolerance.
+#[test]
+fn limbs_fit_the_rows_that_are_allowed() {
+    for name in ["mlp-digits", "bert-d64-l2"] {
+        let artifact = compiled(name, Some(STRONGEST_K));
+        assert!(artifact.shapes.iter().all(|shape| shape.plan.geometry.k <= STRONGEST_K), "{name}");
+        assert!(artifact.model.limb_bits < STRONGEST_K, "{name}");
+    }
 }
 
 fn compiled(name: &str, max_k: Option<u32>) -> Artifact {

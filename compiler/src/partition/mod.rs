@@ -2,12 +2,13 @@
 //!
 //! Cuts are made where one activation is all that later nodes need (dominators), at the ends of residual branches.
 //! The longest periodic run of equal pieces becomes one layer per period; what stands before and after is cut by the
-//! same rule. Blocks that repeat without being neighbours become layers too ([`blocks`]). Layers of one structure share
-//! one shape, wherever they stand.
+//! same rule. Blocks that repeat without being neighbours become layers too ([`blocks`]). What has no repetition is one
+//! layer, or several where it is large ([`size`]). Layers of one structure share one shape, wherever they stand.
 
 mod blocks;
 mod segment;
 mod signature;
+mod size;
 
 pub use segment::{Ref, Segment};
 
@@ -36,6 +37,20 @@ pub(crate) fn carries(graph: &Graph, id: NodeId) -> bool {
     !matches!(graph.dag[id].op, Op::Const { .. } | Op::Input(InputKind::Mask))
 }
 
+impl Partition {
+    /// How many layers.
+    pub fn count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Partitions `graph`, of which these are the layers, into more and smaller ones, if it can be cut further.
+    pub fn smaller(&self, graph: &Graph) -> Option<Self> {
+        let largest = self.segments.iter().map(|s| size::lookups(graph, &s.nodes)).max()?;
+        let limits = std::iter::successors(Some(largest / 2), |limit| Some(limit / 2)).take_while(|&limit| limit > 0);
+        limits.map(|limit| partition(graph, limit)).find(|p| p.count() > self.count())
+    }
+}
+
 /// Partitions `graph`; a part without repetition stays one layer up to `layer_lookups` estimated lookups.
 pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     let chain = chain(graph);
@@ -48,12 +63,12 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
         !matches!(graph.dag[n].op, Op::Input(_))
             && (ends_branch(graph, n) || residual && (is_norm(&n) || before_norm(n)))
     };
-    let mut cuts: Vec<NodeId> = chain.iter().copied().filter(|&n| is_cut(n)).collect();
-    let estimate = |pieces: &[Vec<NodeId>]| pieces.iter().flatten().map(|&n| lookups(graph, n)).sum::<u64>();
-    if cuts.is_empty() && estimate(&pieces(graph, &[])) > layer_lookups {
-        cuts = chain.iter().copied().filter(|&n| !matches!(graph.dag[n].op, Op::Input(_) | Op::Output)).collect();
-    }
-    let pieces = pieces(graph, &cuts);
+    let chosen = |cut: &dyn Fn(NodeId) -> bool| chain.iter().copied().filter(|&n| cut(n)).collect::<Vec<NodeId>>();
+    let small = |pieces: &[Vec<NodeId>]| pieces.iter().map(|p| size::lookups(graph, p)).sum::<u64>() <= layer_lookups;
+    let mut large = pieces(graph, &chosen(&is_cut));
+    large.retain(|piece| !small(std::slice::from_ref(piece)));
+    let is_large = |n: NodeId| large.iter().any(|piece| piece.contains(&n));
+    let pieces = pieces(graph, &chosen(&|n| is_cut(n) || is_large(n) && size::may_cut(graph, n)));
     let signatures: Vec<String> = pieces.iter().map(|p| signature::signature(graph, &Segment::new(graph, p))).collect();
     let mut parts = Vec::new();
     runs(&pieces, &signatures, 0..pieces.len(), &mut parts);
@@ -65,7 +80,7 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     for part in blocks::split(parts, &pieces, &signatures, &whole_layer) {
         match part {
             Part::Layer(nodes) => layers.push(nodes),
-            Part::Loose(range) => merge(&pieces[range], &mut layers, &|p| estimate(p) <= layer_lookups),
+            Part::Loose(range) => merge(&pieces[range], &mut layers, &small),
         }
     }
     let segments: Vec<Segment> = layers.iter().map(|nodes| Segment::new(graph, nodes)).collect();
@@ -183,21 +198,6 @@ fn longest_run(signatures: &[String]) -> Option<(usize, usize, usize)> {
         }
     }
     best
-}
-
-/// Rough number of lookups that a node costs.
-fn lookups(graph: &Graph, id: NodeId) -> u64 {
-    let node = &graph.dag[id];
-    let tokens = graph.tokens as u64;
-    let width = node.features as u64;
-    tokens
-        * match &node.op {
-            Op::Norm { .. } | Op::Mul => 3 * width,
-            Op::Linear { .. } => 2 * width,
-            Op::Softmax { .. } => 7 * width,
-            Op::Attention { heads, .. } => 3 * *heads as u64 * tokens + 4 * width,
-            _ => 0,
-        }
 }
 
 #[cfg(test)]

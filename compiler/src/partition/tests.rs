@@ -132,23 +132,78 @@ fn a_single_block_is_one_layer() {
     assert!(partition(&gpt(1), 100).segments.len() > 1);
 }
 
-#[test]
-fn a_chain_without_residuals_is_cut_only_when_large() {
+/// A chain of linear maps of these widths, each with a function behind it.
+fn chain_of(widths: &[usize]) -> Graph {
     let mut g = Graph { tokens: 1, ..Graph::default() };
-    let t = g.add("x", Op::Input(InputKind::Float), D, &[]);
+    let mut from = D;
+    let t = g.add("x", Op::Input(InputKind::Float), from, &[]);
     let mut x = t;
-    for _ in 0..6 {
-        x = linear(&mut g, "fc", x);
-        x = g.add("relu", Op::Unary(UnaryFn::Relu), D, &[x]);
+    for &to in widths {
+        x = g.add("fc", Op::Linear { positions: 1, weight: vec![0.1; from * to], bias: None }, to, &[x]);
+        x = g.add("relu", Op::Unary(UnaryFn::Relu), to, &[x]);
+        from = to;
     }
-    let out = g.add("y", Op::Output, D, &[x]);
+    let out = g.add("y", Op::Output, from, &[x]);
     g.inputs = vec![t];
     g.outputs = vec![out];
+    g
+}
+
+#[test]
+fn a_chain_without_residuals_is_cut_only_when_large() {
+    let g = chain_of(&[D; 6]);
     assert_eq!(partition(&g, 1 << 20).segments.len(), 1);
     let p = partition(&g, 10);
-    assert!(p.segments.len() > 1);
+    assert_eq!(p.classes, [0, 1, 1, 1, 1, 2], "equal pieces are equal layers");
     let covered: usize = p.segments.iter().map(|s| s.nodes.len()).sum();
     assert_eq!(covered, 13);
+}
+
+#[test]
+fn a_cut_leaves_a_function_with_the_sums_it_reads() {
+    let g = chain_of(&[9, 8, 7, 6]);
+    for limit in 0..100 {
+        for segment in &partition(&g, limit).segments {
+            let ends = |n: &NodeId| matches!(g.dag[*n].op, Op::Unary(_) | Op::Output);
+            assert!(segment.outputs.iter().all(ends), "limit {limit}");
+        }
+    }
+}
+
+#[test]
+fn layers_become_smaller_until_they_are_single_pieces() {
+    let g = chain_of(&[9, 8, 7, 6]);
+    let mut p = partition(&g, u64::MAX);
+    let mut counts = vec![p.count()];
+    while let Some(smaller) = p.smaller(&g) {
+        p = smaller;
+        counts.push(p.count());
+    }
+    assert_eq!(counts, [1, 3, 4], "at most one per linear map");
+}
+
+#[test]
+fn what_stands_before_residual_blocks_is_cut_where_it_is_large() {
+    let mut g = Graph { tokens: 3, ..Graph::default() };
+    let t = g.add("x", Op::Input(InputKind::Float), D, &[]);
+    let mut x = t;
+    for _ in 0..4 {
+        x = linear(&mut g, "stem", x);
+        x = g.add("relu", Op::Unary(UnaryFn::Relu), D, &[x]);
+    }
+    for _ in 0..3 {
+        x = block(&mut g, x, false);
+    }
+    let h = linear(&mut g, "head", x);
+    g.inputs = vec![t];
+    g.outputs = vec![g.add("y", Op::Output, D, &[h])];
+    let blocks = |p: &Partition| {
+        let attends = |s: &&Segment| s.nodes.iter().any(|&n| matches!(g.dag[n].op, Op::Attention { .. }));
+        p.segments.iter().filter(attends).map(|s| s.nodes.len()).collect::<Vec<_>>()
+    };
+    let (whole, cut) = (partition(&g, 1 << 20), partition(&g, 50));
+    assert!(cut.count() > whole.count());
+    assert_eq!(blocks(&cut), blocks(&whole), "repeated blocks stay whole");
 }
 
 #[test]
