@@ -26,11 +26,19 @@ from pathlib import Path
 
 import plots
 import table
-from runs import Capped, Caps, Failed, run_ezkl, run_nanozk
+from runs import Capped, Caps, Failed, Variant, run_ezkl, run_nanozk
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-VARIANTS = [(calibrate, freivalds) for freivalds in (True, False) for calibrate in ("resources", "none", "accuracy")]
+VARIANTS = [
+    Variant("resources"),
+    Variant("resources", legs=4),
+    Variant("none"),
+    Variant("accuracy"),
+    *(Variant(calibrate, freivalds=False) for calibrate in ("resources", "none", "accuracy")),
+]
+LOCAL = ("--work", "--venv", "--nanozk")
+"""Options that name places on this machine and change nothing of what is measured."""
 
 
 def make_venv(path: Path) -> Path:
@@ -99,11 +107,18 @@ class Session:
     def save(self) -> None:
         results = [result for result in self.results.values() if result["ezkl"] or result["nanozk"]]
         head = {**self.head, "last": time.strftime("%Y-%m-%d")}
-        part = self.args.json.with_suffix(".part")
-        part.write_text(json.dumps({**head, "results": results}, indent=1) + "\n")
-        part.rename(self.args.json)
-        pictures = plots.write(results, self.args.out)
-        self.args.out.write_text(table.report(head, results, pictures))
+        summary = {"by_itself": table.summary(table.by_itself(results)), "all": table.summary(results)}
+        record = {**head, "summary": summary, "results": results}
+        write(self.args.json, json.dumps(record, indent=1) + "\n")
+        pictures = [] if self.args.brief else plots.write(results, self.args.out)
+        write(self.args.out, table.report(head, results, pictures, self.args.brief))
+
+
+def write(path: Path, text: str) -> None:
+    """Replaces a file as a whole, so that a session ended at any time leaves one that can be read."""
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(text)
+    part.rename(path)
 
 
 def known_caps(result: dict) -> dict:
@@ -113,37 +128,36 @@ def known_caps(result: dict) -> dict:
     return {"rows": min(rows)} if rows else {}
 
 
-def shared_cap(result: dict, calibrate: str) -> str | None:
+def shared_cap(result: dict, variant: Variant) -> str | None:
     """Why a variant need not be tried: the calibration itself met a cap, and the variant calibrates too."""
     for run in result["ezkl"]:
-        if run.get("capped") and run["error"].startswith("settings: time cap") and calibrate != "none":
+        if run.get("capped") and run["error"].startswith("settings: time cap") and variant.calibrate != "none":
             return f"not tried: the calibration of the variant \"{run['variant']}\" met its cap"
     return None
 
 
-def one_round(session: Session, python: Path, nanozk: Path, models: list, variant: tuple, end: float) -> None:
+def one_round(session: Session, python: Path, nanozk: Path, models: list, variant: Variant, end: float) -> None:
     """One variant of EZKL on every model, each followed by a run of nanozk."""
-    args, (calibrate, freivalds) = session.args, variant
-    name = variant_name(calibrate, freivalds)
+    args, name = session.args, variant.name()
     for model in models:
         result = session.model(model.name)
         used = sum(run.get("session_s", 0.0) for run in result["ezkl"])
         until = min(end, time.monotonic() + args.model_budget - used)
         if session.done(model.name, name) or time.monotonic() >= until:
             continue
-        reason = shared_cap(result, calibrate) if args.skip_after_cap else None
+        reason = shared_cap(result, variant) if args.skip_after_cap else None
         if reason:
             print(f"{model.name}: EZKL, {name}: {reason}", flush=True)
             session.add(model.name, "ezkl", {"variant": name, "error": reason, "capped": True})
             continue
         known = known_caps(result) if args.skip_after_cap else {}
         with tempfile.TemporaryDirectory(dir=args.work, prefix="ezkl-") as work:
-            run = lambda: run_ezkl(python, model, Path(work), calibrate, freivalds, args.caps, until, known)
+            run = lambda: run_ezkl(python, model, Path(work), variant, args.caps, until, known)
             run = attempt(f"{model.name}: EZKL, {name}", run)
         if "time budget of the session" in run.get("error", "") and time.monotonic() >= end:
             # Neither side's fault: the next session tries it again.
             return
-        session.add(model.name, "ezkl", {"variant": name, **run})
+        session.add(model.name, "ezkl", {"variant": name, "by_hand": variant.by_hand(), **run})
         session.add(model.name, "nanozk", attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, args.caps)))
 
 
@@ -154,11 +168,6 @@ def nanozk_again(session: Session, nanozk: Path, models: list, end: float) -> No
         while len(result["nanozk"]) < len(result["ezkl"]) and time.monotonic() < end:
             run = attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, session.args.caps))
             session.add(model.name, "nanozk", run)
-
-
-def variant_name(calibrate: str, freivalds: bool) -> str:
-    scales = "default scales" if calibrate == "none" else f"calibrated for {calibrate}"
-    return f"{scales}, {'with' if freivalds else 'without'} Freivalds"
 
 
 def machine() -> str:
@@ -173,16 +182,29 @@ def machine() -> str:
     return f"{cpu}, {cores} cores, {memory:.1f} GB, {platform.system()} {platform.machine()}"
 
 
-def parse_variant(text: str) -> tuple:
-    calibrate, _, freivalds = text.partition(",")
-    if calibrate not in ("resources", "accuracy", "none") or freivalds not in ("", "freivalds", "no-freivalds"):
-        raise argparse.ArgumentTypeError("expected CALIBRATION[,no-freivalds], for example none,no-freivalds")
-    return calibrate, freivalds != "no-freivalds"
+def parse_variant(text: str) -> Variant:
+    calibrate, *options = text.split(",")
+    known = {"freivalds": {}, "no-freivalds": {"freivalds": False}, "legs=4": {"legs": 4}, "legs=7": {"legs": 7}}
+    if calibrate not in ("resources", "accuracy", "none") or not known.keys() >= set(options):
+        raise argparse.ArgumentTypeError("expected CALIBRATION[,no-freivalds][,legs=4], for example none,no-freivalds")
+    return Variant(calibrate, **{key: value for option in options for key, value in known[option].items()})
+
+
+def folders(paths: list) -> list:
+    """Models among the paths and in the folders of models among them."""
+    whole = lambda folder: (folder / "network.onnx").is_file() and (folder / "input.json").is_file()
+    found = []
+    for path in paths:
+        inside = sorted(child for child in path.iterdir() if whole(child)) if path.is_dir() else []
+        if not whole(path) and not inside:
+            raise SystemExit(f"{path}: no folder with network.onnx and input.json, nor one of such folders")
+        found += [path] if whole(path) else inside
+    return found
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models", type=Path, nargs="+", help="folders with network.onnx and input.json")
+    parser.add_argument("models", type=Path, nargs="+", help="folders with network.onnx and input.json, or folders of these")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head-to-head.md", help="report to write")
     parser.add_argument("--json", type=Path, help="all runs, read again to go on (default: the report's name in .json)")
     parser.add_argument("--fresh", action="store_true", help="begin anew even if --json holds a session")
@@ -198,14 +220,15 @@ def parse_args() -> argparse.Namespace:
         help="leave out variants that share a cap met: calibrations after one that met its cap, and runs of as many rows",
     )
     parser.add_argument(
-        "--variant", dest="variants", type=parse_variant, action="append", metavar="CALIBRATION[,no-freivalds]",
-        help="run only this variant of EZKL, resources, accuracy or none; may be repeated (default all six)",
+        "--variant", dest="variants", type=parse_variant, action="append", metavar="CALIBRATION[,no-freivalds][,legs=4]",
+        help="run only this variant of EZKL, resources, accuracy or none; may be repeated (default: all seven)",
     )
     parser.add_argument("--finite-mask", action="store_true", help="replace -inf constants by -16, for both sides")
     parser.add_argument(
         "--renew-nanozk", action="store_true",
         help="drop the runs of nanozk in --json and make them again, as after a change of nanozk; the report says so",
     )
+    parser.add_argument("--brief", action="store_true", help="report without plots and without the list of all runs")
     parser.add_argument("--venv", type=Path, default=HERE / ".venv", help="virtual environment to make or use")
     parser.add_argument("--nanozk", type=Path, help="nanozk program (default: a release build)")
     parser.add_argument("--work", type=Path, help="directory for keys and SRS files, kept (default: temporary)")
@@ -214,9 +237,7 @@ def parse_args() -> argparse.Namespace:
     args.json = args.json or args.out.with_suffix(".json")
     settings_cap, srs_cap = args.settings_cap or args.time_cap, args.srs_cap or args.time_cap
     args.caps = Caps(args.time_cap, settings_cap, srs_cap, args.memory_cap, args.rows_cap)
-    for model in args.models:
-        if not (model / "network.onnx").is_file() or not (model / "input.json").is_file():
-            parser.error(f"{model}: no folder with network.onnx and input.json")
+    args.models = folders(args.models)
     return args
 
 
@@ -225,8 +246,7 @@ def main() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     args = parse_args()
-    # With all that was given, but without the paths of this machine.
-    command = shlex.join(["bench/ezkl/compare.py", *(shown(a) for a in sys.argv[1:])])
+    command = shlex.join(["bench/ezkl/compare.py", *shown(sys.argv[1:])])
     python = make_venv(args.venv.resolve())
     nanozk = args.nanozk.resolve() if args.nanozk else build_nanozk()
     kept = args.work is not None
@@ -269,10 +289,12 @@ def prepared(python: Path, model: Path, args) -> Path:
     return finite if made.returncode == 0 else model
 
 
-def shown(argument: str) -> str:
-    """An argument, shortened to the part below or beside the repository."""
-    path = Path(argument)
-    return os.path.relpath(path, ROOT) if path.is_absolute() else argument
+def shown(arguments: list) -> list:
+    """What was given, without the paths of this machine: shortened to the part below or beside the repository."""
+    shorter = lambda text: os.path.relpath(text, ROOT) if Path(text).is_absolute() else text
+    local = [i for i, text in enumerate(arguments) if text.partition("=")[0] in LOCAL]
+    left_out = {*local, *(i + 1 for i in local if "=" not in arguments[i])}
+    return [shorter(text) for i, text in enumerate(arguments) if i not in left_out]
 
 
 if __name__ == "__main__":

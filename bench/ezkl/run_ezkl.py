@@ -4,7 +4,7 @@
 One step per process, so that peak memory belongs to that step. Wall time is that of the EZKL call alone: the start of
 Python and the import of EZKL do not count.
 
-Usage: run_ezkl.py STEP MODEL_DIR WORK_DIR [--calibrate resources|accuracy|none] [--no-freivalds]
+Usage: run_ezkl.py STEP MODEL_DIR WORK_DIR [--calibrate resources|accuracy|none] [--no-freivalds] [--legs N]
 Steps in order: settings, srs, witness, gap, setup, prove, verify. MODEL_DIR holds network.onnx and input.json.
 """
 
@@ -18,6 +18,10 @@ import time
 from pathlib import Path
 
 import ezkl
+
+
+RANGE_BITS = 28
+"""Range that EZKL's defaults can check: 2 digits to the base 2^14."""
 
 
 class Files:
@@ -42,6 +46,8 @@ async def settings(files: Files, args: argparse.Namespace) -> dict:
     run_args = ezkl.PyRunArgs()
     run_args.input_visibility, run_args.param_visibility, run_args.output_visibility = "private", "fixed", "public"
     run_args.disable_freivalds = args.no_freivalds
+    # A range of 28 bits as by default, in more and shorter digits.
+    run_args.decomp_base, run_args.decomp_legs = 1 << (RANGE_BITS // args.legs), args.legs
     await done(ezkl.gen_settings(files.onnx, files.settings, py_run_args=run_args))
     if args.calibrate != "none":
         await done(ezkl.calibrate_settings(files.data, files.onnx, files.settings, args.calibrate))
@@ -120,6 +126,7 @@ async def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--calibrate", default="resources", choices=["resources", "accuracy", "none"])
     parser.add_argument("--no-freivalds", action="store_true")
+    parser.add_argument("--legs", type=int, default=2, choices=[2, 4, 7], help="digits of a range check")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     files = Files(args.model.resolve(), args.work.resolve())

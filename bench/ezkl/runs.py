@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+TIMED = ["setup", "prove", "verify"]
 STEPS = ["settings", "srs", "witness", "gap", "setup", "prove", "verify"]
 
 
@@ -38,6 +39,34 @@ class Caps:
             f"with their calibration; {self.srs_time:g} s for an SRS; {self.memory:g} GB of memory per process; "
             f"2^{self.rows} rows"
         )
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Settings of EZKL that change its cost."""
+
+    calibrate: str
+    """What its calibration is for, `resources` or `accuracy`, or `none` for its default scales."""
+    freivalds: bool = True
+    """Whether products of matrices are checked with Freivalds' algorithm, its default."""
+    legs: int = 2
+    """Digits of its range checks, 2 of 14 bits by default; more are shorter, so that the table needs fewer rows."""
+
+    def name(self) -> str:
+        scales = "default scales" if self.calibrate == "none" else f"calibrated for {self.calibrate}"
+        digits = "" if self.legs == 2 else f", range checks of {self.legs} digits"
+        return f"{scales}, {'with' if self.freivalds else 'without'} Freivalds{digits}"
+
+    def by_hand(self) -> bool:
+        """Whether it has a setting that neither EZKL's defaults nor its calibration choose."""
+        return self.legs != 2
+
+    def arguments(self) -> list:
+        """Options of run_ezkl.py."""
+        return [
+            "--calibrate", self.calibrate, *([] if self.freivalds else ["--no-freivalds"]),
+            *([] if self.legs == 2 else ["--legs", str(self.legs)]),
+        ]
 
 
 def capped(command: list, seconds: float, memory_gb: float, what: str = "time cap") -> dict:
@@ -89,9 +118,7 @@ def capped(command: list, seconds: float, memory_gb: float, what: str = "time ca
     return report
 
 
-def run_ezkl(
-    python: Path, model: Path, work: Path, calibrate: str, freivalds: bool, caps: Caps, end: float, known: dict
-) -> dict:
+def run_ezkl(python: Path, model: Path, work: Path, variant: Variant, caps: Caps, end: float, known: dict) -> dict:
     """All steps of one variant of EZKL, until the clock shows `end` at the latest.
 
     `known["rows"]` is the least number of rows, as a power of two, at which a cap ended another variant of the model: a
@@ -99,8 +126,7 @@ def run_ezkl(
     """
     steps, deadline = {}, time.monotonic() + caps.time
     for step in STEPS:
-        command = [python, HERE / "run_ezkl.py", step, model, work, "--calibrate", calibrate]
-        command += [] if freivalds else ["--no-freivalds"]
+        command = [python, HERE / "run_ezkl.py", step, model, work, *variant.arguments()]
         start = time.monotonic()
         limits = [(end - start, "time budget of the session or model")]
         if step == "srs":
@@ -131,9 +157,8 @@ def run_ezkl(
         "compile_s": steps["settings"]["wall_seconds"],
         "srs_s": None if steps["srs"]["reused"] else steps["srs"]["wall_seconds"],
         "witness_s": steps["witness"]["wall_seconds"],
-        "setup_s": steps["setup"]["wall_seconds"],
-        "prove_s": steps["prove"]["wall_seconds"],
-        "verify_s": steps["verify"]["wall_seconds"],
+        **{f"{step}_s": steps[step]["wall_seconds"] for step in TIMED},
+        **{f"{step}_cpu_s": steps[step]["cpu_seconds"] for step in TIMED},
         "proof_bytes": steps["prove"]["proof_bytes"],
         "pk_bytes": steps["setup"]["pk_bytes"],
         "prove_mb": steps["prove"]["peak_memory_mb"],
@@ -146,17 +171,17 @@ def run_ezkl(
 
 def run_nanozk(nanozk: Path, model: Path, caps: Caps) -> dict:
     """One run of every step of nanozk."""
-    command = [nanozk, "bench", model, "--warmup", 0, "--repeat", 1, "--json"]
+    command = [nanozk, "bench", model, "--served", "--warmup", 0, "--repeat", 1, "--json"]
     report = capped(command, caps.time, caps.memory)["models"][0]
     steps = {step["step"]: step for step in report["steps"]}
     wall = {name: step["wall_seconds_median"] for name, step in steps.items()}
+    cpu = {name: step["cpu_seconds_median"] for name, step in steps.items()}
     return {
         "compile_s": wall["compile"],
         "srs_s": wall["srs"],
         "witness_s": None,
-        "setup_s": wall["setup"],
-        "prove_s": wall["prove"],
-        "verify_s": wall["verify"],
+        **{f"{step}_s": wall[step] for step in TIMED},
+        **{f"{step}_cpu_s": cpu[step] for step in TIMED},
         "proof_bytes": report["proof"]["proof_bytes"],
         "pk_bytes": report["sizes"]["prover_bytes"],
         "prove_mb": steps["prove"]["peak_memory_mb"],

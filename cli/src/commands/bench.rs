@@ -26,6 +26,10 @@ pub struct Args {
     /// Runs of every step before them that are not counted
     #[arg(long, default_value_t = 1)]
     warmup: u16,
+    /// Compile as `compile` does by default, with a leaning to circuits that the SRS of this program serves, in place of those
+    /// that cost least
+    #[arg(long)]
+    served: bool,
     /// Write a self-contained page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -53,6 +57,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         blocks: args.block.clone(),
         repeat: args.repeat.into(),
         warmup: args.warmup.into(),
+        served: args.served,
         html: args.html.clone(),
         markdown: args.markdown.clone(),
         worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),

@@ -79,7 +79,8 @@ fn all_steps(request: &Request, source: &Source, progress: &dyn Progress) -> Res
         Ok::<_, Error>((times, report))
     };
 
-    let step = Step::Compile { network: source.network.clone(), data: input.clone(), model: model.clone() };
+    let (network, data, served) = (source.network.clone(), input.clone(), request.served);
+    let step = Step::Compile { network, data, model: model.clone(), served };
     let (compile, compiled) = measure("compile", step, false)?;
     let step = Step::Run { model: model.clone(), input: input.clone(), eval: source.eval.clone() };
     let (run, ran) = measure("run", step, true)?;

@@ -30,6 +30,8 @@ pub struct Request {
     pub repeat: usize,
     /// Runs of every step before them that are not counted.
     pub warmup: usize,
+    /// Whether circuits lean to what the SRS of this program serves, as by default; else they are what costs least.
+    pub served: bool,
     /// Page to write.
     pub html: Option<PathBuf>,
     /// Markdown table to write.

@@ -25,6 +25,8 @@ pub enum Step {
         data: PathBuf,
         /// Compiled model to write.
         model: PathBuf,
+        /// As in [`super::Request`].
+        served: bool,
     },
     /// Float against integer inference.
     Run {
@@ -89,9 +91,10 @@ pub struct Measure {
 pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let report = match step {
-        Step::Compile { network, data, model } => {
+        Step::Compile { network, data, model, served } => {
             // The SRS is made for the model, whatever rows it asks for.
-            let options = CompileOptions { data: vec![data.clone()], max_k: Some(MAX_K), ..Default::default() };
+            let max_k = (!served).then_some(MAX_K);
+            let options = CompileOptions { data: vec![data.clone()], max_k, ..Default::default() };
             json(compile(network, &options, model, progress)?)
         }
         Step::Run { model, input, eval } => {
