@@ -17,6 +17,7 @@ mod compress;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
 pub mod field;
+mod fp;
 pub mod guard;
 pub mod hiding;
 pub mod key_proof;
@@ -27,6 +28,7 @@ pub mod linear;
 pub mod msm;
 pub mod pcs;
 mod plonk;
+mod points;
 pub mod prover;
 pub mod publics;
 pub mod sampling;

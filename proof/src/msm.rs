@@ -6,7 +6,6 @@
 mod bases;
 mod buckets;
 mod digits;
-mod fp;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod tiles;

@@ -1,10 +1,12 @@
 //! Fiat-Shamir: the prefix that binds a bundle, and the transcript of one layer.
 
+mod elements;
+
 use crate::field::{Fr, G1};
-use crate::wire::{self, POINT_BYTES};
-use blake2b_simd::State;
+use elements::Proof;
+pub use elements::{Canonical, LayerHash};
 use ff::FromUniformBytes;
-use halo2_proofs::transcript::{CircuitTranscript, Hashable, Sampleable, Transcript};
+use halo2_proofs::transcript::{Hashable, Sampleable, Transcript, TranscriptHash};
 use std::io;
 
 /// A hash whose preimage is a sequence of labelled, length-prefixed parts.
@@ -58,7 +60,8 @@ impl Absorber {
 /// and hashing it again would cost more than the rest of verification.
 #[derive(Clone, Debug)]
 pub struct LayerTranscript {
-    inner: CircuitTranscript<State>,
+    hash: LayerHash,
+    proof: Proof,
     bound: bool,
 }
 
@@ -96,22 +99,18 @@ impl LayerTranscript {
         Ok(self)
     }
 
-    /// As many times [`Transcript::read`] of a point, decoded and checked in parallel.
+    /// Decodes the points that stand at these bytes of the proof, before they are read. They are read where they stand
+    /// whether or not they are named here: it only saves time.
+    pub fn decode(&mut self, points: impl Iterator<Item = usize>) {
+        self.proof.decode(points);
+    }
+
+    /// As many times [`Transcript::read`] of a point.
     ///
     /// # Errors
     /// A proof that ends early or holds no such points.
     pub fn read_points(&mut self, count: usize) -> io::Result<Vec<G1>> {
-        let start = self.inner.buffer().position();
-        let bytes = self.inner.buffer().get_ref().get(start as usize..).unwrap_or_default();
-        let bytes =
-            count.checked_mul(POINT_BYTES).and_then(|len| bytes.get(..len)).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let end = start + bytes.len() as u64;
-        let points = wire::decode(bytes).ok_or_else(|| io::Error::other("an invalid curve point"))?;
-        self.inner.buffer().set_position(end);
-        #[cfg(test)]
-        (start as usize..end as usize).step_by(POINT_BYTES).for_each(|at| record(Event::Read(at..at + POINT_BYTES)));
-        points.iter().try_for_each(|point| self.inner.common(point))?;
-        Ok(points)
+        (0..count).map(|_| self.read()).collect()
     }
 
     /// Stops absorbing common inputs.
@@ -121,45 +120,51 @@ impl LayerTranscript {
 }
 
 impl Transcript for LayerTranscript {
-    type Hash = State;
+    type Hash = LayerHash;
 
     fn init() -> Self {
-        LayerTranscript { inner: CircuitTranscript::init(), bound: false }
+        Self::init_from_bytes(&[])
     }
 
     fn init_from_bytes(bytes: &[u8]) -> Self {
-        LayerTranscript { inner: CircuitTranscript::init_from_bytes(bytes), bound: false }
+        LayerTranscript { hash: LayerHash::init(), proof: Proof::new(bytes), bound: false }
     }
 
-    fn squeeze_challenge<T: Sampleable<State>>(&mut self) -> T {
+    fn squeeze_challenge<T: Sampleable<LayerHash>>(&mut self) -> T {
         #[cfg(test)]
-        record(Event::Challenge(self.inner.clone().squeeze_challenge()));
-        self.inner.squeeze_challenge()
+        record(Event::Challenge(Sampleable::<LayerHash>::sample(self.hash.clone().squeeze())));
+        T::sample(self.hash.squeeze())
     }
 
-    fn common<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
-        if self.bound { Ok(()) } else { self.inner.common(input) }
+    fn common<T: Hashable<LayerHash>>(&mut self, input: &T) -> io::Result<()> {
+        if !self.bound {
+            self.hash.absorb(&input.to_input());
+        }
+        Ok(())
     }
 
-    fn read<T: Hashable<State>>(&mut self) -> io::Result<T> {
+    fn read<T: Hashable<LayerHash>>(&mut self) -> io::Result<T> {
         #[cfg(test)]
-        let start = self.inner.buffer().position() as usize;
-        let element = self.inner.read()?;
+        let start = self.proof.position();
+        let element = T::read(&mut self.proof)?;
+        self.hash.absorb(&element.to_input());
         #[cfg(test)]
-        record(Event::Read(start..self.inner.buffer().position() as usize));
+        record(Event::Read(start..self.proof.position()));
         Ok(element)
     }
 
-    fn write<T: Hashable<State>>(&mut self, input: &T) -> io::Result<()> {
-        self.inner.write(input)
+    fn write<T: Hashable<LayerHash>>(&mut self, input: &T) -> io::Result<()> {
+        self.hash.absorb(&input.to_input());
+        self.proof.append(&input.to_bytes());
+        Ok(())
     }
 
     fn finalize(self) -> Vec<u8> {
-        self.inner.finalize()
+        self.proof.into_bytes()
     }
 
     fn assert_empty(&mut self) -> io::Result<()> {
-        self.inner.assert_empty()
+        if self.proof.is_read() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 }
 

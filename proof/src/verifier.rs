@@ -10,8 +10,9 @@ use crate::{
     msm,
     plonk::LagrangeRatios,
     publics::{PublicData, public_values},
-    span::SpanProof,
+    span::{SPAN_ROWS, SpanProof},
     transcript::LayerTranscript,
+    wire::{POINT_BYTES, SCALAR_BYTES},
 };
 use ff::Field;
 use halo2_proofs::{
@@ -73,6 +74,7 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, Lay
         return Err(LayerError::Mismatch("a boundary tensor"));
     }
     let private = known.iter().filter(|lane| lane.is_none()).count();
+    transcript.decode(point_positions(shape, private, proof.len()));
     let mut private = transcript.read_points(private).map_err(malformed)?.into_iter();
     let lanes = known.into_iter().filter_map(|lane| lane.or_else(|| private.next())).collect();
     let ch = layer::draw_challenges(&mut transcript).ok_or_else(zero)?;
@@ -107,6 +109,22 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, Lay
         span.terms(&shape.span_basis, opened, columns, &powers(ch.rho, columns.len()))
     });
     Ok(LayerGuard { opening, weights: weights.unwrap_or_default() })
+}
+
+/// Where the points of a proof of `len` bytes stand, in which `private` lanes are committed.
+pub(crate) fn point_positions(shape: &ShapeKey, private: usize, len: usize) -> impl Iterator<Item = usize> {
+    let Columns { v, a, b, w, .. } = shape.columns;
+    let (cs, committed) = (shape.vk.cs(), shape.columns.committed());
+    // Lanes, V, A, B, W', and the commitment of its span proof.
+    let head = private + v + a + b + 2 * w;
+    // Advice columns, the random polynomial, pieces of the quotient.
+    let trace = cs.num_advice_columns() + 1 + (cs.degree() - 1);
+    let opened = cs.instance_queries().iter().filter(|(column, _)| column.index() < committed).count();
+    let evaluations = opened + cs.advice_queries().len() + cs.fixed_queries().len() + 1;
+    let trace_at = head * POINT_BYTES + w * SPAN_ROWS * SCALAR_BYTES;
+    let opening_at = trace_at + trace * POINT_BYTES + evaluations * SCALAR_BYTES;
+    let run = |start: usize, count: usize| (0..count).map(move |i| start + i * POINT_BYTES);
+    run(0, head).chain(run(trace_at, trace)).chain([opening_at]).chain(len.checked_sub(POINT_BYTES))
 }
 
 /// The committed instance columns, from what the proof carries and what is known.

@@ -1,6 +1,7 @@
 //! Serde for group elements (compressed points, each checked to be on the curve and in the subgroup on reading) and for
 //! field elements (each checked to be canonical).
 
+pub use crate::points::POINT_BYTES;
 use crate::{
     field::{Fr, G1},
     witness::Mask,
@@ -8,11 +9,10 @@ use crate::{
 use ff::PrimeField;
 use group::GroupEncoding;
 use nanozk_plan::MASK_ROWS;
-use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// Bytes of a compressed point.
-pub const POINT_BYTES: usize = 48;
+/// Bytes of a field element.
+pub const SCALAR_BYTES: usize = 32;
 
 /// Compressed encoding.
 pub fn encode(points: &[G1]) -> Vec<u8> {
@@ -21,15 +21,8 @@ pub fn encode(points: &[G1]) -> Vec<u8> {
 
 /// Reads compressed points; `None` for a partial or invalid one.
 pub fn decode(bytes: &[u8]) -> Option<Vec<G1>> {
-    if !bytes.len().is_multiple_of(POINT_BYTES) {
-        return None;
-    }
-    let point = |chunk: &[u8]| {
-        let mut encoding = <G1 as GroupEncoding>::Repr::default();
-        encoding.as_mut().copy_from_slice(chunk);
-        Option::<G1>::from(G1::from_bytes(&encoding))
-    };
-    bytes.par_chunks(POINT_BYTES).map(point).collect()
+    let (encodings, []) = bytes.as_chunks() else { return None };
+    crate::points::decode(encodings).into_iter().map(|point| Some(point?.into())).collect()
 }
 
 /// `#[serde(with = "wire::points")]` for `Vec<G1>`.
@@ -63,16 +56,16 @@ pub mod point_lists {
     }
 }
 
-/// The field element of a canonical encoding of 32 bytes.
-fn read_scalar(bytes: &[u8; 32]) -> Option<Fr> {
+/// The field element of a canonical encoding.
+fn read_scalar(bytes: &[u8; SCALAR_BYTES]) -> Option<Fr> {
     let mut encoding = <Fr as PrimeField>::Repr::default();
     encoding.as_mut().copy_from_slice(bytes);
     Option::from(Fr::from_repr(encoding))
 }
 
 /// The encoding of a field element.
-fn write_scalar(scalar: &Fr) -> [u8; 32] {
-    let mut bytes = [0; 32];
+fn write_scalar(scalar: &Fr) -> [u8; SCALAR_BYTES] {
+    let mut bytes = [0; SCALAR_BYTES];
     bytes.copy_from_slice(scalar.to_repr().as_ref());
     bytes
 }
@@ -88,7 +81,7 @@ pub mod scalar {
 
     /// Reads and checks them.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Fr, D::Error> {
-        read_scalar(&<[u8; 32]>::deserialize(d)?).ok_or_else(|| D::Error::custom("an invalid field element"))
+        read_scalar(&<[u8; SCALAR_BYTES]>::deserialize(d)?).ok_or_else(|| D::Error::custom("an invalid field element"))
     }
 }
 
@@ -103,11 +96,12 @@ pub mod masks {
 
     /// Reads and checks the masks.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Mask>, D::Error> {
-        let read = |cells: [[u8; 32]; MASK_ROWS]| {
+        let read = |cells: [[u8; SCALAR_BYTES]; MASK_ROWS]| {
             let cells: Option<Vec<Fr>> = cells.iter().map(read_scalar).collect();
             cells?.try_into().ok()
         };
-        let masks: Option<Vec<Mask>> = Vec::<[[u8; 32]; MASK_ROWS]>::deserialize(d)?.into_iter().map(read).collect();
+        let masks: Option<Vec<Mask>> =
+            Vec::<[[u8; SCALAR_BYTES]; MASK_ROWS]>::deserialize(d)?.into_iter().map(read).collect();
         masks.ok_or_else(|| D::Error::custom("an invalid field element"))
     }
 }

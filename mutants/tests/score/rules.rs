@@ -169,7 +169,7 @@ fn kind_of(expr: &Expr) -> Option<Kind> {
         },
         Expr::MethodCall(call) => Some(match call.method.to_string().as_str() {
             "define" => Kind::Relation,
-            "bytes" | "ints" | "points" | "common" | "write" => Kind::Absorb,
+            "bytes" | "ints" | "points" | "common" | "write" | "absorb" => Kind::Absorb,
             "try_for_each" => Kind::Check,
             _ => Kind::Part,
         }),

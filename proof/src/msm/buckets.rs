@@ -11,12 +11,12 @@ use blst::{blst_fp, blst_p1_affine};
 use group::Group;
 use rayon::prelude::*;
 
-use super::fp::{ONE, add, invert, is_identity, mul, negate, sqr, sub};
 #[cfg(target_arch = "x86_64")]
 use super::ifma;
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::Ifma;
 use crate::field::{G1, G1Affine};
+use crate::fp::{ONE, add, invert, is_identity, mul, negate, sqr, sub};
 
 /// Points summed by one task; bounds the memory a task touches to about what a core caches.
 const TASK_POINTS: usize = 4096;

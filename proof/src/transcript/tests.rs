@@ -8,11 +8,11 @@ use super::*;
 use crate::answer::Answer;
 use crate::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
 use crate::publics::PublicData;
-use crate::verifier::{LayerClaim, LayerError, prepare_layer};
+use crate::verifier::{self, LayerClaim, LayerError, prepare_layer};
 use crate::wire::{self, POINT_BYTES};
 use ff::{Field, PrimeField};
 use group::Group;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 struct Proven {
@@ -101,6 +101,20 @@ fn challenges_depend_on_every_element_before_them() {
     assert_eq!(last.len(), 1, "only the last point of the opening precedes no challenge");
     assert_eq!(last[0], end - POINT_BYTES..end);
     println!("{} elements, {} challenges", elements.len(), challenges(&honest).len());
+}
+
+#[test]
+fn all_points_are_decoded_before_they_are_read() {
+    let proven = proven();
+    let (events, _) = proven.events(&proven.bytes, 7, 0, 0);
+    let position = |event: &Event| match event {
+        Event::Read(range) if range.len() == POINT_BYTES => Some(range.start),
+        _ => None,
+    };
+    let read: BTreeSet<usize> = events.iter().filter_map(position).collect();
+    let shape = &proven.fixture.shape.key;
+    let private = shape.plan.lanes.iter().filter(|lane| lane.boundary.is_none()).count();
+    assert_eq!(verifier::point_positions(shape, private, proven.bytes.len()).collect::<BTreeSet<_>>(), read);
 }
 
 /// theta, rho and eta compress lanes, lambda what is computed from them: a column committed later could be made to fit.
