@@ -110,7 +110,8 @@ impl Target<'_> {
             kinds.insert(kind(&self.one(file, &read)));
         }
         let (mut tried, mut slowest) = (0u64, Duration::ZERO);
-        while start.elapsed() < time {
+        let end = start.elapsed() + time;
+        while start.elapsed() < end {
             let file = &files[mutate::below(&mut rng, files.len())];
             let mut mutant = (self.mutate)(&mut rng, file, &files, self.words);
             mutant.truncate(longest);
