@@ -1,6 +1,12 @@
 //! Operators that are short formulas of plain ones.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use super::{
+    builder::Builder,
+    expand::Outcome,
+    net::Rewritten,
+    node::{self, Parts},
+    tensor,
+};
 use tract_onnx::pb::NodeProto;
 
 /// Most rows of a determinant: it is a sum over all permutations.
@@ -72,10 +78,9 @@ pub(super) fn cum_prod(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     let axis = node.at(1).map(|a| make.net.constant(a)).transpose()?.flatten();
     let axis = axis.ok_or("its axis is computed; export it with a fixed one")?;
     let axis = tensor::integers(&axis).map_err(|e| e.to_string())?.first().copied().unwrap_or(0);
-    let axis = if axis < 0 { axis + shape.len() as i64 } else { axis };
-    let steps = usize::try_from(axis).ok().and_then(|a| shape.get(a)).copied();
-    let steps =
-        steps.filter(|n| (1..=MAX_STEPS).contains(n)).ok_or("its axis lies outside, or is too long; correct it")?;
+    let axis = node::place(axis, shape.len()).filter(|&a| (1..=MAX_STEPS).contains(&shape[a]));
+    let axis = axis.ok_or("its axis lies outside, or is too long; correct it")?;
+    let (steps, axis) = (shape[axis], axis as i64);
     let (exclusive, backwards) = (node.int("exclusive", 0) != 0, node.int("reverse", 0) != 0);
     let mut rows = vec![String::new(); steps];
     let mut value: Option<String> = None;

@@ -1,6 +1,12 @@
 //! `DFT` and `STFT`: products with the constant matrix of the transform.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use super::{
+    builder::Builder,
+    expand::Outcome,
+    net::Rewritten,
+    node::{self, Parts},
+    tensor,
+};
 use std::f64::consts::TAU;
 use tract_onnx::pb::NodeProto;
 
@@ -77,9 +83,7 @@ pub(super) fn dft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
         false => integer(make, node, 2, "axis")?.unwrap_or(-2),
     };
     let rank = shape.len();
-    let axis = if axis < 0 { axis + rank as i64 } else { axis };
-    let axis =
-        usize::try_from(axis).ok().filter(|&a| a + 1 < rank).ok_or("its axis lies outside; correct the model")?;
+    let axis = node::place(axis, rank).filter(|&a| a + 1 < rank).ok_or("its axis lies outside; correct the model")?;
     let (inverse, onesided) = (node.int("inverse", 0) != 0, node.int("onesided", 0) != 0);
     let mirrored = inverse && onesided;
     let whole = if mirrored { 2 * shape[axis].saturating_sub(1) } else { shape[axis] };

@@ -1,6 +1,12 @@
 //! Movements of elements that tract lacks or reads otherwise: `CenterCropPad`, `Col2Im`, `Pad`, `SpaceToDepth`.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use super::{
+    builder::Builder,
+    expand::Outcome,
+    net::Rewritten,
+    node::{self, Parts},
+    tensor,
+};
 use tract_onnx::pb::NodeProto;
 
 /// Most elements of a matrix that is written out.
@@ -17,8 +23,7 @@ fn fixed(make: &Builder<'_, '_>, node: &NodeProto, slot: usize, what: &str) -> R
 /// The axes that a node names, all by default.
 fn axes(given: Option<Vec<i64>>, rank: usize) -> Rewritten<Vec<usize>> {
     let Some(given) = given else { return Ok((0..rank).collect()) };
-    let place = |&a: &i64| usize::try_from(if a < 0 { a + rank as i64 } else { a }).ok().filter(|&a| a < rank);
-    let axes: Option<Vec<usize>> = given.iter().map(place).collect();
+    let axes: Option<Vec<usize>> = given.iter().map(|&axis| node::place(axis, rank)).collect();
     axes.ok_or_else(|| "one of its axes lies outside; correct the model".to_owned())
 }
 

@@ -16,12 +16,14 @@ fn rising(make: &Builder<'_, '_>, x: &str, axis: usize, rank: usize) -> String {
     let mut value = x;
     while let Some(node) = make.net.producer(value) {
         let Some(input) = node.at(0) else { break };
-        let at = |given: i64| if given < 0 { given + rank as i64 } else { given };
+        let at = |given: i64| node::place(given, rank);
         let rises = match &node.op_type[..] {
             "Identity" | "Sigmoid" | "Tanh" => true,
             "Cast" => node.int("to", 0) == DataType::Float as i64 && make.net.producer(input).is_some_and(is_float),
-            "Softmax" | "LogSoftmax" if make.net.opset < 13 => at(node.int("axis", 1)) <= axis as i64,
-            "Softmax" | "LogSoftmax" => at(node.int("axis", -1)) == axis as i64,
+            "Softmax" | "LogSoftmax" if make.net.opset < 13 => {
+                at(node.int("axis", 1)).is_some_and(|first| first <= axis)
+            }
+            "Softmax" | "LogSoftmax" => at(node.int("axis", -1)) == Some(axis),
             _ => false,
         };
         if !rises {
@@ -44,8 +46,7 @@ fn is_float(node: &NodeProto) -> bool {
 pub(super) fn arg(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let x = node.at(0).ok_or("it lacks an input; export the model again")?;
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Kept) };
-    let axis = node.int("axis", 0);
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank);
+    let axis = node::place(node.int("axis", 0), rank).unwrap_or(rank);
     let by = rising(make, x, axis, rank);
     if by == x {
         return Ok(Outcome::Kept);
@@ -59,9 +60,7 @@ pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let x = node.at(0).ok_or("it lacks an input; export the model again")?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let rank = shape.len();
-    let axis = node.int("axis", -1);
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|&a| a < rank);
-    let axis = axis.ok_or("its axis lies outside; correct the model")?;
+    let axis = node::place(node.int("axis", -1), rank).ok_or("its axis lies outside; correct the model")?;
     let k = match node.at(1) {
         Some(k) => {
             let Some(value) = make.net.constant(k)? else {

@@ -1,7 +1,12 @@
 //! `Resize` and `Upsample`: one axis after the other, a choice of rows where each is one of the input's, else a constant
 //! matrix.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::{
+    builder::Builder,
+    expand::Outcome,
+    net::Rewritten,
+    node::{self, Parts},
+};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// How an axis is resized.
@@ -73,13 +78,13 @@ fn axes(
     scales: &[f64],
     sizes: &[f64],
 ) -> Rewritten<Vec<(usize, Axis)>> {
-    let rank = shape.len() as i64;
-    let places: Vec<usize> = match node.ints("axes") {
-        [] => (0..shape.len()).collect(),
-        axes => axes.iter().map(|&a| (if a < 0 { a + rank } else { a }) as usize).collect(),
+    let places: Option<Vec<usize>> = match node.ints("axes") {
+        [] => Some((0..shape.len()).collect()),
+        axes => axes.iter().map(|&axis| node::place(axis, shape.len())).collect(),
     };
+    let places = places.ok_or("one of its axes lies outside; correct the model")?;
     let count = if sizes.is_empty() { scales.len() } else { sizes.len() };
-    if count != places.len() || places.iter().any(|&p| p >= shape.len() || shape[p] == 0) {
+    if count != places.len() || places.iter().any(|&p| shape[p] == 0) {
         return Err(format!("it gives {count} sizes for the shape {shape:?}; correct the model"));
     }
     let length = |i: usize| shape[places[i]] as f64;

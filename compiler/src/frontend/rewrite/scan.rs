@@ -44,8 +44,7 @@ pub(super) fn steps(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewri
     let ways = Way::of(node, "input", scanned);
     let shape = Builder::new(net, Some(facts), node).shape(&node.input[states]);
     let Some(shape) = shape else { return Ok(Control::Unknown) };
-    let axis = if ways[0].axis < 0 { ways[0].axis + shape.len() as i64 } else { ways[0].axis };
-    let length = usize::try_from(axis).ok().and_then(|axis| shape.get(axis).copied());
+    let length = node::place(ways[0].axis, shape.len()).map(|axis| shape[axis]);
     let length = length.filter(|&n| n > 0).ok_or("it scans an axis that is empty or not there; correct the model")?;
 
     let mut copy = Copy::new(node.label().to_owned(), []);

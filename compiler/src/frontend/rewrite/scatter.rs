@@ -185,9 +185,8 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     }
     let (Some(shape), Some(within)) = (make.shape(data), make.shape(ids)) else { return Ok(Outcome::Later) };
     let rank = shape.len();
-    let axis = node.int("axis", 0);
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank);
-    if axis >= rank || within.len() != rank || (0..rank).any(|a| a != axis && within[a] > shape[a]) {
+    let axis = node::place(node.int("axis", 0), rank).unwrap_or(rank);
+    if axis == rank || within.len() != rank || (0..rank).any(|a| a != axis && within[a] > shape[a]) {
         return Err(format!("its indices have the shape {within:?}, its data {shape:?}; correct the model"));
     }
     let order: Vec<i64> = (0..rank).filter(|&a| a != axis).chain([axis]).map(|a| a as i64).collect();
@@ -278,9 +277,8 @@ pub(super) fn cache(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let (past, new, y) = parts().ok_or("it lacks an input or output; export the model again")?;
     let (Some(shape), Some(update)) = (make.shape(past), make.shape(new)) else { return Ok(Outcome::Later) };
     let rank = shape.len();
-    let axis = node.int("axis", -2);
-    let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(0);
-    if axis == 0 || axis >= rank || update.len() != rank {
+    let axis = node::place(node.int("axis", -2), rank).unwrap_or(0);
+    if axis == 0 || update.len() != rank {
         return Err(format!("its cache has the shape {shape:?}, what is new {update:?}; correct the model"));
     }
     let (n, m, batch) = (shape[axis], update[axis], shape[0]);
@@ -320,8 +318,7 @@ pub(super) fn one_hot(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
     let Some(rank) = make.rank(ids) else { return Ok(Outcome::Later) };
     let depth = make.net.constant(depth)?.ok_or("its depth is computed; export it with a fixed one")?;
     let depth = tensor::floats(&depth).map_err(|e| e.to_string())?.first().copied().unwrap_or(0.0) as usize;
-    let axis = node.int("axis", -1);
-    let axis = if axis < 0 { axis + rank as i64 + 1 } else { axis };
+    let axis = node::place(node.int("axis", -1), rank + 1).ok_or("its axis lies outside; correct the model")? as i64;
     let places = from_start(make, "ids", ids, depth)?;
     let marks = make.marks("marks", &places, depth)?;
     let order: Vec<i64> = (0..axis).chain([rank as i64]).chain(axis..rank as i64).collect();

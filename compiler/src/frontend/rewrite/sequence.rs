@@ -130,8 +130,7 @@ fn split(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Option<Vec<S
     let axis = node.int("axis", 0);
     let size = |make: &Builder<'_, '_>| {
         let shape = make.shape(input)?;
-        let place = if axis < 0 { axis.checked_add(shape.len() as i64)? } else { axis };
-        Some(*shape.get(usize::try_from(place).ok()?)? as i64)
+        Some(shape[node::place(axis, shape.len())?] as i64)
     };
     let sizes = match node.at(1) {
         None => None,

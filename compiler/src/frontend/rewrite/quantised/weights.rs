@@ -1,6 +1,6 @@
 //! Constants of small integers as the floats they stand for: (q - zero point) * scale.
 
-use crate::frontend::rewrite::{net::Rewritten, tensor};
+use crate::frontend::rewrite::{net::Rewritten, node, tensor};
 use tract_onnx::tract_hir::internal::*;
 
 /// How integers stand for floats.
@@ -44,11 +44,8 @@ fn places(shape: &[usize], scheme: &Scheme) -> Rewritten<Box<dyn Fn(usize) -> us
     if scheme.scale.len() == 1 {
         return Ok(Box::new(|_| 0));
     }
-    let rank = shape.len() as i64;
-    let axis = if scheme.axis < 0 { scheme.axis.saturating_add(rank) } else { scheme.axis };
-    let axis = usize::try_from(axis).ok().filter(|&a| a < shape.len());
-    let axis =
-        axis.ok_or_else(|| format!("weights of shape {shape:?} have no axis {}; correct the model", scheme.axis))?;
+    let axis = node::place(scheme.axis, shape.len())
+        .ok_or_else(|| format!("weights of shape {shape:?} have no axis {}; correct the model", scheme.axis))?;
     let inner: usize = shape[axis + 1..].iter().product();
     let length = shape[axis].max(1);
     let block = scheme.block;

@@ -1,7 +1,11 @@
 //! Places of rows and lengths of values, which are known before the model runs.
 
 use super::{
-    super::{builder::Builder, net::Rewritten, node::Parts},
+    super::{
+        builder::Builder,
+        net::Rewritten,
+        node::{self, Parts},
+    },
     MIXES, Values, as_is, axes, axis, known,
     value::{Column, Entry, Grid, Index, Value, union},
 };
@@ -55,8 +59,7 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
         }
         "Gather" if along(node.int("axis", 0))? => {
             let (places, rank) = (known(make, node.at(1))?.ok_or(MIXES)?, make.rank(node.at(1).unwrap_or_default()));
-            let width = x.width() as i64;
-            let place = |i: i64| x.columns.get((if i < 0 { i + width } else { i }) as usize).cloned();
+            let place = |i: i64| node::place(i, x.width()).and_then(|i| x.columns.get(i).cloned());
             let taken: Option<Vec<_>> = places.into_iter().map(place).collect();
             columns(taken.ok_or(MIXES)?, if rank == Some(0) { 1 } else { 2 })?
         }

@@ -15,7 +15,7 @@ use super::{
     builder::Builder,
     facts::Facts,
     net::{Net, Rewritten},
-    node::Parts,
+    node::{self, Parts},
     order,
     outputs::reads,
     tensor,
@@ -154,9 +154,7 @@ fn as_is<'n>(make: &'n Builder<'_, '_>, mut name: &'n str) -> &'n str {
 
 /// An axis that may count from the end.
 fn axis(axis: i64, rank: usize) -> Rewritten<usize> {
-    let from_start = if axis < 0 { axis + rank as i64 } else { axis };
-    let inside = usize::try_from(from_start).ok().filter(|&a| a < rank);
-    inside.ok_or_else(|| format!("its axis {axis} lies outside of {rank} axes; correct the model"))
+    node::place(axis, rank).ok_or_else(|| format!("its axis {axis} lies outside of {rank} axes; correct the model"))
 }
 
 /// Integers that follow from constants and shapes.

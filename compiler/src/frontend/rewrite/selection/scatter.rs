@@ -21,11 +21,9 @@ pub(super) fn flat(index: &Index, lengths: &[usize]) -> Rewritten<Rc<Column>> {
     for (column, &n) in index.columns.iter().zip(lengths) {
         for (value, place) in values.iter_mut().zip(index.grid.spread(&column.coords, &coords)) {
             let at = column.values[place];
-            let at = if at < 0 { at + n as i64 } else { at };
-            if !(0..n as i64).contains(&at) {
-                return Err(format!("its place {at} lies outside of {n}; correct the model"));
-            }
-            *value = *value * n as i64 + at;
+            let at =
+                node::place(at, n).ok_or_else(|| format!("its place {at} lies outside of {n}; correct the model"))?;
+            *value = *value * n as i64 + at as i64;
         }
     }
     Ok(Rc::new(Column { coords, values }))

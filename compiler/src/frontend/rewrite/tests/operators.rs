@@ -189,3 +189,10 @@ fn values_that_follow_from_constants_need_no_computed_form() {
     let x = floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
     near(&model.run(&[x, tensor1(&[0i64, 2])])[0], &[2, 3], &[3.0, 1.0, 1.0, 1.0, 1.0, 3.0]);
 }
+
+#[test]
+fn an_axis_that_lies_outside_is_refused() {
+    let model = Small::new(18).typed_input("i", 7, &[2]).input("v", &[2]).constant("depth", tensor0(3i64));
+    let model = model.node("OneHot", &["i", "depth", "v"], &["y"], &[int("axis", 2)]).output("y");
+    assert!(model.refusal().contains("its axis lies outside"), "{}", model.refusal());
+}
