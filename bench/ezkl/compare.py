@@ -62,16 +62,16 @@ def build_nanozk() -> Path:
     return Path(json.loads(metadata)["target_directory"]) / "release" / "nanozk"
 
 
-def attempt(what: str, run) -> dict:
-    """A run, or the message of its failure; `capped` tells whether a cap ended it."""
-    print(what, flush=True)
+def attempt(model: Path, side: str, run) -> dict:
+    """A run, or the message of its failure without the model's place; `capped` tells whether a cap ended it."""
+    print(f"{model.name}: {side}", flush=True)
     start = time.monotonic()
     try:
         result = run()
         print(f"  prove {result['prove_s']:.3f} s, {result['proof_bytes']} proof bytes", flush=True)
     except Failed as error:
         print(f"  failed: {error}", flush=True)
-        result = {"error": str(error), "capped": isinstance(error, Capped)}
+        result = {"error": str(error).replace(f"{model}/", ""), "capped": isinstance(error, Capped)}
     return {**result, "session_s": time.monotonic() - start}
 
 
@@ -153,20 +153,20 @@ def one_round(session: Session, python: Path, nanozk: Path, models: list, varian
         known = known_caps(result) if args.skip_after_cap else {}
         with tempfile.TemporaryDirectory(dir=args.work, prefix="ezkl-") as work:
             run = lambda: run_ezkl(python, model, Path(work), variant, args.caps, until, known)
-            run = attempt(f"{model.name}: EZKL, {name}", run)
+            run = attempt(model, f"EZKL, {name}", run)
         if "time budget of the session" in run.get("error", "") and time.monotonic() >= end:
             # Neither side's fault: the next session tries it again.
             return
         session.add(model.name, "ezkl", {"variant": name, "by_hand": variant.by_hand(), **run})
-        session.add(model.name, "nanozk", attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, args.caps)))
+        session.add(model.name, "nanozk", attempt(model, "nanozk", lambda: run_nanozk(nanozk, model, args.caps)))
 
 
 def nanozk_again(session: Session, nanozk: Path, models: list, end: float) -> None:
-    """Runs of nanozk on the models of which it has fewer than EZKL."""
-    for model in models:
-        result = session.model(model.name)
-        while len(result["nanozk"]) < len(result["ezkl"]) and time.monotonic() < end:
-            run = attempt(f"{model.name}: nanozk", lambda: run_nanozk(nanozk, model, session.args.caps))
+    """Runs of nanozk on the models of which it has fewer than EZKL, one on each, then the next."""
+    fewer = lambda result: len(result["nanozk"]) < len(result["ezkl"])
+    while behind := [model for model in models if fewer(session.model(model.name)) and time.monotonic() < end]:
+        for model in behind:
+            run = attempt(model, "nanozk", lambda: run_nanozk(nanozk, model, session.args.caps))
             session.add(model.name, "nanozk", run)
 
 

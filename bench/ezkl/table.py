@@ -116,7 +116,16 @@ def in_short(results: list) -> str:
     for title, chosen in [("EZKL as its defaults and its calibration set it", whole), ("EZKL set by hand too", results)]:
         if chosen is whole or by_hand:
             parts.append((f"### {title}\n\n" if by_hand else "") + short_table(chosen))
-    return "\n".join(parts)
+    return "\n".join([*parts, variants(results)])
+
+
+def variants(results: list) -> str:
+    """On how many models each variant of EZKL was tried, and on how many it finished."""
+    tried = {}
+    for run in (run for result in results for run in result["ezkl"]):
+        tried.setdefault(run["variant"], []).append("error" not in run)
+    rows = [[name, str(len(outcomes)), str(sum(outcomes))] for name, outcomes in tried.items()]
+    return markdown(["variant of EZKL", "models tried", "finished"], rows)
 
 
 def short_table(results: list) -> str:
