@@ -240,10 +240,10 @@ fn dynamic_dimensions_are_asked_for_by_name() {
 }
 
 #[test]
-fn what_mixes_tokens_is_read_as_one_token() {
+fn tokens_that_meet_behind_attention_stay_rows() {
     for name in ["last_token.onnx", "mean_of_tokens.onnx"] {
         let model = load_with(&form(name), &[]).expect("reads");
-        assert_eq!(model.graph.tokens, 1, "{name}");
+        assert!(model.graph.tokens > 1, "{name}");
         assert_eq!(model.graph.dag[model.graph.outputs[0]].features, model.outputs[0].shape.iter().product::<usize>());
     }
 }

@@ -106,7 +106,11 @@ impl Emit<'_> {
                 gamma: gamma.clone().filter(|g| g.iter().any(|&v| v != 1.0)),
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
-            MidOp::Canonical(op) => op.clone(),
+            MidOp::Canonical(op) => {
+                let operands = node.operands.iter().map(|&o| self.operand(o, self.mid.nodes[o].features, name));
+                let operands = operands.collect::<Result<Vec<_>, _>>()?;
+                return Ok(self.graph.add(name, op.clone(), features, &operands));
+            }
             MidOp::Softmax => Op::Softmax { groups: 1, hidden: None },
             MidOp::Unary(f) => Op::Unary(f.clone()),
             MidOp::Binary(op) => return self.binary(*op, node),
@@ -221,6 +225,7 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
             Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Output => None,
             Op::Softmax { .. } | Op::Pick { .. } | Op::MatMul { .. } | Op::Sum { .. } | Op::Max { .. } => None,
             Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } | Op::Quotient | Op::Bits { .. } => None,
+            Op::TokenSum { .. } | Op::TokenMean => None,
         };
         found.map(|(i, v)| (node.name.clone(), i, v))
     })

@@ -63,6 +63,8 @@ pub(super) struct MidNode {
     pub op: MidOp,
     pub operands: Vec<MidId>,
     pub features: usize,
+    /// Whether all tokens have the same row.
+    pub alike: bool,
 }
 
 /// The graph; operands always come before their consumers.
@@ -74,8 +76,18 @@ pub(super) struct Mid {
 
 impl Mid {
     pub(super) fn add(&mut self, name: &str, op: MidOp, features: usize, operands: &[MidId]) -> MidId {
-        self.nodes.push(MidNode { name: name.to_owned(), op, operands: operands.to_vec(), features });
+        let alike = match &op {
+            MidOp::Const { rows, .. } => *rows == 1,
+            MidOp::Canonical(Op::TokenSum { .. } | Op::TokenMean) => true,
+            _ => !operands.is_empty() && operands.iter().all(|&o| self.nodes[o].alike),
+        };
+        self.nodes.push(MidNode { name: name.to_owned(), op, operands: operands.to_vec(), features, alike });
         self.nodes.len() - 1
+    }
+
+    /// Rows that views of a node refer to: where all tokens are alike, that of the first stands for all.
+    pub(super) fn rows(&self, id: MidId) -> usize {
+        if self.nodes[id].alike { 1 } else { self.tokens }
     }
 
     /// The single value of a constant that is the same everywhere.

@@ -45,8 +45,8 @@ fn attributes(node: &Node) -> String {
         Op::Const { rows, .. } => format!("{rows}"),
         Op::Linear { positions, .. } => format!("{positions}"),
         Op::Norm { groups, .. } => format!("{groups}"),
-        Op::Attention { heads, kv_heads, head_dim, causal, key_mask, .. } => {
-            format!("{heads} {kv_heads} {head_dim} {causal} {key_mask}")
+        Op::Attention { heads, kv_heads, head_dim, causal, key_mask, bias, .. } => {
+            format!("{heads} {kv_heads} {head_dim} {causal} {key_mask} {bias}")
         }
         Op::Rope { heads, cos, sin } => {
             format!("{heads} {:x}", hash(cos.iter().chain(sin).map(|v| v.to_bits())))
@@ -60,6 +60,7 @@ fn attributes(node: &Node) -> String {
         Op::Max { groups } | Op::ArgMax { groups } => format!("{groups}"),
         Op::FloorDiv { divisor } => format!("{divisor}"),
         Op::Bits { count } => format!("{count}"),
+        Op::TokenSum { of } => format!("{of:?}"),
         Op::Unary(_)
         | Op::Add
         | Op::Sub
@@ -68,6 +69,7 @@ fn attributes(node: &Node) -> String {
         | Op::Concat
         | Op::Step
         | Op::Quotient
+        | Op::TokenMean
         | Op::Output => String::new(),
     };
     format!("{name} {own} {}", if node.exact { "exact" } else { "" })

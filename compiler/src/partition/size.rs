@@ -21,7 +21,9 @@ fn of(graph: &Graph, id: NodeId) -> u64 {
             Op::Max { .. } | Op::ArgMax { .. } => 2 * read(),
             Op::Softmax { .. } => 7 * width,
             Op::Attention { heads, .. } => 3 * *heads as u64 * tokens + 4 * width,
-            Op::Input(_) | Op::Embed { .. } | Op::Const { .. } | Op::Rope { .. } | Op::Output => 0,
+            Op::TokenMean => 4 * width,
+            Op::Input(_) | Op::Embed { .. } | Op::Const { .. } | Op::Rope { .. } | Op::TokenSum { .. } => 0,
+            Op::Output => 0,
             Op::Add | Op::Sub | Op::Scale(_) | Op::Slice { .. } | Op::Concat | Op::Pick { .. } | Op::Sum { .. } => 0,
         }
 }

@@ -20,7 +20,8 @@ fn block(g: &mut Graph, x: NodeId, swap: bool) -> NodeId {
     for i in if swap { [2, 0, 1] } else { [0, 1, 2] } {
         p[i] = linear(g, "proj", n);
     }
-    let op = Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: true, key_mask: false };
+    let op =
+        Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: true, key_mask: false, bias: false };
     let a = g.add("attn", op, D, &p);
     let o = linear(g, "o", a);
     let x = g.add("add1", Op::Add, D, &[x, o]);
@@ -64,7 +65,8 @@ fn equal_blocks_become_equal_layers() {
 /// One post-norm transformer layer.
 fn post_norm_block(g: &mut Graph, x: NodeId) -> NodeId {
     let p = [(); 3].map(|()| linear(g, "proj", x));
-    let op = Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: false, key_mask: false };
+    let op =
+        Op::Attention { heads: 2, kv_heads: 2, head_dim: 2, scale: 0.7, causal: false, key_mask: false, bias: false };
     let a = g.add("attn", op, D, &p);
     let x = g.add("add1", Op::Add, D, &[x, a]);
     let x = norm(g, x);

@@ -63,7 +63,7 @@ impl Scales {
     pub fn new(graph: &Graph, stats: &Stats, config: &Quantise, coarser: &Coarser) -> Self {
         let mut union = UnionFind::new(graph.dag.node_bound());
         for id in graph.dag.node_indices() {
-            let adds = matches!(graph.dag[id].op, Op::Add | Op::Sub | Op::Sum { .. });
+            let adds = matches!(graph.dag[id].op, Op::Add | Op::Sub | Op::Sum { .. } | Op::TokenSum { .. });
             let moves = matches!(graph.dag[id].op, Op::Slice { .. } | Op::Concat | Op::Pick { .. } | Op::Max { .. });
             if adds || moves {
                 for operand in graph.operands(id) {

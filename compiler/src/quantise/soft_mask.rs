@@ -56,18 +56,22 @@ pub fn check(
 /// Greatest weight that the source model gives a hidden key, relative to the largest weight of a visible key of the
 /// same query and head; infinite for a query that sees no key.
 fn hidden_weight(graph: &Graph, id: NodeId, mask: &SoftMask, values: &HashMap<NodeId, Vec<f32>>) -> f64 {
-    let Op::Attention { heads, kv_heads, head_dim, scale, causal, .. } = graph.dag[id].op else { return 0.0 };
+    let Op::Attention { heads, kv_heads, head_dim, scale, causal, key_mask, bias } = graph.dag[id].op else {
+        return 0.0;
+    };
     let operands = graph.operands(id);
     let value = |i: usize| operands.get(i).and_then(|o| values.get(o)).map(Vec::as_slice);
     let (Some(q), Some(k)) = (value(0), value(1)) else { return 0.0 };
-    let keys = value(3);
+    let keys = value(3).filter(|_| key_mask);
+    let bias = bias.then(|| value(operands.len() - 1)).flatten();
     let visible = |t: usize, u: usize| (!causal || u <= t) && keys.is_none_or(|m| m[u] != 0.0);
     let mut worst = 0f64;
     for (h, t) in (0..heads).flat_map(|h| (0..graph.tokens).map(move |t| (h, t))) {
         let query = &q[(t * heads + h) * head_dim..][..head_dim];
         let score = |u: usize| {
             let key = &k[(u * kv_heads + h / (heads / kv_heads)) * head_dim..][..head_dim];
-            query.iter().zip(key).map(|(a, b)| f64::from(a * b)).sum::<f64>() * f64::from(scale)
+            let score = query.iter().zip(key).map(|(a, b)| f64::from(a * b)).sum::<f64>() * f64::from(scale);
+            score + bias.map_or(0.0, |bias| bias[(t * heads + h) * graph.tokens + u].into())
         };
         let top = |see: bool| (0..graph.tokens).filter(|&u| visible(t, u) == see).map(score).reduce(f64::max);
         let hidden = match (top(false), mask.added) {
@@ -95,7 +99,8 @@ mod tests {
             operands.push(g.add("mask", Op::Input(InputKind::Mask), 1, &[]));
             g.inputs.push(operands[3]);
         }
-        let op = Op::Attention { heads: 1, kv_heads: 1, head_dim: 1, scale: -1.0, causal, key_mask: !causal };
+        let op =
+            Op::Attention { heads: 1, kv_heads: 1, head_dim: 1, scale: -1.0, causal, key_mask: !causal, bias: false };
         let y = g.add("attention", op, 1, &operands);
         g.outputs = vec![g.add("y", Op::Output, 1, &[y])];
         g

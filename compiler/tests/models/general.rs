@@ -5,7 +5,7 @@ use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
 
 /// Numbers of both signs that have no order.
-fn numbers(count: usize) -> Vec<f32> {
+pub fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod functions;
 mod general;
+mod heads;
 mod pooling;
 mod positions;
 mod promise;

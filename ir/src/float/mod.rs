@@ -16,4 +16,4 @@ pub use eval::{EvalError, InputValue, Observer, eval};
 pub use formula::{Binary, Formula, Step};
 #[cfg(feature = "graph")]
 pub use graph::{Graph, Node, NodeId};
-pub use op::{Hidden, InputKind, NormKind, Op, PICK_ZERO, UnaryFn};
+pub use op::{HIDDEN, Hidden, InputKind, NormKind, Op, PICK_ZERO, UnaryFn};

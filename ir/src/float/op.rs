@@ -121,6 +121,9 @@ pub enum UnaryFn {
     Formula(Formula),
 }
 
+/// A bias of attention scores that leaves a key no weight.
+pub const HIDDEN: f32 = f32::MIN;
+
 /// A pick of the number 0.
 pub const PICK_ZERO: (u32, u32) = (u32::MAX, 0);
 
@@ -163,8 +166,8 @@ pub enum Op {
         /// Shift `[features / groups]`, absent when all 0.
         beta: Option<Vec<f32>>,
     },
-    /// `softmax(scale * q k^T + mask) v`, heads flattened into features. Inputs: q, k, v, and a mask input
-    /// (node of kind [`InputKind::Mask`]) when `key_mask`.
+    /// `softmax(scale * q k^T + bias + mask) v`, heads flattened into features. Inputs: q, k, v, a mask input (node of kind
+    /// [`InputKind::Mask`]) when `key_mask`, and a constant `[tokens, heads * tokens]` when `bias`.
     Attention {
         /// Query heads.
         heads: usize,
@@ -178,6 +181,8 @@ pub enum Op {
         causal: bool,
         /// Whether a fourth input masks keys (0 = hidden).
         key_mask: bool,
+        /// Whether the last input is added to the scores; [`HIDDEN`] hides a key from a query.
+        bias: bool,
     },
     /// Rotary embedding in the half-split form: with `h = head_dim / 2` and per head,
     /// `y[c] = x[c] cos[t, c] - x[c + h] sin[t, c]` for `c < h`, `y[c] = x[c] cos[t, c] + x[c - h] sin[t, c]` above.
@@ -261,6 +266,14 @@ pub enum Op {
         /// Digits of one number.
         count: u32,
     },
+    /// The sum of the rows of some tokens, the same at every token: `y[t] = sum_{u in of} x[u]`.
+    TokenSum {
+        /// The tokens, each once.
+        of: Vec<u32>,
+    },
+    /// The mean of the rows that a mask shows, the same at every token: `y[t] = sum_u m[u] x[u] / max(1, sum_u m[u])`.
+    /// Inputs: x, and a mask input m (node of kind [`InputKind::Mask`]).
+    TokenMean,
     /// A model output (identity).
     Output,
 }
@@ -306,6 +319,8 @@ impl Op {
             Op::FloorDiv { .. } => "FloorDiv",
             Op::Quotient => "Quotient",
             Op::Bits { .. } => "Bits",
+            Op::TokenSum { .. } => "TokenSum",
+            Op::TokenMean => "TokenMean",
             Op::Output => "Output",
         }
     }

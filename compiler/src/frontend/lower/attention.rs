@@ -10,7 +10,7 @@ use crate::frontend::{
     mid::{MidId, MidOp, Pick},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
-use nanozk_ir::float::Op;
+use nanozk_ir::float::{HIDDEN, Op};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 
@@ -29,6 +29,8 @@ pub(super) struct Scores {
     pub hidden: Option<Arc<Vec<bool>>>,
     /// Pairs whose score was multiplied by 0, which a mask must hide before the softmax.
     zeroed: Option<Arc<Vec<bool>>>,
+    /// What is added to the scores, `[heads, a token, b token]`.
+    pub bias: Option<Arc<Vec<f32>>>,
     /// Mask input over the tokens of `b` (true) or `a` (false).
     pub key_mask: Option<(MidId, bool)>,
     /// Masks that hide with a finite score.
@@ -102,6 +104,7 @@ impl Lower<'_> {
             scale: 1.0,
             hidden: None,
             zeroed: None,
+            bias: None,
             key_mask: None,
             soft: Vec::new(),
             softmax: false,
@@ -175,7 +178,8 @@ impl Lower<'_> {
     /// The sum of two products over different features of the same heads and tokens: one product over all of them.
     fn add_scores(&mut self, sa: usize, a: &View, sb: usize, b: &View, name: &str) -> Lowered<Value> {
         let (x, y) = (self.scores[sa].clone(), self.scores[sb].clone());
-        let plain = |s: &Scores| s.hidden.is_none() && s.zeroed.is_none() && s.key_mask.is_none() && !s.softmax;
+        let masked = |s: &Scores| s.hidden.is_some() || s.zeroed.is_some() || s.bias.is_some() || s.key_mask.is_some();
+        let plain = |s: &Scores| !masked(s) && !s.softmax;
         let aligned = a.shape == b.shape && a.codes().zip(b.codes()).all(|(a, b)| a.flat == b.flat);
         if !plain(&x) || !plain(&y) || x.scale != y.scale || x.heads != y.heads || !aligned {
             return Err("a sum of two attention score matrices that is not one product".to_owned());
@@ -222,7 +226,7 @@ impl Lower<'_> {
         if self.scores[s].softmax {
             return Err("attention weights are scaled after the softmax".to_owned());
         }
-        if self.scores[s].hidden.is_some() || self.scores[s].key_mask.is_some() {
+        if self.scores[s].hidden.is_some() || self.scores[s].bias.is_some() || self.scores[s].key_mask.is_some() {
             return Err("attention scores are scaled after the mask".to_owned());
         }
         Ok(Value::View(self.derive_scores(s, view, |s| s.scale *= factor)))
@@ -262,10 +266,9 @@ impl Lower<'_> {
                 std::mem::swap(&mut s.a, &mut s.b);
                 std::mem::swap(&mut s.a_features, &mut s.b_features);
                 s.key_mask = s.key_mask.map(|(id, over_b)| (id, !over_b));
-                s.hidden = s
-                    .hidden
-                    .take()
-                    .map(|h| Arc::new((0..tokens * tokens).map(|i| h[i % tokens * tokens + i / tokens]).collect()));
+                let turned = |i: usize| (i / tokens / tokens * tokens + i % tokens) * tokens + i / tokens % tokens;
+                s.hidden = s.hidden.take().map(|h| Arc::new((0..h.len()).map(|i| h[turned(i)]).collect()));
+                s.bias = s.bias.take().map(|b| Arc::new((0..b.len()).map(|i| b[turned(i)]).collect()));
             }
         });
         if swap {
@@ -356,13 +359,7 @@ impl Lower<'_> {
         let v_columns: Vec<usize> = leaders.iter().flat_map(|&h| v_features[h].iter().copied()).collect();
         let k = self.reorder(scores.b, &k_columns, name);
         let v = self.reorder(values, &v_columns, name);
-        let tokens = self.mid.tokens;
-        let causal = match &scores.hidden {
-            None => false,
-            Some(h) if h.iter().all(|&x| !x) => false,
-            Some(h) if (0..tokens * tokens).all(|i| h[i] == (i % tokens > i / tokens)) => true,
-            Some(_) => return Err("an attention mask that is neither causal nor over keys".to_owned()),
-        };
+        let (causal, bias) = self.biases(&scores)?;
         let mut operands = vec![q, k, v];
         match scores.key_mask {
             Some((mask, true)) => operands.push(mask),
@@ -371,7 +368,41 @@ impl Lower<'_> {
         }
         self.soft_masks.extend(scores.soft.iter().map(|m| SoftMask { attention: name.to_owned(), ..m.clone() }));
         let key_mask = scores.key_mask.is_some();
-        let op = Op::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask };
+        let tokens = self.mid.tokens;
+        let biased = bias.is_some();
+        operands.extend(bias.map(|data| {
+            let data = Arc::new(data);
+            self.mid.add(&format!("{name}.bias"), MidOp::Const { rows: tokens, data }, heads * tokens, &[])
+        }));
+        let op = Op::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask, bias: biased };
         Ok(self.mid.add(name, MidOp::Canonical(op), heads * head_dim, &operands))
+    }
+
+    /// Whether each token sees none that follows it, and what is added to its scores, `[tokens, heads * tokens]`.
+    fn biases(&self, scores: &Scores) -> Lowered<(bool, Option<Vec<f32>>)> {
+        let (tokens, heads) = (self.mid.tokens, scores.heads);
+        let hides = |i: usize| scores.hidden.as_ref().is_some_and(|h| h[i]);
+        let later = |i: usize| i % tokens > i / tokens;
+        let causal = (0..tokens * tokens).all(|i| hides(i) || !later(i)) && (0..tokens * tokens).any(hides);
+        if (0..tokens).any(|t| (0..tokens).all(|u| hides(t * tokens + u))) {
+            return Err("a query that an attention mask leaves no key".to_owned());
+        }
+        let more = (0..tokens * tokens).any(|i| hides(i) && !(causal && later(i)));
+        if scores.bias.is_none() && !more {
+            return Ok((causal, None));
+        }
+        let value = |t: usize, h: usize, u: usize| match &scores.bias {
+            _ if hides(t * tokens + u) => {
+                if causal && u > t {
+                    0.0
+                } else {
+                    HIDDEN
+                }
+            }
+            Some(bias) => bias[(h * tokens + t) * tokens + u],
+            None => 0.0,
+        };
+        let places = (0..tokens).flat_map(|t| (0..heads).flat_map(move |h| (0..tokens).map(move |u| (t, h, u))));
+        Ok((causal, Some(places.map(|(t, h, u)| value(t, h, u)).collect())))
     }
 }

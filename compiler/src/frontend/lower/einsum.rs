@@ -29,7 +29,7 @@ fn position(places: &[usize]) -> Lowered<Option<usize>> {
 }
 
 /// Letters of a product, the operands given by their shapes.
-fn letters(axes: &AxesMapping, swap: bool, a: &[usize], b: &[usize]) -> Lowered<Vec<Letter>> {
+pub(super) fn letters(axes: &AxesMapping, swap: bool, a: &[usize], b: &[usize]) -> Lowered<Vec<Letter>> {
     axes.iter_all_axes()
         .map(|axis| {
             let (ia, ib) = if swap { (1, 0) } else { (0, 1) };

@@ -210,7 +210,7 @@ impl Lower<'_> {
         let constant = constant.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
         let values = constant.view().as_slice::<f32>().map_err(text)?.to_vec();
         let features = self.mid.nodes[id].features;
-        let mut data = vec![None; self.mid.tokens * features];
+        let mut data = vec![None; self.mid.rows(id) * features];
         for (code, &v) in view.codes().zip(&values) {
             match data[code.flat] {
                 Some(old) if old != v => return Err("one element meets several constants".to_owned()),
@@ -244,7 +244,7 @@ impl Lower<'_> {
         Ok(self.rebase(&view, out))
     }
 
-    /// A constant node for `[tokens, features]` data in its smallest form.
+    /// A constant node for `[tokens, features]` data, or for one row of it, in its smallest form.
     pub(super) fn constant(&mut self, mut data: Vec<f32>, features: usize, name: &str) -> MidId {
         let (mut rows, mut width) = (self.mid.tokens, features);
         if data.chunks_exact(features).all(|row| row == &data[..features]) {

@@ -23,6 +23,8 @@ pub(super) enum Form {
 pub(super) struct Hidden {
     pairs: Vec<bool>,
     keys: Option<(MidId, bool)>,
+    /// What is added to the scores of the other pairs, `[heads, tokens, tokens]`.
+    bias: Option<Vec<f32>>,
     /// Greatest finite score that hides, if above [`HIDDEN_BELOW`].
     soft: Option<SoftMask>,
 }
@@ -52,11 +54,18 @@ impl Lower<'_> {
         name: &str,
     ) -> Lowered<Hidden> {
         match mask {
-            Value::Const(t) => {
-                let (pairs, soft) = self.pairs(t, shape, view, form, name)?;
-                Ok(Hidden { pairs, keys: None, soft })
-            }
-            Value::Deferred(slots) => self.deferred_mask(outlet, *slots, shape, view, form, name),
+            Value::Const(t) => match (self.pairs(t, shape, view, form, name), form) {
+                (Ok((pairs, soft)), _) => Ok(Hidden { pairs, keys: None, bias: None, soft }),
+                (Err(_), Form::Additive { negated }) => {
+                    let (pairs, bias) = split(&self.added(t, shape, view, negated)?, self.mid.tokens)?;
+                    Ok(Hidden { pairs, keys: None, bias: Some(bias), soft: None })
+                }
+                (Err(reason), _) => Err(reason),
+            },
+            Value::Deferred(slots) => match (self.deferred_mask(outlet, *slots, shape, view, form, name), form) {
+                (Err(_), Form::Additive { negated }) => self.deferred_bias(outlet, *slots, shape, view, negated),
+                (read, _) => read,
+            },
             _ => Err("attention scores are combined with an activation".to_owned()),
         }
     }
@@ -83,11 +92,8 @@ impl Lower<'_> {
         if !all_hidden.iter().all(|&h| h) {
             return Err("a mask input whose zeros do not hide keys".to_owned());
         }
-        let mut probes: Vec<Vec<bool>> =
-            (0..tokens.min(8)).map(|i| (0..tokens).map(|t| t % tokens.min(8) == i).collect()).collect();
-        probes.extend((0..4usize).map(|r| (0..tokens).map(|t| (t * 7919 + r * 104_729) / 13 % 3 != 0).collect()));
         let mut sides = [true, true];
-        for probe in probes {
+        for probe in probes(tokens) {
             let (seen, _) = eval(self, probe.clone())?;
             for (i, &hidden) in seen.iter().enumerate() {
                 sides[0] &= hidden == (pairs[i] || !probe[i / tokens]);
@@ -95,10 +101,50 @@ impl Lower<'_> {
             }
         }
         match sides {
-            [_, true] => Ok(Hidden { pairs, keys: Some((input, true)), soft }),
-            [true, false] => Ok(Hidden { pairs, keys: Some((input, false)), soft }),
+            [_, true] => Ok(Hidden { pairs, keys: Some((input, true)), bias: None, soft }),
+            [true, false] => Ok(Hidden { pairs, keys: Some((input, false)), bias: None, soft }),
             _ => Err("a mask input that does not simply hide keys".to_owned()),
         }
+    }
+
+    /// Meaning of a bias that does not depend on a mask input where that shows a key, and hides the others.
+    fn deferred_bias(
+        &mut self,
+        outlet: OutletId,
+        slots: u64,
+        shape: &[usize],
+        view: &View,
+        negated: bool,
+    ) -> Lowered<Hidden> {
+        let (slot, input) = self.mask_input(slots)?;
+        let tokens = self.mid.tokens;
+        let added = |mask: &[bool]| {
+            let bits = mask.iter().map(|&b| i64::from(b)).collect();
+            let t = self.eval_deferred(outlet, &HashMap::from([(slot, bits)]))?;
+            self.added(&t, shape, view, negated)
+        };
+        let all = added(&vec![true; tokens])?;
+        for probe in probes(tokens) {
+            for (i, (&full, v)) in all.iter().zip(added(&probe)?).enumerate() {
+                let same = (v - full).abs() <= 1e-5 * full.abs() || v == full;
+                if !(if probe[i % tokens] { same } else { v <= HIDDEN_BELOW }) {
+                    return Err("a bias of attention scores that depends on more than the key's mask".to_owned());
+                }
+            }
+        }
+        let (pairs, bias) = split(&all, tokens)?;
+        Ok(Hidden { pairs, keys: Some((input, true)), bias: Some(bias), soft: None })
+    }
+
+    /// What a value adds to the scores, `[heads, tokens, tokens]`.
+    fn added(&self, value: &Tensor, shape: &[usize], view: &View, negated: bool) -> Lowered<Vec<f32>> {
+        let value = value.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
+        let values = value.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let mut added = vec![0f32; view.codes().map(|c| c.flat + 1).max().unwrap_or(0)];
+        for (code, &v) in view.codes().zip(&values) {
+            added[code.flat] = if negated { -v } else { v };
+        }
+        Ok(added)
     }
 
     /// Which pairs of tokens a mask value hides, the same for all heads, and the softest score that does.
@@ -146,9 +192,14 @@ impl Lower<'_> {
             Some(old) => old.iter().zip(&hidden.pairs).map(|(a, b)| a | b).collect(),
             None => hidden.pairs.clone(),
         };
+        let bias = match (&before.bias, hidden.bias) {
+            (Some(old), Some(new)) => Some(Arc::new(old.iter().zip(&new).map(|(a, b)| a + b).collect())),
+            (old, new) => new.map(Arc::new).or(old.clone()),
+        };
         Ok(Value::View(self.derive_scores(s, view, |s| {
             s.hidden = Some(Arc::new(pairs));
             s.key_mask = keys;
+            s.bias = bias;
             s.soft.extend(hidden.soft);
         })))
     }
@@ -180,6 +231,29 @@ impl Lower<'_> {
         let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, form, name)?;
         self.hide(s, &view, Hidden { soft: soft(fill, false, name), ..hidden })
     }
+}
+
+/// Pairs of tokens that a bias `[heads, tokens, tokens]` hides in all heads, and what it adds to the scores of the others.
+fn split(added: &[f32], tokens: usize) -> Lowered<(Vec<bool>, Vec<f32>)> {
+    if added.iter().any(|v| v.is_nan() || *v == f32::INFINITY) {
+        return Err("a bias of attention scores that is no number".to_owned());
+    }
+    let hidden = |v: f32| v <= HIDDEN_BELOW;
+    let pairs: Vec<bool> =
+        (0..tokens * tokens).map(|i| added.chunks_exact(tokens * tokens).all(|head| hidden(head[i]))).collect();
+    if added.iter().enumerate().any(|(i, &v)| hidden(v) && !pairs[i % pairs.len()]) {
+        return Err("an attention mask that differs between heads".to_owned());
+    }
+    let bias = added.iter().map(|&v| if hidden(v) { 0.0 } else { v }).collect();
+    Ok((pairs, bias))
+}
+
+/// Masks that tell what a function of a mask does, none of them empty.
+pub(super) fn probes(tokens: usize) -> Vec<Vec<bool>> {
+    let apart = tokens.min(8);
+    let some = (0..apart).map(|i| (0..tokens).map(|t| t % apart == i).collect());
+    let more = (0..4usize).map(|r| (0..tokens).map(|t| (t * 7919 + r * 104_729) / 13 % 3 != 0).collect());
+    some.chain(more).filter(|mask: &Vec<bool>| mask.contains(&true)).collect()
 }
 
 /// Whether a masking score hides its key.

@@ -8,6 +8,7 @@ mod deferred;
 mod einsum;
 mod elementwise;
 mod mask;
+mod pool;
 mod rowwise;
 
 use super::{
@@ -19,6 +20,7 @@ use attention::Scores;
 pub(super) use elementwise::function;
 pub use mask::SoftMask;
 use nanozk_ir::float::InputKind;
+use pool::Weighted;
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{self, array, einsum::EinSum, element_wise::ElementWiseOp, nn};
@@ -53,6 +55,8 @@ enum Value {
     Deferred(u64),
     /// `IsNan` of attention weights.
     NanOf(View),
+    /// An activation whose tokens count as a mask input says.
+    Weighted(Weighted),
     /// Depends on something unsupported.
     Bad,
 }
@@ -184,7 +188,7 @@ impl Lower<'_> {
         let single = view.single_base();
         if let Some(base) = single {
             let id = self.mat(base)?;
-            let mut seen = vec![false; tokens * self.mid.nodes[id].features];
+            let mut seen = vec![false; self.mid.rows(id) * self.mid.nodes[id].features];
             view.codes().for_each(|c| seen[c.flat] = true);
             if seen.iter().all(|&s| s) {
                 return Ok((id, view.clone()));
@@ -214,9 +218,13 @@ impl Lower<'_> {
         let mut position = vec![0; order.len()];
         rank.iter().enumerate().for_each(|(new, &old)| position[old] = new);
         let features = order.len();
-        let mut seen = vec![false; tokens * features];
+        let alike = order.iter().all(|key| self.mat(key.0).is_ok_and(|id| self.mid.nodes[id].alike));
+        let mut seen = vec![false; if alike { 1 } else { tokens } * features];
         places.iter().for_each(|&(t, p)| seen[t * features + position[p]] = true);
         if let Some(missing) = seen.iter().position(|&s| !s) {
+            if let Some(rows) = self.single_rows(view, name)? {
+                return Ok(rows);
+            }
             return Err(format!(
                 "reads only some of the {tokens} tokens (token {} is dropped); export the model so that every token is kept",
                 missing / features
@@ -278,6 +286,9 @@ impl Lower<'_> {
         }
         if let Some(deferred) = self.try_deferred(node, &inputs)? {
             return Ok(deferred);
+        }
+        if let Some(pooled) = self.pooled(node, &inputs)? {
+            return Ok(vec![pooled]);
         }
         let value = self.compute(node, &inputs)?;
         Ok(vec![value; node.outputs.len()])

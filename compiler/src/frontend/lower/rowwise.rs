@@ -46,7 +46,7 @@ impl Lower<'_> {
     /// A node that holds each element of a token as often as the view shows it, and the view over it.
     fn spread(&mut self, source: MidId, view: &View, name: &str) -> Lowered<(MidId, View)> {
         let width = self.mid.nodes[source].features;
-        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.mid.tokens];
+        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.mid.rows(source)];
         let mut place = |flat: usize| {
             let row = &mut rows[flat / width];
             row.push(flat % width);
@@ -147,6 +147,9 @@ impl Lower<'_> {
     pub(super) fn reduce(&mut self, op: &Reduce, input: &Value, name: &str) -> Lowered<Value> {
         let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
         let red = reduction(&op.reducer).ok_or("this reduction is not supported")?;
+        if let Some(sum) = self.sum_of_tokens(red, view, &op.axes, name)? {
+            return Ok(Value::View(sum));
+        }
         let groups = self.groups(view, &op.axes, name)?;
         let width = self.mid.nodes[groups.source].features;
         let mut bases = Vec::new();

@@ -1,4 +1,4 @@
-//! LayerNorm and RMSNorm.
+//! LayerNorm and RMSNorm, and rows divided by their length.
 
 use super::probe::{Mat, algebraic, noise, normalise, run};
 use crate::frontend::mid::{Mid, MidId, MidOp};
@@ -31,17 +31,20 @@ pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
     }
     candidates.push(0.0);
     candidates.dedup();
+    let length = (features as f64).sqrt().recip();
+    // A tiny bound of the length from below is as good as a tiny number added to its square.
+    let bounds: Vec<f32> = candidates.iter().map(|&c| c * c / features as f32).collect();
+    let kinds =
+        [(NormKind::Layer, 1.0, &candidates), (NormKind::Rms, 1.0, &candidates), (NormKind::Rms, length, &bounds)];
     let mut best: Option<(f64, MidOp)> = None;
-    for eps in candidates {
-        for kind in [NormKind::Layer, NormKind::Rms] {
-            let error = x
-                .chunks_exact(features)
-                .zip(y.chunks(features))
-                .map(|(x, y)| distance(y, &normalise(x, kind, f64::from(eps))))
-                .fold(0.0, f64::max);
-            if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error < *e) {
-                best = Some((error, MidOp::Norm { kind, eps, gamma: None, beta: None }));
-            }
+    for (kind, gain, &eps) in kinds.iter().flat_map(|(kind, gain, all)| all.iter().map(move |eps| (*kind, *gain, eps)))
+    {
+        let expected = |x| normalise(x, kind, f64::from(eps)).into_iter().map(|v| v * gain).collect::<Vec<_>>();
+        let rows = x.chunks_exact(features).zip(y.chunks(features));
+        let error = rows.map(|(x, y)| distance(y, &expected(x))).fold(0.0, f64::max);
+        if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error < *e) {
+            let gamma = (gain != 1.0).then(|| vec![gain as f32; features]);
+            best = Some((error, MidOp::Norm { kind, eps, gamma, beta: None }));
         }
     }
     best.map(|(_, op)| op)

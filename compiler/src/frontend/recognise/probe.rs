@@ -18,8 +18,11 @@ pub(super) fn run(mid: &Mid, id: MidId, pivot: MidId, rows: usize, x: Mat) -> Op
     probe.eval(mid, id)
 }
 
+/// Greatest bound from below that counts as none.
+const TINY: f32 = 1e-7;
+
 /// Whether only sums, products, quotients, powers, roots and moves of features lie between `pivot` and `id`: no bound
-/// or comparison that a probe could miss.
+/// or comparison that a probe could miss, but tiny ones of a length.
 pub(super) fn algebraic(mid: &Mid, id: MidId, pivot: MidId) -> bool {
     let mut stack = vec![id];
     let mut seen = vec![false; mid.nodes.len()];
@@ -28,6 +31,10 @@ pub(super) fn algebraic(mid: &Mid, id: MidId, pivot: MidId) -> bool {
             continue;
         }
         let plain = match &mid.nodes[at].op {
+            MidOp::Binary(Binary::Max) => {
+                let bound = mid.nodes[at].operands.iter().find_map(|&o| mid.scalar(o));
+                mid.nodes[at].features == 1 && bound.is_some_and(|c| (0.0..TINY).contains(&c))
+            }
             MidOp::Binary(op) => matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div),
             MidOp::Unary(f) => {
                 matches!(f, UnaryFn::Square | UnaryFn::Sqrt | UnaryFn::Rsqrt | UnaryFn::Recip | UnaryFn::Pow(_))

@@ -1,8 +1,8 @@
 //! Attention: one-limb q, k, v, raw scores, exponentials by table, one reciprocal per head, one-limb context.
 
-use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner};
+use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner, weights};
 use crate::quantise::builder::term;
-use nanozk_ir::float;
+use nanozk_ir::float::{self, HIDDEN};
 use nanozk_ir::int;
 
 /// Least integer factor on exact queries and keys, whose scales must match.
@@ -16,6 +16,7 @@ struct Shape {
     head_dim: usize,
     causal: bool,
     key_mask: bool,
+    bias: bool,
 }
 
 impl Shape {
@@ -28,10 +29,10 @@ impl Shape {
 
 impl Lowering<'_> {
     pub(super) fn attention(&mut self, r: Ref) -> Result<Val, QuantiseError> {
-        let float::Op::Attention { heads, kv_heads, head_dim, causal, key_mask, .. } = *self.op(0, r) else {
+        let float::Op::Attention { heads, kv_heads, head_dim, causal, key_mask, bias, .. } = *self.op(0, r) else {
             return Err(self.unsupported(r, "not attention"));
         };
-        let shape = Shape { heads, kv_heads, head_dim, causal, key_mask };
+        let shape = Shape { heads, kv_heads, head_dim, causal, key_mask, bias };
         let factor = |g| match self.op(g, r) {
             float::Op::Attention { scale, .. } => f64::from(*scale),
             _ => 1.0,
@@ -153,10 +154,38 @@ impl Lowering<'_> {
         product: &[f64],
     ) -> Result<int::ValueId, QuantiseError> {
         let name = self.name(r);
+        if shape.bias {
+            scores = self.add_bias(r, shape, scores, product)?;
+        }
         if shape.key_mask {
             scores = self.hide_keys(r, shape, scores)?;
         }
         self.exponentials(&name, scores, product, self.keys(shape), shape.causal)
+    }
+
+    /// Adds hidden constants, those of keys that are hidden from a query lower than any table distance.
+    fn add_bias(
+        &mut self,
+        r: Ref,
+        shape: Shape,
+        scores: int::ValueId,
+        product: &[f64],
+    ) -> Result<int::ValueId, QuantiseError> {
+        let (name, bits, operand) = (self.name(r), self.b.limb_bits, self.operand(r, 3 + usize::from(shape.key_mask)));
+        let mut data = Vec::with_capacity(self.layers());
+        for (g, units) in product.iter().enumerate() {
+            let float::Op::Const { data: bias, .. } = self.op(g, operand) else { continue };
+            let shown = bias.iter().filter(|&&v| v != HIDDEN).map(|&v| f64::from(v) * units);
+            let (least, most) = shown.fold((0f64, 0f64), |(lo, hi), v| (lo.min(v), hi.max(v)));
+            let reach = self.distance(g, scores, &self.keys(shape)) + 2.0 + f64::from(bits).exp2();
+            let below = least - (most - least) - reach * f64::from(bits).exp2();
+            let entry = |&v: &f32| if v == HIDDEN { below } else { f64::from(v) * units };
+            data.push(weights(&name, bias.iter().map(entry))?);
+        }
+        let n = shape.heads * self.b.tokens;
+        let weight = self.b.weight(self.b.tokens, n, data);
+        let bias = self.push(format!("{name}.bias"), int::Op::TokenBias { weight }, &[], n)?;
+        self.b.combine(format!("{name}.biased"), (scores, 1), (bias, 1))
     }
 
     /// Subtracts more than any table distance from the scores of hidden keys.

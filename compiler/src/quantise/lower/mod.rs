@@ -13,6 +13,7 @@ mod pick;
 mod port;
 mod rope;
 mod softmax;
+mod tokens;
 mod unary;
 mod whole;
 
@@ -188,6 +189,8 @@ impl<'a> Lowering<'a> {
             Op::Slice { .. } | Op::Concat => self.view(r, |s, o| s.raw(o, scale)),
             Op::Unary(_) => self.unary(r, Some(scale)),
             Op::Softmax { .. } => self.probabilities(r, scale),
+            Op::TokenSum { of } => self.token_sum(r, of, scale),
+            Op::TokenMean => self.token_mean(r, scale),
             Op::Pick { picks } => self.pick_raw(r, picks, scale),
             Op::Sum { sizes } => self.sum_raw(r, sizes, scale),
             Op::Max { .. } => {
@@ -245,6 +248,7 @@ impl<'a> Lowering<'a> {
                 Op::Unary(_) => return self.unary(r, None),
                 Op::Attention { .. } => return self.attention(r),
                 Op::Pick { picks } => return self.pick_act(r, picks, uniform),
+                Op::TokenSum { of } => return self.token_sum_act(r, of, uniform),
                 Op::Const { .. } => return self.constant_act(r),
                 Op::Embed { .. } if self.graph.tokens == 1 => return self.embed_act(r),
                 Op::Max { .. } => {

@@ -1,4 +1,4 @@
-//! Ops of models that are read as one token.
+//! Ops of models that are read as one token, and of what tokens share.
 
 use super::EvalError;
 use crate::float::Hidden;
@@ -49,6 +49,15 @@ pub(super) fn stretches(x: &[f32], sizes: &[u32], f: impl Fn(&[f32]) -> f32) -> 
         f(stretch)
     };
     sizes.iter().map(next).collect()
+}
+
+/// The sum of rows of `features` values, each by its number and with its factor.
+pub(super) fn token_sum(x: &[f32], features: usize, rows: impl Iterator<Item = (usize, f32)>) -> Vec<f32> {
+    let mut sum = vec![0f32; features];
+    for (row, factor) in rows {
+        sum.iter_mut().zip(&x[row * features..]).for_each(|(s, &v)| *s += factor * v);
+    }
+    sum
 }
 
 /// Lowest index of the greatest value.

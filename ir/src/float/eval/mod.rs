@@ -203,10 +203,11 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
             }
             y
         }
-        Op::Attention { heads, kv_heads, head_dim, scale, causal, key_mask } => {
-            let mask = if *key_mask { Some(arg(3)) } else { None };
+        Op::Attention { heads, kv_heads, head_dim, scale, causal, key_mask, bias } => {
+            let mask = key_mask.then(|| arg(3));
+            let bias = bias.then(|| arg(operands.len() - 1));
             let shape = AttentionShape { heads: *heads, kv_heads: *kv_heads, head_dim: *head_dim, tokens };
-            attention(shape, *scale, *causal, mask, [arg(0), arg(1), arg(2)])
+            attention(shape, *scale, *causal, [mask, bias], [arg(0), arg(1), arg(2)])
         }
         Op::Rope { heads, cos, sin } => rope(arg(0), *heads, features, cos, sin),
         Op::Unary(f) => arg(0).iter().map(|&x| f.apply(f64::from(x)) as f32).collect(),
@@ -252,6 +253,14 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
         Op::Bits { count } => {
             let digits = |&x: &f32| (0..*count).map(move |i| ((x as i64 >> i) & 1) as f32);
             arg(0).iter().flat_map(digits).collect()
+        }
+        Op::TokenSum { of } => {
+            general::token_sum(arg(0), features, of.iter().map(|&u| (u as usize, 1.0))).repeat(tokens)
+        }
+        Op::TokenMean => {
+            let count = arg(1).iter().sum::<f32>().max(1.0);
+            let shares = arg(1).iter().map(|m| m / count).enumerate();
+            general::token_sum(arg(0), features, shares).repeat(tokens)
         }
         Op::Output => arg(0).to_vec(),
     })
@@ -306,7 +315,13 @@ struct AttentionShape {
     tokens: usize,
 }
 
-fn attention(shape: AttentionShape, scale: f32, causal: bool, mask: Option<&[f32]>, qkv: [&[f32]; 3]) -> Vec<f32> {
+fn attention(
+    shape: AttentionShape,
+    scale: f32,
+    causal: bool,
+    [mask, bias]: [Option<&[f32]>; 2],
+    qkv: [&[f32]; 3],
+) -> Vec<f32> {
     let AttentionShape { heads, kv_heads, head_dim, tokens } = shape;
     let [q, k, v] = qkv;
     let kv_width = kv_heads * head_dim;
@@ -321,7 +336,8 @@ fn attention(shape: AttentionShape, scale: f32, causal: bool, mask: Option<&[f32
                     Some(m) if m[s] == 0.0 => f32::NEG_INFINITY,
                     _ => {
                         let key = &k[s * kv_width + group..][..head_dim];
-                        scale * query.iter().zip(key).map(|(a, b)| a * b).sum::<f32>()
+                        let score = scale * query.iter().zip(key).map(|(a, b)| a * b).sum::<f32>();
+                        score + bias.map_or(0.0, |bias| bias[(t * heads + h) * tokens + s])
                     }
                 })
                 .collect();
@@ -376,7 +392,7 @@ mod tests {
         let x = input(&mut g, "x", InputKind::Float, 1);
         let mask = input(&mut g, "mask", InputKind::Mask, 1);
         let q = g.add("q", Op::Linear { positions: 1, weight: vec![0.0, 0.0], bias: None }, 2, &[x]);
-        let op = Op::Attention { heads: 2, kv_heads: 1, head_dim: 1, scale: 1.0, causal, key_mask: true };
+        let op = Op::Attention { heads: 2, kv_heads: 1, head_dim: 1, scale: 1.0, causal, key_mask: true, bias: false };
         let a = g.add("a", op, 2, &[q, x, x, mask]);
         output(&mut g, a);
         g

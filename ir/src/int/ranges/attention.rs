@@ -93,16 +93,16 @@ pub fn spread(x: &Range, keys: &[u32]) -> f64 {
 }
 
 pub(super) fn context(dims: &Dims, e: &Range, v: &Range) -> Result<Range, Unbounded> {
-    let (least, most) = e.bounds();
     let (mut lo, mut hi) = (Vec::new(), Vec::new());
     for h in 0..dims.heads {
+        let keys = head(h, dims.tokens);
         for c in head(dims.kv(h), dims.head_dim) {
             // Weights need not be those of a softmax, and may be negative.
-            let ends = [least, most].map(|e| [v.lo[c], v.hi[c]].map(|v| i128::from(e) * i128::from(v)));
-            let of = |pick: fn(i128, i128) -> i128| ends.iter().flatten().copied().fold(0, pick);
-            let total = |term: i128| narrow(term.saturating_mul(dims.tokens as i128));
-            lo.push(total(of(i128::min))?);
-            hi.push(total(of(i128::max))?);
+            let ends = |u: usize| [e.lo[u], e.hi[u]].map(|e| [v.lo[c], v.hi[c]].map(|v| i128::from(e) * i128::from(v)));
+            let of = |u: usize, pick: fn(i128, i128) -> i128| ends(u).into_iter().flatten().fold(0, pick);
+            let total = |pick| narrow(keys.clone().map(|u| of(u, pick)).fold(0, i128::saturating_add));
+            lo.push(total(i128::min)?);
+            hi.push(total(i128::max)?);
         }
     }
     Ok(Range::new(lo, hi))

@@ -111,7 +111,8 @@ fn squared_in(scope: &Scope, node: &Node, terms: &[Term], features: std::ops::Ra
     squared.filter(|_| seen.into_iter().all(|s| s))
 }
 
-/// `u * r` with `u = sum_k e_k v_k`, `r = floor(C / sum_k e_k)` broadcast per head: a mean of v times C.
+/// `u * r` with `u = sum_k e_k v_k`, `r = floor(C / z)` broadcast per head and `z = sum_k e_k`, or the greatest of that
+/// and others: a mean of v times C, or less.
 pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let context = source(scope, node, 0)?;
     let Op::Context { heads, kv_heads, head_dim } = context.op else { return None };
@@ -123,9 +124,13 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
     }
     let recip = source(scope, broadcast, 0)?;
     let Op::Recip { param } = recip.op else { return None };
-    let sums = source(scope, recip, 0)?;
-    let Op::Affine { rows } = &sums.op else { return None };
-    if sums.inputs.first() != context.inputs.first() || sums.inputs.len() != 1 {
+    let mut total = source(scope, recip, 0)?;
+    let bounded = matches!(&total.op, Op::Gadget(Gadget::Max(max)) if max.groups == 1);
+    if bounded {
+        total = source(scope, total, 0)?;
+    }
+    let rows = if bounded { sums(total)?.get(..1)? } else { sums(total)? };
+    if total.inputs.first() != context.inputs.first() || !bounded && total.inputs.len() != 1 {
         return None;
     }
     let t = scope.tokens;
