@@ -1,11 +1,14 @@
 //! Cuts a float graph into layers.
 //!
-//! Cuts are made where one activation is all that later nodes need (dominators), at the ends of residual branches.
+//! Cuts are made where one activation is all that later nodes need (dominators), at the ends of residual branches; what
+//! another input gives to many layers beside it, as an encoder does to a decoder or a mask to attention, and further
+//! outputs do not count ([`chain`]) where equal layers come of it.
 //! The longest periodic run of equal pieces becomes one layer per period; what stands before and after is cut by the
 //! same rule. Blocks that repeat without being neighbours become layers too ([`blocks`]). What has no repetition is one
 //! layer, or several where it is large ([`size`]). Layers of one structure share one shape, wherever they stand.
 
 mod blocks;
+mod chain;
 mod segment;
 mod signature;
 mod size;
@@ -13,7 +16,6 @@ mod size;
 pub use segment::{Ref, Segment};
 
 use nanozk_ir::float::{Graph, InputKind, NodeId, Op};
-use petgraph::{algo::dominators, graph::DiGraph};
 
 /// Layers of a float graph, in evaluation order.
 #[derive(Clone, Debug)]
@@ -37,6 +39,9 @@ pub(crate) fn carries(graph: &Graph, id: NodeId) -> bool {
     !matches!(graph.dag[id].op, Op::Const { .. } | Op::Input(InputKind::Mask))
 }
 
+/// Most layers that may hold a committed tensor ([`nanozk_plan::hiding`]).
+const MOST_HOLDERS: usize = nanozk_plan::MASK_ROWS - 1;
+
 impl Partition {
     /// How many layers.
     pub fn count(&self) -> usize {
@@ -49,11 +54,37 @@ impl Partition {
         let limits = std::iter::successors(Some(largest / 2), |limit| Some(limit / 2)).take_while(|&limit| limit > 0);
         limits.map(|limit| partition(graph, limit)).find(|p| p.count() > self.count())
     }
+
+    /// Whether layers share a structure.
+    fn repeats(&self) -> bool {
+        self.classes.iter().enumerate().any(|(i, class)| self.classes[..i].contains(class))
+    }
+
+    /// Whether no committed tensor has too many readers.
+    fn holds(&self, graph: &Graph) -> bool {
+        let mut holders = vec![0; graph.dag.node_count()];
+        let public = |n: NodeId| matches!(graph.dag[n].op, Op::Input(InputKind::Mask | InputKind::Tokens { .. }));
+        let held = |s: &Segment| s.inputs.iter().chain(&s.outputs).copied().collect::<Vec<_>>();
+        self.segments.iter().flat_map(held).for_each(|n| holders[n.index()] += 1);
+        graph.dag.node_indices().all(|n| holders[n.index()] <= MOST_HOLDERS || public(n))
+    }
 }
 
 /// Partitions `graph`; a part without repetition stays one layer up to `layer_lookups` estimated lookups.
 pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
-    let chain = chain(graph);
+    let strict = chain::through_all(graph);
+    let beside = chain::beside(graph, &strict);
+    if beside.len() > strict.len() {
+        let parted = cut(graph, beside, &chain::side(graph), layer_lookups);
+        if parted.repeats() && parted.holds(graph) {
+            return parted;
+        }
+    }
+    cut(graph, strict, &vec![false; graph.dag.node_count()], layer_lookups)
+}
+
+/// Partitions `graph` at nodes of `chain`; each layer computes nodes of `side` by itself.
+fn cut(graph: &Graph, chain: Vec<NodeId>, side: &[bool], layer_lookups: u64) -> Partition {
     let is_norm = |n: &NodeId| matches!(graph.dag[*n].op, Op::Norm { .. });
     // Normalisations between residual sums are pieces of their own, so that the last one of a post-norm model does
     // not differ from the others by what follows it.
@@ -65,11 +96,12 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     };
     let chosen = |cut: &dyn Fn(NodeId) -> bool| chain.iter().copied().filter(|&n| cut(n)).collect::<Vec<NodeId>>();
     let small = |pieces: &[Vec<NodeId>]| pieces.iter().map(|p| size::lookups(graph, p)).sum::<u64>() <= layer_lookups;
-    let mut large = pieces(graph, &chosen(&is_cut));
+    let mut large = pieces(graph, &chosen(&is_cut), side);
     large.retain(|piece| !small(std::slice::from_ref(piece)));
     let is_large = |n: NodeId| large.iter().any(|piece| piece.contains(&n));
-    let pieces = pieces(graph, &chosen(&|n| is_cut(n) || is_large(n) && size::may_cut(graph, n)));
-    let signatures: Vec<String> = pieces.iter().map(|p| signature::signature(graph, &Segment::new(graph, p))).collect();
+    let pieces = pieces(graph, &chosen(&|n| is_cut(n) || is_large(n) && size::may_cut(graph, n)), side);
+    let segment = |nodes: &Vec<NodeId>| Segment::new(graph, nodes, side);
+    let signatures: Vec<String> = pieces.iter().map(|p| signature::signature(graph, &segment(p))).collect();
     let mut parts = Vec::new();
     runs(&pieces, &signatures, 0..pieces.len(), &mut parts);
     let attends = graph.dag.node_weights().any(|n| matches!(n.op, Op::Attention { .. }));
@@ -83,7 +115,7 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
             Part::Loose(range) => merge(&pieces[range], &mut layers, &small),
         }
     }
-    let segments: Vec<Segment> = layers.iter().map(|nodes| Segment::new(graph, nodes)).collect();
+    let segments: Vec<Segment> = layers.iter().map(segment).collect();
     let mut known: Vec<String> = Vec::new();
     let class = |s: &Segment| {
         let signature = signature::signature(graph, s);
@@ -94,29 +126,6 @@ pub fn partition(graph: &Graph, layer_lookups: u64) -> Partition {
     };
     let classes = segments.iter().map(class).collect();
     Partition { segments, classes }
-}
-
-/// Activations that every path from the inputs to the outputs passes, first to last.
-fn chain(graph: &Graph) -> Vec<NodeId> {
-    let mut flow: DiGraph<Option<NodeId>, ()> = DiGraph::new();
-    let nodes: Vec<_> = graph.dag.node_indices().map(|n| flow.add_node(Some(n))).collect();
-    let (root, sink) = (flow.add_node(None), flow.add_node(None));
-    for id in graph.dag.node_indices().filter(|&n| carries(graph, n)) {
-        let operands: Vec<NodeId> = graph.operands(id).into_iter().filter(|&o| carries(graph, o)).collect();
-        if operands.is_empty() {
-            flow.add_edge(root, nodes[id.index()], ());
-        }
-        for o in operands {
-            flow.add_edge(nodes[o.index()], nodes[id.index()], ());
-        }
-    }
-    for o in &graph.outputs {
-        flow.add_edge(nodes[o.index()], sink, ());
-    }
-    let tree = dominators::simple_fast(&flow, root);
-    let mut chain: Vec<NodeId> = tree.strict_dominators(sink).into_iter().flatten().filter_map(|n| flow[n]).collect();
-    chain.reverse();
-    chain
 }
 
 /// Whether a residual branch starts or ends here: two consumers, or a sum of two activations.
@@ -132,16 +141,23 @@ fn joins(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.dag[id].op, Op::Add) && graph.operands(id).iter().filter(|&&o| carries(graph, o)).count() == 2
 }
 
-/// Node sets between cuts. A node belongs to the piece behind the last cut it depends on.
-fn pieces(graph: &Graph, cuts: &[NodeId]) -> Vec<Vec<NodeId>> {
+/// Node sets between cuts. A node belongs to the only piece that reads it, else to the piece behind the last cut it depends
+/// on; those of `side` belong to none.
+fn pieces(graph: &Graph, cuts: &[NodeId], side: &[bool]) -> Vec<Vec<NodeId>> {
     let mut piece = vec![0usize; graph.dag.node_count()];
     for id in graph.topo() {
         let after = |o: &NodeId| cuts.iter().position(|c| c == o).map_or(piece[o.index()], |c| c + 1);
         piece[id.index()] = graph.operands(id).iter().map(after).max().unwrap_or(0);
     }
+    for id in graph.topo().into_iter().rev().filter(|id| !cuts.contains(id)) {
+        let mut readers = graph.consumers(id).into_iter().map(|reader| piece[reader.index()]);
+        if let Some(first) = readers.next().filter(|first| readers.all(|other| other == *first)) {
+            piece[id.index()] = first;
+        }
+    }
     let mut out = vec![Vec::new(); cuts.len() + 1];
     for id in graph.topo() {
-        if !matches!(graph.dag[id].op, Op::Input(_) | Op::Const { .. }) {
+        if !side[id.index()] && !matches!(graph.dag[id].op, Op::Input(_) | Op::Const { .. }) {
             out[piece[id.index()]].push(id);
         }
     }
