@@ -111,11 +111,27 @@ impl Models<'_> {
     /// # Errors
     /// As [`Models::run`].
     pub fn measure(&self, samples: &[Vec<InputValue>], floats: &[Vec<Vec<f64>>]) -> Result<Measured, FidelityError> {
+        self.measure_beside(samples, floats, &mut |_, _, _| ())
+    }
+
+    /// The same with the node values of each layer shown: `see(sample, layer, values)`.
+    ///
+    /// # Errors
+    /// As [`Models::run`].
+    pub fn measure_beside(
+        &self,
+        samples: &[Vec<InputValue>],
+        floats: &[Vec<Vec<f64>>],
+        beside: &mut dyn FnMut(usize, usize, &[Vec<i64>]),
+    ) -> Result<Measured, FidelityError> {
         let mut meters = vec![(Meter::default(), 0f64, 0f64, 0usize); self.outputs.len()];
         let mut clamps: Vec<Clamp> = Vec::new();
-        for (sample, float) in samples.iter().zip(floats) {
+        for (index, (sample, float)) in samples.iter().zip(floats).enumerate() {
             let mut found = Vec::new();
-            let see = &mut |layer: usize, values: &[Vec<i64>]| found.extend(interp::clamps(self.model, layer, values));
+            let see = &mut |layer: usize, values: &[Vec<i64>]| {
+                found.extend(interp::clamps(self.model, layer, values));
+                beside(index, layer, values);
+            };
             let pair = self.run_beside(float.clone(), sample, see)?;
             clamps = match clamps.len() == found.len() {
                 true => clamps.into_iter().zip(&found).map(|(all, one)| all.merged(one)).collect(),
@@ -168,7 +184,8 @@ impl Measured {
 pub struct Gap {
     /// Name of the output.
     pub output: String,
-    /// Largest difference of a value; of an index, by how much the score it chooses misses the greatest.
+    /// Largest difference of a value; of an index, that of the scores it is chosen by where they are known, else by how
+    /// much the score that it chooses misses the greatest.
     pub error: f64,
     /// Greatest magnitude of the source model's values.
     pub scale: f64,

@@ -16,5 +16,6 @@ pub mod onnx;
 pub mod partition;
 pub mod pipeline;
 pub mod quantise;
+mod scores;
 pub mod tokenizer;
 mod widths;

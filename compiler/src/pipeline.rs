@@ -11,7 +11,7 @@ use crate::partition::partition;
 use crate::quantise::{QuantiseError, Stats, soft_mask};
 use crate::tokenizer::{self, End, TokenizerError};
 use crate::widths::{Chosen, Source};
-use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
 use nanozk_layout::LayoutError;
 use nanozk_plan::hiding::HidingError;
@@ -227,7 +227,12 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let stats = Stats::collect(&loaded.graph, &samples)?;
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
     let (graph, outputs) = (&loaded.graph, &loaded.outputs[..]);
-    let source = Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats };
+    let scores = match config.head {
+        Head::Argmax => samples.iter().map(|sample| scores_of(graph, sample)).collect::<Result<Vec<_>, _>>()?,
+        Head::Logits => Vec::new(),
+    };
+    let source =
+        Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats, scores: &scores };
     tell(Notice::Stage(Stage::Layout));
     let Chosen { circuits, measured, choice } = fitting(source, &config, options.accept_gap, tell)?;
     if config.max_k.is_none() && circuits.k() > EMBEDDED_K {
@@ -299,6 +304,12 @@ fn settings(options: &CompileOptions) -> Result<Config, CompileError> {
         return Err(CompileError::PrivateArgmax);
     }
     Ok(config)
+}
+
+/// What the float graph, whose outputs are scores, gives for a sample.
+fn scores_of(graph: &Graph, sample: &[InputValue]) -> Result<Vec<Vec<f32>>, FrontendError> {
+    let scores = float::eval(graph, sample, &mut |_: float::NodeId, _: &[f32]| ());
+    scores.map_err(|e| FrontendError::Reference(e.to_string()))
 }
 
 /// Calibration inputs. A model that reads only token ids and masks can do without files: every id is possible.

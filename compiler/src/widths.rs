@@ -7,6 +7,7 @@ use crate::fidelity::{Measured, Models};
 use crate::partition::Partition;
 use crate::pipeline::CompileError;
 use crate::quantise::{self, QuantiseError, Quantised, Stats};
+use crate::scores::Scores;
 use nanozk_ir::float::{Graph, InputValue};
 use nanozk_plan::ValueInfo;
 
@@ -36,6 +37,8 @@ pub(crate) struct Source<'s> {
     pub samples: &'s [Vec<InputValue>],
     /// Its outputs for each sample.
     pub floats: &'s [Vec<Vec<f64>>],
+    /// The scores behind its outputs by sample, where these are the place of the greatest; none where they are not.
+    pub scores: &'s [Vec<Vec<f32>>],
 }
 
 /// Circuits with what their integers do on the sample data.
@@ -152,7 +155,16 @@ impl Source<'_> {
         let config = Config { quantise, ..config.clone() };
         let quantised = quantise::quantise(self.graph, &self.partition, self.stats, &config)?;
         let models = Models { model: &quantised.model, outputs: self.outputs, head: config.head };
-        let measured = models.measure(self.samples, self.floats)?;
+        let measured = match self.scores {
+            [] => models.measure(self.samples, self.floats)?,
+            scores => {
+                let mut scores = Scores::new(self.graph, &quantised, scores);
+                let see = &mut |sample: usize, layer: usize, values: &[Vec<i64>]| scores.see(sample, layer, values);
+                let mut measured = models.measure_beside(self.samples, self.floats, see)?;
+                scores.replace(&mut measured.gaps);
+                measured
+            }
+        };
         Ok(Trial { quantise: config.quantise, quantised, measured })
     }
 
