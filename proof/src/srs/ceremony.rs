@@ -4,6 +4,7 @@ use super::file::{read_exact, read_points};
 use super::{MAX_K, Srs, SrsError, SrsVerifierPart};
 use crate::field::G1Affine;
 use group::GroupEncoding;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// A ceremony that made an SRS in public. Whoever trusts that one participant forgot its share can trust proofs under it.
@@ -125,7 +126,8 @@ impl Srs {
         };
         let read = |part, k, bytes: &[u8]| {
             let mut rest = bytes;
-            read_points(part, k, POINT_BYTES, |block| read_exact(&mut rest, block), decode_unchecked)
+            let decode = |bytes: &[u8]| bytes.par_chunks(POINT_BYTES).map(decode_unchecked).collect();
+            read_points(part, k, POINT_BYTES, |block| read_exact(&mut rest, block), decode)
         };
         let monomial = read("monomial bases", k, set.monomial)?;
         let mut tables = BTreeMap::new();

@@ -114,17 +114,18 @@ impl<R: Read> HashingReader<'_, R> {
             bytes.as_mut().copy_from_slice(encoding);
             G1Affine::from_uncompressed_unchecked(&bytes).into()
         };
-        read_points(part, k, POINT_BYTES, |bytes| self.fill(bytes), decode)
+        let decode_all = |bytes: &[u8]| bytes.par_chunks(POINT_BYTES).map(decode).collect();
+        read_points(part, k, POINT_BYTES, |bytes| self.fill(bytes), decode_all)
     }
 }
 
-/// Reads `2^k` points of `size` bytes with `fill` and decodes them in parallel.
+/// Reads `2^k` points of `size` bytes with `fill` and decodes them with `decode`, many at a time.
 pub(super) fn read_points(
     part: &'static str,
     k: u32,
     size: usize,
     mut fill: impl FnMut(&mut [u8]) -> Result<(), SrsError>,
-    decode: impl Fn(&[u8]) -> Option<G1Affine> + Sync,
+    decode: impl Fn(&[u8]) -> Vec<Option<G1Affine>>,
 ) -> Result<Vec<G1Affine>, SrsError> {
     let total = 1usize << k;
     let mut points = Vec::new();
@@ -133,12 +134,9 @@ pub(super) fn read_points(
         let start = points.len();
         let bytes = &mut bytes[..BLOCK.min(total - start) * size];
         fill(bytes)?;
-        let block = bytes
-            .par_chunks(size)
-            .enumerate()
-            .map(|(i, encoding)| decode(encoding).ok_or(SrsError::BadPoint { part, index: start + i }))
-            .collect::<Result<Vec<_>, _>>()?;
-        points.extend(block);
+        let block = decode(bytes).into_iter().enumerate();
+        let block = block.map(|(i, point)| point.ok_or(SrsError::BadPoint { part, index: start + i }));
+        points.extend(block.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(points)
 }

@@ -10,11 +10,13 @@ use halo2curves::fft::best_fft;
 use halo2curves::pairing::{Engine, MillerLoopResult, MultiMillerLoop};
 use halo2curves::{G2Affine, G2Prepared};
 use rand_core::OsRng;
+use rayon::prelude::*;
 
 use super::file::{at_end, read_exact, read_points};
 use super::{MAX_K, Srs, SrsError, SrsVerifierPart, check_k, inverse_size, root_of_unity};
 use crate::field::{Bls12, Fr, G1, G1Affine};
 use crate::msm::dense;
+use crate::points;
 
 /// Set in the first byte of a compressed point, clear in that of an uncompressed one.
 const COMPRESSED_FLAG: u8 = 0x80;
@@ -40,16 +42,17 @@ impl Srs {
         let compressed = first[0] & COMPRESSED_FLAG != 0;
         let mut reader = (&first[..]).chain(reader);
 
-        let mut points = |part| {
+        let mut bases = |part| {
             let fill = |bytes: &mut [u8]| read_exact(&mut reader, bytes);
             if compressed {
-                read_points(part, k, 48, fill, decode_compressed::<G1Affine>)
+                read_points(part, k, 48, fill, |bytes| points::decode(bytes.as_chunks().0))
             } else {
-                read_points(part, k, 96, fill, decode_uncompressed::<G1Affine>)
+                let decode = |bytes: &[u8]| bytes.par_chunks(96).map(decode_uncompressed).collect();
+                read_points(part, k, 96, fill, decode)
             }
         };
-        let monomial = points("monomial bases")?;
-        let lagrange = points("Lagrange bases")?;
+        let monomial = bases("monomial bases")?;
+        let lagrange = bases("Lagrange bases")?;
         let mut g2_point = |part| {
             let mut bytes = vec![0; if compressed { 96 } else { 192 }];
             read_exact(&mut reader, &mut bytes)?;
