@@ -11,6 +11,7 @@ pub(super) fn simplify(mid: &mut Mid, roots: &[MidId]) {
     attention_order(mid);
     attention_scale(mid, roots);
     sum_constants(mid, roots);
+    gains(mid, roots);
     affine(mid, roots);
     select_columns(mid, roots);
 }
@@ -100,6 +101,45 @@ fn sum_constants(mid: &mut Mid, roots: &[MidId]) {
         mid.nodes[inner].op = MidOp::Const { rows, data: Arc::new(sum[..rows * features].to_vec()) };
         mid.nodes[inner].operands = Vec::new();
         mid.nodes[id].operands = vec![x, inner];
+    }
+}
+
+/// Merges the gains of a selection of features into the linear and normalisation layers whose features they are.
+fn gains(mid: &mut Mid, roots: &[MidId]) {
+    let uses = mid.uses(roots);
+    for id in (0..mid.nodes.len()).filter(|&id| uses[id] > 0) {
+        let (MidOp::Binary(Binary::Mul), &[a, b]) = (&mid.nodes[id].op, &mid.nodes[id].operands[..]) else { continue };
+        let features = mid.nodes[id].features;
+        let (x, row) = match (mid.row(a, features), mid.row(b, features)) {
+            (None, Some(row)) => (a, row),
+            (Some(row), None) => (b, row),
+            _ => continue,
+        };
+        let MidOp::Select(picks) = mid.nodes[x].op.clone() else { continue };
+        let operands = mid.nodes[x].operands.clone();
+        let takes = |&o: &MidId| uses[o] == 1 && matches!(mid.nodes[o].op, MidOp::Norm { .. } | MidOp::Linear { .. });
+        if uses[x] != 1 || !operands.iter().all(takes) {
+            continue;
+        }
+        let mut gains: Vec<Vec<Option<f32>>> = operands.iter().map(|&o| vec![None; mid.nodes[o].features]).collect();
+        let one = |(pick, &gain): (&Pick, &f32)| *gains[pick.operand][pick.feature].get_or_insert(gain) == gain;
+        if !picks.iter().zip(&row).all(one) {
+            continue;
+        }
+        for (&operand, gain) in operands.iter().zip(gains) {
+            let gain: Vec<f32> = gain.into_iter().map(|g| g.unwrap_or(1.0)).collect();
+            let node = &mut mid.nodes[operand];
+            node.op = match node.op.clone() {
+                MidOp::Linear { weight, bias } => linear(&weight, bias, Some(gain), None),
+                MidOp::Norm { kind, eps, gamma, beta } => {
+                    let beta = beta.map(|b| scaled(b, Some(&gain)));
+                    MidOp::Norm { kind, eps, gamma: times(gamma, Some(&gain)), beta }
+                }
+                other => other,
+            };
+        }
+        mid.nodes[id].op = MidOp::Select(picks);
+        mid.nodes[id].operands = operands;
     }
 }
 

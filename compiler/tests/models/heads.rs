@@ -3,9 +3,12 @@
 use crate::general::numbers;
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::read_input;
+use nanozk_compiler::frontend::{LoadOptions, load};
 use nanozk_compiler::onnx::{Onnx, float, int, ints};
+use nanozk_compiler::partition::partition;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_ir::float::InputValue;
+use nanozk_ir::float::{InputValue, Op};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const T: usize = 6;
@@ -195,4 +198,17 @@ fn last_tokens() {
         .output("y", &[1, 2 * D]);
     let (artifact, _) = compiled(both, &[vec![numbers(T * D)]]);
     has_equal_blocks(&artifact, 4);
+}
+
+/// Norms of heads have gains of their own in each layer, which are no part of the rotation behind them.
+#[test]
+fn gains_of_heads_leave_layers_equal() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/exports/qwen3-dyn/network.onnx");
+    if !path.exists() {
+        return println!("skipped: {} is absent", path.display());
+    }
+    let graph = load(&path, &LoadOptions::default()).unwrap().graph;
+    assert_eq!(partition(&graph, 1 << 20).classes, [0, 1, 1, 2]);
+    let hidden = graph.dag.node_weights().filter(|n| matches!(&n.op, Op::Mul));
+    assert_eq!(hidden.count(), 2, "the gates of both layers");
 }

@@ -104,7 +104,9 @@ fn fit(
             wanted.push(y[t * features + to[f]]);
         }
     }
-    if !close(&rotated, &wanted) || sin.iter().all(|s| s.abs() < 1e-9) {
+    // Both features of a pair turn by one angle: gains are hidden weights of what stands before.
+    let turns = |v: &[f64]| v.chunks_exact(head_dim).all(|row| close(&row[..half], &row[half..]));
+    if !close(&rotated, &wanted) || !turns(&cos) || !turns(&sin) || sin.iter().all(|s| s.abs() < 1e-9) {
         return None;
     }
     let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
