@@ -54,6 +54,9 @@ pub struct Pair {
     pub tensors: Vec<Vec<i64>>,
 }
 
+/// Sees the node values of each layer on each sample: `see(sample, layer, values)`.
+pub type Beside<'s> = &'s mut dyn FnMut(usize, usize, &[Vec<i64>]);
+
 /// An integer model, to be compared with its source model.
 #[derive(Clone, Copy, Debug)]
 pub struct Models<'a> {
@@ -122,7 +125,7 @@ impl Models<'_> {
         &self,
         samples: &[Vec<InputValue>],
         floats: &[Vec<Vec<f64>>],
-        beside: &mut dyn FnMut(usize, usize, &[Vec<i64>]),
+        beside: Beside<'_>,
     ) -> Result<Measured, FidelityError> {
         let mut meters = vec![(Meter::default(), 0f64, 0f64, 0usize); self.outputs.len()];
         let mut clamps: Vec<Clamp> = Vec::new();
