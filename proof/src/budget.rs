@@ -7,6 +7,7 @@
 use crate::{
     circuit::{fixed_columns, fractions},
     columns::Columns,
+    key_proof::identity::Identity,
     keys::VerifierKey,
     linear::Bases,
 };
@@ -123,11 +124,15 @@ pub fn budget(key: &VerifierKey) -> Budget {
     Budget::new(key.layers.iter().map(|layer| degrees[layer.shape as usize]).sum(), log_powers)
 }
 
-/// The budget of the proof over a verifier file: `plans` of the proofs of ranges, `known` columns folded and opened.
-pub fn key_budget<'a>(key: &VerifierKey, plans: impl Iterator<Item = &'a Plan>, known: usize) -> Budget {
+/// The budget of the proof over a verifier file: its proofs of ranges, `2^-projections` for the bits of random projections
+/// where there are some, `known` columns folded and opened.
+pub fn key_budget(key: &VerifierKey, ranges: &[Identity], projections: Option<u32>, known: usize) -> Budget {
     let log_powers = key.srs.log_powers();
     let openings = known as f64 + (1u64 << log_powers) as f64 * key.shapes.len() as f64;
-    Budget::new(degrees(plans, log_powers) + openings, log_powers)
+    let identities: f64 = ranges.iter().map(|identity| identity.degree() as f64).sum();
+    let projections = projections.map_or(0.0, |bits| ranges.len() as f64 * (FIELD_BITS - f64::from(bits)).exp2());
+    let plans = ranges.iter().map(|identity| &*identity.plan);
+    Budget::new(degrees(plans, log_powers) + openings + identities + projections, log_powers)
 }
 
 /// The budget of layers with these plans under an SRS of `2^log_powers` powers.

@@ -17,7 +17,7 @@ use crate::{
     field::{Fr, int, series},
 };
 use ff::Field;
-use nanozk_plan::{Operand, Plan, Term};
+use nanozk_plan::{Claim, Operand, Plan, Term};
 use std::collections::{HashMap, hash_map::Entry};
 
 /// Exponents of lambda at which the kinds of equations start.
@@ -107,6 +107,15 @@ fn scatter(terms: &[Term], first: Fr, ratio: Fr, count: u32, out: &mut [Fr]) -> 
     Some(())
 }
 
+/// Subtracts the claims by slot. `None` if a slot is out of range.
+pub(crate) fn subtract_claims(claims: &[Claim], ch: &Challenges, out: &mut [Fr]) -> Option<()> {
+    claims.iter().try_for_each(|claim| {
+        let ratio = ch.monomial(claim.monomial.rho.1.into(), claim.monomial.eta.1.into());
+        let (rho, eta) = claim.monomial.at(0);
+        scatter(&claim.terms, -ch.monomial(rho.into(), eta.into()), ratio, claim.count, out)
+    })
+}
+
 /// Operands that differ in their first rows and exponents only, as the parts of a matrix do: their weights are series of
 /// one ratio, so that the series of the sums serves all.
 struct MergedOperand<'p> {
@@ -145,11 +154,7 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
             *cell = l;
         }
     }
-    for claim in &plan.claims {
-        let ratio = ch.monomial(claim.monomial.rho.1.into(), claim.monomial.eta.1.into());
-        let (rho, eta) = claim.monomial.at(0);
-        scatter(&claim.terms, -ch.monomial(rho.into(), eta.into()), ratio, claim.count, &mut all)?;
-    }
+    subtract_claims(&plan.claims, ch, &mut all)?;
     // An equation of A is `A - operands`, one of B `right operands - B`.
     let left = merged(&plan.operands, bases.a, ch, lambda).into_iter().map(|m| MergedOperand { first: -m.first, ..m });
     for MergedOperand { operand, first } in left.chain(merged(&plan.right_operands, bases.b, ch, lambda)) {
@@ -200,7 +205,7 @@ fn at(term: &Term, i: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nanozk_plan::{Claim, Geometry, Lane, Monomial, Public, Relation};
+    use nanozk_plan::{Geometry, Lane, Monomial, Public, Relation};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 

@@ -43,7 +43,7 @@ pub enum ProveError {
 pub struct ShapeProver {
     /// The verifier's part.
     pub key: ShapeKey,
-    fixed: FixedColumns,
+    pub(crate) fixed: FixedColumns,
 }
 
 impl ShapeProver {
@@ -302,7 +302,8 @@ fn fold_weights(layer: &LayerProver, ch: &Challenges, rng: &mut impl RngCore) ->
     if layer.shape.key.columns.w == 0 {
         return (None, span);
     }
-    let (data, mut mask) = layer.weights.fold(&powers(ch.rho, layer.weights.columns.len()));
+    let columns = layer.weights.columns.len();
+    let (data, mut mask) = layer.weights.fold(0..columns, &powers(ch.rho, columns));
     for (m, delta) in mask.iter_mut().zip(&span.delta) {
         *m += delta;
     }

@@ -4,7 +4,7 @@
 //! read when somebody asks what the id means.
 
 use crate::{
-    key_proof::{chunks, tables},
+    key_proof::tables,
     keys::{Rows, VerifierKey, Visibility},
 };
 use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp};
@@ -198,13 +198,13 @@ impl Statement {
     }
 
     /// Derives the plan of every shape and compares it with the one in the file, bit by bit; then shows for every layer,
-    /// from the proven widths of its weights (`limbs`, as in the publisher's proof), that no equation can wrap around the
+    /// from what is proven of the magnitudes of its weights (by layer and matrix), that no equation can wrap around the
     /// field. The greatest side of an equation, log2.
     ///
     /// # Errors
     /// The first shape whose plan is another one, or the node of the first equation that may wrap.
-    pub fn check(&self, key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<f64, StatementError> {
-        self.bounds(key, &self.derive(key)?, limbs)
+    pub fn check(&self, key: &VerifierKey, weights: &[Vec<f64>]) -> Result<f64, StatementError> {
+        self.bounds(key, &self.derive(key)?, weights)
     }
 
     /// The shapes laid out, with the plans that the file has.
@@ -243,7 +243,7 @@ impl Statement {
     }
 
     /// The greatest side of an equation, log2, from layer to layer.
-    fn bounds(&self, key: &VerifierKey, derived: &[Derived], limbs: &[Vec<u32>]) -> Result<f64, StatementError> {
+    fn bounds(&self, key: &VerifierKey, derived: &[Derived], proven: &[Vec<f64>]) -> Result<f64, StatementError> {
         let greatest = |values: &[i64]| values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0) as f64;
         let tables = tables::by_layer(key, |table| greatest(&table.compute()));
         let tables = tables.ok_or_else(|| StatementError::Malformed("the values of a table are missing".into()))?;
@@ -251,18 +251,19 @@ impl Statement {
         let stated = self.model.tensors.iter().map(|t| t.role.is_public().then(|| greatest(&[t.lo, t.hi])));
         let mut tensors: Vec<Option<f64>> = stated.collect();
         let mut widest = 1.0f64;
-        if limbs.len() != self.model.layers.len() {
+        if proven.len() != self.model.layers.len() {
             return Err(StatementError::Malformed("the ranges of weights are not of its layers".into()));
         }
-        for ((layer, limbs), tables) in self.model.layers.iter().zip(limbs).zip(tables) {
+        for ((layer, proven), tables) in self.model.layers.iter().zip(proven).zip(tables) {
             let derived = &derived[layer.shape as usize];
             let plan = &derived.lowered.plan;
-            let mut weights = vec![f64::INFINITY; self.model.shapes[layer.shape as usize].weights.len()];
-            for (tile, &limbs) in plan.tiles.iter().zip(limbs) {
+            let mut weights = vec![None; self.model.shapes[layer.shape as usize].weights.len()];
+            for (tile, &bound) in plan.tiles.iter().zip(proven) {
                 if let Some(weight) = weights.get_mut(tile.weight as usize) {
-                    *weight = chunks::offset(chunks::limb_bits(plan.geometry.k), limbs) as f64;
+                    *weight = Some(weight.map_or(bound, |other: f64| other.max(bound)));
                 }
             }
+            let weights = weights.into_iter().map(|bound| bound.unwrap_or(f64::INFINITY)).collect();
             let of = |ids: &[u32], tensors: &[Option<f64>]| ids.iter().map(|&id| tensors[id as usize]).collect();
             let (inputs, outputs) = (of(&layer.inputs, &tensors), of(&layer.outputs, &tensors));
             let params = layer.params.iter().map(|p| greatest(&[*p])).collect();

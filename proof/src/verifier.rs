@@ -3,7 +3,7 @@
 use crate::{
     challenges::{Challenges, Lambda},
     columns::Columns,
-    field::{Fr, G1, Kzg, powers},
+    field::{Bls12, Fr, G1, Kzg, powers},
     guard::LayerGuard,
     layer::{self, LayerCommitments, LayerKey, ShapeKey},
     linear::{self, Omega},
@@ -17,6 +17,7 @@ use crate::{
 use ff::Field;
 use halo2_proofs::{
     plonk::{parse_trace, verify_algebraic_constraints},
+    poly::kzg::msm::DualMSM,
     transcript::Transcript,
 };
 
@@ -62,7 +63,6 @@ pub struct LayerClaim<'a> {
 /// [`LayerError`] for a proof that is malformed, or fails what is checked here.
 pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, LayerError> {
     let malformed = |e: std::io::Error| LayerError::Malformed(e.to_string());
-    let zero = || LayerError::Malformed("a challenge is zero".into());
     let shape = claim.shape;
     let plan = &shape.plan;
     let mut transcript = LayerTranscript::init_from_bytes(proof)
@@ -94,16 +94,7 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, Lay
         },
     );
     let omega = omega?;
-    transcript.bind();
-    let rejected = |e: halo2_proofs::plonk::Error| LayerError::Rejected(format!("{e:?}"));
-    let empty = vec![&[] as &[Fr]; shape.columns.plain()];
-    let trace = parse_trace::<Fr, Kzg, _>(&shape.vk, &[&committed], &[&empty], &mut transcript).map_err(rejected)?;
-    let evaluations = plain_evaluations(shape, &omega, transcript.clone()).map_err(malformed)?.ok_or_else(zero)?;
-    let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
-    let opening =
-        verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[&committed], &[&evaluations], &mut transcript)
-            .map_err(rejected)?;
-    transcript.assert_empty().map_err(|_| LayerError::TrailingBytes)?;
+    let opening = read_halo2(shape, &committed, transcript, |ratios| plain_values(shape, &omega, ratios))?;
     let weights = coms.weights.zip(span).map(|(opened, span)| {
         let columns = &claim.key.weights;
         span.terms(&shape.span_basis, opened, columns, &powers(ch.rho, columns.len()))
@@ -135,21 +126,44 @@ fn committed_columns(claim: &LayerClaim, coms: &LayerCommitments, ch: &Challenge
     layer::committed_columns(shape, &claim.key.tables, coms, fold, multipliers)
 }
 
-/// For each plain column the one-row column that has the same value at Halo2's evaluation point x, which `transcript`
-/// (a copy) is about to draw after the quotient commitments. Halo2 would evaluate a column of many rows at the cost of
-/// two exponentiations per row. `None` when x is a row.
-fn plain_evaluations(
+/// Reads Halo2's proof, to its last byte, and checks all but the opening that it returns. `plain` gives the values of the
+/// plain columns at Halo2's point x, in multiples of that of the first Lagrange polynomial.
+pub(crate) fn read_halo2(
     shape: &ShapeKey,
-    omega: &Omega,
+    committed: &[G1],
     mut transcript: LayerTranscript,
-) -> std::io::Result<Option<Vec<Fr>>> {
+    plain: impl FnOnce(&LagrangeRatios) -> Vec<Fr>,
+) -> Result<DualMSM<Bls12>, LayerError> {
+    let malformed = |e: std::io::Error| LayerError::Malformed(e.to_string());
+    let rejected = |e: halo2_proofs::plonk::Error| LayerError::Rejected(format!("{e:?}"));
+    transcript.bind();
+    let empty = vec![&[] as &[Fr]; shape.columns.plain()];
+    let trace = parse_trace::<Fr, Kzg, _>(&shape.vk, &[committed], &[&empty], &mut transcript).map_err(rejected)?;
+    // One-row columns that have the same value at x, which the transcript is about to draw after the quotient
+    // commitments: Halo2 would evaluate a column of many rows at the cost of two exponentiations per row.
+    let mut ahead = transcript.clone();
     for _ in 1..shape.vk.cs().degree() {
-        transcript.read::<G1>()?;
+        ahead.read::<G1>().map_err(malformed)?;
     }
-    let x: Fr = transcript.squeeze_challenge();
-    let geometry = &shape.plan.geometry;
-    let Some(ratios) = LagrangeRatios::new(geometry.k, x) else { return Ok(None) };
-    let mut out: Vec<Fr> = omega.v.chunks(geometry.rows()).map(|column| ratios.column(column)).collect();
+    let ratios = LagrangeRatios::new(shape.plan.geometry.k, ahead.squeeze_challenge());
+    let evaluations = plain(&ratios.ok_or_else(zero)?);
+    let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
+    let opening =
+        verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[committed], &[&evaluations], &mut transcript)
+            .map_err(rejected)?;
+    transcript.assert_empty().map_err(|_| LayerError::TrailingBytes)?;
+    Ok(opening)
+}
+
+/// A challenge that no honest proof meets.
+pub(crate) fn zero() -> LayerError {
+    LayerError::Malformed("a challenge is zero".into())
+}
+
+/// The plain columns of a layer at x.
+fn plain_values(shape: &ShapeKey, omega: &Omega, ratios: &LagrangeRatios) -> Vec<Fr> {
+    let rows = shape.plan.geometry.rows();
+    let mut out: Vec<Fr> = omega.v.chunks(rows).map(|column| ratios.column(column)).collect();
     // Omega_B is a multiple of the leading rows of Omega_A.
     let (a, b) = (&omega.a, &omega.b);
     let common = b.rows.min(a.rows);
@@ -162,5 +176,5 @@ fn plain_evaluations(
         out.push(b.first * head);
     }
     out.push(omega.constant);
-    Ok(Some(out))
+    out
 }

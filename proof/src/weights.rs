@@ -7,6 +7,7 @@ use crate::{
 };
 use nanozk_plan::{Geometry, MASK_ROWS, Plan};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Weight columns of one layer with their masks.
 #[derive(Clone, Debug)]
@@ -45,14 +46,14 @@ impl WeightColumns {
         self.columns.par_iter().zip(&self.masks).map(commit).collect()
     }
 
-    /// `sum_c factors[c] column_c` over the data rows in use, and the same of the masks.
-    pub fn fold(&self, factors: &[Fr]) -> (Vec<Fr>, Mask) {
-        let rows = self.columns.first().map_or(0, Vec::len);
+    /// `sum_c factors[c] column_c` over the data rows in use, and the same of the masks, of some columns.
+    pub fn fold(&self, columns: Range<usize>, factors: &[Fr]) -> (Vec<Fr>, Mask) {
+        let (columns, masks) = (&self.columns[columns.clone()], &self.masks[columns]);
+        let rows = columns.first().map_or(0, Vec::len);
         let factors_of = IntegerDot::new(factors);
-        let fold_row = |row: usize| factors_of.sum(self.columns.iter().map(|column| column[row] as i64));
+        let fold_row = |row: usize| factors_of.sum(columns.iter().map(|column| column[row] as i64));
         let data = (0..rows).into_par_iter().with_min_len(64).map(fold_row).collect();
-        let mask: [Fr; MASK_ROWS] =
-            std::array::from_fn(|i| self.masks.iter().zip(factors).map(|(m, f)| m[i] * f).sum());
+        let mask: [Fr; MASK_ROWS] = std::array::from_fn(|i| masks.iter().zip(factors).map(|(m, f)| m[i] * f).sum());
         (data, mask)
     }
 }

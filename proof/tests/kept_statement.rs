@@ -14,15 +14,16 @@ fn key() -> VerifierKey {
     VerifierKey::from_bytes(&std::fs::read(golden).unwrap()).unwrap()
 }
 
-fn limbs(key: &VerifierKey) -> Vec<Vec<u32>> {
-    key.proof.as_ref().unwrap().limbs.clone()
+/// What is proven of the magnitudes of weights.
+fn bounds(key: &VerifierKey) -> Vec<Vec<f64>> {
+    key.proof.as_ref().unwrap().limbs.bounds(key)
 }
 
 /// What is said of a changed file.
 fn refused(reason: &str, change: impl FnOnce(&mut VerifierKey)) {
     let mut key = key();
     change(&mut key);
-    let verdict = Statement::of(&key).and_then(|statement| statement.check(&key, &limbs(&key)));
+    let verdict = Statement::of(&key).and_then(|statement| statement.check(&key, &bounds(&key)));
     let error = verdict.expect_err(reason).to_string();
     assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
 }
@@ -35,7 +36,7 @@ fn with_circuits(key: &mut VerifierKey, change: impl FnOnce(&mut Vec<Circuit>)) 
 
 #[test]
 fn the_kept_file_passes() {
-    Statement::of(&key()).unwrap().check(&key(), &limbs(&key())).unwrap();
+    Statement::of(&key()).unwrap().check(&key(), &bounds(&key())).unwrap();
     key_proof::check(&key(), false).unwrap();
 }
 
@@ -119,6 +120,14 @@ fn weights_have_proven_ranges() {
     assert!(error.starts_with("layer "), "{error}");
 }
 
+/// The stated ranges of a proof that has those of every matrix.
+fn exact(proof: &mut key_proof::KeyProof) -> &mut Vec<Vec<u32>> {
+    match &mut proof.limbs {
+        key_proof::Limbs::Exact(limbs) => limbs,
+        key_proof::Limbs::Projected(_) => panic!("no exact ranges"),
+    }
+}
+
 #[test]
 fn proofs_about_weights_have_the_right_parts() {
     let refused = |reason: &str, change: &dyn Fn(&mut key_proof::KeyProof)| {
@@ -136,11 +145,13 @@ fn proofs_about_weights_have_the_right_parts() {
     refused(parts, &|proof| drop(proof.tables.pop()));
     refused("are not those of their plans", &|proof| proof.openings[0] = -proof.openings[0]);
     refused("the ranges of weights", &|proof| proof.ranges[0].truncate(100));
-    refused("does not fit the file", &|proof| drop(proof.limbs.pop()));
-    refused("does not fit the file", &|proof| proof.limbs[0].truncate(1));
-    refused("does not fit the file", &|proof| proof.limbs[0].push(1));
-    refused("does not fit the file", &|proof| proof.limbs[0][0] = 0);
-    refused("does not fit the file", &|proof| proof.limbs[0][0] = 99);
+    refused("does not fit the file", &|proof| drop(exact(proof).pop()));
+    refused("does not fit the file", &|proof| exact(proof)[0].truncate(1));
+    refused("does not fit the file", &|proof| exact(proof)[0].push(1));
+    refused("does not fit the file", &|proof| exact(proof)[0][0] = 0);
+    refused("does not fit the file", &|proof| exact(proof)[0][0] = 99);
+    let projected = |limbs| move |proof: &mut key_proof::KeyProof| proof.limbs = key_proof::Limbs::Projected(limbs);
+    [0, 99, u32::MAX].iter().for_each(|limbs| refused("projections have no such width", &projected(*limbs)));
     let mut none = key();
     none.proof = None;
     assert_eq!(key_proof::check(&none, false), Err(KeyError::Missing));

@@ -49,6 +49,7 @@ def setup_keys(
     model: Path,
     srs: Optional[Path],
     open_weights: bool,
+    exact_ranges: bool,
     out: Path,
     progress: Optional[Progress],
     keep: object,

@@ -151,6 +151,7 @@ class Model(File):
         *,
         srs: Optional[AnyPath] = None,
         open_weights: bool = False,
+        exact_ranges: bool = False,
         out: Optional[AnyPath] = None,
         progress: Progress = None,
     ) -> Keys:
@@ -162,6 +163,8 @@ class Model(File):
             SRS of your own; absent: one that nanozk carries, or, above the rows that these serve, an unsafe one made here.
         open_weights : bool
             Use a public mask seed, so that anyone with the model can recompute the model id.
+        exact_ranges : bool
+            Prove the exact range of every weight; else random projections show that all weights are small.
         out : path, optional
             Directory to write; absent: a temporary one, which goes with the keys.
         progress : callable or bool, optional
@@ -178,7 +181,7 @@ class Model(File):
         """
         path, scratch = place(out, "keys")
         with telling(progress) as tell:
-            answer = _native.setup_keys(self.path, srs, open_weights, path, tell, scratch)
+            answer = _native.setup_keys(self.path, srs, open_weights, exact_ranges, path, tell, scratch)
         keys = Keys(path, scratch)
         keys.report = Setup(answer)
         return keys

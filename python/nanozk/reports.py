@@ -218,6 +218,8 @@ class Setup(Report):
         Whether the SRS matches no known ceremony.
     open_weights : bool
         Whether anyone with the model file can recompute the model id.
+    ranges : str
+        What is proven of the weights: ``projected``, ``exact``, ``exact_few`` or ``exact_wide``.
     """
 
     model_id: str
@@ -228,6 +230,7 @@ class Setup(Report):
     ceremony: Optional[str]
     unsafe_srs: bool
     open_weights: bool
+    ranges: str
 
 
 class Proved(Shown):

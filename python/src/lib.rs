@@ -146,12 +146,14 @@ fn setup_keys(
     model: PathBuf,
     srs: Option<PathBuf>,
     open_weights: bool,
+    exact_ranges: bool,
     out: PathBuf,
     progress: Option<Bound<'_, PyAny>>,
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
+    let options = setup::Options { open_weights, exact_ranges };
     watched(py, progress, errors::SetupError::new_err, keep, move |p| {
-        answer(&setup::setup(&model, srs.as_deref(), open_weights, &out, p)?)
+        answer(&setup::setup(&model, srs.as_deref(), options, &out, p)?)
     })
 }
 

@@ -22,8 +22,10 @@ pub struct CheckReport {
     pub model_id_checked: bool,
     /// Number of weights.
     pub weights: u64,
-    /// Widest range of a weight matrix: `-2^(bits - 1) .. 2^(bits - 1)`.
+    /// Widest range of a weight: `-2^(bits - 1) .. 2^(bits - 1)`.
     pub weight_bits: u32,
+    /// Whether the range of every matrix is proven exactly, and not one of all weights by random projections.
+    pub exact_ranges: bool,
     /// Number of distinct pair tables.
     pub tables: usize,
     /// Widest table: its values are in `-2^(bits - 1) .. 2^(bits - 1)`.
@@ -58,6 +60,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         model_id_checked: model_id.is_some(),
         weights: 0,
         weight_bits: 0,
+        exact_ranges: false,
         tables: 0,
         table_bits: 0,
         known_columns: 0,
@@ -80,6 +83,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.checked = true;
             report.weights = verdict.weights;
             report.weight_bits = verdict.bits;
+            report.exact_ranges = verdict.exact;
             report.tables = verdict.tables;
             report.table_bits = verdict.table_bits;
             report.known_columns = verdict.known;
@@ -102,7 +106,8 @@ impl std::fmt::Display for CheckReport {
         writeln!(f, "CHECKED in {:.0} ms", self.check_seconds * 1e3)?;
         let checked = if self.model_id_checked { "as expected" } else { "compare it with the id you expect" };
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
-        writeln!(f, "weights    {}, integers of at most {} bits", self.weights, self.weight_bits)?;
+        let how = if self.exact_ranges { "" } else { ", by random projections" };
+        writeln!(f, "weights    {}, integers of at most {} bits{how}", self.weights, self.weight_bits)?;
         writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
         writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
         let marks = std::iter::once("model      ").chain(std::iter::repeat("           "));

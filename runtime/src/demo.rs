@@ -4,7 +4,7 @@ use crate::compile::{CompileOptions, CompileReport, compile};
 use crate::plan::{PlanReport, plan};
 use crate::prove::{self, ProveReport, prove};
 use crate::run::{self, RunReport, run};
-use crate::setup::{SetupReport, setup};
+use crate::setup::{Options, SetupReport, setup};
 use crate::shown::{Number, Shown};
 use crate::verify::{self, VerifyReport, verify};
 use crate::{Error, Progress, Result, storage};
@@ -63,7 +63,7 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let plan = plan(&model)?;
     let request = run::Request { model: model.clone(), input: input.clone(), eval: None, source: None };
     let run = run(&request, progress)?;
-    let setup = setup(&model, None, false, &keys, progress)?;
+    let setup = setup(&model, None, Options::default(), &keys, progress)?;
     let request = prove::Request { keys: keys.clone(), input, out: proof.clone(), ..Default::default() };
     let prove = prove(&request, progress)?;
     progress.stage("verifying", 1);

@@ -9,14 +9,14 @@ use nanozk_ir::int::{Role, Table};
 use nanozk_plan::Plan;
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::G1;
-use nanozk_proof::key_proof;
+use nanozk_proof::key_proof::{self, KeyError, Limbs};
 use nanozk_proof::keygen::keygen;
 use nanozk_proof::keys::{Endpoint, Rows, TensorKey, VerifierKey, Visibility};
 use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::{ShapeProver, random_mask};
 use nanozk_proof::srs::Srs;
-use nanozk_proof::statement::{Circuit, Circuits};
+use nanozk_proof::statement::{Circuit, Circuits, StatementError};
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::witness::Mask;
@@ -244,12 +244,43 @@ pub fn verifier_key(
     key.and_then(|key| key.with_text(artifact.text.clone())).map_err(Error::part)
 }
 
-/// The key with the proof about its weights, tables and columns, which is checked already. Deterministic for a seed, so that
-/// open weights give one model id.
+/// What a verifier file says of the ranges of its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RangeProof {
+    /// All weights are small, by random projections of them.
+    Projected,
+    /// The range of each matrix, as was asked for.
+    Exact,
+    /// The range of each matrix, which takes less where weights are few.
+    ExactFew,
+    /// The range of each matrix, for with wider ones an equation of the model could wrap around the field.
+    ExactWide,
+}
+
+impl std::fmt::Display for RangeProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RangeProof::Projected => "by random projections of all",
+            RangeProof::Exact => "of every weight",
+            RangeProof::ExactFew => "of every weight, for they are few",
+            RangeProof::ExactWide => "of every weight, for with wider ones sums could wrap around the field",
+        })
+    }
+}
+
+/// The key with the proof about its weights, tables and columns, which is checked already, with exact ranges of all weights
+/// or with what takes less. Deterministic for a seed, so that open weights give one model id.
 ///
 /// # Errors
 /// As proving.
-pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed) -> Result<VerifierKey> {
+pub fn proven(
+    artifact: &Artifact,
+    key: VerifierKey,
+    bases: &Bases,
+    seed: &Seed,
+    exact: bool,
+) -> Result<(VerifierKey, RangeProof)> {
     let refused = |e: &dyn std::fmt::Display| {
         Error::refused(
             format!("the weights and tables cannot be proven to be in range: {e}"),
@@ -258,13 +289,26 @@ pub fn proven(artifact: &Artifact, key: VerifierKey, bases: &Bases, seed: &Seed)
     };
     let layers = &artifact.model.layers;
     let weights = |layer: usize| weight_columns(artifact, layer, seed).ok();
-    let limbs = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights));
-    let limbs = limbs.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
-    let id = key.unproven_id().map_err(|e| refused(&e))?;
-    let mut rng = stream(seed, "key proof", &[], &id);
+    let widths = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights));
+    let widths = widths.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
     let tables: Vec<&[Table]> = layers.iter().map(|l| l.tables.as_slice()).collect();
-    let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
-    let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
-    key_proof::check(&key, true).map_err(|e| refused(&e))?;
-    Ok(key)
+    let prove = |key: VerifierKey, limbs: Limbs| -> Result<std::result::Result<VerifierKey, KeyError>> {
+        let id = key.unproven_id().map_err(|e| refused(&e))?;
+        let mut rng = stream(seed, "key proof", &[], &id);
+        let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
+        let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
+        Ok(key_proof::check(&key, true).map(|_| key))
+    };
+    let mut how = RangeProof::Exact;
+    if !exact {
+        match Limbs::cheapest(&key, &widths) {
+            Limbs::Exact(_) => how = RangeProof::ExactFew,
+            limbs => match prove(key.clone(), limbs)? {
+                Ok(key) => return Ok((key, RangeProof::Projected)),
+                Err(KeyError::Statement(StatementError::Bounds { .. })) => how = RangeProof::ExactWide,
+                Err(e) => return Err(refused(&e)),
+            },
+        }
+    }
+    Ok((prove(key, Limbs::Exact(widths))?.map_err(|e| refused(&e))?, how))
 }

@@ -1,6 +1,6 @@
 //! `nanozk setup`: keys of a compiled model.
 
-use crate::keys::{self, ProverFile, Seed};
+use crate::keys::{self, ProverFile, RangeProof, Seed};
 use crate::memory::megabytes;
 use crate::storage::{self, Batch, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, srs};
@@ -46,6 +46,17 @@ pub struct SetupReport {
     pub unsafe_srs: bool,
     /// Whether anyone with the model file can recompute the model id.
     pub open_weights: bool,
+    /// What is proven of the ranges of weights.
+    pub ranges: RangeProof,
+}
+
+/// What a user asks of a setup.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// A public mask seed, so that anyone with the model file can recompute the model id.
+    pub open_weights: bool,
+    /// The exact range of every weight, where random projections would show less.
+    pub exact_ranges: bool,
 }
 
 /// Makes `dir/prover.nanozk`, `dir/verifier.nanozk` and `dir/srs.bin`: all of them or, on an error, none.
@@ -55,14 +66,14 @@ pub struct SetupReport {
 pub fn setup(
     model: &Path,
     srs_file: Option<&Path>,
-    open_weights: bool,
+    options: Options,
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<SetupReport> {
     let artifact = Artifact::from_bytes(&storage::read(model)?).map_err(Error::format(model))?;
     let made = !dir.exists();
     storage::make_dir(dir)?;
-    make_keys(&artifact, srs_file, open_weights, &KeyDir::new(dir), progress).inspect_err(|_| {
+    make_keys(&artifact, srs_file, options, &KeyDir::new(dir), progress).inspect_err(|_| {
         if made {
             // Nothing is lost when an empty directory stays.
             let _ = std::fs::remove_dir(dir);
@@ -73,7 +84,7 @@ pub fn setup(
 fn make_keys(
     artifact: &Artifact,
     srs_file: Option<&Path>,
-    open_weights: bool,
+    options: Options,
     dir: &KeyDir,
     progress: &dyn Progress,
 ) -> Result<SetupReport> {
@@ -92,12 +103,12 @@ fn make_keys(
         .map(|s| keys::shape_prover(&s.plan, &bases).inspect(|_| progress.step()))
         .collect::<Result<Vec<_>>>()?;
     let weight_seed =
-        if open_weights { open_seed(artifact).map_err(Error::format(&dir.prover()))? } else { secret_seed()? };
+        if options.open_weights { open_seed(artifact).map_err(Error::format(&dir.prover()))? } else { secret_seed()? };
     let layers = keys::layer_keys(artifact, &bases, &weight_seed, &|| progress.step())?;
     let verifier = keys::verifier_key(artifact, &shapes, layers, &srs)?;
     progress.stage("proving the ranges of weights", 1);
     let proving = Instant::now();
-    let verifier = keys::proven(artifact, verifier, &bases, &weight_seed)?;
+    let (verifier, ranges) = keys::proven(artifact, verifier, &bases, &weight_seed, options.exact_ranges)?;
     let weights_seconds = proving.elapsed().as_secs_f64();
     let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
     let model = artifact.to_bytes().map_err(Error::format(&dir.prover()))?;
@@ -126,7 +137,8 @@ fn make_keys(
         srs_source: source,
         ceremony,
         unsafe_srs: ceremony.is_none(),
-        open_weights,
+        open_weights: options.open_weights,
+        ranges,
     })
 }
 
@@ -163,6 +175,7 @@ impl std::fmt::Display for SetupReport {
         }
         writeln!(f, "prover file    {:.2} MB, keep it secret", megabytes(self.key_bytes))?;
         writeln!(f, "verifier file  {:.2} MB, publish it with the model id", megabytes(self.verifier_bytes))?;
+        writeln!(f, "ranges         {}", self.ranges)?;
         write!(f, "time           {:.2} s (ranges of weights {:.2} s)", self.setup_seconds, self.weights_seconds)
     }
 }

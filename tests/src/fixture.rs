@@ -13,7 +13,7 @@ use nanozk_runtime::commit::Statement;
 use nanozk_runtime::generate::{self, Asked};
 use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::prove::{self, Job, Request, prove};
-use nanozk_runtime::setup::setup;
+use nanozk_runtime::setup::{Options, setup};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_testkit::model_dir;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ impl Fixture {
         let keys = dir.path().join("keys");
         let file = dir.path().join("srs.bin");
         srs.iter().for_each(|srs| nanozk_runtime::srs::write(srs, &file).unwrap());
-        setup(&model, srs.map(|_| file.as_path()), false, &keys, &Silent).unwrap();
+        setup(&model, srs.map(|_| file.as_path()), Options::default(), &keys, &Silent).unwrap();
         let key = VerifierKey::from_bytes(&std::fs::read(keys.join("verifier.nanozk")).unwrap()).unwrap();
         Fixture { dir, artifact, key }
     }

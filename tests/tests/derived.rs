@@ -8,7 +8,7 @@ use nanozk_layout::{Ports, lower_with};
 use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{Plan, Public, Tag, Term};
 use nanozk_proof::bundle::Bundle;
-use nanozk_proof::key_proof::{self, KeyError, check};
+use nanozk_proof::key_proof::{self, KeyError, Limbs, check};
 use nanozk_proof::keys::{Rows, VerifierKey};
 use nanozk_proof::statement::{Circuit, Circuits, Statement, StatementError};
 use nanozk_runtime::Silent;
@@ -42,9 +42,8 @@ fn publish(artifact: &Artifact, circuits: Circuits, honest: &ProverKeys) -> Veri
     let limbs = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap());
     let tables: Vec<_> = layers.iter().map(|l| l.tables.as_slice()).collect();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let proof =
-        key_proof::prove(&key, &bases, &|layer| weights.get(layer).cloned(), &tables, limbs.collect(), &mut rng)
-            .unwrap();
+    let limbs = Limbs::Exact(limbs.collect());
+    let proof = key_proof::prove(&key, &bases, &|layer| weights.get(layer).cloned(), &tables, limbs, &mut rng).unwrap();
     let key = key.with_proof(Some(proof)).unwrap();
     VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap()
 }

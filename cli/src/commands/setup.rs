@@ -17,6 +17,10 @@ pub struct Args {
     /// Use a public mask seed for the weights: anyone with the model file can recompute the model id
     #[arg(long)]
     open_weights: bool,
+    /// Prove the exact range of every weight, at about a thousand times the cost per weight; else random projections show
+    /// that all weights are small, as far as no sum can wrap around the field
+    #[arg(long)]
+    exact_ranges: bool,
     /// Directory to write
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     out: PathBuf,
@@ -24,5 +28,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
-    Report::new(&setup::setup(&args.model, args.srs.as_deref(), args.open_weights, &args.out, progress)?)
+    let options = setup::Options { open_weights: args.open_weights, exact_ranges: args.exact_ranges };
+    Report::new(&setup::setup(&args.model, args.srs.as_deref(), options, &args.out, progress)?)
 }

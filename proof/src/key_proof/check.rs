@@ -1,20 +1,23 @@
 //! The verifier's side.
 
 use super::{
-    KeyProof, all_sizes,
-    chunks::{Chunk, chunks, limb_bits, sizes},
+    Limbs, all_sizes,
+    chunks::sizes,
+    identity::{self, Identity, Place},
     known::Known,
-    layer, prefix, shape, statement,
+    prefix,
+    projection::ERROR_BITS,
+    shape,
+    stated::Part,
+    statement,
     tables::{TableKey, tables},
 };
 use crate::{
     budget::{Budget, key_budget},
-    field::Fr,
     keys::VerifierKey,
     layer::ShapeKey,
-    publics::PublicData,
     statement::{Statement, StatementError},
-    verifier::{LayerClaim, LayerError, prepare_layer},
+    verifier::LayerError,
 };
 use nanozk_ir::int::Table;
 use rayon::prelude::*;
@@ -67,8 +70,10 @@ pub enum KeyError {
 pub struct KeyVerdict {
     /// Number of weights.
     pub weights: u64,
-    /// Widest stated range, in bits: all weights are in `-2^(bits - 1) .. 2^(bits - 1)`.
+    /// Widest range, in bits: all weights are in `-2^(bits - 1) .. 2^(bits - 1)`.
     pub bits: u32,
+    /// Whether the range of every matrix is proven exactly, and not one of all weights by random projections.
+    pub exact: bool,
     /// Number of distinct pair tables compared with their values.
     pub tables: usize,
     /// Widest table, in bits: all values are in `-2^(bits - 1) .. 2^(bits - 1)`.
@@ -92,26 +97,27 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     if key.srs.ceremony().is_none() && !allow_unsafe_srs {
         return Err(KeyError::UnsafeSrs);
     }
-    let chunks = chunks(key, &proof.limbs).map_err(KeyError::Mismatch)?;
+    let parts = proof.limbs.parts(key).map_err(KeyError::Mismatch)?;
     let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
     let all = all_sizes(key);
     let tables = tables(key);
     if circuits.len() != sizes(key).len()
         || circuits.len() != proof.circuits.len()
         || all.len() != proof.openings.len()
-        || chunks.len() != proof.ranges.len()
+        || parts.len() != proof.ranges.len()
         || tables.len() != proof.tables.len()
     {
         return Err(KeyError::Mismatch("it has the wrong number of parts".into()));
     }
-    let shapes = chunks.iter().map(|c| shape(key, c, circuits[&c.plan.geometry.k]));
-    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
-
     let stated = || tables.iter().zip(&proof.tables);
     let table_bits = stated().try_fold(0, |most, (t, v)| width(t, v).map(|width| most.max(width)))?;
-    let reach_bits = Statement::of(key)?.check(key, &proof.limbs)?;
+    let bounds = proof.limbs.bounds(key);
+    let reach_bits = Statement::of(key)?.check(key, &bounds)?;
     let statement =
         statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(|e| KeyError::Mismatch(e.to_string()))?;
+    let identities: Vec<Identity> = parts.iter().map(|part| part.identity(&statement)).collect();
+    let shapes = identities.iter().map(|i| shape(key, &i.plan, circuits[&i.plan.geometry.k]));
+    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
     let mut columns = 0;
     for (k, opening) in all.into_iter().zip(&proof.openings) {
         let of_size = |s: &&ShapeKey| s.plan.geometry.k == k;
@@ -123,22 +129,24 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
         columns += known.len();
     }
     let prefix = prefix(&statement);
-    let parts: Vec<_> = chunks.iter().zip(&shapes).zip(&proof.ranges).enumerate().collect();
-    parts.into_par_iter().try_for_each(|(i, ((chunk, shape), bytes))| {
-        range(key, chunk, shape, i as u32, prefix, bytes).map_err(|error| {
-            let layers = || chunk.columns.iter().map(|c| c.layer);
-            let (first, last) = (layers().min().unwrap_or(0), layers().max().unwrap_or(0));
+    let proofs: Vec<_> = identities.iter().zip(&shapes).zip(&proof.ranges).enumerate().collect();
+    proofs.into_par_iter().try_for_each(|(i, ((identity, shape), bytes))| {
+        identity::verify(key, shape, Place { index: i as u32, prefix }, identity, bytes).map_err(|error| {
+            let (first, last) = parts[i].layers();
             KeyError::Range { first, last, error }
         })
     })?;
+    let exact = matches!(proof.limbs, Limbs::Exact(_));
+    let widest = bounds.iter().flatten().fold(0.5, |most: f64, bound| most.max(*bound));
     Ok(KeyVerdict {
-        weights: chunks.iter().map(Chunk::weights).sum(),
-        bits: widest(key, proof),
+        weights: parts.iter().map(Part::weights).sum(),
+        bits: widest.log2() as u32 + 1,
+        exact,
         tables: tables.len(),
         table_bits,
         known: columns - tables.len(),
         reach_bits,
-        budget: key_budget(key, chunks.iter().map(|c| &*c.plan), columns),
+        budget: key_budget(key, &identities, if exact { None } else { Some(ERROR_BITS) }, columns),
     })
 }
 
@@ -147,28 +155,4 @@ fn width(key: &TableKey, table: &Table) -> Result<u32, KeyError> {
     let well_formed = table.check(key.geometry.limb_bits);
     let width = well_formed.then(|| Table::width(&table.compute())).flatten();
     width.ok_or(KeyError::Table { layer: key.layer, table: key.index })
-}
-
-/// Checks the ranges of one chunk.
-fn range(
-    key: &VerifierKey,
-    chunk: &Chunk,
-    shape: &ShapeKey,
-    index: u32,
-    prefix: Fr,
-    proof: &[u8],
-) -> Result<(), LayerError> {
-    let boundary = vec![None; chunk.plan.lanes.len()];
-    let public = PublicData { params: &[], inputs: &[], outputs: &[] };
-    let claim = LayerClaim { shape, key: &layer(key, chunk), index, boundary: &boundary, public, prefix };
-    prepare_layer(&claim, proof)?.check(&key.srs)
-}
-
-/// Width of the widest stated range.
-fn widest(key: &VerifierKey, proof: &KeyProof) -> u32 {
-    let of_layer = |(layer, limbs): (&crate::layer::LayerKey, &Vec<u32>)| {
-        let k = key.shapes[layer.shape as usize].plan.geometry.k;
-        limbs.iter().max().map_or(0, |m| m * limb_bits(k))
-    };
-    key.layers.iter().zip(&proof.limbs).map(of_layer).max().unwrap_or(0)
 }

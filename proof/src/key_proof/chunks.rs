@@ -1,12 +1,12 @@
-//! The plans that prove ranges of weights: cut from the model's own plans, so that a verifier derives them itself.
+//! The range of every weight, exactly: by identities cut from the model's own plans, so that a verifier derives them itself.
 //!
-//! A chunk takes some weight columns of circuits of one size, all their rows. Its plan has one token, so a slot is a
-//! cell. Every weight has the slots of its limbs, packed without gaps; every limb lane is looked up. With one operand 1
-//! at each row r, carrying `eta^r`, the bilinear identity reads
+//! A chunk takes some weight columns of circuits of one size, all their rows. Every weight has cells for its limbs, packed
+//! without gaps, and the identity reads
 //! `sum over entries (c, r) of rho^c eta^r (sum_j 2^(j b) limb_j - 2^(m b - 1)) = sum over c and r of rho^c eta^r w_c[r]`.
 
-use crate::{keys::VerifierKey, layer::LayerKey};
-use nanozk_plan::{Claim, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public, Tag, Term, WeightTile};
+use super::identity::{Fold, Identity, Weights, circuit};
+use crate::{challenges::Challenges, field::powers, keys::VerifierKey, layer::LayerKey};
+use nanozk_plan::{Claim, Geometry, Monomial, Plan, Term};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Limb lanes of a chunk, at most (unless a single column needs more): bounds the memory of its proof.
@@ -52,12 +52,12 @@ pub struct Column {
 }
 
 /// Weight columns whose ranges one proof shows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Chunk {
     /// The columns.
     pub columns: Vec<Column>,
-    /// The plan.
-    pub plan: Arc<Plan>,
+    /// What is to be shown.
+    pub identity: Identity,
 }
 
 /// Width of the limbs in circuits of `2^k` rows: that of the largest table that fits.
@@ -146,11 +146,10 @@ fn columns(plan: &Plan, layer: usize, limbs: &[u32]) -> Vec<Column> {
 impl Chunk {
     fn new(key: &VerifierKey, geometry: Geometry, columns: Vec<Column>) -> Self {
         let bits = geometry.limb_bits;
-        let cells: u64 = columns.iter().flat_map(|c| &c.runs).map(Run::cells).sum();
-        let lanes = (cells.div_ceil(geometry.groups as u64) as u32).max(1);
-        let one = lanes * geometry.groups;
         let plan_of = |c: &Column| &key.shapes[key.layers[c.layer].shape as usize].plan;
-        let rows = columns.iter().map(|c| plan_of(c).operand_rows()).max().unwrap_or(0);
+        let rows = columns.iter().map(|c| plan_of(c).operand_rows()).max().unwrap_or(0) as usize;
+        let plan = circuit(geometry, columns.iter().flat_map(|c| &c.runs).map(Run::cells).sum(), 1);
+        let one = plan.lookups.len() as u32 * geometry.groups;
         let mut next = 0;
         let mut claims = Vec::new();
         for (c, column) in columns.iter().enumerate() {
@@ -163,43 +162,40 @@ impl Chunk {
                 next += run.cells() as u32;
             }
         }
-        let weight_columns = columns.len() as u32;
-        let plan = Plan {
-            geometry,
-            lanes: (0..lanes).map(|l| Lane { name: format!("limbs {l}"), boundary: None }).collect(),
-            lookups: (0..lanes).map(|a| Lookup { a, b: None, tag: Tag::Table(0), mask: None }).collect(),
-            publics: vec![Public::One],
-            claims,
-            operands: vec![Operand {
-                row: 0,
-                row_stride: 1,
-                count: rows,
-                monomial: Monomial { rho: (0, 0), eta: (0, 1) },
-                terms: vec![Term { coef: 1, slot: one, stride: 0 }],
-            }],
-            tiles: vec![WeightTile { weight: 0, row: 0, inputs: rows, outputs: weight_columns }],
-            weight_columns,
-            ..Plan::default()
+        let count = columns.len();
+        let of_layer = |c: &[Column]| (c[0].layer, c[0].index..c[0].index + c.len());
+        let fold = Fold {
+            columns: columns.chunk_by(|a, b| a.layer == b.layer).map(of_layer).collect(),
+            factors: Arc::new(move |ch: &Challenges| powers(ch.rho, count)),
+            rows: Arc::new(move |ch: &Challenges| powers(ch.eta, rows)),
         };
-        Chunk { columns, plan: Arc::new(plan) }
+        Chunk { columns, identity: Identity { plan: Arc::new(plan), claims, folds: vec![fold] } }
     }
 
-    /// The limb lanes for the data rows of the chunk's weight columns.
-    pub fn limbs(&self, columns: &[Vec<i32>]) -> Vec<Vec<i64>> {
-        let bits = self.plan.geometry.limb_bits;
-        let mut cells = Vec::with_capacity(self.plan.lane_slots() as usize);
-        for (column, values) in self.columns.iter().zip(columns) {
-            for run in &column.runs {
-                let value = |i: u32| values[(run.row + i * run.step) as usize] as i64 + offset(bits, run.limbs);
-                for j in 0..run.limbs {
-                    // The last limb takes what is left, so that a weight out of range makes a limb out of range.
-                    let low = |v: i64| if j + 1 < run.limbs { v & ((1 << bits) - 1) } else { v };
-                    cells.extend((0..run.count).map(|i| low(value(i) >> (j * bits))));
+    /// The limb lanes for weights. `None` if some are missing or do not fit.
+    pub fn lanes_of(&self, weights: &Weights) -> Option<Vec<Vec<i64>>> {
+        let geometry = self.identity.plan.geometry;
+        let bits = geometry.limb_bits;
+        let mut cells = Vec::new();
+        for columns in self.columns.chunk_by(|a, b| a.layer == b.layer) {
+            let layer = weights(columns[0].layer)?;
+            for column in columns {
+                let values = layer.columns.get(column.index)?;
+                for run in &column.runs {
+                    let values: Option<Vec<i32>> =
+                        (0..run.count).map(|i| values.get((run.row + i * run.step) as usize).copied()).collect();
+                    let values = values?;
+                    for j in 0..run.limbs {
+                        // The last limb takes what is left, so that a weight out of range makes a limb out of range.
+                        let low = |v: i64| if j + 1 < run.limbs { v & ((1 << bits) - 1) } else { v };
+                        let value = |w: &i32| i64::from(*w) + offset(bits, run.limbs);
+                        cells.extend(values.iter().map(|w| low(value(w) >> (j * bits))));
+                    }
                 }
             }
         }
-        cells.resize(self.plan.lane_slots() as usize, 0);
-        cells.chunks(self.plan.geometry.rows()).map(<[i64]>::to_vec).collect()
+        cells.resize(self.identity.plan.lookups.len() * geometry.rows(), 0);
+        Some(cells.chunks(geometry.rows()).map(<[i64]>::to_vec).collect())
     }
 
     /// Number of weights.

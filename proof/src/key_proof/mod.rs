@@ -1,7 +1,8 @@
 //! What a publisher proves once about a verifier file, and what anyone can check once.
 //!
-//! 1. Every committed weight is an integer in the range that the file states for its matrix, and 0 stands on every row
-//!    of a weight column that a product reads and no weight is placed at ([`chunks`]).
+//! 1. Every committed weight is a small integer, and 0 stands on every row of a weight column that a product reads and no
+//!    weight is placed at: by random projections of all weights ([`projection`], [`zeros`]), or by the range that the file
+//!    states for each matrix ([`chunks`]).
 //! 2. The commitments of fixed columns, row patterns and mask rows are those of the plans ([`known`]).
 //! 3. The commitments of pair tables are those of the integers that the proof states in the clear ([`tables`], [`known`]).
 //!
@@ -9,30 +10,37 @@
 
 mod check;
 pub mod chunks;
+pub mod identity;
 pub mod known;
+pub mod projection;
 mod prove;
+pub mod stated;
 pub mod tables;
+pub mod zeros;
 
 use crate::{
     columns::Columns,
     field::G1,
     keys::{VerifierKey, read_vk},
-    layer::{LayerKey, ShapeKey},
+    layer::ShapeKey,
     transcript::Absorber,
 };
 pub use check::{KeyError, KeyVerdict, check};
-use chunks::Chunk;
 use nanozk_ir::int::Table;
-use nanozk_plan::format::{FormatError, Kind};
-pub use prove::{limbs, prove};
+use nanozk_plan::{
+    Plan,
+    format::{FormatError, Kind},
+};
+pub use prove::{limbs, prove, prove_forged};
 use serde::{Deserialize, Serialize};
+pub use stated::Limbs;
+use std::sync::Arc;
 
 /// The proof over a verifier file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyProof {
-    /// The stated ranges: for each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)` with b of
-    /// [`chunks::limb_bits`].
-    pub limbs: Vec<Vec<u32>>,
+    /// The stated ranges.
+    pub limbs: Limbs,
     /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
     pub circuits: Vec<Vec<u8>>,
     /// The distinct pair tables in the order of [`tables::tables`].
@@ -40,22 +48,25 @@ pub struct KeyProof {
     /// Openings of the known columns, one for each size of any circuit in ascending order.
     #[serde(with = "crate::wire::points")]
     pub openings: Vec<G1>,
-    /// Proofs of the chunks.
+    /// Proofs of [`Limbs::parts`].
     pub ranges: Vec<Vec<u8>>,
 }
 
 /// Hash of all that the proof is about.
 fn statement(
     key: &VerifierKey,
-    limbs: &[Vec<u32>],
+    limbs: &Limbs,
     circuits: &[Vec<u8>],
     tables: &[Table],
 ) -> Result<[u8; 32], FormatError> {
     let mut absorber = Absorber::new("nanozk verifier file");
     absorber.bytes("file without its proof", &key.unproven_id()?);
-    for limbs in limbs {
-        let bytes: Vec<u8> = limbs.iter().flat_map(|m| m.to_le_bytes()).collect();
-        absorber.bytes("limbs", &bytes);
+    match limbs {
+        Limbs::Exact(limbs) => limbs.iter().for_each(|limbs| {
+            let bytes: Vec<u8> = limbs.iter().flat_map(|m| m.to_le_bytes()).collect();
+            absorber.bytes("limbs", &bytes);
+        }),
+        Limbs::Projected(limbs) => absorber.bytes("projections", &limbs.to_le_bytes()),
     }
     for circuit in circuits {
         absorber.bytes("circuit", circuit);
@@ -68,7 +79,7 @@ fn statement(
     Ok(absorber.digest())
 }
 
-/// The statement as the prefix of the chunks' transcripts.
+/// The statement as the prefix of the transcripts of all parts.
 fn prefix(statement: &[u8; 32]) -> crate::field::Fr {
     let mut absorber = Absorber::new("nanozk weight ranges");
     absorber.bytes("statement", statement);
@@ -80,26 +91,12 @@ fn all_sizes(key: &VerifierKey) -> std::collections::BTreeSet<u32> {
     key.shapes.iter().map(|s| s.plan.geometry.k).collect()
 }
 
-/// Verifier's side of a chunk's circuit, whose Halo2 key is `vk`.
-fn shape(key: &VerifierKey, chunk: &Chunk, vk: &[u8]) -> Result<ShapeKey, String> {
-    let plan = &chunk.plan;
+/// Verifier's side of the circuit of a part, whose Halo2 key is `vk`.
+fn shape(key: &VerifierKey, plan: &Arc<Plan>, vk: &[u8]) -> Result<ShapeKey, String> {
     let same = |s: &&ShapeKey| s.plan.geometry.k == plan.geometry.k;
     let span_basis = key.shapes.iter().find(same).ok_or("no circuit of this size")?.span_basis.clone();
     let (columns, vk) = (Columns::new(plan), read_vk(vk, plan)?);
     Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), multipliers: Vec::new(), span_basis })
-}
-
-/// The chunk as a layer: its weights are columns of several layers.
-fn layer(key: &VerifierKey, chunk: &Chunk) -> LayerKey {
-    LayerKey {
-        name: "ranges of weights".into(),
-        shape: 0,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        params: Vec::new(),
-        tables: Vec::new(),
-        weights: chunk.columns.iter().map(|c| key.layers[c.layer].weights[c.index]).collect(),
-    }
 }
 
 #[cfg(test)]
@@ -119,10 +116,13 @@ mod tests {
             VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
                 .unwrap()
         };
-        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[i64]]| {
+        let of_limbs = |seed, limbs: &Limbs, circuits: &[&[u8]], tables: &[&[i64]]| {
             let tables: Vec<Table> = tables.iter().map(|values| Table::from(values.to_vec())).collect();
             let owned = |parts: &[&[u8]]| parts.iter().map(|p| p.to_vec()).collect::<Vec<_>>();
-            statement(&key(seed), &[limbs.to_vec()], &owned(circuits), &tables).unwrap()
+            statement(&key(seed), limbs, &owned(circuits), &tables).unwrap()
+        };
+        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[i64]]| {
+            of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), circuits, tables)
         };
         let all = [
             of(1, &[1], &[b"c"], &[&[1]]),
@@ -132,6 +132,8 @@ mod tests {
             of(1, &[1], &[b"c"], &[&[2]]),
             of(1, &[1], &[b"c"], &[&[1], &[]]),
             of(1, &[1], &[b"c", b"t"], &[]),
+            of_limbs(1, &Limbs::Projected(1), &[b"c"], &[&[1]]),
+            of_limbs(1, &Limbs::Projected(2), &[b"c"], &[&[1]]),
         ];
         assert_eq!(HashSet::from(all).len(), all.len());
     }

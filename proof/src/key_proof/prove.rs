@@ -1,18 +1,20 @@
 //! The publisher's side.
 
 use super::{
-    KeyProof, all_sizes,
-    chunks::{Chunk, chunks, limb_bits, limbs_for},
+    KeyProof, Limbs, all_sizes,
+    chunks::{limb_bits, limbs_for},
+    identity::{self, Forged, Place, Weights},
     known::Known,
-    layer, prefix, statement, tables,
+    prefix,
+    projection::Limb,
+    statement, tables,
 };
 use crate::{
+    field::Fr,
     keygen::keygen,
     keys::VerifierKey,
     pcs::ProverBases,
-    prover::{LayerInput, LayerProver, ProveError, prove_layer, random_mask},
-    publics::PublicData,
-    weights::WeightColumns,
+    prover::{ProveError, random_mask},
     witness::LaneColumn,
 };
 use halo2_proofs::utils::SerdeFormat;
@@ -35,24 +37,50 @@ pub fn limbs(plan: &Plan, matrices: &[Vec<i32>]) -> Option<Vec<u32>> {
 /// result does not verify: check it before use.
 ///
 /// # Errors
-/// When keys, weights, tables, ranges and bases do not belong together, and those of [`prove_layer`].
+/// When keys, weights, tables, ranges and bases do not belong together, and those of [`identity::prove`].
 pub fn prove(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
-    weights: &dyn Fn(usize) -> Option<WeightColumns>,
+    weights: &Weights,
     tables: &[&[Table]],
-    limbs: Vec<Vec<u32>>,
+    limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
-    let chunks = chunks(key, &limbs).map_err(ProveError::Keys)?;
+    prove_with::<i64>(key, bases, (weights, &[]), tables, limbs, rng)
+}
+
+/// As [`prove`], for a cheating publisher: with field elements in cells of the weight columns, and everything else as
+/// good as it can be made for them. Stated ranges are to be those of projections.
+///
+/// # Errors
+/// Those of [`prove`].
+pub fn prove_forged(
+    key: &VerifierKey,
+    bases: &BTreeMap<u32, Arc<ProverBases>>,
+    weights: (&Weights, &[Forged]),
+    tables: &[&[Table]],
+    limbs: Limbs,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<KeyProof, ProveError> {
+    prove_with::<Fr>(key, bases, weights, tables, limbs, rng)
+}
+
+fn prove_with<C: Limb>(
+    key: &VerifierKey,
+    bases: &BTreeMap<u32, Arc<ProverBases>>,
+    (weights, forged): (&Weights, &[Forged]),
+    tables: &[&[Table]],
+    limbs: Limbs,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<KeyProof, ProveError> {
+    let parts = limbs.parts(key).map_err(ProveError::Keys)?;
     let base = |k: u32| bases.get(&k).ok_or(ProveError::Mismatch("the SRS"));
-    let circuit =
-        |chunk: &Chunk| keygen(&chunk.plan, base(chunk.plan.geometry.k)?).map_err(|e| ProveError::Keys(e.to_string()));
+    let circuit = |plan: &Plan| keygen(plan, base(plan.geometry.k)?).map_err(|e| ProveError::Keys(e.to_string()));
     // The first circuit of each size; the others differ from it in their number of lanes only.
     let mut first = BTreeMap::new();
-    for chunk in &chunks {
-        if let Entry::Vacant(entry) = first.entry(chunk.plan.geometry.k) {
-            entry.insert(circuit(chunk)?);
+    for part in &parts {
+        if let Entry::Vacant(entry) = first.entry(part.plan().geometry.k) {
+            entry.insert(circuit(&part.plan())?);
         }
     }
     let circuits: Vec<Vec<u8>> = first.values().map(|p| p.key.vk.to_bytes(SerdeFormat::Processed)).collect();
@@ -75,46 +103,20 @@ pub fn prove(
         openings.push(known.open(base(k)?, &statement).ok_or(ProveError::ZeroChallenge)?);
     }
     let prefix = prefix(&statement);
-    let mut ranges = Vec::with_capacity(chunks.len());
-    let mut layers: BTreeMap<usize, WeightColumns> = BTreeMap::new();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let k = chunk.plan.geometry.k;
+    let mut ranges = Vec::with_capacity(parts.len());
+    for (index, part) in parts.iter().enumerate() {
+        let identity = part.identity(&statement);
+        let k = identity.plan.geometry.k;
         let prover = match first.remove(&k) {
             Some(prover) => prover,
-            None => circuit(chunk)?,
+            None => circuit(&identity.plan)?,
         };
-        layers.retain(|layer, _| chunk.columns.iter().any(|c| c.layer == *layer));
-        for column in &chunk.columns {
-            if let Entry::Vacant(entry) = layers.entry(column.layer) {
-                entry.insert(weights(column.layer).ok_or(ProveError::Mismatch("a weight column"))?);
-            }
-        }
-        let weights = chunk_weights(chunk, &layers)?;
-        let lanes = chunk.limbs(&weights.columns).into_iter();
-        let lanes: Vec<LaneColumn> = lanes.map(|data| LaneColumn { data, mask: random_mask(rng) }).collect();
-        let boundary = vec![None; lanes.len()];
-        let public = PublicData { params: &[], inputs: &[], outputs: &[] };
-        let key = layer(key, chunk);
-        let layer = LayerProver { shape: &prover, key: &key, tables: &[], weights: &weights, index: index as u32 };
-        let input = LayerInput { lanes, boundary: &boundary, public, prefix };
-        ranges.push(prove_layer(base(k)?, &layer, input, rng)?);
+        let lanes: Vec<Vec<C>> =
+            part.lanes_of(&statement, weights, forged).ok_or(ProveError::Mismatch("a weight column"))?;
+        let lanes: Vec<LaneColumn<C>> =
+            lanes.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect();
+        let place = Place { index: index as u32, prefix };
+        ranges.push(identity::prove(base(k)?, key, &prover, place, &identity, lanes, (weights, forged), rng)?);
     }
     Ok(KeyProof { limbs, circuits, tables, openings, ranges })
-}
-
-/// The columns of a chunk, brought to one length.
-fn chunk_weights(chunk: &Chunk, layers: &BTreeMap<usize, WeightColumns>) -> Result<WeightColumns, ProveError> {
-    let rows = chunk.plan.operand_rows() as usize;
-    let mismatch = ProveError::Mismatch("a weight column");
-    let column = |c: &super::chunks::Column| {
-        let layer = layers.get(&c.layer)?;
-        let mut data = layer.columns.get(c.index)?.clone();
-        let fits =
-            data.len() <= rows && c.runs.iter().all(|r| ((r.row + r.step * (r.count - 1)) as usize) < data.len());
-        data.resize(rows, 0);
-        fits.then_some((data, *layer.masks.get(c.index)?))
-    };
-    let columns: Option<Vec<_>> = chunk.columns.iter().map(column).collect();
-    let (columns, masks) = columns.ok_or(mismatch)?.into_iter().unzip();
-    Ok(WeightColumns { columns, masks })
 }

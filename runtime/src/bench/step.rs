@@ -4,7 +4,7 @@ use crate::compile::{CompileOptions, compile};
 use crate::memory::{self, megabytes};
 use crate::prove::{self, prove};
 use crate::run::{Request, run as run_model};
-use crate::setup::setup;
+use crate::setup::{Options, setup};
 use crate::srs;
 use crate::verify::{self, VerifyOptions, verify};
 use crate::{Error, Progress, Result};
@@ -102,7 +102,7 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
             json(run_model(&Request { model, input, eval, source: None }, progress)?)
         }
         Step::Srs { k, out } => json(srs::generate(*k, out, progress)?),
-        Step::Setup { model, srs, keys } => json(setup(model, Some(srs), false, keys, progress)?),
+        Step::Setup { model, srs, keys } => json(setup(model, Some(srs), Options::default(), keys, progress)?),
         Step::Prove { keys, input, proof } => {
             let (keys, input, out) = (keys.clone(), input.clone(), proof.clone());
             json(prove(&prove::Request { keys, input, out, ..Default::default() }, progress)?)

@@ -9,7 +9,7 @@ use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, T
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
 use nanozk_proof::circuit::fixed_columns;
 use nanozk_proof::field::G1;
-use nanozk_proof::key_proof::{self, KeyProof};
+use nanozk_proof::key_proof::{self, KeyProof, Limbs};
 use nanozk_proof::keys::{Endpoint, Rows, ShapeFile, TensorKey, VerifierFile, VerifierKey, Visibility};
 use nanozk_proof::layer::{LayerKey, ShapeKey, multipliers};
 use nanozk_proof::span::SPAN_ROWS;
@@ -110,7 +110,8 @@ pub fn fit(file: &mut VerifierFile) {
     }
     if file.proof.is_none() {
         let plan = |layer: &LayerKey| file.shapes.get(layer.shape as usize).map(|shape| &shape.plan);
-        let limbs = file.layers.iter().map(|layer| vec![1; plan(layer).map_or(0, |plan| plan.tiles.len())]).collect();
+        let limbs = file.layers.iter().map(|layer| vec![1; plan(layer).map_or(0, |plan| plan.tiles.len())]);
+        let limbs = Limbs::Exact(limbs.collect());
         let openings = vec![G1::generator()];
         // Each table that `fit` adds is a point of its own, with 0 for all values.
         let zeros = |plan: &Plan| {

@@ -65,7 +65,7 @@ impl Case {
     /// A verified proof of the input.
     pub fn verified(&self) -> Result<VerifyReport> {
         let (keys, input, out) = (self.path("keys"), self.path("input.json"), self.path("proof.nanozk"));
-        setup::setup(&self.path("model.nanozk"), None, false, &keys, &Silent)?;
+        setup::setup(&self.path("model.nanozk"), None, setup::Options::default(), &keys, &Silent)?;
         let request = prove::Request { keys, input, out, ..Default::default() };
         prove::prove(&request, &Silent)?;
         let report = self.verify(|_| ())?;

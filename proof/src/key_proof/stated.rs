@@ -1,0 +1,126 @@
+//! How the file states the ranges of its weights, and what proves them.
+
+use super::{
+    chunks::{self, Chunk, chunks, limb_bits, sizes},
+    identity::{Forged, Identity, Weights},
+    projection::{self, Limb, Projections},
+};
+use crate::keys::VerifierKey;
+use nanozk_plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The stated ranges of weights, with b of [`limb_bits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limbs {
+    /// For each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)`.
+    Exact(Vec<Vec<u32>>),
+    /// Limbs m of each random projection of all weights, which are of magnitude below `2^(m b + 1)`.
+    Projected(u32),
+}
+
+/// What one proof of ranges is about.
+pub enum Part {
+    /// Some weight columns, exactly.
+    Chunk(Chunk),
+    /// All columns of circuits of one size.
+    Projections(Projections),
+}
+
+impl Limbs {
+    /// What takes the fewest committed columns: every weight, of the narrowest `widths` by layer and matrix, or projections.
+    pub fn cheapest(key: &VerifierKey, widths: &[Vec<u32>]) -> Self {
+        let exact = Limbs::Exact(widths.to_vec());
+        let limbs = sizes(key).into_iter().map(|k| Projections::limbs(key, k, widths));
+        let limbs: Option<Vec<u32>> = limbs.collect();
+        let Some(limbs) = limbs.and_then(|limbs| limbs.into_iter().max()) else { return exact };
+        let projected = Limbs::Projected(limbs);
+        let lanes = |limbs: &Limbs| -> Option<usize> {
+            Some(limbs.parts(key).ok()?.iter().map(|part| part.plan().lanes.len()).sum())
+        };
+        match (lanes(&exact), lanes(&projected)) {
+            (Some(all), Some(some)) if all <= some => exact,
+            (_, Some(_)) => projected,
+            (_, None) => exact,
+        }
+    }
+
+    /// What is to be proven of a model. Deterministic: prover and verifier call it alike.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn parts(&self, key: &VerifierKey) -> Result<Vec<Part>, String> {
+        match self {
+            Limbs::Exact(limbs) => Ok(chunks(key, limbs)?.into_iter().map(Part::Chunk).collect()),
+            Limbs::Projected(limbs) => {
+                let of_size = |k: u32| Projections::new(key, k, *limbs).map(Part::Projections);
+                sizes(key).into_iter().map(of_size).collect()
+            }
+        }
+    }
+
+    /// What is proven of the magnitudes of weights, by layer and matrix.
+    pub fn bounds(&self, key: &VerifierKey) -> Vec<Vec<f64>> {
+        let plans = key.layers.iter().map(|layer| &key.shapes[layer.shape as usize].plan);
+        match self {
+            Limbs::Exact(limbs) => {
+                let of_layer = |(plan, limbs): (&Arc<Plan>, &Vec<u32>)| {
+                    let bits = limb_bits(plan.geometry.k);
+                    limbs.iter().map(|limbs| chunks::offset(bits, *limbs) as f64).collect()
+                };
+                plans.zip(limbs).map(of_layer).collect()
+            }
+            Limbs::Projected(limbs) => {
+                let bound = |k: u32| projection::weight_bound(limb_bits(k), *limbs);
+                plans.map(|plan| vec![bound(plan.geometry.k); plan.tiles.len()]).collect()
+            }
+        }
+    }
+}
+
+impl Part {
+    /// What is to be shown, for the hash of all that the file's proof is about.
+    pub fn identity(&self, statement: &[u8; 32]) -> Identity {
+        match self {
+            Part::Chunk(chunk) => chunk.identity.clone(),
+            Part::Projections(projections) => projections.identity(statement),
+        }
+    }
+
+    /// The circuit of its proof.
+    pub fn plan(&self) -> Arc<Plan> {
+        match self {
+            Part::Chunk(chunk) => chunk.identity.plan.clone(),
+            Part::Projections(projections) => Arc::new(projections.plan()),
+        }
+    }
+
+    /// The limb lanes for weights, to whose cells `forged` are added; for chunks only if none are. `None` if weights are
+    /// missing or do not fit.
+    pub fn lanes_of<C: Limb>(&self, statement: &[u8; 32], weights: &Weights, forged: &[Forged]) -> Option<Vec<Vec<C>>> {
+        match self {
+            Part::Chunk(chunk) => {
+                let lane = |lane: Vec<i64>| lane.into_iter().map(C::of).collect();
+                Some(chunk.lanes_of(weights)?.into_iter().map(lane).collect())
+            }
+            Part::Projections(projections) => projections.lanes_of(statement, weights, forged),
+        }
+    }
+
+    /// Number of weights.
+    pub fn weights(&self) -> u64 {
+        match self {
+            Part::Chunk(chunk) => chunk.weights(),
+            Part::Projections(projections) => projections.weights,
+        }
+    }
+
+    /// First and last of its layers.
+    pub fn layers(&self) -> (usize, usize) {
+        let layers: Vec<usize> = match self {
+            Part::Chunk(chunk) => chunk.columns.iter().map(|c| c.layer).collect(),
+            Part::Projections(projections) => projections.columns.iter().map(|(layer, _)| *layer).collect(),
+        };
+        (layers.first().copied().unwrap_or(0), layers.last().copied().unwrap_or(0))
+    }
+}
