@@ -201,7 +201,8 @@ fn graphs_that_ask_for_too_much_are_refused() {
         change(&mut changed[0]);
         let mut key = fixture.key.clone();
         key.circuits = Circuits::new(&changed).unwrap();
-        let error = Statement::of(&key).and_then(|s| s.check(&key, &key.proof.as_ref().unwrap().limbs)).unwrap_err();
+        let weights = key.proof.as_ref().unwrap().limbs.bounds(&key);
+        let error = Statement::of(&key).and_then(|s| s.check(&key, &weights)).unwrap_err();
         assert!(error.to_string().contains(words), "{words}: {error}");
     };
     let more = |op: Op, features: u32| {

@@ -176,8 +176,8 @@ fn integer_graphs() {
         let says = |key: &&VerifierKey| {
             let mut key = (*key).clone();
             key.circuits = Circuits::from_bytes(bytes.to_vec());
-            let limbs = &key.proof.as_ref().unwrap().limbs;
-            said(Statement::of(&key).and_then(|statement| statement.check(&key, limbs)))
+            let weights = key.proof.as_ref().unwrap().limbs.bounds(&key);
+            said(Statement::of(&key).and_then(|statement| statement.check(&key, &weights)))
         };
         keys.iter().map(says).collect::<Vec<_>>().join("; ")
     });

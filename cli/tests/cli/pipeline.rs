@@ -131,7 +131,7 @@ fn a_verifier_file_is_checked_once() {
     let report = check(&["--json"]).json();
     assert_eq!(report["checked"], true);
     assert!(report["weights"].as_u64().is_some_and(|n| n > 1000), "{report}");
-    assert!(report["weight_bits"].as_u64().is_some_and(|n| (1..=48).contains(&n)), "{report}");
+    assert!(report["weight_bits"].as_u64().is_some_and(|n| (1..=66).contains(&n)), "{report}");
     assert!(report["tables"].as_u64().is_some_and(|n| n > 0), "{report}");
     assert!(report["table_bits"].as_u64().is_some_and(|n| (2..=48).contains(&n)), "{report}");
     assert!(report["statistical_bits"].as_f64().is_some_and(|b| b > 200.0), "{report}");
