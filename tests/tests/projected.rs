@@ -1,9 +1,6 @@
 //! Cheating publishers before the proof of ranges by random projections. Each forged file carries the best proof that
 //! there is for it: the circuit's sums all close, and what is wrong is in a looked-up cell or in a fold.
 
-mod common;
-
-use common::Fixture;
 use ff::Field;
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::identity::Forged;
@@ -14,6 +11,7 @@ use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys, RangeProof};
 use nanozk_runtime::storage::KeyDir;
+use nanozk_tests::fixture::Fixture;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;
