@@ -22,9 +22,12 @@ const MOST_FOLDS: usize = 48;
 pub struct Zeros {
     /// The rows.
     pub rows: Vec<Range<u32>>,
-    /// Layers with their columns in question, each range with the number of columns of the model before it.
-    pub columns: Vec<(usize, Range<usize>, usize)>,
+    /// The columns.
+    pub columns: Vec<Columns>,
 }
+
+/// A layer with the columns in question, and the number of columns of the model before them.
+pub type Columns = (usize, Range<usize>, usize);
 
 /// All of a model's columns in circuits of `2^k` rows that must be 0 somewhere.
 ///
@@ -35,7 +38,7 @@ pub fn zeros(key: &VerifierKey, k: u32) -> Result<Vec<Zeros>, String> {
     let shapes: Option<Vec<Vec<Unplaced>>> = key.shapes.iter().map(|shape| of_shape(&shape.plan)).collect();
     let many = "the matrices leave too many kinds of rows without weights";
     let shapes = shapes.ok_or(many)?;
-    let mut groups: BTreeMap<Vec<(u32, u32)>, Vec<(usize, Range<usize>, usize)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<(u32, u32)>, Vec<Columns>> = BTreeMap::new();
     let mut before = 0;
     for (layer, data) in key.layers.iter().enumerate() {
         for (columns, rows) in &shapes[data.shape as usize] {
@@ -97,9 +100,7 @@ impl Zeros {
     pub fn fold(&self) -> Fold {
         let (columns, rows) = (self.columns.clone(), self.rows.clone());
         let factors = move |ch: &Challenges| {
-            let of = |(_, columns, first): &(usize, Range<usize>, usize)| {
-                series(ch.monomial(*first as i64, 0), ch.rho, columns.len())
-            };
+            let of = |(_, columns, first): &Columns| series(ch.monomial(*first as i64, 0), ch.rho, columns.len());
             columns.iter().flat_map(of).collect()
         };
         let rows = move |ch: &Challenges| {
