@@ -14,6 +14,7 @@ use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
 use nanozk_layout::LayoutError;
+use nanozk_plan::Text;
 use nanozk_plan::hiding::HidingError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -199,8 +200,52 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let names = file.input_names();
     let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
     let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data, &names));
-    let load = LoadOptions { set, outputs, shapes, seen };
+    let mut load = LoadOptions { set, outputs, shapes, seen, ..Default::default() };
     let source = file.read(&load)?;
+    let choices = source.quantisation().choices();
+    let read = |load: &LoadOptions| frontend::File::open(path)?.read(load);
+    let (&first, others) = choices.split_first().unwrap_or((&load.rounding, &[]));
+    let source = if first == load.rounding {
+        source
+    } else {
+        drop(source);
+        load.rounding = first;
+        read(&load)?
+    };
+    let done = compile_source(path, source, &load, &text, &config, options, tell);
+    match (done, others) {
+        (Err(error), &[other]) if is_of_rounding(&error) => {
+            tell(Notice::Warning(&format!("{error}: trying again with {}", other.words())));
+            load.rounding = other;
+            compile_source(path, read(&load)?, &load, &text, &config, options, tell).map_err(|_| error)
+        }
+        (done, _) => done,
+    }
+}
+
+/// Whether a model might compile with other activations rounded.
+fn is_of_rounding(error: &CompileError) -> bool {
+    use CompileError as E;
+    matches!(
+        error,
+        E::Gap { .. }
+            | E::TooLarge { .. }
+            | E::Layout { .. }
+            | E::Quantise(_)
+            | E::Frontend(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. })
+    )
+}
+
+/// Compiles a model that was read.
+fn compile_source(
+    path: &Path,
+    source: frontend::Source<'_>,
+    load: &LoadOptions,
+    text: &Text,
+    config: &Config,
+    options: &CompileOptions,
+    tell: &dyn Fn(Notice<'_>),
+) -> Result<Artifact, CompileError> {
     let mut loaded = source.load()?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
     let mut samples = samples_of(&loaded, &options.data)?;
@@ -234,7 +279,7 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let source =
         Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats, scores: &scores };
     tell(Notice::Stage(Stage::Layout));
-    let Chosen { circuits, measured, choice } = fitting(source, &config, options.accept_gap, tell)?;
+    let Chosen { circuits, measured, choice } = fitting(source, config, options.accept_gap, tell)?;
     if config.max_k.is_none() && circuits.k() > EMBEDDED_K {
         tell(Notice::Warning(&format!(
             "circuits have 2^{} rows, and the SRS of this program serves 2^{EMBEDDED_K}: `setup` needs `--srs FILE`, or its \
@@ -246,9 +291,10 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let Circuits { model, shapes, .. } = circuits;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
-    let source = artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load };
+    let source =
+        artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load.clone() };
     let Loaded { inputs, outputs, .. } = loaded;
-    Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text, calibration })
+    Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text: text.clone(), calibration })
 }
 
 /// How often layers that fit no circuit are cut anew.

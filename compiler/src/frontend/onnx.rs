@@ -1,7 +1,7 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, Problem, external,
+    FrontendError, LoadOptions, Problem, Quantisation, external,
     rewrite::{Rewriting, rewrite},
     screen::screen,
 };
@@ -28,6 +28,8 @@ pub(super) struct Header {
     pub notes: Vec<String>,
     /// The model with the rounding that the one to prove leaves out, where it does.
     pub rounded: Option<TypedModel>,
+    /// What the file rounds.
+    pub quantisation: Quantisation,
     /// Names and operators of the nodes.
     nodes: Vec<(String, String)>,
 }
@@ -100,7 +102,8 @@ impl File {
         let (types, nodes) = (element_types(&self.graph), named_nodes(&self.graph));
         let File { model, graph, bytes } = self;
         let mut model = ModelProto { graph: Some(graph), ..model };
-        let Rewriting { outputs, seen, notes, rounded } = rewrite(&mut model, &bytes, path, &onnx, options)?;
+        let Rewriting { outputs, seen, notes, rounded, quantisation } =
+            rewrite(&mut model, &bytes, path, &onnx, options)?;
         drop(bytes);
         let graph = model
             .graph
@@ -125,7 +128,7 @@ impl File {
         };
         let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
         let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
-        Ok((typed, Header { source, inputs, outputs, seen, notes, rounded, nodes }))
+        Ok((typed, Header { source, inputs, outputs, seen, notes, rounded, quantisation, nodes }))
     }
 }
 

@@ -200,3 +200,36 @@ fn far_bounds_of_products_cost_what_follows_nothing() {
         .output("y", &[3, 8]);
     assert!(gap(onnx, &[numbers(24)]) < 0.02);
 }
+
+/// A graph attention layer: a matrix of real numbers says which nodes are neighbours.
+#[test]
+fn real_numbers_are_compared_for_equality() {
+    let onnx = Onnx::default()
+        .input("x", &[1, 4, 3])
+        .input("near", &[1, 4, 4])
+        .constant("zero", &[], &[0.0])
+        .constant("low", &[], &[-9e15])
+        .node("Transpose", &["x"], "turned", &[ints("perm", &[0, 2, 1])])
+        .node("MatMul", &["x", "turned"], "scores", &[])
+        .node("Equal", &["near", "zero"], "apart", &[])
+        .node("Where", &["apart", "low", "scores"], "masked", &[])
+        .node("Softmax", &["masked"], "weights", &[int("axis", -1)])
+        .node("MatMul", &["weights", "x"], "y", &[])
+        .output("y", &[1, 4, 3]);
+    let near = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+    let gap = gap(onnx, &[numbers(12), near.to_vec()]);
+    assert!(gap <= 0.02, "{gap}");
+}
+
+/// As scikit-learn's PowerTransformer has it: an exponent for each feature.
+#[test]
+fn features_have_exponents_of_their_own() {
+    let onnx = Onnx::default()
+        .input("x", &[1, 4])
+        .constant("one", &[], &[1.5])
+        .constant("e", &[4], &[0.5, 1.25, 0.5, -0.75])
+        .node("Add", &["x", "one"], "positive", &[])
+        .node("Pow", &["positive", "e"], "y", &[])
+        .output("y", &[1, 4]);
+    assert!(gap(onnx, &[numbers(4)]) < 0.01);
+}

@@ -1,6 +1,7 @@
 //! Elementwise functions on lists of elements: constants are folded, equal elements computed once.
 
 use super::graph::{BIT, Graph, Op, Whole};
+use super::penalty::Shrunk;
 use super::tensor::{Code, ZERO};
 use nanozk_ir::float::{Binary, UnaryFn};
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ pub(super) enum Elementwise {
 }
 
 impl Elementwise {
-    fn apply(&self, x: &[f64]) -> f64 {
+    pub(super) fn apply(&self, x: &[f64]) -> f64 {
         match (self, x) {
             (Elementwise::Unary(f), &[a]) => f.apply(a),
             (Elementwise::Binary(f), &[a, b]) => f.apply(a, b),
@@ -96,6 +97,7 @@ impl Graph {
         let mut out = vec![ZERO; len];
         let mut classes: [Class; 8] = Default::default();
         let mut decisions = Decisions::default();
+        let mut shrunk = Shrunk::default();
         for i in 0..len {
             let mut tuple = [ZERO; 3];
             let mut constant = 0;
@@ -111,6 +113,8 @@ impl Graph {
                 out[i] = known;
             } else if let Some((bit, yes, no)) = self.decision(f, tuple) {
                 decisions.push(i, bit, self.pool.code(yes), self.pool.code(no));
+            } else if let Some(hidden) = self.shrunk(f, tuple) {
+                shrunk.push(i, hidden);
             } else {
                 let class = &mut classes[constant];
                 let mut key = [ZERO; 3];
@@ -126,6 +130,9 @@ impl Graph {
         for class in classes {
             self.class(f, args.len(), class, &mut out);
         }
+        for (i, bit, yes, no) in shrunk.decided(self) {
+            decisions.push(i, bit, yes, no);
+        }
         let Decisions { places, bits, yes, no } = decisions;
         if !places.is_empty() {
             let codes = self.select(&bits, &yes, &no);
@@ -140,12 +147,21 @@ impl Graph {
         let mut varying = x.iter().enumerate().filter(|(_, c)| !c.is_constant());
         let (slot, &code) = varying.next().filter(|_| varying.next().is_none())?;
         let at = |y: f64| f.apply(&x.iter().map(|&c| self.pool.value(c).unwrap_or(y)).collect::<Vec<_>>());
-        let (bit, on, off) = match self.choice(code) {
-            Some((bit, yes, no)) => (bit, at(yes), at(no)),
-            None if self.is_bit(code) && !(*f == Elementwise::Select && slot == 0) => (code, at(1.0), at(0.0)),
+        if *f == Elementwise::Unary(UnaryFn::Round)
+            && let Some((bit, on, off)) = self.rounded_away(code)
+        {
+            return Some((bit, at(on), at(off)));
+        }
+        let great = || x.iter().any(|&c| self.pool.value(c).is_some_and(|v| v.abs() >= PENALTY));
+        let condition = *f == Elementwise::Select && slot == 0;
+        let chosen = self.choice(code);
+        let (bit, yes, no) = match chosen {
+            Some(chosen) => chosen,
+            None if !condition && (self.is_bit(code) || great()) => self.of_bit(code)?,
             None => return None,
         };
-        let counts = bit != code || on.abs().max(off.abs()) >= PENALTY;
+        let (on, off) = (at(yes), at(no));
+        let counts = chosen.is_some() || on.abs().max(off.abs()) >= PENALTY;
         (counts && !on.is_nan() && !off.is_nan()).then_some((bit, on, off))
     }
 
@@ -182,9 +198,12 @@ impl Graph {
         use UnaryFn as U;
         let value = |c: Code| self.pool.value(c);
         match (f, x) {
-            (Elementwise::Unary(U::Floor | U::Ceil | U::RoundAway | U::Round | U::Trunc), &[a]) => {
-                self.whole(a).map(|_| a)
+            (Elementwise::Unary(U::Floor | U::Ceil | U::RoundAway | U::Round | U::Trunc), &[a])
+                if self.whole(a).is_some() =>
+            {
+                Some(a)
             }
+            (Elementwise::Unary(U::Round), &[a]) if self.is_below_one(a) => Some(ZERO),
             (Elementwise::Unary(U::Abs | U::Relu), &[a]) => self.whole(a).filter(|w| w.0 >= 0.0).map(|_| a),
             (Elementwise::Unary(U::Sign), &[a]) => self.is_bit(a).then_some(a),
             (Elementwise::Select, &[c, a, b]) => match value(c) {

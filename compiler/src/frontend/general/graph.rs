@@ -83,13 +83,15 @@ pub(super) struct Graph {
     pub pool: Pool,
     /// Node of the source model that is being read.
     pub name: String,
+    /// What the user should know.
+    pub notes: Vec<String>,
 }
 
 impl Default for Graph {
     fn default() -> Graph {
         let constants =
             Node { name: "constant".to_owned(), op: Op::Constants, args: Vec::new(), features: 0, whole: None };
-        Graph { nodes: vec![constants], pool: Pool::default(), name: String::new() }
+        Graph { nodes: vec![constants], pool: Pool::default(), name: String::new(), notes: Vec::new() }
     }
 }
 

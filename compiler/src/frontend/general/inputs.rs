@@ -59,6 +59,9 @@ fn indexed(model: &TypedModel, outlet: OutletId) -> Option<usize> {
         let node = model.node(next.node);
         let gather = node.op_as::<array::Gather>().map(|op| op.axis);
         let axis = gather.or(node.op_as::<array::GatherElements>().map(|op| op.axis));
+        if let Some(marked) = node.op_as::<array::OneHot>() {
+            return Some(marked.dim);
+        }
         if let (Some(axis), 1) = (axis, next.slot) {
             let data = model.outlet_fact(node.inputs[0]).ok()?;
             return data.shape.as_concrete().and_then(|s| s.get(axis).copied());

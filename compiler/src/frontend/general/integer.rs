@@ -9,8 +9,11 @@ use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::DatumType;
 
 /// Greatest shift, and exponent of a power, that is computed.
-const MOST_SHIFT: f64 = 40.0;
+const MOST_SHIFT: f64 = 30.0;
 const MOST_POWER: f64 = 16.0;
+
+/// Most numbers of places that a table of powers of two has.
+const MOST_PLACES: f64 = 4096.0;
 
 /// The interval of all elements.
 fn range(g: &Graph, codes: &[Code]) -> Read<Whole> {
@@ -23,13 +26,15 @@ fn within(g: &mut Graph, codes: &[Code], whole: Whole) {
     codes.iter().filter(|c| !c.is_constant()).for_each(|c| g.nodes[c.node()].whole = Some(whole));
 }
 
-/// `floor(a / b)` for a from 0 and b from 1.
+/// `floor(a / b)` for b from 1.
 fn quotient(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
-    let ((_, ah), (bl, _)) = (range(g, a)?, range(g, b)?);
-    if ah < bl {
+    let ((al, ah), (bl, bh)) = (range(g, a)?, range(g, b)?);
+    if al >= 0.0 && ah < bl {
         return Ok(vec![ZERO; a.len()]);
     }
-    Ok(g.add(Op::Quotient, vec![a.to_vec(), b.to_vec()], a.len(), Some((0.0, (ah / bl).floor()))))
+    let end = |x: f64, near: f64, far: f64| (x / if x < 0.0 { far } else { near }).floor();
+    let whole = (end(al, bh, bl), end(ah, bl, bh));
+    Ok(g.add(Op::Quotient, vec![a.to_vec(), b.to_vec()], a.len(), Some(whole)))
 }
 
 /// Magnitude of `a`, that of `b`, which is at least 1, and their quotient. A quotient by 0 has no value: 1 stands for 0.
@@ -100,16 +105,26 @@ pub(super) fn is_narrow(dtype: DatumType) -> bool {
     width(dtype).is_some_and(|(bits, sign)| bits <= 16 || (!sign && bits <= 32))
 }
 
-/// Numbers from 0 times a power of two, or divided by one.
+/// Numbers times a power of two, or divided by one. By a negative number of places, or by as many as there are binary
+/// digits, all of them go: of a negative number moved right the sign alone is left.
 pub(super) fn shift(g: &mut Graph, x: &[Code], by: &[Code], left: bool, dtype: DatumType) -> Read<Vec<Code>> {
-    let ((lo, _), (least, most)) = (range(g, x)?, range(g, by)?);
-    if lo < 0.0 || least < 0.0 || most > MOST_SHIFT {
-        return Err(format!(
-            "a shift of a negative number, or by {least} to {most} places; clip them to 0 to {MOST_SHIFT}"
-        ));
+    let ((lo, hi), (least, most)) = (range(g, x)?, range(g, by)?);
+    let (bits, _) = width(dtype).ok_or("a shift of a real number; cast it to integers")?;
+    // By this many places or more nothing but the sign is left.
+    let all = (hi + 1.0).max(-lo).max(1.0).log2().ceil();
+    let power = |e: i32| match left {
+        true if (0..bits).contains(&e) => f64::from(e).exp2(),
+        true => 0.0,
+        false if (0..bits).contains(&e) => f64::from(e).min(all).exp2(),
+        false => all.exp2(),
+    };
+    let spread = most - least < MOST_PLACES;
+    let powers: Vec<f64> = if spread { (least as i32..=most as i32).map(power).collect() } else { Vec::new() };
+    if !spread || powers.iter().any(|&p| p > MOST_SHIFT.exp2()) {
+        return Err(format!("a shift by {least} to {most} places; clip them to 0 to {MOST_SHIFT}"));
     }
-    let powers = (0..=most as i32).map(|e| f64::from(e).exp2()).collect();
-    let powers = embed(g, by, powers, 1);
+    let places = g.with_constant(Binary::Sub, by, least);
+    let powers = embed(g, &places, powers, 1);
     match left {
         true => {
             let product = g.binary(Binary::Mul, x, &powers);
@@ -121,6 +136,9 @@ pub(super) fn shift(g: &mut Graph, x: &[Code], by: &[Code], left: bool, dtype: D
 
 /// And, or, exclusive or of the binary digits; negative numbers in two's complement.
 pub(super) fn bitwise(g: &mut Graph, f: Binary, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
+    if let Some(sum) = beside(g, f, a, b).or_else(|| beside(g, f, b, a)) {
+        return Ok(sum);
+    }
     let ((al, ah), (bl, bh)) = (range(g, a)?, range(g, b)?);
     let (lo, hi) = (al.min(bl), ah.max(bh));
     let negative = lo < 0.0;
@@ -149,6 +167,14 @@ pub(super) fn bitwise(g: &mut Graph, f: Binary, a: &[Code], b: &[Code]) -> Read<
     let out = sum(g, terms, &vec![count; a.len()]);
     within(g, &out, if negative { (-half, half - 1.0) } else { (0.0, 2.0 * half - 1.0) });
     Ok(out)
+}
+
+/// Numbers and a constant whose digits all stand left of theirs: a sum, however great the constant is.
+fn beside(g: &mut Graph, f: Binary, x: &[Code], constant: &[Code]) -> Option<Vec<Code>> {
+    let (lo, hi) = g.whole_of(x).filter(|_| matches!(f, Binary::Or | Binary::Xor))?;
+    let c = g.uniform(constant)?;
+    let size = (hi + 1.0).max(1.0).log2().ceil().exp2();
+    (lo >= 0.0 && c > 0.0 && (c / size).fract() == 0.0).then(|| g.with_constant(Binary::Add, x, c))
 }
 
 /// All digits turned.
@@ -197,6 +223,26 @@ mod tests {
         let w = wrap(&mut g, &x, DatumType::U8).unwrap();
         assert_eq!(g.whole_of(&w), Some((0.0, 255.0)));
         assert_eq!(wrap(&mut g, &y, DatumType::U8).unwrap(), y);
+    }
+
+    #[test]
+    fn shifts_leave_the_sign() {
+        let mut g = Graph::default();
+        let x = g.add(Op::Input, vec![], 2, Some((-100.0, 100.0)));
+        let by = g.add(Op::Input, vec![], 2, Some((-3.0, 40.0)));
+        let right = shift(&mut g, &x, &by, false, DatumType::I32).unwrap();
+        assert_eq!(g.whole_of(&right), Some((-100.0, 100.0)));
+        let powers = |g: &Graph, code: Code| match &g.node(code).op {
+            Op::Embed { table } => table.to_vec(),
+            op => panic!("{op:?}"),
+        };
+        let table = powers(&g, g.node(right[0]).args[1][0]);
+        assert_eq!((table.len(), &table[..6], table[43]), (44, &[128.0, 128.0, 128.0, 1.0, 2.0, 4.0][..], 128.0));
+        let by = g.add(Op::Input, vec![], 2, Some((0.0, 9.0)));
+        let left = shift(&mut g, &x, &by, true, DatumType::I8).unwrap();
+        assert_eq!(g.whole_of(&left), Some((-128.0, 127.0)));
+        let by = g.add(Op::Input, vec![], 2, Some((0.0, 31.0)));
+        assert!(shift(&mut g, &x, &by, true, DatumType::I32).unwrap_err().contains("clip them to 0 to 30"));
     }
 
     #[test]

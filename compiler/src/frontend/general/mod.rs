@@ -17,6 +17,7 @@ mod integer;
 mod moves;
 mod norm;
 mod operators;
+mod penalty;
 mod pool;
 mod read;
 mod reduce;
@@ -30,12 +31,13 @@ use read::{Reader, Value};
 use tensor::View;
 use tract_onnx::prelude::*;
 
-/// Reads `model`; `seen` holds the extent of the sample data of each input, where known.
+/// Reads `model`; `seen` holds the extent of the sample data of each input, where known. The graph, and what the user should
+/// know about it.
 pub(super) fn lower(
     model: &TypedModel,
     names: &[&str],
     seen: &[Option<(f64, f64)>],
-) -> Result<float::Graph, Vec<Problem>> {
+) -> Result<(float::Graph, Vec<String>), Vec<Problem>> {
     let mut graph = Graph::default();
     let (mut inputs, mut values, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (slot, &outlet) in model.inputs.iter().enumerate() {
@@ -67,5 +69,5 @@ pub(super) fn lower(
     };
     fuse::fuse(&mut graph, &outputs);
     let outputs: Vec<_> = names.iter().map(|&name| name.to_owned()).zip(outputs).collect();
-    emit::emit(&graph, &inputs, &outputs)
+    Ok((emit::emit(&graph, &inputs, &outputs)?, graph.notes))
 }

@@ -6,10 +6,14 @@ use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View};
 use crate::frontend::lower::function;
 use nanozk_ir::float::{Binary, UnaryFn};
+use std::collections::BTreeMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{
     binary::TypedBinOp, element_wise::ElementWiseOp, logic::Iff, math::IsInf, math::PowConst,
 };
+
+/// Most different exponents of powers.
+const MOST_EXPONENTS: usize = 256;
 
 /// The function of a unary operator: those of rows, and those that only single elements have.
 fn unary(op: &ElementWiseOp) -> Option<UnaryFn> {
@@ -140,6 +144,7 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
             }
             None => r.graph.binary(f, a, b),
         },
+        Binary::Pow => power(r.graph, a, b)?,
         _ => r.graph.binary(f, a, b),
     };
     if f == Binary::Div && dtype.is_integer() {
@@ -168,6 +173,22 @@ fn reciprocal(g: &mut Graph, x: &[Code]) -> Vec<Code> {
     let x: Vec<Code> =
         x.iter().zip(&counts).map(|(&x, count)| count.and_then(|_| bounded.next()).unwrap_or(x)).collect();
     g.unary(UnaryFn::Recip, &x)
+}
+
+/// Powers of constant exponents, each of which is a function of its own.
+fn power(g: &mut Graph, a: &[Code], exponents: &[Code]) -> Read<Vec<Code>> {
+    let mut places: BTreeMap<Code, Vec<usize>> = BTreeMap::new();
+    exponents.iter().enumerate().for_each(|(i, &e)| places.entry(e).or_default().push(i));
+    if places.len() > MOST_EXPONENTS {
+        return Err(format!("{} different exponents; use up to {MOST_EXPONENTS}", places.len()));
+    }
+    let mut out = a.to_vec();
+    for (exponent, places) in places {
+        let bases: Vec<Code> = places.iter().map(|&i| a[i]).collect();
+        let powers = g.binary(Binary::Pow, &bases, &vec![exponent; bases.len()]);
+        places.into_iter().zip(powers).for_each(|(i, code)| out[i] = code);
+    }
+    Ok(out)
 }
 
 /// An operation on integers that is not the one on real numbers: quotients and remainders, and results that the type

@@ -124,6 +124,15 @@ pub(super) fn greatest(g: &mut Graph, x: Vec<Code>, groups: usize) -> Vec<Code> 
 fn shown(g: &mut Graph, x: Vec<Code>, groups: usize, below: f64) -> Vec<Code> {
     let Some((values, seen)) = unmasked(g, &x) else { return x };
     let size = x.len() / groups.max(1);
+    let always = |stretch: &[Code]| stretch.iter().any(|&c| g.pool.value(c).is_some_and(|v| v != 0.0));
+    if !seen.chunks_exact(size.max(1)).all(always) {
+        let note = format!(
+            "node \"{}\" takes the greatest of what a mask leaves visible; where it hides all, the file says -inf and the \
+             proof the least of what is hidden: give it inputs of which something is visible",
+            g.name
+        );
+        g.notes.extend((!g.notes.contains(&note)).then_some(note));
+    }
     let negated = g.unary(UnaryFn::Neg, &values);
     let least = greatest(g, negated, groups);
     let least = g.with_constant(Binary::Add, &least, below);

@@ -18,6 +18,18 @@ fn ends(node: &NodeProto) -> Rewritten<(&str, &str)> {
     node.at(0).zip(node.out(0)).ok_or_else(|| "it lacks an input or output; export the model again".to_owned())
 }
 
+/// `Equal` of truth values, which tract does not compare.
+pub(super) fn equal(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
+    let (a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    if make.is_boolean(a).or_else(|| make.is_boolean(b)) != Some(true) {
+        return Ok(Outcome::Kept);
+    }
+    let differ = make.op("differ", "Xor", &[a, b], Vec::new());
+    make.last("Not", &[&differ], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
 /// `max(0, x) + a (exp(min(0, x) / a) - 1)`.
 pub(super) fn celu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;

@@ -5,6 +5,7 @@ use super::{
     inline::Copy,
     net::{Net, Rewritten},
     node::{self, Parts},
+    outputs::reads,
     scan, tensor,
 };
 use std::collections::HashSet;
@@ -52,10 +53,11 @@ pub(super) fn branch(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewr
     Ok(Control::Body(nodes))
 }
 
-/// All iterations of a `Loop`, one behind the other.
+/// All iterations of a `Loop`, one behind the other; of one that stops on a condition that it computes the first, and a
+/// loop of the others.
 ///
 /// # Errors
-/// When the loop stops on a condition that it computes, or lacks what it must have.
+/// When a loop that stops on such a condition counts or collects, or lacks what it must have.
 pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
     let body = node.graph("body").ok_or("it has no body; export the model again")?;
     let state = body.input.len().checked_sub(2).filter(|&s| s < body.output.len() && s + 2 == node.input.len());
@@ -68,13 +70,14 @@ pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> 
         Some(condition) => known(net, facts, condition)?,
         None => Some(1),
     };
-    let (Some(trips), Some(first)) = (trips, first) else { return Ok(Control::Unknown) };
-    if !goes_on(body) {
-        return Err("it stops on a condition that its body computes, and a circuit has one length; \
-                    export the model with a fixed number of iterations"
-            .into());
+    let open = node.at(0).is_some() && trips.is_none();
+    let Some(first) = first.filter(|_| !open) else { return Ok(Control::Unknown) };
+    let ends = trips.is_some_and(|trips| trips <= 0) || first == 0;
+    if !ends && !goes_on(net, facts, body) {
+        return peeled(net, node, body, trips);
     }
-    let trips = if first == 0 { 0 } else { trips.max(0) };
+    let Some(trips) = trips.or(ends.then_some(0)) else { return Ok(Control::Unknown) };
+    let trips = if ends { 0 } else { trips };
     let mut copy = Copy::new(node.label().to_owned(), []);
     copy.constants(net, &body.initializer)?;
     let constants: Vec<(&str, String)> =
@@ -111,6 +114,37 @@ pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> 
     Ok(Control::Body(nodes))
 }
 
+/// The first iteration of a `Loop`, and a loop of the others, whose condition it computes.
+fn peeled(net: &mut Net<'_>, node: &NodeProto, body: &GraphProto, trips: Option<i64>) -> Rewritten<Control> {
+    let state = node.input.len() - 2;
+    let counts = body.input.first().is_some_and(|number| {
+        let mut read = Vec::new();
+        body.node.iter().for_each(|n| reads(n, &mut read));
+        read.contains(&number.name.as_str())
+    });
+    if counts || body.output.len() != state + 1 {
+        return Err("it stops on a condition that its body computes, and a circuit has one length; \
+                    export the model with a fixed number of iterations"
+            .into());
+    }
+    // Each iteration is named by how many there were before it.
+    let label = node.label();
+    let (name, place) = label.rsplit_once('#').and_then(|(n, p)| Some((n, p.parse().ok()?))).unwrap_or((label, 0usize));
+    let prefix = format!("{name}/{place}");
+    let goes = net.add_constant(format!("{prefix}/goes"), &tensor0(true))?;
+    let inputs = [String::new(), goes].into_iter().chain(node.input[2..].iter().cloned());
+    let mut copy = Copy::new(prefix.clone(), body.input.iter().map(|v| v.name.as_str()).zip(inputs));
+    copy.constants(net, &body.initializer)?;
+    let mut nodes = copy.nodes(net, &body.node)?;
+    let mut input: Vec<String> = vec![String::new()];
+    if let Some(trips) = trips {
+        input[0] = net.add_constant(format!("{prefix}/left"), &tensor0(trips - 1))?;
+    }
+    input.extend(body.output.iter().map(|v| copy.name(&v.name)));
+    nodes.push(NodeProto { name: format!("{name}#{}", place + 1), input, ..node.clone() });
+    Ok(Control::Body(nodes))
+}
+
 /// The values behind each other along a new axis.
 pub(super) fn stacked(
     net: &mut Net<'_>,
@@ -131,7 +165,7 @@ pub(super) fn stacked(
 }
 
 /// Whether the condition that a body returns is the one it was given, or always true.
-fn goes_on(body: &GraphProto) -> bool {
+fn goes_on(net: &Net<'_>, facts: &Facts, body: &GraphProto) -> bool {
     let (Some(given), Some(returned)) = (body.input.get(1), body.output.first()) else { return false };
     let mut name = returned.name.as_str();
     let mut seen = HashSet::new();
@@ -142,7 +176,9 @@ fn goes_on(body: &GraphProto) -> bool {
         }
         match body.node.iter().find(|n| n.output.first().is_some_and(|o| o == name)) {
             Some(n) if matches!(&n.op_type[..], "Identity" | "Cast") => name = n.at(0).unwrap_or_default(),
-            _ => return false,
+            Some(_) => return false,
+            // A value from outside of the loop.
+            None => return matches!(known(net, facts, name), Ok(Some(truth)) if truth != 0),
         }
     }
     name == given.name

@@ -78,12 +78,19 @@ impl Functions {
     }
 }
 
+/// Whether the text of a node means the same in two versions of the default operator set, as far as functions use it: what
+/// was an attribute became an input with versions 13 and 18.
+fn same_meaning(a: i64, b: i64) -> bool {
+    let edition = |version: i64| [13, 18].iter().filter(|&&first| version >= first).count();
+    a == b || a.min(b) >= 13 && edition(a) == edition(b)
+}
+
 impl Function {
     /// The body for one call.
     fn body(&self, net: &mut Net<'_>, call: &NodeProto) -> Rewritten<Vec<NodeProto>> {
         let version = |o: &&tract_onnx::pb::OperatorSetIdProto| o.domain.is_empty() || o.domain == "ai.onnx";
         if let Some(own) = self.proto.opset_import.iter().find(version).map(|o| o.version)
-            && own != net.opset
+            && !same_meaning(own, net.opset)
             && net.opset != 0
         {
             let model = net.opset;

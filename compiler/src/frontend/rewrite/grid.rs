@@ -61,12 +61,7 @@ pub(super) fn sample(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
         let n = length as i64;
         weights = Some(match weights {
             None => (own, n),
-            Some((before, k)) => {
-                let before = make.reshape(&format!("outer{i}"), &before, &[batch, count, k, 1])?;
-                let own = make.reshape(&format!("inner{i}"), &own, &[batch, count, 1, n])?;
-                let both = make.mul(&format!("both{i}"), &before, &own);
-                (make.reshape(&format!("weights{i}"), &both, &[batch, count, k * n])?, k * n)
-            }
+            Some((before, k)) => (planes(make, &format!("both{i}"), [&before, &own], &[batch, count], [k, n])?, k * n),
         });
     }
     let Some((weights, pixels)) = weights else { return Err(missing.into()) };
@@ -113,11 +108,7 @@ impl Axis {
             (_, Mode::Cubic) => 2,
         };
         let pixels: Vec<i64> = (-beyond..self.length as i64 + beyond).collect();
-        let named: Vec<f32> = pixels.iter().map(|&p| p as f32).collect();
-        let named = make.floats(&format!("{part}_pixels"), &named, &[named.len()])?;
-        let gap = make.op(&format!("{part}_gap"), "Sub", &[&at, &named], Vec::new());
-        let distance = make.op(&format!("{part}_distance"), "Abs", &[&gap], Vec::new());
-        let weights = kernel(make, part, &distance, mode)?;
+        let weights = near(make, part, &at, &pixels, mode)?;
         if beyond == 0 {
             return Ok(weights);
         }
@@ -163,6 +154,34 @@ impl Axis {
         let end = make.add(&format!("{part}_end"), &low, &span);
         Ok(make.op(&format!("{part}_inside"), "Sub", &[&end, &gap], Vec::new()))
     }
+}
+
+/// The weight of each of the pixels for places [.., 1].
+fn near(make: &mut Builder<'_, '_>, part: &str, at: &str, pixels: &[i64], mode: Mode) -> Rewritten<String> {
+    let named: Vec<f32> = pixels.iter().map(|&p| p as f32).collect();
+    let named = make.floats(&format!("{part}_pixels"), &named, &[named.len()])?;
+    let gap = make.op(&format!("{part}_gap"), "Sub", &[at, &named], Vec::new());
+    let distance = make.op(&format!("{part}_distance"), "Abs", &[&gap], Vec::new());
+    kernel(make, part, &distance, mode)
+}
+
+/// The weights of all pixels of an axis for places [.., 1] counted in pixels; what lies beyond the ends is 0.
+pub(super) fn linear(make: &mut Builder<'_, '_>, part: &str, at: &str, length: usize) -> Rewritten<String> {
+    near(make, part, at, &(0..length as i64).collect::<Vec<_>>(), Mode::Linear)
+}
+
+/// The weights [lead.., m n] of the pixels of two axes from those of each, [lead.., m] and [lead.., n].
+pub(super) fn planes(
+    make: &mut Builder<'_, '_>,
+    part: &str,
+    [outer, inner]: [&str; 2],
+    lead: &[i64],
+    [m, n]: [i64; 2],
+) -> Rewritten<String> {
+    let outer = make.reshape(&format!("{part}_outer"), outer, &[lead, &[m, 1]].concat())?;
+    let inner = make.reshape(&format!("{part}_inner"), inner, &[lead, &[1, n]].concat())?;
+    let products = make.mul(&format!("{part}_products"), &outer, &inner);
+    make.reshape(part, &products, &[lead, &[m * n]].concat())
 }
 
 /// The weight of a pixel by its distance.

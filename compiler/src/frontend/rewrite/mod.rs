@@ -9,7 +9,9 @@ mod builder;
 mod control;
 mod conv_transpose;
 mod crop;
+mod deform;
 mod dims;
+mod einsum;
 mod expand;
 mod facts;
 mod fold;
@@ -24,6 +26,7 @@ mod microsoft;
 mod ml;
 mod moves;
 mod net;
+mod ngrams;
 mod node;
 mod normalise;
 mod optimisers;
@@ -44,10 +47,9 @@ mod tests;
 mod widen;
 mod windows;
 
-use crate::frontend::{FrontendError, LoadOptions, Problem};
+use crate::frontend::{FrontendError, LoadOptions, Problem, Quantisation, Rounding};
 use functions::Functions;
 use net::{Net, Refusal, Rewritten};
-use quantised::Dynamic;
 use std::{collections::BTreeMap, path::Path};
 use tract_onnx::{
     Onnx,
@@ -67,6 +69,8 @@ pub(super) struct Rewriting {
     pub notes: Vec<String>,
     /// The graph with the rounding that the other one leaves out, where it does.
     pub rounded: Option<GraphProto>,
+    /// What the file rounds.
+    pub quantisation: Quantisation,
 }
 
 /// Rewrites `model`, which was read from `bytes`.
@@ -86,16 +90,17 @@ pub(super) fn rewrite(
     let mut net = Net::new(model, onnx, folder);
     normalise::normalise(&mut net).map_err(refused)?;
     outputs::select(&mut net, path, &options.outputs)?;
-    outputs::prune(&mut net);
+    outputs::prune(&mut net, []);
     widen::widen(&mut net).map_err(refused)?;
     let names: Vec<String> = net.graph.input.iter().map(|input| input.name.clone()).collect();
     dims::fix(&mut net, path, options)?;
     let seen = by_name(&names, &net, options);
     rounds(&mut net, &functions).map_err(refused)?;
     order::sort(&mut net).map_err(refused)?;
-    let rounded = quantised::is_dynamic(&net).then(|| rounded(&mut net));
-    quantised::run(&mut net, Dynamic::Exact);
-    outputs::prune(&mut net);
+    let quantisation = quantised::kinds(&net);
+    let rounded = options.rounding.leaves_out(quantisation).then(|| rounded(&mut net));
+    quantised::run(&mut net, options.rounding);
+    outputs::prune(&mut net, []);
     refuse::remaining(&mut net);
     if !net.refusals.is_empty() {
         let problem = |r: Refusal| Problem { node: r.node, op: r.op, shapes: String::new(), reason: r.reason };
@@ -106,14 +111,14 @@ pub(super) fn rewrite(
     net.name_nodes();
     let seen = net.graph.input.iter().map(|input| seen.get(&input.name).copied()).collect();
     model.graph = Some(std::mem::take(&mut net.graph));
-    Ok(Rewriting { outputs, seen, notes: net.notes, rounded })
+    Ok(Rewriting { outputs, seen, notes: net.notes, rounded, quantisation })
 }
 
 /// The graph with all its rounding; `net` stays as it is.
 fn rounded(net: &mut Net<'_>) -> GraphProto {
     let kept = net.graph.clone();
-    quantised::run(net, Dynamic::Rounded);
-    outputs::prune(net);
+    quantised::run(net, Rounding::All);
+    outputs::prune(net, []);
     outputs::part(net);
     net.name_nodes();
     let graph = std::mem::replace(&mut net.graph, kept);
@@ -150,7 +155,7 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
         if !changed || !net.refusals.is_empty() {
             return Ok(());
         }
-        outputs::prune(net);
+        outputs::prune(net, sequences.values().flatten());
     }
     Err(format!(
         "it does not come to an end within {MAX_ROUNDS} rounds of rewriting; export it without functions and loops"

@@ -1,8 +1,6 @@
 //! Reading the parts of a node, and making nodes.
 
-#[cfg(test)]
-pub(super) use crate::onnx::text;
-pub(super) use crate::onnx::{float, int, ints};
+pub(super) use crate::onnx::{float, int, ints, text};
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 

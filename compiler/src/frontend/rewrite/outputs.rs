@@ -31,8 +31,8 @@ pub(super) fn select(net: &mut Net<'_>, path: &Path, wanted: &[String]) -> Resul
     }
 }
 
-/// Drops nodes, constants and facts that no output needs, and gives outputs without type that of a float.
-pub(super) fn prune(net: &mut Net<'_>) {
+/// Drops nodes, constants and facts that neither an output nor `kept` needs, and gives outputs without type that of a float.
+pub(super) fn prune<'k>(net: &mut Net<'_>, kept: impl IntoIterator<Item = &'k String>) {
     let graph = &mut net.graph;
     let mut producers: HashMap<&str, usize> = HashMap::new();
     for (i, node) in graph.node.iter().enumerate() {
@@ -41,6 +41,9 @@ pub(super) fn prune(net: &mut Net<'_>) {
     let mut needed: HashSet<&str> = HashSet::new();
     let mut nodes: HashSet<usize> = HashSet::new();
     let mut open: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
+    for name in kept {
+        open.push(name);
+    }
     while let Some(value) = open.pop() {
         if needed.insert(value)
             && let Some(&node) = producers.get(value)

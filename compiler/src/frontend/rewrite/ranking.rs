@@ -2,11 +2,11 @@
 
 use super::{
     builder::Builder,
+    control,
     expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
     scatter::MAX_MARKS,
-    tensor,
 };
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
@@ -63,13 +63,12 @@ pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let axis = node::place(node.int("axis", -1), rank).ok_or("its axis lies outside; correct the model")?;
     let k = match node.at(1) {
         Some(k) => {
-            let Some(value) = make.net.constant(k)? else {
-                return match make.facts.is_some() {
-                    true => Err("how many it takes is computed; export it with a fixed number".into()),
-                    false => Ok(Outcome::Later),
-                };
-            };
-            tensor::integers(&value).map_err(|e| e.to_string())?.first().copied().unwrap_or(0)
+            let known = control::all(make.net, make.facts, k)?.and_then(|count| count.first().copied());
+            match known {
+                Some(count) => count,
+                None if make.facts.is_none() || make.net.is_fixed(k) => return Ok(Outcome::Later),
+                None => return Err("how many it takes is computed; export it with a fixed number".into()),
+            }
         }
         None => node.int("k", 0),
     };

@@ -130,7 +130,8 @@ fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups
     if let Some(columns) = lookups.of(graph, id) {
         return Plan::Table(columns);
     }
-    match origins.of(graph, id) {
+    // A table of real numbers holds no whole ones.
+    match origins.of(graph, id).filter(|_| node.whole.is_none()) {
         Some(origin) if !(jumps(&origin.function) || sum && is_affine(&origin.function)) => {
             Plan::Function(origin.source, origin.function)
         }

@@ -2,6 +2,7 @@
 //! leave a choice, by what onnxruntime computes.
 
 mod classes;
+mod coupling;
 mod encode;
 mod forest;
 mod linear;

@@ -1,6 +1,6 @@
 //! Support vector machines.
 
-use super::{Post, classes::Labels, ends, turned};
+use super::{Post, classes::Labels, coupling::coupled, ends, turned};
 use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -157,12 +157,13 @@ fn pairs(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels,
             let both = make.concat("both", &[&first, &second], 1);
             post.apply(make, &both, output);
         }
-        _ => {
-            return Err(
-                "the probabilities of more than two classes are found by iteration, which a circuit cannot follow; \
-                        train the model with probability=False"
-                    .into(),
-            );
+        (a, b) if a.len() == pairs.len() && b.len() == pairs.len() => {
+            let probabilities = coupled(make, &scores, classes, &pairs, [a, b])?;
+            post.apply(make, &probabilities, output);
+        }
+        (a, b) => {
+            let (a, b) = (a.len(), b.len());
+            return Err(format!("it has {a} and {b} calibrations for {} pairs; correct the model", pairs.len()));
         }
     }
     Ok(())

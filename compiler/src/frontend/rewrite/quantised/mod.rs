@@ -1,10 +1,11 @@
-//! Quantised models in floats. Weights become the floats they stand for. Activations of fixed scales are rounded to the
-//! floats that their integers stand for. Activations whose scale is found while the model runs stay as they are, since
-//! rounding makes them less exact and nothing else; what a proof is measured against rounds them ([`Dynamic`]).
+//! Quantised models in floats. Weights become the floats they stand for. Activations are rounded to the floats that their
+//! integers stand for, or stay as they are ([`Rounding`]): rounding makes them less exact and nothing else. What a proof is
+//! measured against rounds them all.
 //!
 //! A value that the file holds as integers is held here as the floats they stand for ([`Units::Scaled`]), so that reading
 //! them with the same scale is free.
 
+pub(super) mod lanes;
 pub(super) mod nbits;
 pub(super) mod qlinear;
 mod weights;
@@ -15,6 +16,7 @@ use super::{
     node::{self, Parts},
     tensor,
 };
+use crate::frontend::{Quantisation, Rounding};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},
@@ -58,37 +60,30 @@ struct Twin {
     units: Units,
 }
 
-/// What becomes of activations whose scale the model finds while it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Dynamic {
-    /// They stay as they are.
-    #[default]
-    Exact,
-    /// They are rounded as `DynamicQuantizeLinear` does it.
-    Rounded,
-}
-
-/// Whether the graph has such activations.
-pub(super) fn is_dynamic(net: &Net<'_>) -> bool {
-    net.graph.node.iter().any(|n| n.op_type == "DynamicQuantizeLinear")
+/// What the file rounds.
+pub(super) fn kinds(net: &Net<'_>) -> Quantisation {
+    let activation = |n: &&NodeProto| n.at(0).is_some_and(|x| !net.is_constant(x));
+    let any = |op: &str| net.graph.node.iter().filter(|n| n.op_type == op).any(|n| activation(&n));
+    let attends = net.graph.node.iter().any(|n| n.op_type == "Softmax");
+    Quantisation { fixed: any("QuantizeLinear"), found: any("DynamicQuantizeLinear"), attends }
 }
 
 /// The quantised values of the graph.
 #[derive(Default)]
 struct Quantised {
-    rounding: Dynamic,
+    rounding: Rounding,
     twins: HashMap<String, Twin>,
     /// What dynamic scales and their products with constants are, with the dynamic scale itself taken as 1.
     scales: HashMap<String, Tensor>,
     /// The node that finds a dynamic scale or zero point.
     sources: HashMap<String, String>,
     outputs: HashSet<String>,
-    /// How many activations are not rounded.
-    open: usize,
+    /// How many activations of fixed scales, and of those found while the model runs, are not rounded.
+    open: [usize; 2],
 }
 
 /// Replaces all quantised values of the graph, whose nodes stand in the order in which they run.
-pub(super) fn run(net: &mut Net<'_>, rounding: Dynamic) {
+pub(super) fn run(net: &mut Net<'_>, rounding: Rounding) {
     let outputs = net.graph.output.iter().map(|o| o.name.clone()).collect();
     let mut quantised = Quantised { rounding, outputs, ..Default::default() };
     for node in std::mem::take(&mut net.graph.node) {
@@ -105,11 +100,14 @@ pub(super) fn run(net: &mut Net<'_>, rounding: Dynamic) {
             }
         }
     }
-    if quantised.open > 0 {
+    let kinds = [
+        "whose scales are fixed (QuantizeLinear)",
+        "whose scales the model finds while it runs (DynamicQuantizeLinear)",
+    ];
+    for (open, kind) in quantised.open.into_iter().zip(kinds).filter(|(open, _)| *open > 0) {
         net.notes.push(format!(
-            "{} activation(s) are not rounded to 8 bits, whose scales the model finds while it runs (DynamicQuantizeLinear); \
-             the proof has finer steps of its own, and its gap is measured from the rounded ones",
-            quantised.open
+            "{open} activation(s) are not rounded to 8 bits, {kind}; the proof has finer steps of its own, and its gap is \
+             measured from the rounded ones"
         ));
     }
 }
@@ -140,6 +138,17 @@ fn dynamically_rounded(make: &mut Builder<'_, '_>, x: &str) -> Rewritten<String>
     let clipped = make.op("clipped", "Min", &[&raised, &top], Vec::new());
     let from_zero = make.add("from_zero", &clipped, &below);
     Ok(make.mul("floats", &from_zero, &scale))
+}
+
+/// x within the range of its integers, where that stands for an activation function: an end of the range is 0, as after a
+/// ReLU that a quantiser took away.
+fn within(make: &mut Builder<'_, '_>, x: &str, [low, high]: [f32; 2]) -> Rewritten<String> {
+    if low < 0.0 && high > 0.0 {
+        return Ok(make.op("floats", "Identity", &[x], Vec::new()));
+    }
+    let (low, high) = (make.scalar("least", low)?, make.scalar("most", high)?);
+    let raised = make.op("raised", "Max", &[x, &low], Vec::new());
+    Ok(make.op("floats", "Min", &[&raised, &high], Vec::new()))
 }
 
 /// The range of the integers of an ONNX element type.
@@ -200,6 +209,12 @@ impl Quantised {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(format!("its scale {scale} is not positive; quantise the model again"));
         }
+        if self.rounding == Rounding::None && !self.outputs.contains(y) {
+            self.open[0] += 1;
+            let twin = within(make, x, [low - zero, high - zero].map(|v| v * scale))?;
+            self.twins.insert(y.to_owned(), Twin { value: twin, units: Units::Scaled { scale, zero } });
+            return Ok(());
+        }
         let steps = make.scale("steps", x, scale.recip())?;
         let whole = make.op("whole", "Round", &[&steps], Vec::new());
         let (least, most) = (make.scalar("least", low - zero)?, make.scalar("most", high - zero)?);
@@ -230,11 +245,11 @@ impl Quantised {
             self.scales.insert(scale.to_owned(), tensor0(1f32));
         }
         let twin = match self.rounding {
-            Dynamic::Exact => {
-                self.open += 1;
+            Rounding::All => dynamically_rounded(make, x)?,
+            Rounding::Fixed | Rounding::None => {
+                self.open[1] += 1;
                 make.op("floats", "Identity", &[x], Vec::new())
             }
-            Dynamic::Rounded => dynamically_rounded(make, x)?,
         };
         self.twins.insert(y.to_owned(), Twin { value: twin, units: Units::Dynamic(source) });
         Ok(())

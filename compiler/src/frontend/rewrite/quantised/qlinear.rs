@@ -154,19 +154,25 @@ pub(in crate::frontend::rewrite) fn integer_product(
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
     let (a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
     let outside = |name: &str| make.net.graph.input.iter().any(|input| input.name == name);
-    let shapes: Vec<_> = [2, 3].into_iter().filter_map(|slot| node.at(slot)).map(|zero| make.shape(zero)).collect();
-    if !outside(a) || !outside(b) || shapes.iter().flatten().any(|s| s.iter().product::<usize>() != 1) {
+    if !outside(a) || !outside(b) {
         return Ok(Outcome::Kept);
     }
-    if shapes.contains(&None) {
-        return Ok(Outcome::Later);
-    }
+    let (convolution, Some(rank)) = (node.op_type == "ConvInteger", make.rank(b)) else { return Ok(Outcome::Later) };
     let mut operands = Vec::new();
-    for (part, value, zero) in [("a", a, node.at(2)), ("b", b, node.at(3))] {
+    for (slot, part, value) in [(2, "a", a), (3, "b", b)] {
         let mut value = make.as_float(&format!("{part}_float"), value);
-        if let Some(zero) = zero {
+        if let Some(zero) = node.at(slot) {
+            let Some(zeros) = make.shape(zero) else { return Ok(Outcome::Later) };
+            let lane = match (zeros.iter().product::<usize>() as i64, slot) {
+                (1, _) => vec![1],
+                // One for each row of a, each column of b, or each output of a convolution.
+                (n, 2) if !convolution && zeros.len() == 1 => vec![n, 1],
+                (n, 3) if zeros.len() == 1 && !convolution => vec![n],
+                (n, 3) if zeros.len() == 1 => [vec![n], vec![1; rank.saturating_sub(1)]].concat(),
+                _ => return Ok(Outcome::Kept),
+            };
             let zero = make.as_float(&format!("{part}_zero"), zero);
-            let zero = make.reshape(&format!("{part}_zero_number"), &zero, &[1])?;
+            let zero = make.reshape(&format!("{part}_zeros"), &zero, &lane)?;
             value = make.op(&format!("{part}_centred"), "Sub", &[&value, &zero], Vec::new());
         }
         operands.push(value);

@@ -74,6 +74,55 @@ fn counting(trips: i64) -> Small {
         .output("all")
 }
 
+/// torch's exporter says so of a loop over the bags of an `EmbeddingBag`.
+#[test]
+fn a_loop_that_goes_on_by_a_constant_from_outside_has_its_length() {
+    let body = vec![make("Add", &["s", "s"], &["t"], &[]), make("Cast", &["always"], &["go"], &[node::int("to", 9)])];
+    let looped = |always: bool| {
+        Small::new(17)
+            .input("x", &[2])
+            .constant("trips", tensor0(3i64))
+            .constant("always", tensor0(always))
+            .node(
+                "Loop",
+                &["trips", "always", "x"],
+                &["y"],
+                &[graph("body", &["i", "c", "s"], body.clone(), &["go", "t"])],
+            )
+            .output("y")
+    };
+    near(&looped(true).run(&[tensor1(&[1f32, -1.0])])[0], &[2], &[8.0, -8.0]);
+    near(&looped(false).run(&[tensor1(&[1f32, -1.0])])[0], &[2], &[1.0, -1.0]);
+}
+
+/// So does the newer exporter of a loop over bags: it counts itself.
+#[test]
+fn a_loop_that_counts_by_a_state_of_its_own_ends() {
+    let body = vec![
+        make("Add", &["s", "s"], &["t"], &[]),
+        make("Add", &["n", "one"], &["m"], &[]),
+        make("Less", &["m", "end"], &["go"], &[]),
+    ];
+    let counted = |constant: bool, trips: &str| {
+        let small = Small::new(17)
+            .input("x", &[2])
+            .constant("true", tensor0(true))
+            .constant("one", tensor0(1i64))
+            .constant("two", tensor0(2i64))
+            .constant("end", tensor0(5i64));
+        let small = match constant {
+            true => small.constant("start", tensor0(0i64)),
+            false => small.typed_input("start", 7, &[]),
+        };
+        let body = graph("body", &["i", "c", "n", "s"], body.clone(), &["go", "m", "t"]);
+        small.node("Loop", &[trips, "true", "start", "x"], &["k", "y"], &[body]).output("y")
+    };
+    near(&counted(true, "").run(&[tensor1(&[1f32, -1.0])])[0], &[2], &[32.0, -32.0]);
+    near(&counted(true, "two").run(&[tensor1(&[1f32, -1.0])])[0], &[2], &[4.0, -4.0]);
+    let refusal = counted(false, "").refusal();
+    assert!(refusal.contains("how often it runs is") && refusal.contains("--set start=VALUE"), "{refusal}");
+}
+
 #[test]
 fn loops_of_known_length_are_unrolled() {
     let got = counting(3).run(&[tensor1(&[1f32, -1.0])]);

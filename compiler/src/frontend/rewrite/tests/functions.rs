@@ -95,3 +95,21 @@ fn functions_without_end_are_refused() {
     small.graph.node[0].op_type = "F0".into();
     assert!(small.refusal().contains("expands to more than"), "{}", small.refusal());
 }
+
+#[test]
+fn a_function_of_another_operator_set_is_inlined_where_nothing_changed_between() {
+    let of = |own: i64, model: i64| {
+        let mut small = Small::new(model).input("x", &[2]).node("own:F", &["x"], &["y"], &[]).output("y");
+        small.functions = vec![FunctionProto {
+            opset_import: vec![tract_onnx::pb::OperatorSetIdProto { domain: String::new(), version: own }],
+            ..function("F", &["a"], &["b"], vec![make("Neg", &["a"], &["b"], &[])])
+        }];
+        small
+    };
+    for (own, model) in [(21, 22), (18, 24), (17, 13), (11, 11)] {
+        near(&of(own, model).run(&[tensor1(&[1f32, -2.0])])[0], &[2], &[-1.0, 2.0]);
+    }
+    for (own, model) in [(17, 18), (12, 13), (11, 12)] {
+        assert!(of(own, model).refusal().contains("export with one operator set"), "{own} in {model}");
+    }
+}

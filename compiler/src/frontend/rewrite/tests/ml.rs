@@ -292,8 +292,34 @@ fn pairs_of_classes_vote() {
         4 + votes.iter().position(|v| v == votes.iter().max().unwrap()).unwrap() as i64
     };
     assert_eq!(integers(&got[0]), scores.iter().map(label).collect::<Vec<_>>());
-    let refused = [&attributes[..], &[floats("prob_a", &[1.0; 3]), floats("prob_b", &[0.0; 3])]].concat();
-    assert!(on("SVMClassifier", 3, &["l", "p"], &refused).refusal().contains("found by iteration"));
+    // Calibrated, they give probabilities.
+    let (a, b) = ([-1.5f32, -2.0, -0.5], [0.25f32, 0.0, -0.5]);
+    let calibrated = [&attributes[..], &[floats("prob_a", &a), floats("prob_b", &b)]].concat();
+    let got = on("SVMClassifier", 3, &["l", "p"], &calibrated).run(&[random(&[3, 2], 3)]);
+    assert_eq!(integers(&got[0]), scores.iter().map(label).collect::<Vec<_>>());
+    let first = |s: &[f32; 3]| [0, 1, 2].map(|p| 1.0 / (1.0 + (a[p] * s[p] + b[p]).exp()));
+    near(&got[1], &[3, 3], &scores.iter().flat_map(|s| coupled(first(s))).collect::<Vec<_>>());
+    let short = [&attributes[..], &[floats("prob_a", &[1.0; 2]), floats("prob_b", &[0.0; 2])]].concat();
+    assert!(on("SVMClassifier", 3, &["l", "p"], &short).refusal().contains("2 and 2 calibrations for 3 pairs"));
+}
+
+/// The p that minimise sum (r_ji p_i - r_ij p_j)^2 where their sum is 1, by the iteration of Wu, Lin and Weng; `pairs` holds
+/// r_01, r_02, r_12.
+fn coupled(pairs: [f32; 3]) -> [f32; 3] {
+    let [ab, ac, bc] = pairs.map(f64::from);
+    let r = [[0.0, ab, ac], [1.0 - ab, 0.0, bc], [1.0 - ac, 1.0 - bc, 0.0]];
+    let q = |t: usize, j: usize| match t == j {
+        true => (0..3).map(|i| r[i][t] * r[i][t]).sum::<f64>(),
+        false => -r[j][t] * r[t][j],
+    };
+    let mut p = [1.0 / 3.0; 3];
+    for t in (0..3).cycle().take(600) {
+        let whole: f64 = (0..9).map(|i| p[i / 3] * q(i / 3, i % 3) * p[i % 3]).sum();
+        p[t] = (whole - (0..3).filter(|&j| j != t).map(|j| q(t, j) * p[j]).sum::<f64>()) / q(t, t);
+        let sum: f64 = p.iter().sum();
+        p = p.map(|v| v / sum);
+    }
+    p.map(|v| v as f32)
 }
 
 /// Converters of trees name no version of the default operators, as the file has none.

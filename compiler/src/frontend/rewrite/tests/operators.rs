@@ -196,3 +196,38 @@ fn an_axis_that_lies_outside_is_refused() {
     let model = model.node("OneHot", &["i", "depth", "v"], &["y"], &[int("axis", 2)]).output("y");
     assert!(model.refusal().contains("its axis lies outside"), "{}", model.refusal());
 }
+
+#[test]
+fn products_along_diagonals_and_of_many_factors_are_taken_apart() {
+    let (a, b, c) = (numbers(9, 1), numbers(9, 2), numbers(9, 3));
+    let small = |equation: &str| {
+        let small = Small::new(17).input("a", &[3, 3]).input("b", &[3, 3]).input("c", &[3, 3]);
+        small.node("Einsum", &["a", "b", "c"], &["y"], &[text("equation", equation)]).output("y")
+    };
+    let inputs = || [1, 2, 3].map(|seed| random(&[3, 3], seed));
+    let chain = product(&product(&a, &b, 3, 3), &c, 3, 3);
+    near(&small("ij,jk,kl->il").run(&inputs())[0], &[3, 3], &chain);
+    near(&small("ij, jk, kl").run(&inputs())[0], &[3, 3], &chain);
+    near(
+        &small("ii,ii,ik->i").run(&inputs())[0],
+        &[3],
+        &(0..3).map(|i| a[4 * i] * b[4 * i] * c[3 * i..3 * i + 3].iter().sum::<f32>()).collect::<Vec<_>>(),
+    );
+    let one = |equation: &str, dims: &[i64]| {
+        let small = Small::new(17).input("x", dims);
+        small.node("Einsum", &["x"], &["y"], &[text("equation", equation)]).output("y")
+    };
+    let x = numbers(18, 4);
+    let batch: Vec<f32> = (0..6).map(|i| x[9 * (i / 3) + 4 * (i % 3)]).collect();
+    near(&one("...ii->...i", &[2, 3, 3]).run(&[random(&[2, 3, 3], 4)])[0], &[2, 3], &batch);
+    near(&one("ii", &[3, 3]).run(&[random(&[3, 3], 1)])[0], &[], &[a[0] + a[4] + a[8]]);
+    assert!(one("ii->i", &[2, 3]).refusal().contains("diagonal of no square"));
+}
+
+#[test]
+fn truth_values_are_compared() {
+    let small = Small::new(17).typed_input("a", 9, &[4]).typed_input("b", 9, &[4]);
+    let small = small.node("Equal", &["a", "b"], &["e"], &[]).node("Cast", &["e"], &["y"], &[int("to", 1)]).output("y");
+    let got = small.run(&[tensor1(&[true, true, false, false]), tensor1(&[true, false, true, false])]);
+    near(&got[0], &[4], &[1.0, 0.0, 0.0, 1.0]);
+}

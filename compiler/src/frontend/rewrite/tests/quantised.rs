@@ -26,6 +26,50 @@ fn fixed_scales_round_activations() {
 }
 
 #[test]
+fn activations_have_scales_by_channel() {
+    let scales = [0.5f32, 0.25];
+    let of = |zeros: [i8; 2]| {
+        Small::new(17)
+            .input("x", &[1, 2, 3])
+            .constant("s", tensor1(&scales))
+            .constant("z", tensor1(&zeros))
+            .node("QuantizeLinear", &["x", "s", "z"], &["q"], &[node::int("axis", -2)])
+            .node("DequantizeLinear", &["q", "s", "z"], &["y"], &[node::int("axis", 1)])
+            .output("y")
+    };
+    let x = [0.3f32, -1.1, 70.0, 0.3, -1.1, -70.0];
+    let want: Vec<f32> = (0..6)
+        .map(|i| ((x[i] / scales[i / 3]).round_ties_even() + 3.0).clamp(-128.0, 127.0) - 3.0)
+        .enumerate()
+        .map(|(i, steps)| steps * scales[i / 3])
+        .collect();
+    near(&of([3, 3]).run(&[tensor1(&x).into_shape(&[1, 2, 3]).unwrap()])[0], &[1, 2, 3], &want);
+    assert!(of([3, 4]).refusal().contains("differs by channel"), "{}", of([3, 4]).refusal());
+}
+
+/// Without rounding only ends of a range that stand for an activation function are kept: 0 here.
+#[test]
+fn activations_may_stay_as_they_are() {
+    let of = |zero: u8| {
+        let mut small = Small::new(17)
+            .input("x", &[3])
+            .constant("s", tensor0(0.5f32))
+            .constant("z", tensor0(zero))
+            .node("QuantizeLinear", &["x", "s", "z"], &["q"], &[])
+            .node("DequantizeLinear", &["q", "s", "z"], &["y"], &[])
+            .output("y");
+        small.options.rounding = crate::frontend::Rounding::None;
+        small
+    };
+    let x = tensor1(&[0.3f32, -1.1, 70.3]);
+    near(&of(100).run(std::slice::from_ref(&x))[0], &[3], &[0.3, -1.1, 70.3]);
+    near(&of(0).run(std::slice::from_ref(&x))[0], &[3], &[0.3, 0.0, 70.3]);
+    near(&of(0).rounded(&[x])[0], &[3], &[0.5, 0.0, 70.5]);
+    let (_, notes) = of(0).rewritten().unwrap();
+    assert!(notes[0].contains("1 activation(s) are not rounded") && notes[0].contains("fixed"), "{notes:?}");
+}
+
+#[test]
 fn integers_that_leave_or_enter_the_model_stay_integers() {
     let out = small(&[3]).node("QuantizeLinear", &["x", "s", "z"], &["y"], &[]).output("y");
     let got = out.run(&[tensor1(&[0.25f32, -1.0, 50.0])]);
@@ -109,6 +153,20 @@ fn a_scale_found_while_running_leaves_activations_as_they_are() {
     let shown =
         Small::new(17).input("x", &[2]).node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[]).output("q");
     assert!(shown.refusal().contains("cannot be an output"), "{}", shown.refusal());
+}
+
+#[test]
+fn integers_from_outside_have_zero_points_by_channel() {
+    let small = Small::new(17)
+        .typed_input("x", DataType::Uint8 as i32, &[1, 1, 2])
+        .typed_input("w", DataType::Uint8 as i32, &[2, 1, 1])
+        .constant("a", tensor0(1u8))
+        .constant("b", tensor1(&[0u8, 1]))
+        .node("ConvInteger", &["x", "w", "a", "b"], &["y"], &[])
+        .output("y");
+    let (x, w) =
+        (tensor1(&[3u8, 5]).into_shape(&[1, 1, 2]).unwrap(), tensor1(&[2u8, 4]).into_shape(&[2, 1, 1]).unwrap());
+    assert_eq!(tensor::integers(&small.run(&[x, w])[0]).unwrap(), [4, 8, 6, 12]);
 }
 
 #[test]
