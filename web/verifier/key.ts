@@ -186,7 +186,8 @@ function readKey(r: Reader, length: number, modelId: string): VerifierKey {
   }));
   const srs = r.byteString();
   const proven = r.optional(() => {
-    r.list(() => r.u32s());
+    if (r.variant(2) === 0) r.list(() => r.u32s());
+    else r.u32();
     r.list(() => r.byteString());
     r.list(() => skipTable(r));
     points.add(r.byteString());
