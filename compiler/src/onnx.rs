@@ -3,9 +3,10 @@
 use prost::Message;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
+    tensor_proto::DataLocation,
     tensor_shape_proto::{Dimension, dimension},
     type_proto,
 };
@@ -77,6 +78,17 @@ impl Element for bool {
     }
 }
 
+/// Where a constant stands in a file beside the model, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct External<'a> {
+    /// The file's name.
+    pub file: &'a str,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
 fn lengths(dims: &[usize]) -> Vec<i64> {
     dims.iter().map(|&d| d as i64).collect()
 }
@@ -128,6 +140,24 @@ impl Onnx {
         let raw_data = data.iter().flat_map(|v| v.bytes()).collect();
         let (name, dims, data_type) = (name.into(), lengths(dims), T::KIND.into());
         self.graph.initializer.push(TensorProto { name, dims, data_type, raw_data, ..Default::default() });
+        self
+    }
+
+    /// A constant of floats in a file beside the model.
+    pub fn external(mut self, name: &str, dims: &[usize], place: &External) -> Self {
+        let entry = |key: &str, value: String| StringStringEntryProto { key: key.into(), value };
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: lengths(dims),
+            data_type: DataType::Float.into(),
+            data_location: Some(DataLocation::External.into()),
+            external_data: vec![
+                entry("location", place.file.into()),
+                entry("offset", place.offset.to_string()),
+                entry("length", place.length.to_string()),
+            ],
+            ..Default::default()
+        });
         self
     }
 

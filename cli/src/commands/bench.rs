@@ -9,17 +9,23 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  nanozk bench onnx-models/mlp-digits onnx-models/block-d16-t16\n  \
     nanozk bench onnx-models/* --repeat 5 --html bench.html --markdown docs/benchmarks.md\n  \
-    nanozk bench --block gpt2 --block d64-h4-t32\n\n\
+    nanozk bench --block gpt2 --block d64-h4-t32\n  \
+    nanozk bench --block gpt2-124m --warmup 0 --repeat 1\n  \
+    nanozk bench --block llama-1.1b --write models\n\n\
     A model is a folder with network.onnx, input.json and, for perplexities, eval.json; or an ONNX file beside them.\n\
     Each step runs in a process of its own, in a temporary directory.")]
 pub struct Args {
     /// Model folders or ONNX files
     #[arg(required_unless_present_any = ["step", "block"], value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// Also make and measure a transformer block with seeded weights: gpt2 (d = 768, 12 heads, 32 tokens) or
-    /// dWIDTH-hHEADS-tTOKENS; may be repeated
+    /// Also make and measure a transformer with seeded weights: gpt2 (one block: d = 768, 12 heads, 32 tokens), the language
+    /// models gpt2-124m and llama-1.1b, or dWIDTH-hHEADS-tTOKENS[-lLAYERS-vVOCABULARY]; such parts change a named one
+    /// (gpt2-124m-t128); may be repeated
     #[arg(long, value_name = "BLOCK")]
-    block: Vec<bench::Block>,
+    block: Vec<bench::Seeded>,
+    /// Write the transformers with seeded weights into this folder instead of measuring anything
+    #[arg(long, value_name = "FOLDER", requires = "block", conflicts_with_all = ["models", "html", "markdown"])]
+    write: Option<PathBuf>,
     /// Counted runs of every step
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
@@ -51,10 +57,15 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         let json = serde_json::to_value(step::run(step, &Silent)?)?;
         return Ok(Report { text: json.to_string(), json, failure: None });
     }
+    if let Some(folder) = &args.write {
+        let folders = args.block.iter().map(|seeded| seeded.write(folder)).collect::<Result<Vec<_>, _>>()?;
+        let text = folders.iter().map(|f| format!("written    {}", f.display())).collect::<Vec<_>>().join("\n");
+        return Ok(Report { text, json: serde_json::json!({ "folders": folders }), failure: None });
+    }
     let program = std::env::current_exe()?;
     let request = bench::Request {
         models: args.models.clone(),
-        blocks: args.block.clone(),
+        seeded: args.block.clone(),
         repeat: args.repeat.into(),
         warmup: args.warmup.into(),
         served: args.served,

@@ -13,7 +13,7 @@ mod synthetic;
 
 pub use machine::Machine;
 pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
-pub use synthetic::Block;
+pub use synthetic::Seeded;
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result};
@@ -24,8 +24,8 @@ use std::path::PathBuf;
 pub struct Request {
     /// Model folders (`network.onnx`, `input.json`, optional `eval.json`), or ONNX files with these beside them.
     pub models: Vec<PathBuf>,
-    /// Blocks to make and measure after them.
-    pub blocks: Vec<Block>,
+    /// Models to make and measure after them.
+    pub seeded: Vec<Seeded>,
     /// Counted runs of every step, at least 1.
     pub repeat: usize,
     /// Runs of every step before them that are not counted.
@@ -55,10 +55,10 @@ pub fn bench(request: &Request, progress: &dyn Progress) -> Result<BenchReport> 
     for path in &request.models {
         models.push(measure::model(request, path, progress));
     }
-    if !request.blocks.is_empty() {
+    if !request.seeded.is_empty() {
         let folder = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
-        for block in &request.blocks {
-            models.push(measure::model(request, &block.write(folder.path())?, progress));
+        for seeded in &request.seeded {
+            models.push(measure::model(request, &seeded.write(folder.path())?, progress));
         }
     }
     let report = BenchReport {

@@ -1,28 +1,37 @@
-//! GPT-2-style blocks of any size with seeded weights, for sweeps of width and tokens and for layers too large to ship.
+//! Transformers of any size with seeded weights: blocks for sweeps of width and tokens, and language models too large to
+//! ship.
+
+mod gpt;
+mod llama;
+mod writer;
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
-use nanozk_compiler::onnx::{Onnx, float, int, ints};
+use llama::Llama;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use writer::Writer;
 
-/// Seed of weights and input: the same block on every machine.
+/// Seed of weights and input: the same model on every machine.
 const SEED: u64 = 7;
 
-/// Widest block.
+/// Widest model.
 const MAX_WIDTH: usize = 1 << 14;
 
 /// Most tokens.
 const MAX_TOKENS: usize = 1 << 12;
 
-/// One GPT-2-style block: LayerNorm, causal attention, residual, LayerNorm, tanh-GELU MLP four times as wide, residual.
-///
-/// Weights and biases are uniform within `1 / sqrt(inputs)`, as PyTorch begins; gains within 0.1 of 1; the input is about
-/// normal.
+/// Most layers.
+const MAX_LAYERS: usize = 1 << 8;
+
+/// Greatest vocabulary.
+const MAX_VOCABULARY: usize = 1 << 20;
+
+/// Width, heads and tokens of a transformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct Shape {
     /// Features of the residual stream.
     pub width: usize,
     /// Attention heads; divides `width`.
@@ -31,152 +40,200 @@ pub struct Block {
     pub tokens: usize,
 }
 
-impl Block {
-    /// The layer of the smallest GPT-2 on 32 tokens.
-    pub const GPT2: Block = Block { width: 768, heads: 12, tokens: 32 };
+/// What makes a language model of layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language {
+    /// Layers.
+    pub layers: usize,
+    /// Tokens that it tells apart.
+    pub vocabulary: usize,
 }
 
-impl FromStr for Block {
+/// What stands around and inside the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One GPT-2-style block from features to features.
+    Block,
+    /// A GPT-2-style language model.
+    Gpt(Language),
+    /// A Llama-style language model.
+    Llama(Llama, Language),
+}
+
+/// A transformer with seeded weights.
+///
+/// Weights and biases are uniform within `1 / sqrt(inputs)`, as PyTorch begins; gains within 0.1 of 1; the features that
+/// a block reads are about normal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeded {
+    shape: Shape,
+    kind: Kind,
+}
+
+/// Names of models and what they are.
+const NAMED: [(&str, Seeded); 3] = [
+    ("gpt2", Seeded { shape: Shape { width: 768, heads: 12, tokens: 32 }, kind: Kind::Block }),
+    (
+        "gpt2-124m",
+        Seeded {
+            shape: Shape { width: 768, heads: 12, tokens: 32 },
+            kind: Kind::Gpt(Language { layers: 12, vocabulary: 50_257 }),
+        },
+    ),
+    (
+        "llama-1.1b",
+        Seeded {
+            shape: Shape { width: 2048, heads: 32, tokens: 16 },
+            kind: Kind::Llama(Llama { groups: 4, hidden: 5632 }, Language { layers: 22, vocabulary: 32_000 }),
+        },
+    ),
+];
+
+impl FromStr for Seeded {
     type Err = String;
 
-    /// `gpt2`, or `dWIDTH-hHEADS-tTOKENS`.
+    /// A name, with parts that change it behind it, or `dWIDTH-hHEADS-tTOKENS` with `lLAYERS-vVOCABULARY` for a language
+    /// model.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if text == "gpt2" {
-            return Ok(Block::GPT2);
-        }
-        let mut parts = text.split('-');
-        let mut part = |letter: char| parts.next()?.strip_prefix(letter)?.parse().ok();
-        let block = (|| Some(Block { width: part('d')?, heads: part('h')?, tokens: part('t')? }))();
-        let block = block.filter(|b| {
-            (1..=MAX_WIDTH).contains(&b.width)
-                && (2..=MAX_TOKENS).contains(&b.tokens)
-                && b.heads > 0
-                && b.width.is_multiple_of(b.heads)
-        });
-        block.filter(|_| parts.next().is_none()).ok_or_else(|| {
-            format!("expected gpt2 or dWIDTH-hHEADS-tTOKENS with heads that divide the width, such as d64-h4-t32, not {text}")
+        Self::read(text).ok_or_else(|| {
+            let names = NAMED.map(|(name, _)| name).join(", ");
+            format!(
+                "expected {names}, or dWIDTH-hHEADS-tTOKENS with heads that divide the width, such as d64-h4-t32, and with \
+                 -lLAYERS-vVOCABULARY behind it for a language model; not {text}"
+            )
         })
     }
 }
 
-impl std::fmt::Display for Block {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "block-d{}-h{}-t{}", self.width, self.heads, self.tokens)
+impl Seeded {
+    fn read(text: &str) -> Option<Self> {
+        let named = NAMED
+            .iter()
+            .rev()
+            .find(|(name, _)| text.strip_prefix(name).is_some_and(|r| r.is_empty() || r.starts_with('-')));
+        let (mut seeded, rest) = match named {
+            Some((name, seeded)) => (*seeded, text[name.len()..].strip_prefix('-')),
+            None => {
+                let kind =
+                    if text.contains("-l") { Kind::Gpt(Language { layers: 0, vocabulary: 0 }) } else { Kind::Block };
+                (Seeded { shape: Shape { width: 0, heads: 0, tokens: 0 }, kind }, Some(text))
+            }
+        };
+        for part in rest.into_iter().flat_map(|r| r.split('-')) {
+            let value = part.get(1..)?.parse().ok()?;
+            *seeded.part(part.chars().next()?)? = value;
+        }
+        seeded.is_sound().then_some(seeded)
     }
-}
 
-impl Block {
-    /// Writes `network.onnx` and `input.json` into a new folder of `parent`, named like the block.
+    /// The number that this letter of a name stands for.
+    fn part(&mut self, letter: char) -> Option<&mut usize> {
+        match (letter, &mut self.kind) {
+            ('d', _) => Some(&mut self.shape.width),
+            ('h', _) => Some(&mut self.shape.heads),
+            ('t', _) => Some(&mut self.shape.tokens),
+            ('l', Kind::Gpt(size) | Kind::Llama(_, size)) => Some(&mut size.layers),
+            ('v', Kind::Gpt(size) | Kind::Llama(_, size)) => Some(&mut size.vocabulary),
+            _ => None,
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        let Shape { width, heads, tokens } = self.shape;
+        let whole = (1..=MAX_WIDTH).contains(&width)
+            && (2..=MAX_TOKENS).contains(&tokens)
+            && heads > 0
+            && width.is_multiple_of(heads);
+        let sized = |size: &Language| {
+            (1..=MAX_LAYERS).contains(&size.layers) && (2..=MAX_VOCABULARY).contains(&size.vocabulary)
+        };
+        whole
+            && match &self.kind {
+                Kind::Block => true,
+                Kind::Gpt(size) => sized(size),
+                Kind::Llama(llama, size) => {
+                    sized(size) && heads.is_multiple_of(llama.groups) && (width / heads).is_multiple_of(2)
+                }
+            }
+    }
+
+    /// Writes `network.onnx`, its data and `input.json` into a new folder of `parent`, named like the model.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn write(&self, parent: &Path) -> Result<PathBuf> {
         let folder = parent.join(self.to_string());
         storage::make_dir(&folder)?;
+        self.network(&folder)?;
         let input = serde_json::json!({ "input_data": [self.input()] });
-        storage::write_atomic(&folder.join("network.onnx"), Secrecy::Open, &self.network())?;
         let text = serde_json::to_vec(&input).map_err(Error::part)?;
         storage::write_atomic(&folder.join("input.json"), Secrecy::Open, &text)?;
         Ok(folder)
     }
 
-    /// Sums of twelve uniform numbers: about normal, and the same to the bit on every machine.
-    fn input(&self) -> Vec<f32> {
-        let mut rng = ChaCha20Rng::seed_from_u64(SEED + 1);
-        let mut normal = || (0..12).map(|_| uniform(&mut rng)).sum::<f32>() / 2.0;
-        (0..self.tokens * self.width).map(|_| normal()).collect()
+    /// About normal features (sums of twelve uniform numbers, the same to the bit on every machine), or tokens.
+    fn input(&self) -> Vec<serde_json::Value> {
+        let mut random = Random::new(SEED + 1);
+        let Shape { width, tokens, .. } = self.shape;
+        match &self.kind {
+            Kind::Block => {
+                let mut normal = || (0..12).map(|_| random.uniform()).sum::<f32>() / 2.0;
+                (0..tokens * width).map(|_| normal().into()).collect()
+            }
+            Kind::Gpt(size) | Kind::Llama(_, size) => {
+                (0..tokens).map(|_| (random.0.next_u32() as usize % size.vocabulary).into()).collect()
+            }
+        }
     }
 
-    /// The model as an ONNX file of opset 17, in the form that PyTorch exports.
-    fn network(&self) -> Vec<u8> {
-        let (d, t, hidden) = (self.width, self.tokens, 4 * self.width);
-        let mut graph = Onnx::default().input("x", &[1, t, d]).output("y", &[1, t, d]);
-        let mut rng = ChaCha20Rng::seed_from_u64(SEED);
-        let mut random = |graph: Onnx, name: &str, dims: &[usize], middle: f32, spread: f32| {
-            let values = (0..dims.iter().product()).map(|_| middle + spread * uniform(&mut rng)).collect::<Vec<_>>();
-            graph.constant(name, dims, &values)
+    /// The model in the form that PyTorch exports.
+    fn network(&self, folder: &Path) -> Result<()> {
+        let (mut graph, mut random) = (Writer::new(folder)?, Random::new(SEED));
+        match &self.kind {
+            Kind::Block => gpt::block(&self.shape, &mut graph, &mut random),
+            Kind::Gpt(size) => gpt::language(&self.shape, size, &mut graph, &mut random),
+            Kind::Llama(llama, size) => llama::language(&self.shape, llama, size, &mut graph, &mut random),
+        }?;
+        graph.finish()
+    }
+}
+
+impl std::fmt::Display for Seeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, size) = match &self.kind {
+            Kind::Block => ("block", None),
+            Kind::Gpt(size) => ("gpt", Some(size)),
+            Kind::Llama(_, size) => ("llama", Some(size)),
         };
-        for (name, inputs, outputs) in [("qkv", d, 3 * d), ("proj", d, d), ("up", d, hidden), ("down", hidden, d)] {
-            let spread = 1.0 / (inputs as f32).sqrt();
-            graph = random(graph, &format!("{name}.weight"), &[inputs, outputs], 0.0, spread);
-            graph = random(graph, &format!("{name}.bias"), &[outputs], 0.0, spread);
-        }
-        for name in ["ln1", "ln2"] {
-            graph = random(graph, &format!("{name}.weight"), &[d], 1.0, 0.1);
-            graph = random(graph, &format!("{name}.bias"), &[d], 0.0, 0.1);
-        }
-        let hidden_key = (0..t * t).map(|i| i % t > i / t).collect::<Vec<_>>();
-        graph = graph.constant("mask", &[1, 1, t, t], &hidden_key);
-        let mean = (2.0 / std::f32::consts::PI).sqrt();
-        for (name, value) in [
-            ("hidden", f32::NEG_INFINITY),
-            ("scale", 1.0 / ((d / self.heads) as f32).sqrt()),
-            ("cube", 0.044_715),
-            ("mean", mean),
-            ("one", 1.0),
-            ("half", 0.5),
-        ] {
-            graph = graph.constant(name, &[], &[value]);
-        }
-        let by_head = [1, t, self.heads, d / self.heads];
-        for (name, lengths) in [("split", &[d, d, d][..]), ("by_head", &by_head), ("by_token", &[1, t, d])] {
-            let lengths = lengths.iter().map(|&n| n as i64).collect::<Vec<_>>();
-            graph = graph.constant(name, &[lengths.len()], &lengths);
-        }
-
-        graph = norm(graph, "x", "ln1");
-        graph = linear(graph, "ln1", "qkv");
-        graph = graph.node("Split", &["qkv", "split"], "q", &[int("axis", 2)]).and(&["k", "v"]);
-        for (name, perm) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
-            let (split, heads) = (format!("{name}.split"), format!("{name}.heads"));
-            graph = graph.node("Reshape", &[name, "by_head"], &split, &[]);
-            graph = graph.node("Transpose", &[&split], &heads, &[ints("perm", &perm)]);
-        }
-        graph = graph
-            .node("MatMul", &["q.heads", "k.heads"], "products", &[])
-            .node("Mul", &["products", "scale"], "scores", &[])
-            .node("Where", &["mask", "hidden", "scores"], "masked", &[])
-            .node("Softmax", &["masked"], "shares", &[int("axis", -1)])
-            .node("MatMul", &["shares", "v.heads"], "context.heads", &[])
-            .node("Transpose", &["context.heads"], "context.split", &[ints("perm", &[0, 2, 1, 3])])
-            .node("Reshape", &["context.split", "by_token"], "context", &[]);
-        graph = linear(graph, "context", "proj").node("Add", &["x", "proj"], "middle", &[]);
-        graph = norm(graph, "middle", "ln2");
-        graph = linear(graph, "ln2", "up")
-            .node("Mul", &["up", "up"], "square", &[])
-            .node("Mul", &["up", "square"], "third", &[])
-            .node("Mul", &["cube", "third"], "small", &[])
-            .node("Add", &["up", "small"], "sum", &[])
-            .node("Mul", &["mean", "sum"], "angle", &[])
-            .node("Tanh", &["angle"], "tanh", &[])
-            .node("Add", &["one", "tanh"], "gate", &[])
-            .node("Mul", &["up", "gate"], "twice", &[])
-            .node("Mul", &["half", "twice"], "gelu", &[]);
-        linear(graph, "gelu", "down").node("Add", &["middle", "down"], "y", &[]).bytes()
+        let Shape { width, heads, tokens } = self.shape;
+        write!(f, "{kind}-d{width}-h{heads}-t{tokens}")?;
+        size.map_or(Ok(()), |size| write!(f, "-l{}-v{}", size.layers, size.vocabulary))
     }
 }
 
-/// LayerNorm of `input`, named like its parameters.
-fn norm(graph: Onnx, input: &str, name: &str) -> Onnx {
-    let parameters = [format!("{name}.weight"), format!("{name}.bias")];
-    let attributes = [int("axis", -1), float("epsilon", 1e-5)];
-    graph.node("LayerNormalization", &[input, &parameters[0], &parameters[1]], name, &attributes)
-}
+/// Weights by a seed.
+struct Random(ChaCha20Rng);
 
-/// `input W + b`, named like its parameters.
-fn linear(graph: Onnx, input: &str, name: &str) -> Onnx {
-    let product = format!("{name}.product");
-    graph.node("MatMul", &[input, &format!("{name}.weight")], &product, &[]).node(
-        "Add",
-        &[&format!("{name}.bias"), &product],
-        name,
-        &[],
-    )
-}
+impl Random {
+    fn new(seed: u64) -> Self {
+        Random(ChaCha20Rng::seed_from_u64(seed))
+    }
 
-/// Uniform in -1..1, with 24 bits.
-fn uniform(rng: &mut ChaCha20Rng) -> f32 {
-    (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
+    /// Uniform in -1..1, with 24 bits.
+    fn uniform(&mut self) -> f32 {
+        (self.0.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    /// A vector of numbers within `spread` of `middle`.
+    fn vector(&mut self, graph: &mut Writer, name: &str, len: usize, middle: f32, spread: f32) {
+        let values = (0..len).map(|_| middle + spread * self.uniform()).collect::<Vec<_>>();
+        graph.constant(name, &[len], &values);
+    }
+
+    /// A matrix of numbers within `spread` of 0.
+    fn matrix(&mut self, graph: &mut Writer, name: &str, dims: [usize; 2], spread: f32) -> Result<()> {
+        graph.matrix(name, dims, std::iter::repeat_with(|| spread * self.uniform()))
+    }
 }
 
 #[cfg(test)]
@@ -187,35 +244,69 @@ mod tests {
 
     #[test]
     fn names_and_sizes() {
-        assert_eq!("gpt2".parse(), Ok(Block::GPT2));
-        assert_eq!("d64-h4-t16".parse(), Ok(Block { width: 64, heads: 4, tokens: 16 }));
-        for wrong in
-            ["", "d64", "d64-h3-t16", "d0-h1-t16", "d64-h4-t1", "d64-h4-t16-x", "d99999999-h1-t16", "h4-d64-t16"]
-        {
-            assert!(wrong.parse::<Block>().is_err(), "{wrong}");
+        let text = |name: &str| name.parse::<Seeded>().map(|s| s.to_string());
+        for (name, full) in [
+            ("gpt2", "block-d768-h12-t32"),
+            ("d64-h4-t16", "block-d64-h4-t16"),
+            ("gpt2-124m", "gpt-d768-h12-t32-l12-v50257"),
+            ("gpt2-124m-t128-l2", "gpt-d768-h12-t128-l2-v50257"),
+            ("d64-h4-t16-l2-v100", "gpt-d64-h4-t16-l2-v100"),
+            ("llama-1.1b-l1", "llama-d2048-h32-t16-l1-v32000"),
+        ] {
+            assert_eq!(text(name).as_deref(), Ok(full), "{name}");
+        }
+        for wrong in [
+            "",
+            "d64",
+            "d64-h3-t16",
+            "d0-h1-t16",
+            "d64-h4-t1",
+            "d64-h4-t16-x",
+            "d99999999-h1-t16",
+            "d64-h4-t16-v9",
+            "d64-h4-t16-l2",
+            "gpt2-l2",
+            "gpt2-124",
+            "llama-1.1b-h16-d2040",
+            "llama-1.1b-h3",
+        ] {
+            assert!(wrong.parse::<Seeded>().is_err(), "{wrong}");
+        }
+    }
+
+    /// Ops of the model, and how many of them are of each kind.
+    fn written(name: &str, count: fn(&Op) -> bool) -> (usize, usize) {
+        let seeded = name.parse::<Seeded>().expect("a name");
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let path = seeded.write(folder.path()).expect("writes");
+        let loaded = load(&path.join("network.onnx"), &LoadOptions::default()).expect("loads");
+        (loaded.graph.tokens, loaded.graph.dag.node_weights().filter(|n| count(&n.op)).count())
+    }
+
+    #[test]
+    fn models_are_recognised_whole() {
+        let attention = |op: &Op| matches!(op, Op::Attention { causal: true, .. });
+        for (name, layers) in [("d12-h3-t5", 1), ("d12-h3-t5-l2-v20", 2), ("llama-1.1b-d32-h8-t5-l2-v20", 2)] {
+            assert_eq!(written(name, attention), (5, layers), "{name}");
+            assert_eq!(
+                written(name, |op| matches!(op, Op::Norm { .. })).1,
+                2 * layers + usize::from(layers > 1),
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn a_block_is_recognised_whole_and_the_same_every_time() {
-        let block = Block { width: 12, heads: 3, tokens: 5 };
-        let folder = tempfile::tempdir().expect("temporary directory");
-        let path = block.write(folder.path()).expect("writes");
-        let loaded = load(&path.join("network.onnx"), &LoadOptions::default()).expect("loads");
-        let count = |wanted: fn(&Op) -> bool| loaded.graph.dag.node_weights().filter(|n| wanted(&n.op)).count();
-        assert_eq!(loaded.graph.tokens, 5);
-        assert_eq!(count(|op| matches!(op, Op::Attention { causal: true, heads: 3, .. })), 1);
-        assert_eq!(count(|op| matches!(op, Op::Norm { .. })), 2);
-        assert_eq!(count(|op| matches!(op, Op::Unary(_))), 1);
-        let weights = loaded
-            .graph
-            .dag
-            .node_weights()
-            .map(|n| if let Op::Linear { weight, .. } = &n.op { weight.len() } else { 0 });
-        assert_eq!(weights.sum::<usize>(), 12 * 12 * 12);
-        assert_eq!(block.network(), block.network());
-        let input = block.input();
-        let square = input.iter().map(|v| v * v).sum::<f32>() / input.len() as f32;
+    fn a_model_is_the_same_every_time() {
+        let block = "d12-h3-t5".parse::<Seeded>().expect("a name");
+        let files = || {
+            let folder = tempfile::tempdir().expect("temporary directory");
+            let path = block.write(folder.path()).expect("writes");
+            ["network.onnx", "network.onnx.data", "input.json"].map(|f| std::fs::read(path.join(f)).expect("reads"))
+        };
+        assert_eq!(files(), files());
+        let input = block.input().iter().filter_map(serde_json::Value::as_f64).collect::<Vec<_>>();
+        let square = input.iter().map(|v| v * v).sum::<f64>() / input.len() as f64;
         assert!((0.5..2.0).contains(&square), "{square}");
     }
 }
