@@ -12,6 +12,7 @@ pub mod data;
 pub mod fidelity;
 pub mod frontend;
 pub mod head;
+mod lengths;
 pub mod onnx;
 pub mod partition;
 pub mod pipeline;

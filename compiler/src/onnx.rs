@@ -3,15 +3,15 @@
 use prost::Message;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto,
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
     tensor_proto::DataLocation,
     tensor_shape_proto::{Dimension, dimension},
     type_proto,
 };
 
-pub use tract_onnx::pb::tensor_proto::DataType;
+pub use tract_onnx::pb::{AttributeProto, tensor_proto::DataType};
 
 /// An attribute of one integer.
 pub fn int(name: &str, i: i64) -> AttributeProto {

@@ -7,6 +7,7 @@ use crate::data::{DataError, InputTensor, extents, read_samples, sample_shapes};
 use crate::fidelity::{FidelityError, Gap};
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
 use crate::head::{self, HeadError};
+use crate::lengths;
 use crate::partition::partition;
 use crate::quantise::{QuantiseError, Stats, soft_mask};
 use crate::tokenizer::{self, End, TokenizerError};
@@ -129,6 +130,19 @@ pub enum CompileError {
         /// What does not fit.
         reason: String,
     },
+    /// A layer that no circuit holds at this length.
+    #[error(
+        "`--set {names}`: the largest layer would look up {lookups:.1e} values, more than a circuit holds; set at most \
+         {greatest}"
+    )]
+    TooLong {
+        /// What was set.
+        names: String,
+        /// Lookups of the largest layer.
+        lookups: f64,
+        /// The greatest length that a circuit may hold.
+        greatest: usize,
+    },
 }
 
 /// `cause; way out`: a cause that names its way out stays as it is.
@@ -201,6 +215,7 @@ pub fn compile(path: &Path, options: &CompileOptions, tell: &dyn Fn(Notice<'_>))
     let shapes = options.data.first().map(|file| sample_shapes(file, &names)).unwrap_or_default();
     let (set, outputs, seen) = (config.set.clone(), config.outputs.clone(), extents(&options.data, &names));
     let mut load = LoadOptions { set, outputs, shapes, seen, ..Default::default() };
+    lengths::check(path, &load, &config)?;
     let source = file.read(&load)?;
     let choices = source.quantisation().choices();
     let read = |load: &LoadOptions| frontend::File::open(path)?.read(load);

@@ -14,7 +14,7 @@ use nanozk_plan::ValueInfo;
 /// Narrowest limbs that are tried where the settings name no width.
 const LEAST_LIMB_BITS: u32 = 8;
 /// Widest limbs that are tried where the settings name no width.
-const GREATEST_LIMB_BITS: u32 = 16;
+pub(crate) const GREATEST_LIMB_BITS: u32 = 16;
 
 /// What narrower limbs must save at least to be worth coarser outputs: this share of the score. Any saving is taken where
 /// outputs come no further from the source model's.

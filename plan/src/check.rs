@@ -17,7 +17,7 @@ const MAX_COLUMNS: u64 = 1 << 12;
 /// Greatest number of lanes that the forms of all gates name.
 const MAX_FORM_TERMS: u64 = 1 << 14;
 /// Greatest number of rows of all columns, gates and lookups.
-const MAX_CELLS: u64 = 1 << 27;
+pub const MAX_CELLS: u64 = 1 << 27;
 /// Greatest number of slots with free cells.
 pub(crate) const MAX_FREE_SLOTS: u64 = 1 << 20;
 /// Greatest number of free cells.

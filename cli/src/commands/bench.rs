@@ -58,7 +58,10 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         return Ok(Report { text: json.to_string(), json, failure: None });
     }
     if let Some(folder) = &args.write {
-        let folders = args.block.iter().map(|seeded| seeded.write(folder)).collect::<Result<Vec<_>, _>>()?;
+        let mut folders = Vec::new();
+        for seeded in &args.block {
+            folders.push(seeded.write(folder)?);
+        }
         let text = folders.iter().map(|f| format!("written    {}", f.display())).collect::<Vec<_>>().join("\n");
         return Ok(Report { text, json: serde_json::json!({ "folders": folders }), failure: None });
     }

@@ -3,6 +3,7 @@
 mod functions;
 mod general;
 mod heads;
+mod lengths;
 mod pooling;
 mod positions;
 mod promise;

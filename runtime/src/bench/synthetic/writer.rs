@@ -2,11 +2,10 @@
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
-use nanozk_compiler::onnx::{DataType, Element, External, Onnx};
+use nanozk_compiler::onnx::{AttributeProto, DataType, Element, External, Onnx};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tract_onnx::pb::AttributeProto;
 
 /// Name of the file with the matrices: one protobuf message has at most 2 GB.
 const DATA: &str = "network.onnx.data";
