@@ -293,8 +293,9 @@ pub fn proven(
     let widths = widths.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
     let tables: Vec<&[Table]> = layers.iter().map(|l| l.tables.as_slice()).collect();
     let prove = |key: VerifierKey, limbs: Limbs| -> Result<std::result::Result<VerifierKey, KeyError>> {
-        let id = key.unproven_id().map_err(|e| refused(&e))?;
-        let mut rng = stream(seed, "key proof", &[], &id);
+        // Two proofs of different ranges must share no mask: their lanes would differ by limbs of weights alone.
+        let stated = key_proof::ranges_id(&key, &limbs).map_err(|e| refused(&e))?;
+        let mut rng = stream(seed, "key proof", &[], &stated);
         let proof = key_proof::prove(&key, bases, &weights, &tables, limbs, &mut rng).map_err(|e| refused(&e))?;
         let key = key.with_proof(Some(proof)).map_err(|e| refused(&e))?;
         Ok(key_proof::check(&key, true).map(|_| key))

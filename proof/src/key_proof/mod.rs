@@ -59,15 +59,7 @@ fn statement(
     circuits: &[Vec<u8>],
     tables: &[Table],
 ) -> Result<[u8; 32], FormatError> {
-    let mut absorber = Absorber::new("nanozk verifier file");
-    absorber.bytes("file without its proof", &key.unproven_id()?);
-    match limbs {
-        Limbs::Exact(limbs) => limbs.iter().for_each(|limbs| {
-            let bytes: Vec<u8> = limbs.iter().flat_map(|m| m.to_le_bytes()).collect();
-            absorber.bytes("limbs", &bytes);
-        }),
-        Limbs::Projected(limbs) => absorber.bytes("projections", &limbs.to_le_bytes()),
-    }
+    let mut absorber = ranges(key, limbs)?;
     for circuit in circuits {
         absorber.bytes("circuit", circuit);
     }
@@ -77,6 +69,29 @@ fn statement(
         absorber.bytes("table", &bytes);
     }
     Ok(absorber.digest())
+}
+
+/// The file without its proof, and the ranges that the proof is to state.
+fn ranges(key: &VerifierKey, limbs: &Limbs) -> Result<Absorber, FormatError> {
+    let mut absorber = Absorber::new("nanozk verifier file");
+    absorber.bytes("file without its proof", &key.unproven_id()?);
+    match limbs {
+        Limbs::Exact(limbs) => limbs.iter().for_each(|limbs| {
+            let bytes: Vec<u8> = limbs.iter().flat_map(|m| m.to_le_bytes()).collect();
+            absorber.bytes("limbs", &bytes);
+        }),
+        Limbs::Projected(limbs) => absorber.bytes("projections", &limbs.to_le_bytes()),
+    }
+    Ok(absorber)
+}
+
+/// Hash of the file without its proof and of the ranges that the proof is to state: no two proofs that differ in either may
+/// have the same randomness.
+///
+/// # Errors
+/// A key that has no bytes.
+pub fn ranges_id(key: &VerifierKey, limbs: &Limbs) -> Result<[u8; 32], FormatError> {
+    Ok(ranges(key, limbs)?.digest())
 }
 
 /// The statement as the prefix of the transcripts of all parts.
@@ -136,5 +151,28 @@ mod tests {
             of_limbs(1, &Limbs::Projected(2), &[b"c"], &[&[1]]),
         ];
         assert_eq!(HashSet::from(all).len(), all.len());
+        let of_ranges = [
+            (1, Limbs::Exact(vec![vec![1]])),
+            (2, Limbs::Exact(vec![vec![1]])),
+            (1, Limbs::Exact(vec![vec![2]])),
+            (1, Limbs::Projected(1)),
+            (1, Limbs::Projected(2)),
+        ]
+        .map(|(seed, limbs)| ranges_id(&key(seed), &limbs).unwrap());
+        assert_eq!(HashSet::from(of_ranges).len(), of_ranges.len());
+    }
+
+    /// A model without weights has nothing to state ranges of.
+    #[test]
+    fn ranges_of_no_weights_are_refused() {
+        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        let none = || [Vec::new(), Vec::new()];
+        let key =
+            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
+                .unwrap();
+        assert!(Limbs::Exact(Vec::new()).parts(&key).is_ok());
+        for wrong in [Limbs::Projected(1), Limbs::Projected(u32::MAX), Limbs::Exact(vec![vec![0]])] {
+            assert!(wrong.parts(&key).is_err(), "{wrong:?}");
+        }
     }
 }

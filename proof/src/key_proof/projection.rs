@@ -115,6 +115,9 @@ fn subset_sums(values: &[Fr]) -> Vec<Fr> {
     out
 }
 
+/// Most lanes of limbs. Circuits of so few rows have few weights, whose exact ranges take less.
+const MOST_LANES: u64 = 1 << 12;
+
 /// Limbs of `bits` bits of a projection of weights whose magnitudes add up to at most `total`.
 fn limbs_for(bits: u32, total: u128) -> Option<u32> {
     let limbs = (u128::BITS - total.leading_zeros() + 1).div_ceil(bits);
@@ -136,6 +139,10 @@ impl Projections {
         let geometry = Geometry::new(k, bits, 1).ok_or("a circuit is too small for a table")?;
         if limbs == 0 || limbs.saturating_mul(bits) > MOST_BITS {
             return Err("projections have no such width".into());
+        }
+        let cells = (PROJECTIONS * PROJECTIONS) as u64 * u64::from(limbs);
+        if cells.div_ceil(u64::from(geometry.groups)) > MOST_LANES {
+            return Err("circuits are too small for projections".into());
         }
         let plan = |layer: usize| &key.shapes[key.layers[layer].shape as usize].plan;
         let layers = (0..key.layers.len()).filter(|&l| plan(l).geometry.k == k && plan(l).weight_columns > 0);

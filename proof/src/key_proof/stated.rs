@@ -51,7 +51,14 @@ impl Limbs {
     /// What does not fit.
     pub fn parts(&self, key: &VerifierKey) -> Result<Vec<Part>, String> {
         match self {
-            Limbs::Exact(limbs) => Ok(chunks(key, limbs)?.into_iter().map(Part::Chunk).collect()),
+            Limbs::Exact(limbs) => {
+                let tiles = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.tiles.len());
+                if !tiles.eq(limbs.iter().map(Vec::len)) {
+                    return Err("ranges are stated for other matrices".into());
+                }
+                Ok(chunks(key, limbs)?.into_iter().map(Part::Chunk).collect())
+            }
+            Limbs::Projected(_) if sizes(key).is_empty() => Err("there are no weights to project".into()),
             Limbs::Projected(limbs) => {
                 let of_size = |k: u32| Projections::new(key, k, *limbs).map(Part::Projections);
                 sizes(key).into_iter().map(of_size).collect()
