@@ -257,6 +257,23 @@ pub fn recurrence() -> Net {
     net
 }
 
+/// Sums over tokens: of all by constant weights, and of those that a public input shows.
+pub fn pools(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let data = net.random(2 * tokens as usize, 1000);
+    let x = net.input(data, Role::Internal);
+    let shown: Vec<i64> = (0..tokens).map(|u| i64::from(u % 3 != 1)).collect();
+    let mask = net.input(shown.repeat(tokens as usize), Role::PublicInput);
+    let data = (1..=i64::from(tokens)).collect();
+    let weights = net.push(Op::Const { rows: 1, data }, &[], tokens);
+    for weights in [weights, mask] {
+        let sum = net.push(Op::Context { heads: 1, kv_heads: 1, head_dim: 2 }, &[weights, x], 2);
+        let sum = net.requant(sum, 1);
+        net.output(sum, Role::Internal);
+    }
+    net
+}
+
 /// Indices, bits and quotients that are computed.
 pub fn digits(tokens: u32) -> Net {
     let mut net = Net::new(tokens, 6);

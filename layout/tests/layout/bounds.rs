@@ -48,6 +48,7 @@ fn every_op_holds_over_the_integers() {
         models::comparisons(1),
         models::chained(),
         models::recurrence(),
+        models::pools(3),
         models::digits(2),
         models::orders(),
         models::embeddings(Role::PrivateInput),

@@ -188,6 +188,7 @@ pub fn small() -> Vec<Target> {
         Target::new("comparisons", models::comparisons(1)),
         Target::new("comparisons of three tokens", models::comparisons(3)),
         Target::new("recurrence", models::recurrence()),
+        Target::new("pools", models::pools(4)),
         Target::new("digits", models::digits(2)),
         Target::new("chained", models::chained()),
         Target::new("orders", models::orders()),
