@@ -141,6 +141,7 @@ fn plan_audit(
 
 /// `nanozk setup`.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 fn setup_keys(
     py: Python<'_>,
     model: PathBuf,

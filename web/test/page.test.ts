@@ -99,8 +99,8 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
     expect(await verdict(honest('answer'))).toBe('Verified');
     const shown = await text();
     expect(shown).toContain('likeliest choice');
-    expect(shown).toContain('121 bits');
-    expect(shown).toContain('Ethereum');
+    expect(shown).toContain('114 bits');
+    expect(shown).toContain('Midnight');
     expect(await page.locator('.layers .proven').count()).toBeGreaterThan(2);
     await picture('browser-good');
     await page.emulateMedia({ colorScheme: 'dark' });
