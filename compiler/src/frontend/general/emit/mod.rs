@@ -130,8 +130,10 @@ fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups
     if let Some(columns) = lookups.of(graph, id) {
         return Plan::Table(columns);
     }
-    // A table of real numbers holds no whole ones.
-    match origins.of(graph, id).filter(|_| node.whole.is_none()) {
+    // A table of real numbers holds no whole ones, but nothing else compares with infinity.
+    let infinite = |&c: &Code| graph.pool.value(c).is_some_and(f64::is_infinite);
+    let compares = node.args.iter().any(|a| a.iter().any(infinite));
+    match origins.of(graph, id).filter(|_| node.whole.is_none() || compares) {
         Some(origin) if !(jumps(&origin.function) || sum && is_affine(&origin.function)) => {
             Plan::Function(origin.source, origin.function)
         }
