@@ -8,5 +8,6 @@ pub mod heap;
 pub mod matrix;
 pub mod mutate;
 pub mod protobuf;
+pub mod publisher;
 pub mod revealed;
 pub mod slow;

@@ -5,13 +5,14 @@ use ff::Field;
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::identity::Forged;
 use nanozk_proof::key_proof::projection::{PROJECTIONS, Projections, weight_bound};
-use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, Limbs, check, chunks::limb_bits, limbs, prove_forged};
+use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, Limbs, check, chunks::limb_bits, prove_forged};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys, RangeProof};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_tests::fixture::Fixture;
+use nanozk_tests::publisher::Holdings;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;
@@ -32,15 +33,8 @@ struct Publisher {
 }
 
 static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| {
-    let fixture = Fixture::new("block-d16-t16");
-    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
-    let artifact = &keys.artifact;
-    let bases = keys::bases(&keys.srs, artifact.shapes.iter().map(|s| &s.plan)).unwrap();
-    let layers = &artifact.model.layers;
-    let weights = (0..layers.len()).map(|i| keys::weight_columns(artifact, i, &keys.weight_seed).unwrap()).collect();
-    let widths: Vec<Vec<u32>> =
-        layers.iter().map(|l| limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap()).collect();
-    let k = artifact.shapes[0].plan.geometry.k;
+    let Holdings { fixture, keys, bases, weights, widths } = Holdings::new("block-d16-t16");
+    let k = keys.artifact.shapes[0].plan.geometry.k;
     let limbs = Projections::limbs(&fixture.key, k, &widths).unwrap();
     let honest = fixture.key;
     let mut publisher = Publisher { keys, bases, weights, widths, k, limbs, honest };

@@ -8,16 +8,16 @@ use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
 use nanozk_proof::key_proof::tables::tables;
-use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, Limbs, check, limbs, prove};
+use nanozk_proof::key_proof::{KeyError, KeyProof, KeyVerdict, Limbs, check, prove};
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::prover::table_column;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
-use nanozk_runtime::storage::KeyDir;
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::Fixture;
+use nanozk_tests::publisher::Holdings;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;
@@ -36,13 +36,7 @@ struct Publisher {
 }
 
 static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| {
-    let fixture = Fixture::new("block-d16-t16");
-    let keys = keys::read(&KeyDir::new(fixture.dir.path().join("keys"))).unwrap();
-    let artifact = &keys.artifact;
-    let bases = keys::bases(&keys.srs, artifact.shapes.iter().map(|s| &s.plan)).unwrap();
-    let layers = &artifact.model.layers;
-    let weights = (0..layers.len()).map(|i| keys::weight_columns(artifact, i, &keys.weight_seed).unwrap()).collect();
-    let limbs = layers.iter().map(|l| limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap()).collect();
+    let Holdings { fixture, keys, bases, weights, widths: limbs } = Holdings::new("block-d16-t16");
     Publisher { fixture, keys, bases, weights, limbs }
 });
 

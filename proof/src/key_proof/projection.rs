@@ -116,12 +116,17 @@ fn subset_sums(values: &[Fr]) -> Vec<Fr> {
 }
 
 /// Most lanes of limbs. Circuits of so few rows have few weights, whose exact ranges take less.
-const MOST_LANES: u64 = 1 << 12;
+const MOST_LANES: u32 = 1 << 12;
 
 /// Limbs of `bits` bits of a projection of weights whose magnitudes add up to at most `total`.
 fn limbs_for(bits: u32, total: u128) -> Option<u32> {
     let limbs = (u128::BITS - total.leading_zeros() + 1).div_ceil(bits);
     (limbs * bits <= MOST_BITS).then_some(limbs)
+}
+
+/// Limbs of all projections of `limbs` each.
+fn cell_count(limbs: u32) -> u64 {
+    (PROJECTIONS * PROJECTIONS) as u64 * u64::from(limbs)
 }
 
 /// The bound 4 B on weights whose projections have this many limbs of `bits` bits.
@@ -140,8 +145,7 @@ impl Projections {
         if limbs == 0 || limbs.saturating_mul(bits) > MOST_BITS {
             return Err("projections have no such width".into());
         }
-        let cells = (PROJECTIONS * PROJECTIONS) as u64 * u64::from(limbs);
-        if cells.div_ceil(u64::from(geometry.groups)) > MOST_LANES {
+        if limb_lanes(&geometry, cell_count(limbs)) > MOST_LANES {
             return Err("circuits are too small for projections".into());
         }
         let plan = |layer: usize| &key.shapes[key.layers[layer].shape as usize].plan;
@@ -177,14 +181,9 @@ impl Projections {
         limbs_for(bits, total)
     }
 
-    /// Limbs of all projections.
-    fn cells(&self) -> u64 {
-        (PROJECTIONS * PROJECTIONS) as u64 * u64::from(self.limbs)
-    }
-
     /// The circuit: one fold for the projections, and one for each kind of columns that must be 0 somewhere.
     pub fn plan(&self) -> Plan {
-        circuit(self.geometry, self.cells(), 1 + self.zeros.len())
+        circuit(self.geometry, cell_count(self.limbs), 1 + self.zeros.len())
     }
 
     /// What is to be shown, for the bits that follow from `statement`.
@@ -258,7 +257,7 @@ impl Projections {
         let draw = self.draw(statement);
         let projections = self.project(&draw, weights)?;
         let geometry = &self.geometry;
-        let mut cells = Vec::with_capacity(self.cells() as usize);
+        let mut cells = Vec::with_capacity(cell_count(self.limbs) as usize);
         for (j, projections) in projections.iter().enumerate() {
             let value = |row: usize| (projections[row], self.forged(&draw, forged, [j, row]));
             for limb in 0..self.limbs {
@@ -268,7 +267,7 @@ impl Projections {
             }
         }
         let rows = geometry.rows();
-        cells.resize(limb_lanes(geometry, self.cells()) as usize * rows, C::of(0));
+        cells.resize(limb_lanes(geometry, cell_count(self.limbs)) as usize * rows, C::of(0));
         Some(cells.chunks(rows).map(<[C]>::to_vec).collect())
     }
 }
