@@ -7,7 +7,7 @@ use nanozk_ir::float::InputKind;
 use nanozk_ir::int;
 use nanozk_layout::{Fill, Lowered};
 use nanozk_plan::format::{self, FormatError, Kind};
-use nanozk_plan::{Text, ValueInfo};
+use nanozk_plan::{Text, ValueInfo, WeightTile};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -41,6 +41,17 @@ pub struct Source {
     pub digest: [u8; 32],
     /// How it was read.
     pub options: LoadOptions,
+    /// Numbers that it holds as parameters.
+    pub parameters: u64,
+}
+
+/// How many weights are committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Weights {
+    /// Weights that the keys commit to, of all layers.
+    pub committed: u64,
+    /// Numbers that the source model holds as parameters.
+    pub parameters: u64,
 }
 
 /// Where the scales come from.
@@ -66,6 +77,14 @@ impl Artifact {
     /// The integer model, to be compared with the source model.
     pub fn models(&self) -> Models<'_> {
         Models { model: &self.model, outputs: &self.outputs, head: self.head }
+    }
+
+    /// How many weights are committed: each tensor once for each layer that reads it.
+    pub fn weights(&self) -> Weights {
+        let tiles = |layer: &int::Layer| self.shapes.get(layer.shape as usize).map(|shape| &shape.plan.tiles);
+        let of = |tile: &WeightTile| u64::from(tile.inputs) * u64::from(tile.outputs);
+        let committed = self.model.layers.iter().filter_map(tiles).flatten().map(of).sum();
+        Weights { committed, parameters: self.source.parameters }
     }
 
     /// The file's bytes.

@@ -306,8 +306,8 @@ fn compile_source(
     let Circuits { model, shapes, .. } = circuits;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let calibration = Calibration { files: options.data.iter().map(name).collect(), samples: samples.len() };
-    let source =
-        artifact::Source { path: path.to_string_lossy().into_owned(), digest: loaded.source, options: load.clone() };
+    let path = path.to_string_lossy().into_owned();
+    let source = artifact::Source { path, digest: loaded.source, options: load.clone(), parameters: loaded.parameters };
     let Loaded { inputs, outputs, .. } = loaded;
     Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text: text.clone(), calibration })
 }

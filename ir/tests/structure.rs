@@ -14,7 +14,7 @@ fn model(op: impl Into<Op>, widths: &[u32], features: u32) -> Model {
     let mut nodes: Vec<Node> =
         ports.clone().zip(widths).map(|(port, &width)| node(Op::Input { port }, vec![], width)).collect();
     nodes.push(node(op.into(), ports.clone().collect(), features));
-    let weights = vec![(5, 3), (2, 3), (3, 2), (1, 2)];
+    let weights = vec![(5, 3), (2, 3), (3, 2), (1, 2), (2, 1)];
     let layer = Layer {
         name: "layer".into(),
         shape: 0,
@@ -129,8 +129,9 @@ fn matrices() {
     refused("not as many rows as the operand has ids", model(embed(0, 5), &[2], 7));
     refused("weight 0 is not [4, 3]", model(embed(0, 4), &[2], 6));
     refused("weight 0 is not [5, 2]", model(embed(0, 5), &[2], 4));
-    refused("weight 4 is not [5, 3]", model(embed(4, 5), &[2], 6));
+    refused("weight 5 is not [5, 3]", model(embed(5, 5), &[2], 6));
     accepted(model(Op::TokenBias { weight: 1 }, &[], 3));
+    accepted(model(Op::TokenBias { weight: 3 }, &[], 2));
     refused("weight 2 is not [2, 3]", model(Op::TokenBias { weight: 2 }, &[], 3));
     let linear = |weight, bias, positions| Op::Linear { weight, bias, positions };
     accepted(model(linear(2, Some(3), 2), &[6], 4));
@@ -140,6 +141,16 @@ fn matrices() {
     refused(rows, model(linear(2, None, 2), &[6], 5));
     refused("weight 0 is not [3, 2]", model(linear(0, None, 2), &[6], 4));
     refused("weight 1 is not [1, 2]", model(linear(2, Some(1), 2), &[6], 4));
+    let diagonal = |weight, bias, positions| Op::Diagonal { weight, bias, positions };
+    accepted(model(diagonal(4, Some(3), 2), &[4], 4));
+    accepted(model(diagonal(4, None, 1), &[2], 2));
+    let stretches = "not the operand's width, or not equal stretches";
+    refused(stretches, model(diagonal(4, None, 0), &[2], 2));
+    refused(stretches, model(diagonal(4, None, 2), &[4], 2));
+    refused(stretches, model(diagonal(4, None, 2), &[5], 5));
+    refused("weight 4 is not [3, 1]", model(diagonal(4, None, 1), &[3], 3));
+    refused("weight 3 is not [2, 1]", model(diagonal(3, None, 1), &[2], 2));
+    refused("weight 1 is not [1, 2]", model(diagonal(4, Some(1), 1), &[2], 2));
 }
 
 #[test]

@@ -304,15 +304,18 @@ impl<'e> Analysis<'e> {
     }
 
     fn product(&self, product: &Product) -> Option<f64> {
+        let weight = |weight: &u32| self.known.weights.get(*weight as usize).copied().unwrap_or(f64::INFINITY);
         let cells = |space: SpaceId, first: u32, count: u32| {
             let cells = &self.cells[space as usize][first as usize..(first + count) as usize];
             greatest(cells.iter().copied())
         };
         Some(match product {
-            Product::Matrix { weight, inputs, positions, scale, .. } => {
+            Product::Matrix { weight: matrix, inputs, positions, scale, .. } => {
                 let rows = f64::from(inputs.len() as u32 / (*positions).max(1));
-                let weight = self.known.weights.get(*weight as usize).copied().unwrap_or(f64::INFINITY);
-                rows * self.greatest(inputs)? * weight * scale.unsigned_abs() as f64
+                rows * self.greatest(inputs)? * weight(matrix) * scale.unsigned_abs() as f64
+            }
+            Product::Diagonal { weight: diagonal, inputs, scale, .. } => {
+                self.greatest(inputs)? * weight(diagonal) * scale.unsigned_abs() as f64
             }
             Product::Scores { query, heads, keys } => {
                 f64::from(heads.dim) * self.greatest(query)? * cells(ETA, *keys, heads.kv * heads.dim)?

@@ -80,6 +80,17 @@ pub enum Product {
         /// Common factor.
         scale: i128,
     },
+    /// `scale * x w` element by element.
+    Diagonal {
+        /// Index into the layer's weights, one column.
+        weight: u32,
+        /// One factor for each output of the group.
+        inputs: Vec<Expr>,
+        /// Weights; those of the outputs repeat.
+        rows: u32,
+        /// Common factor.
+        scale: i128,
+    },
     /// Queries times keys.
     Scores {
         /// Queries, `[head, dim]`.

@@ -45,7 +45,7 @@ fn node_size(graph: &Graph, node: &Node, tokens: u64, limb_bits: u32) -> u64 {
     let limbs = |limbs: &[u32]| limbs.iter().map(|&l| u64::from(l)).sum::<u64>();
     let (cells, more) = match &node.op {
         Op::Input { .. } | Op::Output { .. } | Op::Param { .. } | Op::Mul => (3, 0),
-        Op::Table { .. } | Op::Scores { .. } | Op::Context { .. } | Op::Linear { .. } => (2, 0),
+        Op::Table { .. } | Op::Scores { .. } | Op::Context { .. } | Op::Linear { .. } | Op::Diagonal { .. } => (2, 0),
         Op::TokenBias { .. } => (1, tokens),
         Op::Embed { vocab, .. } => (1, operands.saturating_mul((*vocab).into())),
         Op::Const { data, .. } => (1, data.len() as u64),

@@ -94,6 +94,20 @@ fn a_matrix_that_several_products_read_stands_in_the_columns_once() {
 }
 
 #[test]
+fn a_diagonal_has_one_weight_for_each_feature() {
+    for tokens in [1, 3] {
+        let net = models::diagonals(tokens);
+        let lowered = net.lower();
+        accepts_only_the_truth(&net, &lowered, 1);
+        let mut sizes: Vec<(u32, u32)> = lowered.plan.tiles.iter().map(|t| (t.inputs, t.outputs)).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [(1, 1), (1, 2), (1, 4), (2, 1), (4, 1), (4, 4), (4, 4)]);
+        // Each sum of two products is one product: five outputs of four features.
+        assert_eq!(lowered.plan.claims.iter().map(|claim| claim.count).sum::<u32>(), 20);
+    }
+}
+
+#[test]
 fn products_of_two_activations() {
     let net = models::flat_attention();
     accepts_only_the_truth(&net, &net.lower(), 1);

@@ -147,14 +147,15 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
 }
 
 /// A matrix has operands, and no claim has an exponent that only spare weight columns reach: what stands in them cannot
-/// add to an output. Where a matrix serves several positions, each has an exponent for its first output.
+/// add to an output. Where a matrix serves several positions, each has an exponent for its first output. A matrix of one
+/// column may be a diagonal, whose outputs have exponents next to each other: beside it stand zeros (protocol.md, section 3).
 fn spare_columns(a: &RowTerms, tile: &WeightTile, columns: u32, claimed: &BTreeSet<u32>) -> Result<(), CheckError> {
     let parts = tile.outputs.div_ceil(columns);
     let mut empty = true;
     for row in (tile.row as usize..a.ends.len()).step_by(parts as usize).take(tile.inputs as usize) {
         for &((first, _), ..) in a.of(row) {
             empty = false;
-            if claimed.range(first + tile.outputs..first + parts * columns).next().is_some() {
+            if tile.outputs > 1 && claimed.range(first + tile.outputs..first + parts * columns).next().is_some() {
                 let reason = "a claim has the exponent of a spare weight column";
                 return Err(CheckError::Row { row: row as u32, reason });
             }

@@ -276,7 +276,10 @@ fn products_are_apart() {
         plan.operands.push(Operand { row: 0, ..operand(0, X * GROUPS) });
         plan.right_operands.push(Operand { monomial: rho(0), ..operand(0, z(0)) });
     });
-    refused("a claim has the exponent of a spare weight column", |plan| plan.weight_columns = 2);
+    refused("a claim has the exponent of a spare weight column", |plan| {
+        plan.weight_columns = 3;
+        plan.tiles[0].outputs = 2;
+    });
     refused("a functional reads a slot of no lane", |plan| {
         plan.functionals[0].entries[0].slot = plan.lane_slots();
     });

@@ -184,7 +184,15 @@ fn part(node: &Node, graph: &Graph) -> Option<String> {
             let each = if *positions > 1 { format!(" at {positions} positions") } else { String::new() };
             format!("matrix {}{bias}{each}", matrix(*weight)?)
         }
+        Op::Diagonal { weight, bias, positions } => {
+            let bias = if bias.is_some() { " and bias" } else { "" };
+            let each = if *positions > 1 { format!(" at {positions} positions") } else { String::new() };
+            format!("diagonal {}{bias}{each}", matrix(*weight)?)
+        }
         Op::Embed { weight, vocab } => format!("embedding of {vocab} ids, {}", matrix(*weight)?),
+        Op::TokenBias { weight } if graph.weights.get(*weight as usize)?.0 == 1 => {
+            format!("constants, {}", matrix(*weight)?)
+        }
         Op::TokenBias { weight } => format!("position embedding, {}", matrix(*weight)?),
         Op::Scores { heads, kv_heads, head_dim } => {
             format!("attention of {heads} heads over {kv_heads} key heads of {head_dim} features")

@@ -2,7 +2,7 @@
 
 use crate::table::Table;
 use crate::{Error, Result, inspect, load_model, memory, srs};
-use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::artifact::{Artifact, Weights};
 use nanozk_plan::cost::{Cost, cost};
 use nanozk_plan::{Plan, Public};
 use nanozk_proof::budget::budget_of;
@@ -16,6 +16,8 @@ pub struct PlanReport {
     pub layers: Vec<LayerCost>,
     /// Number of distinct shapes: so many keys are made.
     pub shapes: usize,
+    /// Weights that the keys commit to, and numbers that the source model holds as parameters.
+    pub weights: Weights,
     /// Proof bytes of all layers.
     pub proof_bytes: u64,
     /// Seconds to prove all layers one after the other.
@@ -108,6 +110,7 @@ fn report(artifact: &Artifact) -> PlanReport {
         computational_bits: budget.computational_bits(),
         soundness: budget.to_string(),
         shapes: artifact.shapes.len(),
+        weights: artifact.weights(),
         proof_bytes: layers.iter().map(|l| l.proof_bytes).sum(),
         prove_seconds: layers.iter().map(|l| l.prove_seconds).sum(),
         memory_mb: layers.iter().map(|l| l.memory_mb).fold(0.0, f64::max),
@@ -235,6 +238,8 @@ impl std::fmt::Display for PlanReport {
             self.prove_seconds,
             self.memory_mb
         )?;
+        let Weights { committed, parameters } = self.weights;
+        write!(f, "\nweights: {committed} committed, the source model holds {parameters} parameters")?;
         write!(f, "\nsoundness: {}", self.soundness)
     }
 }

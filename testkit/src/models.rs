@@ -113,8 +113,10 @@ pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     let embedded = net.push(Op::Embed { weight, vocab }, &[ids], d);
     let weight = net.weight(tokens, d, 300);
     let place = net.push(Op::TokenBias { weight }, &[], d);
-    let rows = (0..d).map(|j| vec![(0, j, 2), (1, j, 3)]).collect();
-    let x = net.affine(&[embedded, place], rows);
+    let weight = net.weight(1, d, 300);
+    let all = net.push(Op::TokenBias { weight }, &[], d);
+    let rows = (0..d).map(|j| vec![(0, j, 2), (1, j, 3), (2, j, -1)]).collect();
+    let x = net.affine(&[embedded, place, all], rows);
     let x = net.requant(x, 2);
     let side = net.random((tokens * d) as usize, 1000);
     let side = net.input(side, Role::PrivateInput);
@@ -268,6 +270,40 @@ pub fn pools(tokens: u32) -> Net {
     let weights = net.push(Op::Const { rows: 1, data }, &[], tokens);
     for weights in [weights, mask] {
         let sum = net.push(Op::Context { heads: 1, kv_heads: 1, head_dim: 2 }, &[weights, x], 2);
+        let sum = net.requant(sum, 1);
+        net.output(sum, Role::Internal);
+    }
+    net
+}
+
+/// Factors of features: with a bias at two positions, one for all, added to a matrix product, and two sums whose products read
+/// one diagonal and one matrix.
+pub fn diagonals(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let data = net.random((tokens * 4) as usize, 20);
+    let x = net.input(data, Role::Internal);
+    let (pair, bias) = (net.weight(2, 1, 20), net.weight(1, 2, 100));
+    let shifted = net.push(Op::Diagonal { weight: pair, bias: Some(bias), positions: 2 }, &[x], 4);
+    let shifted = net.requant(shifted, 1);
+    net.output(shifted, Role::Internal);
+    let one = net.weight(1, 1, 20);
+    let scaled = net.push(Op::Diagonal { weight: one, bias: None, positions: 4 }, &[shifted], 4);
+    let wide = net.linear(x, 4, true);
+    let each = net.weight(4, 1, 20);
+    let own = net.push(Op::Diagonal { weight: each, bias: None, positions: 1 }, &[x], 4);
+    let sum = net.affine(&[wide, own], (0..4).map(|j| vec![(0, j, 1), (1, j, 3)]).collect());
+    let sum = net.requant(sum, 1);
+    net.output(sum, Role::Internal);
+    let again = net.push(Op::Diagonal { weight: each, bias: None, positions: 1 }, &[sum], 4);
+    let last = net.add(again, scaled);
+    let last = net.requant(last, 1);
+    net.output(last, Role::Internal);
+    let weight = net.weight(4, 4, 20);
+    let shared =
+        [Op::Diagonal { weight: each, bias: None, positions: 1 }, Op::Linear { weight, bias: None, positions: 1 }];
+    for op in shared {
+        let products = [x, shifted].map(|factor| net.push(op.clone(), &[factor], 4));
+        let sum = net.add(products[0], products[1]);
         let sum = net.requant(sum, 1);
         net.output(sum, Role::Internal);
     }

@@ -2,9 +2,24 @@
 
 use crate::fixture::Fixture;
 use nanozk_proof::key_proof::limbs;
+use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::weights::WeightColumns;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_runtime::storage::KeyDir;
+
+/// Layer, column and row of spare entries beside diagonals: beside the first weight of the first diagonal and the last of the
+/// last one, in the column next to it and in the last column.
+pub fn beside_diagonals(key: &VerifierKey) -> [(usize, usize, usize); 2] {
+    let mut all = key.layers.iter().enumerate().flat_map(|(layer, data)| {
+        let plan = &key.shapes[data.shape as usize].plan;
+        let diagonals = plan.tiles.iter().filter(|tile| tile.outputs == 1 && tile.inputs > 1);
+        diagonals.map(move |tile| (layer, plan.weight_columns as usize - 1, tile))
+    });
+    let (layer, _, tile) = all.next().expect("a diagonal");
+    let first = (layer, 1, tile.row as usize);
+    let (layer, column, tile) = all.last().expect("another one");
+    [first, (layer, column, (tile.row + tile.inputs - 1) as usize)]
+}
 
 /// A publisher's keys and weights.
 pub struct Holdings {

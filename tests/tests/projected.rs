@@ -12,7 +12,7 @@ use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys, RangeProof};
 use nanozk_runtime::storage::KeyDir;
 use nanozk_tests::fixture::Fixture;
-use nanozk_tests::publisher::Holdings;
+use nanozk_tests::publisher::{Holdings, beside_diagonals};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;
@@ -32,18 +32,20 @@ struct Publisher {
     honest: VerifierKey,
 }
 
-static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| {
-    let Holdings { fixture, keys, bases, weights, widths } = Holdings::new("block-d16-t16");
-    let k = keys.artifact.shapes[0].plan.geometry.k;
-    let limbs = Projections::limbs(&fixture.key, k, &widths).unwrap();
-    let honest = fixture.key;
-    let mut publisher = Publisher { keys, bases, weights, widths, k, limbs, honest };
-    let proof = publisher.proof(&publisher.honest, &publisher.weights, &[], 1);
-    publisher.honest = publisher.honest.clone().with_proof(Some(proof)).unwrap();
-    publisher
-});
+static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| Publisher::new("block-d16-t16"));
 
 impl Publisher {
+    fn new(model: &str) -> Self {
+        let Holdings { fixture, keys, bases, weights, widths } = Holdings::new(model);
+        let k = keys.artifact.shapes[0].plan.geometry.k;
+        let limbs = Projections::limbs(&fixture.key, k, &widths).unwrap();
+        let honest = fixture.key;
+        let mut publisher = Publisher { keys, bases, weights, widths, k, limbs, honest };
+        let proof = publisher.proof(&publisher.honest, &publisher.weights, &[], 1);
+        publisher.honest = publisher.honest.clone().with_proof(Some(proof)).unwrap();
+        publisher
+    }
+
     /// A proof of projections of `weights` with field elements added to cells.
     fn proof(&self, key: &VerifierKey, weights: &[WeightColumns], forged: &[Forged], seed: u64) -> KeyProof {
         let tables: Vec<_> = self.keys.artifact.model.layers.iter().map(|l| l.tables.as_slice()).collect();
@@ -165,6 +167,14 @@ fn a_weight_where_none_is_placed_is_rejected() {
     let (_, rows) = publisher.rows(layer, column as u32);
     let cell = |row, value| Forged { layer, column, row, value };
     is_range(publisher.publish(&[cell(rows[0], Fr::ONE), cell(rows[1], -Fr::ONE)]), "two that add up to 0");
+}
+
+#[test]
+fn a_weight_beside_a_diagonal_is_rejected() {
+    let publisher = Publisher::new("bert-d64-l2");
+    for (layer, column, row) in beside_diagonals(&publisher.honest) {
+        is_range(publisher.publish(&[Forged { layer, column, row, value: Fr::ONE }]), "1 beside a diagonal");
+    }
 }
 
 /// The proof of one set of weights for the commitments of another, of another setup, and of another draw.

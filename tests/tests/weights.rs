@@ -17,7 +17,7 @@ use nanozk_proof::wire::POINT_BYTES;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::Fixture;
-use nanozk_tests::publisher::Holdings;
+use nanozk_tests::publisher::{Holdings, beside_diagonals};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::HashSet;
@@ -35,12 +35,14 @@ struct Publisher {
     limbs: Vec<Vec<u32>>,
 }
 
-static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| {
-    let Holdings { fixture, keys, bases, weights, widths: limbs } = Holdings::new("block-d16-t16");
-    Publisher { fixture, keys, bases, weights, limbs }
-});
+static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| Publisher::new("block-d16-t16"));
 
 impl Publisher {
+    fn new(model: &str) -> Self {
+        let Holdings { fixture, keys, bases, weights, widths: limbs } = Holdings::new(model);
+        Publisher { fixture, keys, bases, weights, limbs }
+    }
+
     fn honest(&self) -> &VerifierKey {
         &self.fixture.key
     }
@@ -216,6 +218,16 @@ fn a_weight_where_none_is_placed_is_rejected() {
     println!("weights where 0 must be: {} tried, {0} rejected", kinds.len());
     assert!(kinds.iter().any(|k| k.1.is_none()), "a row beside keys or values");
     assert!(kinds.iter().any(|k| k.1.is_some()), "a spare column");
+}
+
+/// There it would add one output's factor to another output.
+#[test]
+fn a_weight_beside_a_diagonal_is_rejected() {
+    let publisher = Publisher::new("bert-d64-l2");
+    for (layer, column, row) in beside_diagonals(publisher.honest()) {
+        let verdict = publisher.publish(|w| w[layer].columns[column][row] = 1);
+        assert!(matches!(verdict, Err(KeyError::Range { .. })), "column {column}, row {row}: {verdict:?}");
+    }
 }
 
 #[test]

@@ -289,7 +289,7 @@ function productRows(plan: Plan): void {
   if (a.some((terms, row) => terms.length > 0 && !used[row])) throw new Malformed('an operand meets no right side');
 }
 
-/** No claim has an exponent that only the spare weight columns of a matrix reach. */
+/** No claim has an exponent that only the spare weight columns of a matrix reach; beside a diagonal stand zeros. */
 function spareColumns(plan: Plan, a: RowTerm[][], tile: Tile, claimed: number[]): void {
   const size = parts(plan, tile);
   let empty = true;
@@ -297,7 +297,7 @@ function spareColumns(plan: Plan, a: RowTerm[][], tile: Tile, claimed: number[])
     for (const { rho } of a[tile.row + i * size] ?? []) {
       empty = false;
       const next = claimed[firstAtLeast(claimed, rho + tile.outputs)];
-      if (next !== undefined && next < rho + size * plan.weightColumns) {
+      if (tile.outputs > 1 && next !== undefined && next < rho + size * plan.weightColumns) {
         throw new Malformed('a claim has the exponent of a spare weight column');
       }
     }

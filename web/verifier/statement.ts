@@ -52,7 +52,7 @@ export function skipTable(r: Reader): void {
 /** Integer ops, by variant. */
 const OPS = (
   'Input Embed TokenBias Linear Const Param Affine Requant Table Mul Recip RSqrt Scores Attend Context Range ArgMax ' +
-  'Output Gadget'
+  'Output Gadget Diagonal'
 ).split(' ');
 /** Ops of the registry with their numbers: `u` of 32 bits, `i` signed of 64. */
 const GADGETS = ['uuuu', 'u', 'uu', 'iu', 'u', 'uuu', 'u', 'u', 'uu'];
@@ -90,6 +90,7 @@ function readNode(r: Reader): Node {
       r.u32();
       break;
     case 'Linear':
+    case 'Diagonal':
       r.u32();
       r.optional(() => r.u32());
       r.u32();

@@ -11,6 +11,7 @@ mod general;
 mod lower;
 mod mid;
 mod onnx;
+mod parameters;
 mod recognise;
 mod reference;
 mod rewrite;
@@ -91,6 +92,8 @@ pub struct Loaded {
     pub soft_masks: Vec<SoftMask>,
     /// BLAKE2b-256 of the files of the source model.
     pub source: [u8; 32],
+    /// Numbers that the file holds as parameters.
+    pub parameters: u64,
     /// What the user should know about how the file was read.
     pub notes: Vec<String>,
 }
@@ -141,16 +144,18 @@ pub struct Source<'p> {
     header: onnx::Header,
     /// The model, and with the rounding of the file.
     references: [Reference; 2],
+    parameters: u64,
 }
 
 impl<'p> Source<'p> {
     fn read(path: &'p Path, file: onnx::File, options: &LoadOptions) -> Result<Self, FrontendError> {
+        let parameters = file.parameters();
         let (model, header) = file.load(path, options)?;
         let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
         let reference = Reference::new(&model).map_err(failed)?;
         let rounded = header.rounded.as_ref().map(Reference::new).transpose().map_err(failed)?;
         let references = [reference.clone(), rounded.unwrap_or(reference)];
-        Ok(Source { path, model, header, references })
+        Ok(Source { path, model, header, references, parameters })
     }
 
     /// The model in canonical form: with tokens as rows where it never mixes them but in attention, else as one token of
@@ -235,7 +240,17 @@ impl<'p> Source<'p> {
         }
         let ([unrounded, reference], source) = (self.references.clone(), self.header.source);
         let notes = self.header.notes.clone();
-        let loaded = Loaded { outputs, graph, reference, unrounded, inputs, soft_masks, source, notes };
+        let loaded = Loaded {
+            outputs,
+            graph,
+            reference,
+            unrounded,
+            inputs,
+            soft_masks,
+            source,
+            parameters: self.parameters,
+            notes,
+        };
         loaded.check_probe(self.path, &self.header.seen)?;
         Ok(loaded)
     }

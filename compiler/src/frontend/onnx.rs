@@ -1,7 +1,7 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, Problem, Quantisation, external,
+    FrontendError, LoadOptions, Problem, Quantisation, external, parameters,
     rewrite::{Rewriting, rewrite},
     screen::screen,
 };
@@ -88,6 +88,11 @@ impl File {
     /// BLAKE2b-256 of all files that the model consists of.
     pub fn digest(&self, path: &Path) -> Result<[u8; 32], FrontendError> {
         external::digest(path, &self.bytes, &self.graph)
+    }
+
+    /// Numbers that the file holds as parameters.
+    pub fn parameters(&self) -> u64 {
+        parameters::count(&self.graph)
     }
 
     /// Names of the inputs. Old files list weights among them, which are none.

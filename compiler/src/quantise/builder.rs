@@ -82,9 +82,16 @@ impl Builder {
         self.graph.nodes[id as usize].features as usize
     }
 
-    /// Adds a `[rows, cols]` weight matrix, one per layer.
+    /// A `[rows, cols]` weight matrix, one per layer; one that is there already serves its readers together.
     pub fn weight(&mut self, rows: usize, cols: usize, data: Vec<Vec<i32>>) -> u32 {
-        self.graph.weights.push((rows as u32, cols as u32));
+        let size = (rows as u32, cols as u32);
+        let equal = |&at: &usize| {
+            self.graph.weights[at] == size && self.layers.iter().zip(&data).all(|(l, d)| l.weights[at] == *d)
+        };
+        if let Some(known) = (0..self.graph.weights.len()).find(equal) {
+            return known as u32;
+        }
+        self.graph.weights.push(size);
         self.layers.iter_mut().zip(data).for_each(|(l, d)| l.weights.push(d));
         self.graph.weights.len() as u32 - 1
     }

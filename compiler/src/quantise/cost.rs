@@ -66,6 +66,7 @@ fn cells(shape: &Graph, node: &Node, tokens: u64, bits: u32) -> u64 {
         | Op::Embed { .. }
         | Op::TokenBias { .. }
         | Op::Linear { .. }
+        | Op::Diagonal { .. }
         | Op::Const { .. }
         | Op::Param { .. }
         | Op::Affine { .. }

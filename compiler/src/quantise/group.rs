@@ -7,6 +7,7 @@ use super::{
     lower::Lowering,
     noise::{Noise, noise},
     scales::{Coarser, Scales, peak},
+    ties::{Made, Ties},
 };
 use crate::{
     config::{Config, Head, Visibility},
@@ -45,33 +46,36 @@ pub fn quantise(
     stats: &Stats,
     config: &Config,
 ) -> Result<Quantised, QuantiseError> {
-    let (mut coarser, norms) = (Coarser::default(), Arc::default());
+    let (mut coarser, norms, mut ties) = (Coarser::default(), Arc::default(), Ties::default());
     for _ in 0..ATTEMPTS {
         let scales = Scales::new(graph, stats, &config.quantise, &coarser);
-        match attempt(graph, partition, stats, config, &scales, &norms) {
+        match attempt(graph, partition, stats, config, &scales, &ties, &norms) {
+            Ok((_, made)) if ties.take(&made, config.quantise.limb_bits()) => {}
             Err(QuantiseError::Loud { node, bits, .. }) => *coarser.streams.entry(node).or_default() += bits,
             Err(QuantiseError::Range { source: RangeError::Wide { .. }, .. } | QuantiseError::Weight { .. })
                 if coarser.all < COARSEST =>
             {
                 coarser.all += 1
             }
-            result => return result,
+            result => return result.map(|(quantised, _)| quantised),
         }
     }
-    attempt(graph, partition, stats, config, &Scales::new(graph, stats, &config.quantise, &coarser), &norms)
+    let scales = Scales::new(graph, stats, &config.quantise, &coarser);
+    attempt(graph, partition, stats, config, &scales, &ties, &norms).map(|(quantised, _)| quantised)
 }
 
-/// One attempt at the given scales.
+/// One attempt at the given scales; with the units of tied values.
 fn attempt(
     graph: &Graph,
     partition: &Partition,
     stats: &Stats,
     config: &Config,
     scales: &Scales,
+    ties: &Ties,
     norms: &Arc<Norms>,
-) -> Result<Quantised, QuantiseError> {
-    let (model, traces, known) = (Model::default(), Vec::new(), HashMap::new());
-    let mut q = Quantiser { graph, stats, config, scales, norms, model, traces, known };
+) -> Result<(Quantised, Made), QuantiseError> {
+    let (model, traces, known, made) = (Model::default(), Vec::new(), HashMap::new(), Made::new());
+    let mut q = Quantiser { graph, stats, config, scales, ties, norms, model, traces, known, made };
     q.model.tokens = graph.tokens as u32;
     q.model.limb_bits = config.quantise.limb_bits();
     for &input in &graph.inputs {
@@ -81,7 +85,7 @@ fn attempt(
         q.span(partition, span)?;
     }
     q.model.outputs = graph.outputs.iter().filter_map(|out| q.known.get(out)).map(|(id, _)| *id).collect();
-    Ok(Quantised { model: q.model, traces: q.traces })
+    Ok((Quantised { model: q.model, traces: q.traces }, q.made))
 }
 
 /// The shortest stretches of layers such that no class has layers in two of them.
@@ -105,12 +109,15 @@ struct Quantiser<'a> {
     stats: &'a Stats,
     config: &'a Config,
     scales: &'a Scales,
+    ties: &'a Ties,
     norms: &'a Arc<Norms>,
     model: Model,
     /// What the values of each layer of the model stand for.
     traces: Vec<Vec<Trace>>,
     /// Tensor and range of each boundary value.
     known: HashMap<NodeId, (TensorId, Bounds)>,
+    /// Units of tied values.
+    made: Made,
 }
 
 impl Quantiser<'_> {
@@ -169,8 +176,10 @@ impl Quantiser<'_> {
                 let ports = self.ports(&class, &inner, &built.fresh);
                 let (tokens, bits) = (self.graph.tokens, self.config.quantise.limb_bits());
                 let builder = Builder::new(tokens, bits, &names, ports.clone(), self.norms.clone());
-                let lowering = Lowering::new(self.graph, self.stats, self.config, self.scales, &class, builder);
-                let (lowered, traces) = lowering.run()?;
+                let (graph, stats, config) = (self.graph, self.stats, self.config);
+                let lowering = Lowering::new(graph, stats, config, self.scales, self.ties, &class, builder);
+                let (lowered, traces, made) = lowering.run()?;
+                built.made.extend(made);
                 built.add(members, &class, ports, lowered.finish());
                 built.traces.extend(members.iter().copied().zip(traces));
             }
@@ -258,6 +267,7 @@ impl Quantiser<'_> {
         let first_shape = self.model.shapes.len() as u32;
         self.model.shapes.extend(built.shapes);
         self.traces.extend(built.traces.into_values());
+        self.made.extend(built.made);
         for ((segment, mut layer), ranges) in segments.iter().zip(built.layers.into_values()).zip(&built.outs) {
             layer.shape += first_shape;
             layer.inputs = segment.inputs.iter().filter_map(|id| self.known.get(id)).map(|(t, _)| *t).collect();
@@ -299,6 +309,8 @@ struct Built {
     outs: Vec<Vec<Bounds>>,
     /// The same by float node.
     fresh: HashMap<NodeId, Bounds>,
+    /// Units of tied values.
+    made: Made,
 }
 
 impl Built {

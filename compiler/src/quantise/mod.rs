@@ -13,6 +13,7 @@ mod noise;
 mod scales;
 pub mod soft_mask;
 mod stats;
+mod ties;
 mod trace;
 mod value;
 

@@ -103,6 +103,57 @@ fn a_normalisation_that_others_read_gets_a_diagonal_map() {
     assert!(error(&g, &model) < 1e-2);
 }
 
+/// Numbers of weights of all layers.
+fn committed(model: &Model) -> usize {
+    model.layers.iter().flat_map(|layer| &layer.weights).map(Vec::len).sum()
+}
+
+#[test]
+fn a_change_of_scale_has_one_weight_for_each_feature() {
+    let (mut g, x) = graph(3, 8);
+    let n = norm(&mut g, x, NormKind::Layer);
+    let h = linear(&mut g, n, 8, 1);
+    let h = g.add("tanh", Float::Unary(UnaryFn::Tanh), 8, &[h]);
+    let y = g.add("sum", Float::Add, 8, &[h, n]);
+    output(&mut g, y);
+    let model = built(&g, &Config::default()).unwrap();
+    // The map with its bias; gain and shift of the normalisation.
+    assert!(committed(&model) <= 8 * 8 + 8 + 2 * 8 + 1, "{} weights", committed(&model));
+    assert!(error(&g, &model) < 1e-2);
+}
+
+/// A recurrence of `steps` steps, `h' = tanh(x W + h R)`, with all states as its output.
+fn recurrence(steps: usize) -> Graph {
+    let (mut g, x) = graph(1, 4 * steps);
+    let weight = |seed| numbers(16, seed);
+    let mut states: Vec<NodeId> = Vec::new();
+    for step in 0..steps {
+        let own = g.add("step", Float::Slice { start: 4 * step, len: 4 }, 4, &[x]);
+        let map = |seed| Float::Linear { positions: 1, weight: weight(seed), bias: None };
+        let mut sum = g.add("features", map(7), 4, &[own]);
+        if let Some(&state) = states.last() {
+            let product = g.add("state", map(8), 4, &[state]);
+            sum = g.add("gates", Float::Add, 4, &[sum, product]);
+        }
+        states.push(g.add("tanh", Float::Unary(UnaryFn::Tanh), 4, &[sum]));
+    }
+    let y = g.add("states", Float::Concat, 4 * steps, &states);
+    output(&mut g, y);
+    g
+}
+
+#[test]
+fn the_steps_of_a_recurrence_share_their_matrices() {
+    let g = recurrence(8);
+    let model = built(&g, &Config::default()).unwrap();
+    assert_eq!(model.layers.len(), 1);
+    let matrices = model.shapes[0].weights.iter().filter(|size| **size == (4, 4)).count();
+    // Both, and W again at the scale of the first step, which adds nothing to it.
+    assert_eq!(matrices, 3, "{:?}", model.shapes[0].weights);
+    // Eight states at 12 bits, each from the one before.
+    assert!(error(&g, &model) < 2e-2);
+}
+
 #[test]
 fn only_tables_saturate() {
     let (mut g, x) = graph(2, 6);

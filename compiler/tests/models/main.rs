@@ -7,3 +7,4 @@ mod lengths;
 mod pooling;
 mod positions;
 mod promise;
+mod weights;

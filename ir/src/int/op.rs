@@ -33,7 +33,8 @@ pub enum Op {
         /// Rows of the table.
         vocab: u32,
     },
-    /// `raw[t, j] = w[t, j]`: hidden constants that differ per token; `weight` is `[tokens, features]`. No operand.
+    /// `raw[t, j] = w[t, j]`, or `w[0, j]` for every token: hidden constants; `weight` is `[tokens, features]` or
+    /// `[1, features]`. No operand.
     TokenBias {
         /// Index into the layer's weights.
         weight: u32,
@@ -147,6 +148,16 @@ pub enum Op {
     },
     /// An op of the registry: its struct says what it means.
     Gadget(Gadget),
+    /// `raw[t, p n + j] = x[t, p n + j] w[j] + bias[j]` for p in `0..positions`; `weight` is `[n, 1]`, `bias` is `[1, n]`.
+    /// The diagonal of a matrix that has nothing else, the same at all positions.
+    Diagonal {
+        /// Index into the layer's weights.
+        weight: u32,
+        /// Index into the layer's weights.
+        bias: Option<u32>,
+        /// Stretches of features, at least 1.
+        positions: u32,
+    },
 }
 
 impl Op {
@@ -157,6 +168,7 @@ impl Op {
             Op::Embed { .. } => "Embed",
             Op::TokenBias { .. } => "TokenBias",
             Op::Linear { .. } => "Linear",
+            Op::Diagonal { .. } => "Diagonal",
             Op::Const { .. } => "Const",
             Op::Param { .. } => "Param",
             Op::Affine { .. } => "Affine",

@@ -4,7 +4,7 @@ use crate::emit::{Emitter, operand_error};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
-use crate::hidden::{GroupShape, Product};
+use crate::hidden::{Group, GroupShape, Product};
 use crate::space::RAW;
 use nanozk_ir::int::{Term, ValueId};
 
@@ -60,14 +60,17 @@ impl Emitter<'_> {
                 .collect()
         };
         let groups = parts(0).filter(|groups| groups.len() > 1)?;
-        let shape = self.out.groups[groups[0].0 as usize].shape;
+        // Diagonals take the shape of what they are added to.
+        let is_diagonal = |group: &Group| group.products.iter().all(|p| matches!(p, Product::Diagonal { .. }));
+        let all = || groups.iter().map(|&(group, _)| &self.out.groups[group as usize]);
+        let shape = all().find(|group| !is_diagonal(group)).or(all().next())?.shape;
         let GroupShape::Matrix { outputs, positions } = shape else { return None };
         if outputs * positions != exprs.len() as u32 {
             return None;
         }
         let free = groups.iter().all(|&(group, _)| {
             let group = &self.out.groups[group as usize];
-            group.shape == shape
+            (group.shape == shape || is_diagonal(group) && group.bound.len() == exprs.len())
                 && group.bound.iter().all(Option::is_none)
                 && self.consumers[group.node as usize] == [id]
         });
@@ -76,10 +79,10 @@ impl Emitter<'_> {
         }
         let mut products = Vec::new();
         for (group, coef) in groups {
-            for product in std::mem::take(&mut self.out.groups[group as usize].products) {
-                if let Product::Matrix { scale, weight, inputs, positions, outputs } = product {
-                    let scale = scale.saturating_mul(coef);
-                    products.push(Product::Matrix { weight, inputs, positions, outputs, scale });
+            for mut product in std::mem::take(&mut self.out.groups[group as usize].products) {
+                if let Product::Matrix { scale, .. } | Product::Diagonal { scale, .. } = &mut product {
+                    *scale = scale.saturating_mul(coef);
+                    products.push(product);
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Products with hidden matrices: Linear, Embed, TokenBias. Their outputs have no cell until something reads them.
+//! Products with hidden matrices: Linear, Diagonal, Embed, TokenBias. Their outputs have no cell until something reads
+//! them.
 
 use crate::emit::{Emitter, ONE, operand_error, weight_shape};
 use crate::error::LayoutError;
@@ -27,6 +28,31 @@ impl Emitter<'_> {
             products.push(self.matrix(id, bias, one, positions)?);
         }
         Ok(self.matrices(id, products, positions))
+    }
+
+    /// `x w + 1 bias` element by element, for each position.
+    pub fn lower_diagonal(
+        &mut self,
+        id: ValueId,
+        weight: u32,
+        bias: Option<u32>,
+        positions: u32,
+    ) -> Result<Vec<Expr>, LayoutError> {
+        let (operand, features) = (self.input(id, 0)?, self.node(id).features);
+        self.expect_features(id, operand, features)?;
+        let inputs = (0..features as usize).map(|f| self.value(operand, f)).collect();
+        let shape = weight_shape(self.graph, self.node(id), weight)?;
+        if positions == 0 || shape.1 != 1 || shape.0.checked_mul(positions) != Some(features) {
+            let reason = format!("weight {weight} is {} x {} for {positions} positions", shape.0, shape.1);
+            return Err(operand_error(self.node(id), reason));
+        }
+        let diagonal = Product::Diagonal { weight, inputs, rows: shape.0, scale: 1 };
+        let Some(bias) = bias else {
+            return Ok(self.matrices(id, vec![diagonal], 1));
+        };
+        let one = vec![self.constant(1); positions as usize];
+        let bias = self.matrix(id, bias, one, positions)?;
+        Ok(self.matrices(id, vec![diagonal, bias], positions))
     }
 
     /// One-hot ids times the table.
@@ -85,10 +111,14 @@ impl Emitter<'_> {
         cells
     }
 
-    /// Tokens times the matrix.
+    /// Tokens times the matrix, or 1 times its row.
     pub fn lower_token_bias(&mut self, id: ValueId, weight: u32) -> Result<Vec<Expr>, LayoutError> {
-        let run = self.public(Public::Position);
-        let inputs = (0..self.tokens).map(|i| Expr::atom(Atom::Public(run, i))).collect();
+        let inputs = if weight_shape(self.graph, self.node(id), weight)?.0 == 1 {
+            vec![self.constant(1)]
+        } else {
+            let run = self.public(Public::Position);
+            (0..self.tokens).map(|i| Expr::atom(Atom::Public(run, i))).collect()
+        };
         let product = self.matrix(id, weight, inputs, 1)?;
         Ok(self.matrices(id, vec![product], 1))
     }

@@ -48,6 +48,7 @@ impl Emitter<'_> {
             Op::Embed { weight, vocab } => self.lower_embed(id, *weight, *vocab),
             Op::TokenBias { weight } => self.lower_token_bias(id, *weight),
             Op::Linear { weight, bias, positions } => self.lower_linear(id, *weight, *bias, *positions),
+            Op::Diagonal { weight, bias, positions } => self.lower_diagonal(id, *weight, *bias, *positions),
             Op::Const { rows, data } => self.lower_const(id, *rows, data),
             Op::Param { first } => self.lower_param(id, *first),
             Op::Affine { rows } => self.lower_affine(id, rows),

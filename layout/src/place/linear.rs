@@ -35,7 +35,7 @@ impl Placer<'_> {
             }
             self.claims(group, rho, &mut claims)?;
             for product in &group.products {
-                row = self.product(product, row, rho, &mut rows)?;
+                row = self.product(product, group.shape, row, rho, &mut rows)?;
             }
             rho = next as u32;
         }
@@ -56,9 +56,10 @@ impl Placer<'_> {
             Product::Matrix { inputs, outputs, .. } => {
                 u64::from(outputs.div_ceil(self.plan.weight_columns.max(1))).saturating_mul(terms(inputs))
             }
-            Product::Scores { query, .. } => terms(query),
-            Product::Context { weights, .. } => terms(weights),
-            Product::Pair { left, .. } => terms(left),
+            Product::Diagonal { inputs: factors, .. }
+            | Product::Scores { query: factors, .. }
+            | Product::Context { weights: factors, .. }
+            | Product::Pair { left: factors, .. } => terms(factors),
         }
     }
 
@@ -67,35 +68,52 @@ impl Placer<'_> {
         outputs.next_multiple_of(self.plan.weight_columns.max(1))
     }
 
-    fn claims(&self, group: &Group, rho: u32, out: &mut Vec<(u32, u32, Vec<Placed>)>) -> Result<(), LayoutError> {
+    /// Exponents of rho and eta of output `index` of a group from those of its first on.
+    fn exponents(&self, shape: GroupShape, index: u32) -> (u32, u32) {
         let tokens = self.plan.geometry.tokens;
+        match shape {
+            GroupShape::Matrix { outputs, .. } => (index / outputs * self.pitch(outputs) + index % outputs, 0),
+            GroupShape::Scores { .. } => (index / tokens, tokens - 1 - index % tokens),
+            GroupShape::Context { .. } => (index, 0),
+            GroupShape::Pair { cols, .. } => (index / cols, index % cols),
+        }
+    }
+
+    fn claims(&self, group: &Group, rho: u32, out: &mut Vec<(u32, u32, Vec<Placed>)>) -> Result<(), LayoutError> {
         for (index, bound) in group.bound.iter().enumerate() {
-            let index = index as u32;
-            let (rho, eta) = match group.shape {
-                GroupShape::Matrix { outputs, .. } => {
-                    (rho + index / outputs * self.pitch(outputs) + index % outputs, 0)
-                }
-                GroupShape::Scores { .. } => (rho + index / tokens, tokens - 1 - index % tokens),
-                GroupShape::Context { .. } => (rho + index, 0),
-                GroupShape::Pair { cols, .. } => (rho + index / cols, index % cols),
-            };
+            let (own, eta) = self.exponents(group.shape, index as u32);
             let terms = bound.as_ref().map(|expr| self.placed(expr, 1)).transpose()?.unwrap_or_default();
-            out.push((rho, eta, terms));
+            out.push((rho + own, eta, terms));
         }
         Ok(())
     }
 
-    /// Adds one product's rows, from row `row` and the group's exponent `rho` on; returns the next free row.
-    fn product(&mut self, product: &Product, row: u32, rho: u32, out: &mut Rows) -> Result<u32, LayoutError> {
+    /// Where the matrix stands; from row `row` on if no product has read it yet. A matrix that several products read, as
+    /// the steps of a recurrence do, stands in the columns once.
+    fn tile(&mut self, weight: u32, row: u32, inputs: u32, outputs: u32) -> WeightTile {
+        let known = self.plan.tiles.iter().find(|tile| tile.weight == weight).copied();
+        known.unwrap_or_else(|| {
+            let tile = WeightTile { weight, row, inputs, outputs };
+            self.plan.tiles.push(tile);
+            tile
+        })
+    }
+
+    /// Adds one product's rows, from row `row` and the exponent `rho` of its group on; returns the next free row.
+    fn product(
+        &mut self,
+        product: &Product,
+        shape: GroupShape,
+        row: u32,
+        rho: u32,
+        out: &mut Rows,
+    ) -> Result<u32, LayoutError> {
         let tokens = self.plan.geometry.tokens;
         match product {
             Product::Matrix { weight, inputs, positions, outputs, scale } => {
-                let (weight, outputs) = (*weight, *outputs);
+                let outputs = *outputs;
                 let (columns, parts) = (self.plan.weight_columns, outputs.div_ceil(self.plan.weight_columns));
-                // A matrix that several products read, as the steps of a recurrence do, stands in the columns once.
-                let known = self.plan.tiles.iter().find(|tile| tile.weight == weight).copied();
-                let tile =
-                    known.unwrap_or(WeightTile { weight, row, inputs: inputs.len() as u32 / positions, outputs });
+                let tile = self.tile(*weight, row, inputs.len() as u32 / positions, outputs);
                 for part in 0..parts {
                     for i in 0..tile.inputs {
                         for p in 0..*positions {
@@ -107,11 +125,18 @@ impl Placer<'_> {
                         }
                     }
                 }
-                if known.is_some() {
-                    return Ok(row);
+                Ok(row.max(tile.end(columns)))
+            }
+            Product::Diagonal { weight, inputs, rows, scale } => {
+                let tile = self.tile(*weight, row, *rows, 1);
+                for (index, input) in inputs.iter().enumerate() {
+                    let terms = self.placed(input, *scale)?;
+                    if !terms.is_empty() {
+                        let own = self.exponents(shape, index as u32).0;
+                        out.left.push((tile.row + index as u32 % rows, (rho + own, 0), terms));
+                    }
                 }
-                self.plan.tiles.push(tile);
-                Ok(tile.end(columns))
+                Ok(row.max(tile.end(self.plan.weight_columns)))
             }
             Product::Scores { query, heads, keys } => {
                 for member in 0..heads.group() {
@@ -178,19 +203,24 @@ impl Placer<'_> {
         let widest = products()
             .filter_map(|p| match p {
                 Product::Matrix { outputs, .. } => Some(*outputs),
+                Product::Diagonal { .. } => Some(1),
                 _ => None,
             })
             .max();
         let tokens = self.plan.geometry.tokens as u64;
         let rows = |columns: u32| -> u64 {
             let mut weights = BTreeSet::new();
-            let first = |p: &&Product| !matches!(p, Product::Matrix { weight, .. } if !weights.insert(*weight));
+            let first = |p: &&Product| match p {
+                Product::Matrix { weight, .. } | Product::Diagonal { weight, .. } => weights.insert(*weight),
+                _ => true,
+            };
             products()
                 .filter(first)
                 .map(|p| match p {
                     Product::Matrix { inputs, positions, outputs, .. } => {
                         inputs.len() as u64 / *positions as u64 * outputs.div_ceil(columns.max(1)) as u64
                     }
+                    Product::Diagonal { rows, .. } => (*rows).into(),
                     Product::Scores { heads, .. } => heads.kv as u64 * heads.dim as u64,
                     Product::Context { heads, .. } => heads.kv as u64 * tokens,
                     Product::Pair { sizes, .. } => sizes.batch as u64 * sizes.inner as u64,

@@ -199,6 +199,7 @@ fn outputs(target: &Target) -> BTreeMap<(u32, u32), (usize, usize)> {
         matches!(
             op,
             Op::Linear { .. }
+                | Op::Diagonal { .. }
                 | Op::Embed { .. }
                 | Op::TokenBias { .. }
                 | Op::Scores { .. }

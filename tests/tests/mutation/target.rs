@@ -189,6 +189,8 @@ pub fn small() -> Vec<Target> {
         Target::new("comparisons of three tokens", models::comparisons(3)),
         Target::new("recurrence", models::recurrence()),
         Target::new("pools", models::pools(4)),
+        Target::new("diagonals", models::diagonals(1)),
+        Target::new("diagonals of two tokens", models::diagonals(2)),
         Target::new("digits", models::digits(2)),
         Target::new("chained", models::chained()),
         Target::new("orders", models::orders()),

@@ -94,6 +94,31 @@ impl Lowering<'_> {
         Ok((a, b))
     }
 
+    /// A product with hidden constants, one for each feature: the integers of the other factor in other units.
+    pub(super) fn gained(&mut self, r: Ref) -> Result<Option<Val>, QuantiseError> {
+        let float::Op::Mul = self.op(0, r) else { return Ok(None) };
+        let constant = |s: &Self, o: Ref| matches!(s.op(0, o), float::Op::Const { rows: 1, .. });
+        let (a, b) = (self.operand(r, 0), self.operand(r, 1));
+        let (x, gain) = match (constant(self, a), constant(self, b)) {
+            (false, true) => (a, b),
+            (true, false) => (b, a),
+            _ => return Ok(None),
+        };
+        let n = self.features(r);
+        if self.features(x) != n || self.features(gain) != n {
+            return Ok(None);
+        }
+        let mut val = self.act(x, false)?;
+        val.centred = None;
+        for g in 0..self.layers() {
+            let float::Op::Const { data, .. } = self.op(g, gain) else { return Ok(None) };
+            for all in std::iter::once(&mut val.unit).chain(&mut val.offset) {
+                all[g].iter_mut().zip(data).for_each(|(v, &c)| *v *= f64::from(c));
+            }
+        }
+        Ok(Some(val))
+    }
+
     /// The exact elementwise product, still to be requantised.
     pub(super) fn product(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
         let (a, b) = self.factors(r)?;

@@ -17,7 +17,15 @@ mod tokens;
 mod unary;
 mod whole;
 
-use super::{QuantiseError, Stats, builder::Builder, known, scales::Scales, trace::Trace, value::Val};
+use super::{
+    QuantiseError, Stats,
+    builder::Builder,
+    known,
+    scales::Scales,
+    ties::{Made, Tied, Ties},
+    trace::Trace,
+    value::Val,
+};
 use crate::{config, partition::Ref, partition::Segment};
 use nanozk_ir::{
     float::{self, NodeId},
@@ -32,8 +40,12 @@ pub(super) struct Lowering<'a> {
     pub stats: &'a Stats,
     pub config: &'a config::Config,
     pub scales: &'a Scales,
+    pub ties: &'a Ties,
     /// Equal segments, one per layer.
     pub segments: &'a [Segment],
+    tied: Tied,
+    /// Units of tied values so far.
+    made: Made,
     pub b: Builder,
     ports: Vec<Val>,
     raw: HashMap<(Ref, Vec<u64>), Val>,
@@ -49,6 +61,7 @@ impl<'a> Lowering<'a> {
         stats: &'a Stats,
         config: &'a config::Config,
         scales: &'a Scales,
+        ties: &'a Ties,
         segments: &'a [Segment],
         b: Builder,
     ) -> Self {
@@ -57,7 +70,10 @@ impl<'a> Lowering<'a> {
             stats,
             config,
             scales,
+            ties,
             segments,
+            tied: Tied::find(graph, segments),
+            made: Made::new(),
             b,
             ports: vec![],
             raw: HashMap::new(),
@@ -67,8 +83,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers everything; returns the builder, and by layer what its values stand for.
-    pub fn run(mut self) -> Result<(Builder, Vec<Vec<Trace>>), QuantiseError> {
+    /// Lowers everything; returns the builder, by layer what its values stand for, and the units of tied values.
+    pub fn run(mut self) -> Result<(Builder, Vec<Vec<Trace>>, Made), QuantiseError> {
         self.read_ports()?;
         self.write_ports()?;
         let raw = self.raw.iter().map(|((r, _), val)| (*r, val));
@@ -80,7 +96,7 @@ impl<'a> Lowering<'a> {
             offset: val.offset.as_ref().map(|o| o[g].clone()),
         };
         let traces = (0..self.layers()).map(|g| made.iter().map(|m| of(g, m)).collect()).collect();
-        Ok((self.b, traces))
+        Ok((self.b, traces, self.made))
     }
 
     fn q(&self) -> &'a config::Quantise {
@@ -135,15 +151,28 @@ impl<'a> Lowering<'a> {
         QuantiseError::Unsupported { node: self.name(r), op: self.op(0, r).name(), why: why.into() }
     }
 
-    /// Largest calibrated magnitudes of `r`, by layer and feature.
+    /// Largest calibrated magnitudes of `r` and what it is tied to, by layer and feature.
     fn peaks(&self, r: Ref) -> Vec<Vec<f64>> {
         let n = self.features(r);
-        (0..self.layers())
-            .map(|g| {
-                let stats = self.stats.of(self.node(g, r));
-                (0..n).map(|j| stats.peak(j)).collect()
-            })
-            .collect()
+        let others = self.tied.with(r).iter().copied().filter(|&other| other != r && self.features(other) == n);
+        let all: Vec<Ref> = std::iter::once(r).chain(others).collect();
+        let peak = |g: usize, j: usize| all.iter().map(|&r| self.stats.of(self.node(g, r)).peak(j)).fold(0.0, f64::max);
+        (0..self.layers()).map(|g| (0..n).map(|j| peak(g, j)).collect()).collect()
+    }
+
+    /// The unit that `r` shall have because of what it is tied to, by layer.
+    fn tied_unit(&self, r: Ref) -> Option<&'a [f64]> {
+        self.ties.unit(self.node(0, self.tied.first(r)?))
+    }
+
+    /// Notes the units of a value that may be tied.
+    fn note(&mut self, r: Ref, val: &Val) {
+        let Some(first) = self.tied.first(r) else { return };
+        let ends =
+            |units: &Vec<f64>| units.iter().fold((f64::MAX, 0f64), |(l, g), &u| (l.min(u.abs()), g.max(u.abs())));
+        let now: Vec<(f64, f64)> = val.unit.iter().map(ends).collect();
+        let known = self.made.entry(self.node(0, first)).or_insert_with(|| now.clone());
+        known.iter_mut().zip(now).for_each(|(k, n)| *k = (k.0.min(n.0), k.1.max(n.1)));
     }
 
     /// Largest calibrated magnitude of `r`, by layer; 1 where nothing but zeros was seen.
@@ -211,6 +240,9 @@ impl<'a> Lowering<'a> {
                 self.whole_product(r, scale)
             }
             _ => {
+                if let Some(gained) = self.gained(r)? {
+                    return self.rescale(r, &gained, scale);
+                }
                 let act = self.act(r, false)?;
                 self.rescale(r, &act, scale)
             }
@@ -228,6 +260,7 @@ impl<'a> Lowering<'a> {
             let pending = self.diagonal(r, &val);
             val = self.requantised(pending, true)?;
         }
+        self.note(r, &val);
         self.acts.insert((r, uniform), val.clone());
         Ok(val)
     }
@@ -266,6 +299,11 @@ impl<'a> Lowering<'a> {
                     }
                 }
                 Op::Slice { .. } | Op::Concat => return self.view(r, |s, o| s.act(o, uniform)),
+                Op::Mul if super::only_linear(self.graph, self.node(0, r)) => {
+                    if let Some(gained) = self.gained(r)? {
+                        return Ok(gained);
+                    }
+                }
                 Op::Scale(_) => {
                     let factor = self.factor(r);
                     return Ok(self.act(self.operand(r, 0), uniform)?.scaled(&factor));
@@ -274,7 +312,10 @@ impl<'a> Lowering<'a> {
             }
         }
         let pending = self.pending(r)?;
-        self.requantised(pending, uniform)
+        match self.tied_unit(r) {
+            Some(unit) => self.requantised_at(pending, unit, !uniform),
+            None => self.requantised(pending, uniform),
+        }
     }
 
     /// The constant factors of an [`float::Op::Scale`], by layer.

@@ -1,7 +1,7 @@
 //! Values that still await their scale: exact sums before requantisation.
 
 use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weights};
-use crate::quantise::{USUAL_BITS, builder::term, known};
+use crate::quantise::{USUAL_BITS, builder::term, known, ties::same};
 use nanozk_ir::{float, int};
 
 /// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.
@@ -29,18 +29,23 @@ pub(super) struct Pending {
     pub kind: Kind,
 }
 
+/// `sum_i int_i effective[i, j] + bias_j`, or `int_j effective[j] + bias_j`.
+pub(super) struct Map {
+    /// The operand.
+    pub x: Val,
+    /// How often the map is applied side by side.
+    pub positions: usize,
+    /// Whether nothing but the diagonal of the matrix is there.
+    pub diagonal: bool,
+    /// Real contribution of one unit of the operand, by layer: row-major `[in, features]`, or the diagonal `[features]`.
+    pub effective: Vec<Vec<f32>>,
+    /// By layer and feature.
+    pub bias: Vec<Vec<f64>>,
+}
+
 pub(super) enum Kind {
-    /// `sum_i int_i effective[i, j] + bias_j`.
-    Linear {
-        /// The operand.
-        x: Val,
-        /// How often the map is applied side by side.
-        positions: usize,
-        /// Real contribution of one unit of the operand, by layer, row-major `[in, features]`.
-        effective: Vec<Vec<f32>>,
-        /// By layer and feature.
-        bias: Vec<Vec<f64>>,
-    },
+    /// A linear map of integers.
+    Linear(Map),
     /// A rotation of pairs of the features of a linear map.
     Rope {
         /// The linear map.
@@ -64,7 +69,7 @@ impl Pending {
             times(&mut self.bound[g], f.abs());
             times(&mut self.peak[g], f.abs());
             match &mut self.kind {
-                Kind::Linear { effective, bias, .. } => {
+                Kind::Linear(Map { effective, bias, .. }) => {
                     effective[g].iter_mut().for_each(|x| *x = (f64::from(*x) * f) as f32);
                     times(&mut bias[g], *f);
                 }
@@ -77,20 +82,6 @@ impl Pending {
         }
         self
     }
-
-    /// Features `start..start + len` of a linear map; anything else is returned unchanged as an error.
-    fn sliced(mut self, start: usize, len: usize) -> Result<Self, Box<Self>> {
-        let n = self.features;
-        let Kind::Linear { effective, bias, positions: 1, .. } = &mut self.kind else { return Err(Box::new(self)) };
-        for e in effective.iter_mut() {
-            *e = e.chunks_exact(n).flat_map(|row| row[start..start + len].to_vec()).collect();
-        }
-        for v in bias.iter_mut().chain(&mut self.bound).chain(&mut self.peak) {
-            *v = v[start..start + len].to_vec();
-        }
-        self.features = len;
-        Ok(self)
-    }
 }
 
 impl Lowering<'_> {
@@ -100,7 +91,12 @@ impl Lowering<'_> {
         if matches!(r, Ref::Node(_)) {
             match self.op(0, r) {
                 Op::Linear { .. } => return self.linear(r),
-                Op::Mul => return self.product(r),
+                Op::Mul => {
+                    return match self.gained(r)? {
+                        Some(gained) => Ok(self.diagonal(r, &gained)),
+                        None => self.product(r),
+                    };
+                }
                 Op::Rope { .. } => return self.rope(r),
                 Op::Scale(_) => {
                     let factor = self.factor(r);
@@ -108,7 +104,7 @@ impl Lowering<'_> {
                 }
                 Op::Slice { start, len } => {
                     let inner = self.pending(self.operand(r, 0))?;
-                    if let Ok(part) = inner.sliced(*start, *len) {
+                    if let Some(part) = self.sliced(inner, *start, *len)? {
                         return Ok(Pending { name: self.name(r), ..part });
                     }
                 }
@@ -125,6 +121,24 @@ impl Lowering<'_> {
         Ok(self.exactly(r, val))
     }
 
+    /// Features `start..start + len` of a linear map; `None` for anything else.
+    fn sliced(&mut self, mut p: Pending, start: usize, len: usize) -> Result<Option<Pending>, QuantiseError> {
+        let Kind::Linear(map @ Map { positions: 1, .. }) = &mut p.kind else { return Ok(None) };
+        if map.diagonal {
+            let picks: Vec<usize> = (start..start + len).collect();
+            let id = self.b.pick(format!("{}.part", p.name), map.x.id, &picks)?;
+            map.x = map.x.picked(id, &picks);
+        }
+        for e in &mut map.effective {
+            *e = e.chunks_exact(p.features).flat_map(|row| row[start..start + len].to_vec()).collect();
+        }
+        for v in map.bias.iter_mut().chain(&mut p.bound).chain(&mut p.peak) {
+            *v = v[start..start + len].to_vec();
+        }
+        p.features = len;
+        Ok(Some(p))
+    }
+
     fn linear(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
         let float::Op::Linear { positions, .. } = *self.op(0, r) else {
             return Err(self.unsupported(r, "not a linear map"));
@@ -136,7 +150,13 @@ impl Lowering<'_> {
             x = self.act(source, true)?;
         }
         let n = self.features(r) / positions;
-        let (units, offsets) = x.repeats(positions).unwrap_or_else(|| (x.unit.clone(), x.offset.clone()));
+        let (mut units, offsets) = x.repeats(positions).unwrap_or_else(|| (x.unit.clone(), x.offset.clone()));
+        // Units that differ by rounding only are one.
+        if let Some(tied) = self.tied_unit(source)
+            && units.iter().zip(tied).all(|(all, u)| all.iter().all(|own| same(*own, *u, self.b.limb_bits)))
+        {
+            units.iter_mut().zip(tied).for_each(|(all, u)| all.fill(*u));
+        }
         let (mut effective, mut bias) = (Vec::new(), Vec::new());
         for g in 0..self.layers() {
             let float::Op::Linear { weight, bias: own, .. } = self.op(g, r) else { continue };
@@ -159,41 +179,52 @@ impl Lowering<'_> {
             effective.push(e);
             bias.push(sum);
         }
-        Ok(self.affine(r, x, positions, effective, bias))
+        Ok(self.mapped(r, Map { x, positions, diagonal: false, effective, bias }))
     }
 
     /// The identity as a linear map, to change units or remove an offset.
     pub(super) fn diagonal(&self, r: Ref, x: &Val) -> Pending {
-        let positions = if self.graph.tokens == 1 { x.period() } else { 1 };
+        // With several tokens, scales may differ from feature to feature.
+        self.diagonal_at(r, x, if self.graph.tokens == 1 { x.period() } else { 1 })
+    }
+
+    /// The same with equal scales at each of `positions`.
+    pub(super) fn diagonal_at(&self, r: Ref, x: &Val, positions: usize) -> Pending {
         let (unit, offset) = x.repeats(positions).unwrap_or_else(|| (x.unit.clone(), x.offset.clone()));
         let n = self.b.features(x.id) / positions;
-        let diag = |u: &Vec<f64>| (0..n * n).map(|p| if p / n == p % n { u[p / n] as f32 } else { 0.0 }).collect();
-        let effective = unit.iter().map(diag).collect();
+        let effective = unit.iter().map(|row| row.iter().map(|&u| u as f32).collect()).collect();
         let bias = offset.unwrap_or_else(|| vec![vec![0.0; n]; self.layers()]);
-        self.affine(r, x.clone(), positions, effective, bias)
+        self.mapped(r, Map { x: x.clone(), positions, diagonal: true, effective, bias })
     }
 
-    /// A linear map of `x`, the same at each of `positions`.
-    pub(super) fn affine(
-        &self,
-        r: Ref,
-        x: Val,
-        positions: usize,
-        effective: Vec<Vec<f32>>,
-        bias: Vec<Vec<f64>>,
-    ) -> Pending {
-        let n = bias[0].len();
-        let bound = (0..self.layers()).map(|g| self.reach(g, &x, positions, &effective[g], &bias[g])).collect();
+    /// A linear map, still to be scaled.
+    fn mapped(&self, r: Ref, map: Map) -> Pending {
+        let n = map.bias[0].len();
+        let reach = |g| if map.diagonal { self.reach_of_diagonal(g, &map) } else { self.reach(g, &map) };
+        let bound = (0..self.layers()).map(reach).collect();
         let peak = self.peaks(r).iter().map(|p| greatest(p, n)).collect();
-        let kind = Kind::Linear { x, positions, effective, bias };
-        Pending { name: self.name(r), features: n, bound, peak, kind }
+        Pending { name: self.name(r), features: n, bound, peak, kind: Kind::Linear(map) }
     }
 
-    /// Static bounds on the magnitudes of a linear map of `x` in layer `g`, over all positions.
-    fn reach(&self, g: usize, x: &Val, positions: usize, effective: &[f32], bias: &[f64]) -> Vec<f64> {
-        let (range, n) = (self.b.range(g, x.id), bias.len());
+    /// Static bounds on the magnitudes of a diagonal map in layer `g`, over all positions.
+    fn reach_of_diagonal(&self, g: usize, map: &Map) -> Vec<f64> {
+        let (range, n) = (self.b.range(g, map.x.id), map.bias[g].len());
+        let form = range.form.as_ref().filter(|f| f.is_ball());
+        let of = |j: usize| form.map_or(range.norm, |f| f.reach(j) + f.noise[j]).min(range.peak(j));
+        let most = (0..range.lo.len()).fold(vec![0f64; n], |mut most, j| {
+            most[j % n] = most[j % n].max(of(j));
+            most
+        });
+        let image = |(m, (e, b)): (f64, (&f32, &f64))| m * f64::from(e.abs()) + b.abs();
+        most.into_iter().zip(map.effective[g].iter().zip(&map.bias[g])).map(image).collect()
+    }
+
+    /// Static bounds on the magnitudes of a linear map in layer `g`, over all positions.
+    fn reach(&self, g: usize, map: &Map) -> Vec<f64> {
+        let (effective, bias, positions) = (&map.effective[g], &map.bias[g], map.positions);
+        let (range, n) = (self.b.range(g, map.x.id), bias.len());
         let inner = range.lo.len() / positions;
-        let form = range.form.as_ref().filter(|f| f.matrix.is_none());
+        let form = range.form.as_ref().filter(|f| f.is_ball());
         let mut square = vec![0.0; n];
         for row in effective.chunks_exact(n) {
             square.iter_mut().zip(row).for_each(|(s, &e)| *s += f64::from(e).powi(2));
@@ -267,9 +298,9 @@ impl Lowering<'_> {
     /// Scales that put `room` at the end of one limb, with space for the rounding of weights.
     pub(super) fn fit(&self, p: &Pending, room: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let slack = |g: usize| match &p.kind {
-            Kind::Linear { x, positions, .. } => self.rounding(g, x, *positions),
+            Kind::Linear(map) => self.rounding(g, map),
             Kind::Rope { inner, .. } => match &inner.kind {
-                Kind::Linear { x, .. } => 1.5 * self.rounding(g, x, 1) + 1.0,
+                Kind::Linear(map) => 1.5 * self.rounding(g, map) + 1.0,
                 _ => 2.0,
             },
             Kind::Exact(_) => 1.0,
@@ -279,11 +310,12 @@ impl Lowering<'_> {
     }
 
     /// Units that the rounding of integer weights can add to a result of one limb.
-    fn rounding(&self, g: usize, x: &Val, positions: usize) -> f64 {
-        let range = self.b.range(g, x.id);
-        let n = range.lo.len() / positions;
+    fn rounding(&self, g: usize, map: &Map) -> f64 {
+        let range = self.b.range(g, map.x.id);
+        // Operands of one output.
+        let n = if map.diagonal { 1 } else { range.lo.len() / map.positions };
         let sum = |p: usize| (p * n..(p + 1) * n).map(|j| range.peak(j)).sum::<f64>();
-        let l1 = (0..positions).map(sum).fold(0.0, f64::max).min(range.norm * (n as f64).sqrt());
+        let l1 = (0..range.lo.len() / n).map(sum).fold(0.0, f64::max).min(range.norm * (n as f64).sqrt());
         0.5 * l1 / f64::from(self.b.limb_bits).exp2() + 2.0
     }
 
@@ -292,6 +324,22 @@ impl Lowering<'_> {
         let room = self.room(&p, uniform);
         let scales = self.fit(&p, &room);
         self.emit(p, &scales, LEAST_FACTOR, !uniform)
+    }
+
+    /// One limb, or more if its consumers take them (`wide`), at the unit of values that it is tied to, by layer. An exact
+    /// value that meets it with no small factor gets one that meets it nearly.
+    pub(super) fn requantised_at(&mut self, p: Pending, unit: &[f64], wide: bool) -> Result<Val, QuantiseError> {
+        // A factor that is whole but for rounding is whole.
+        let scales: Vec<Vec<f64>> = unit.iter().map(|u| vec![(1.0 + 1e-9) / u; p.features]).collect();
+        let Kind::Exact(val) = &p.kind else { return self.emit(p, &scales, LEAST_FACTOR, wide) };
+        let (mark, bits, kind) = (self.b.mark(), self.b.limb_bits, Kind::Exact(val.clone()));
+        let near = Pending { name: p.name.clone(), features: p.features, bound: Vec::new(), peak: Vec::new(), kind };
+        let near = self.emit(near, &scales, LEAST_FACTOR, wide)?;
+        if near.unit.iter().zip(unit).all(|(all, u)| all.iter().all(|own| same(own.abs(), *u, bits))) {
+            return Ok(near);
+        }
+        self.b.rollback(&mark);
+        self.emit(p, &scales, f64::from(bits).exp2(), wide)
     }
 
     /// The value at the given scales (by layer and feature), see [`Lowering::shrink`] for its limbs. An exact value is multiplied by integer factors of at least `least_factor`, so its scales are only approximated; the
@@ -306,11 +354,10 @@ impl Lowering<'_> {
         let n = p.features;
         let bits = self.b.limb_bits;
         match p.kind {
-            Kind::Linear { x, positions, effective, bias } => {
-                let fine = scaled_up(scales, bits);
-                let id = self.integer_linear(&p.name, &x, positions, &effective, &bias, &fine)?;
+            Kind::Linear(map) => {
+                let id = self.integer_linear(&p.name, &map, &scaled_up(scales, bits))?;
                 let id = self.shrink(&p.name, id, 1, wide)?;
-                let unit = scales.iter().map(|s| inverse(s).repeat(positions)).collect();
+                let unit = scales.iter().map(|s| inverse(s).repeat(map.positions)).collect();
                 Ok(Val { id, unit, offset: None, centred: None })
             }
             Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales, wide),
@@ -364,23 +411,25 @@ impl Lowering<'_> {
     pub(super) fn integer_linear(
         &mut self,
         name: &str,
-        x: &Val,
-        positions: usize,
-        effective: &[Vec<f32>],
-        bias: &[Vec<f64>],
+        map: &Map,
         scales: &[Vec<f64>],
     ) -> Result<int::ValueId, QuantiseError> {
         let n = scales[0].len();
-        let inner = self.b.features(x.id) / positions;
         let (mut ws, mut bs) = (Vec::new(), Vec::new());
-        for ((e, b), s) in effective.iter().zip(bias).zip(scales) {
+        for ((e, b), s) in map.effective.iter().zip(&map.bias).zip(scales) {
             ws.push(weights(name, e.iter().enumerate().map(|(p, &v)| f64::from(v) * s[p % n]))?);
             bs.push(weights(name, b.iter().zip(s).map(|(v, s)| v * s))?);
         }
         let biased = bs.iter().flatten().any(|&v| v != 0);
-        let w = self.b.weight(inner, n, ws);
+        let (rows, cols) = if map.diagonal { (n, 1) } else { (self.b.features(map.x.id) / map.positions, n) };
+        let weight = self.b.weight(rows, cols, ws);
         let bias = biased.then(|| self.b.weight(1, n, bs));
-        self.push(name.into(), int::Op::Linear { weight: w, bias, positions: positions as u32 }, &[x.id], positions * n)
+        let positions = map.positions as u32;
+        let op = match map.diagonal {
+            true => int::Op::Diagonal { weight, bias, positions },
+            false => int::Op::Linear { weight, bias, positions },
+        };
+        self.push(name.into(), op, &[map.x.id], map.positions * n)
     }
 
     /// A linear map at a fixed scale: exact, or with one limb more that is dropped where its weights would have too few
@@ -390,7 +439,7 @@ impl Lowering<'_> {
         let least = f64::from(self.b.limb_bits.max(USUAL_BITS) - WEIGHT_BITS).exp2();
         // That of the layer with the smallest ones: a loud layer says nothing of the others.
         let greatest = match &pending.kind {
-            Kind::Linear { effective, .. } => {
+            Kind::Linear(Map { effective, .. }) => {
                 let of = |(e, s): (&Vec<f32>, &f64)| e.iter().map(|v| f64::from(v.abs()) * s).fold(0.0, f64::max);
                 effective.iter().zip(scale).map(of).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min)
             }
@@ -409,10 +458,10 @@ impl Lowering<'_> {
     pub(super) fn exact(&mut self, p: Pending, scale: &[f64]) -> Result<Val, QuantiseError> {
         let Pending { name, features, kind, .. } = p;
         match kind {
-            Kind::Linear { x, positions, effective, bias } => {
+            Kind::Linear(map) => {
                 let scales: Vec<Vec<f64>> = scale.iter().map(|&s| vec![s; features]).collect();
-                let id = self.integer_linear(&name, &x, positions, &effective, &bias, &scales)?;
-                Ok(Val::uniform(id, positions * features, &inverse(scale)))
+                let id = self.integer_linear(&name, &map, &scales)?;
+                Ok(Val::uniform(id, map.positions * features, &inverse(scale)))
             }
             _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: "not a linear map".into() }),
         }
@@ -427,7 +476,7 @@ impl Lowering<'_> {
         let whole = || factors().map(|f| (f * finer).round() as i64);
         let features = self.b.features(x.id);
         match whole().next() {
-            // A public factor where one serves all features and layers, else a diagonal map.
+            // A public factor where one serves all features and layers, else a hidden one for each kind of feature.
             Some(factor) if x.offset.is_none() && factor != 0 && whole().all(|f| f == factor) => {
                 let rows = (0..features).map(|f| vec![term(0, f, factor)]).collect();
                 let name = self.name(r);
@@ -438,7 +487,7 @@ impl Lowering<'_> {
                 Ok(Val::uniform(id, features, &inverse(scale)))
             }
             _ => {
-                let pending = self.diagonal(r, x);
+                let pending = self.diagonal_at(r, x, x.period());
                 if coarse { self.rounded(pending, scale) } else { self.exact(pending, scale) }
             }
         }

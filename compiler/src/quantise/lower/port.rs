@@ -112,14 +112,17 @@ impl Lowering<'_> {
 
     /// A constant activation is part of the model's hidden weights.
     pub(super) fn constant(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
-        let (name, n, tokens) = (self.name(r), self.features(r), self.b.tokens);
+        let (name, n) = (self.name(r), self.features(r));
         let mut all = Vec::with_capacity(self.layers());
         for (g, s) in scale.iter().enumerate() {
             let float::Op::Const { rows, data } = self.op(g, r) else { continue };
             let one = weights(&name, data.iter().map(|&v| f64::from(v) * s))?;
-            all.push(if *rows == tokens { one } else { one.repeat(tokens) });
+            all.push((*rows, one));
         }
-        let w = self.b.weight(tokens, n, all);
+        // Layers of which some have a row for each token all have.
+        let most = all.iter().map(|(rows, _)| *rows).max().unwrap_or(1);
+        let all = all.into_iter().map(|(rows, one)| if rows == most { one } else { one.repeat(most) }).collect();
+        let w = self.b.weight(most, n, all);
         let id = self.push(name, int::Op::TokenBias { weight: w }, &[], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }

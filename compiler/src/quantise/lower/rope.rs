@@ -14,9 +14,9 @@ impl Lowering<'_> {
             return Err(self.unsupported(r, "not a rotary embedding"));
         };
         let mut inner = self.pending(self.operand(r, 0))?;
-        if !matches!(inner.kind, Kind::Linear { .. }) {
+        if !matches!(inner.kind, Kind::Linear(_)) {
             let val = self.act(self.operand(r, 0), false)?;
-            inner = self.diagonal(self.operand(r, 0), &val);
+            inner = self.diagonal_at(self.operand(r, 0), &val, 1);
         }
         let (n, dim) = (inner.features, inner.features / heads);
         let half = dim / 2;
@@ -46,7 +46,7 @@ impl Lowering<'_> {
         let (n, bits, tokens) = (inner.features, self.b.limb_bits, self.b.tokens);
         let dim = n / heads;
         let half = dim / 2;
-        let Kind::Linear { x, positions, effective, bias } = inner.kind else {
+        let Kind::Linear(map) = inner.kind else {
             return Err(QuantiseError::Unsupported {
                 node: inner.name,
                 op: "Rope",
@@ -56,7 +56,7 @@ impl Lowering<'_> {
         let paired: Vec<Vec<f64>> =
             scales.iter().map(|s| (0..n).map(|j| s[j].min(s[partner(j, dim, half)])).collect()).collect();
         let name = inner.name;
-        let raw = self.integer_linear(&name, &x, positions, &effective, &bias, &scaled_up(&paired, bits))?;
+        let raw = self.integer_linear(&name, &map, &scaled_up(&paired, bits))?;
         let unit = f64::from(bits).exp2();
         let constant = |v: &[f32]| {
             let entry = |p: usize| (f64::from(v[p / n * dim + p % n % dim]) * unit).round() as i64;

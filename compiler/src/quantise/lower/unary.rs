@@ -22,7 +22,8 @@ impl Lowering<'_> {
         match scale {
             Some(s) => self.tabulate(r, &x, s),
             None => {
-                let scale = self.table_scale(r, &x);
+                let tied = self.tied_unit(r).map(super::port::inverse);
+                let scale = tied.unwrap_or_else(|| self.table_scale(r, &x));
                 self.tabulate(r, &x, &scale)
             }
         }

@@ -86,11 +86,17 @@ fn node_fits<W>(model: &Model<W>, l: &Layer<W>, shape: &Graph, i: usize, node: &
             need(widths[0] > 0 && n.is_multiple_of(widths[0]), "not as many rows as the operand has ids")?;
             weight(*w, (*vocab).into(), n / widths[0])
         }
-        Op::TokenBias { weight: w } => weight(*w, t, n),
+        Op::TokenBias { weight: w } => weight(*w, 1, n).or_else(|_| weight(*w, t, n)),
         Op::Linear { weight: w, bias, positions } => {
             let p = u64::from(*positions);
             need(p > 0 && widths[0].is_multiple_of(p) && n.is_multiple_of(p), "not one row for each position")?;
             weight(*w, widths[0] / p, n / p)?;
+            bias.map_or(Ok(()), |b| weight(b, 1, n / p))
+        }
+        Op::Diagonal { weight: w, bias, positions } => {
+            let p = u64::from(*positions);
+            need(same && p > 0 && n.is_multiple_of(p), "not the operand's width, or not equal stretches")?;
+            weight(*w, n / p, 1)?;
             bias.map_or(Ok(()), |b| weight(b, 1, n / p))
         }
         Op::Const { rows, data } => {

@@ -1,4 +1,4 @@
-//! `Linear` and `Embed`.
+//! `Linear`, `Diagonal` and `Embed`.
 
 use super::{
     Fault, par_rows,
@@ -44,6 +44,17 @@ pub fn linear(
         for (j, o) in row.iter_mut().enumerate() {
             let sum: i128 = xs.iter().enumerate().map(|(i, &v)| i128::from(v) * i128::from(w[i * features + j])).sum();
             *o = narrow(sum + bias.map_or(0, |v| v[j].into()), t, j)?;
+        }
+        Ok(())
+    })
+}
+
+/// `x w + bias` element by element; w and the bias repeat over the features.
+pub fn diagonal(tokens: usize, x: &[i64], w: &[i32], bias: Option<&[i32]>, features: usize) -> Result<Vec<i64>, Fault> {
+    par_rows(tokens, features, |t, row| {
+        for (j, o) in row.iter_mut().enumerate() {
+            let product = i128::from(x[t * features + j]) * i128::from(w[j % w.len()]);
+            *o = narrow(product + bias.map_or(0, |b| b[j % b.len()].into()), t, j)?;
         }
         Ok(())
     })

@@ -137,12 +137,13 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
             let out = linear::embed(args[0], weight(*w), *vocab as usize, n / widths[0]);
             out.map_err(|f| f.of_position(widths[0], 1))
         }
-        Op::TokenBias { weight: w } => Ok(weight(*w).iter().map(|&v| v.into()).collect()),
+        Op::TokenBias { weight: w } => Ok(weight(*w).iter().map(|&v| v.into()).cycle().take(t * n).collect()),
         Op::Linear { weight: w, bias, positions } => {
             let p = *positions as usize;
             let out = linear::linear(t * p, args[0], widths[0] / p, weight(*w), bias.map(weight), n / p);
             out.map_err(|f| f.of_position(p, n / p))
         }
+        Op::Diagonal { weight: w, bias, .. } => linear::diagonal(t, args[0], weight(*w), bias.map(weight), n),
         Op::Const { rows, data } => Ok(if *rows == 1 { data.repeat(t) } else { data.clone() }),
         Op::Param { first } => Ok(l.params[*first as usize..*first as usize + n].repeat(t)),
         Op::Affine { rows } => affine::affine(t, args, widths, rows),

@@ -93,6 +93,18 @@ fn one_matrix_serves_all_positions() {
 }
 
 #[test]
+fn a_diagonal_multiplies_feature_by_feature() {
+    let m = model(2, 4, 8, |g, l| {
+        g.weights.extend([(2, 1), (1, 2)]);
+        g.push(node("w", Op::Diagonal { weight: 0, bias: Some(1), positions: 2 }, &[0], 4));
+        l.weights.extend([vec![3, -5], vec![10, 0]]);
+    });
+    assert_eq!(last(&m, &[1, 2, 3, 4, -1, 0, 0, 1]).unwrap(), [13, -10, 19, -20, 7, 0, 10, -5]);
+    let wide = last(&m, &[0, 0, 1 << 61, 0, 0, 0, 0, 0]).unwrap_err().to_string();
+    assert!(wide.contains("token 0, feature 2"), "{wide}");
+}
+
+#[test]
 fn embed_reads_an_id_for_each_position() {
     let m = model(1, 3, 8, |g, l| {
         g.weights.push((3, 2));
@@ -206,6 +218,7 @@ fn malformed_shapes_are_refused() {
         (Op::Mul, vec![0]),
         (Op::Mul, vec![0, 5]),
         (Op::Linear { weight: 0, bias: None, positions: 1 }, vec![0]),
+        (Op::Diagonal { weight: 0, bias: None, positions: 1 }, vec![0]),
         (Op::Param { first: 0 }, vec![]),
         (Op::Table { table: 0 }, vec![0]),
         (Op::Requant { limbs: 99, out_limbs: 1, clamp: false }, vec![0]),

@@ -12,8 +12,8 @@ pub struct Form {
     pub inner: usize,
     /// Factor on the matrix.
     pub scale: f64,
-    /// Row-major `[features, inner]`; `None` is the identity.
-    pub matrix: Option<Arc<Vec<f32>>>,
+    /// The matrix.
+    pub(super) matrix: Matrix,
     /// Image of the ball's centre.
     pub centre: Vec<f64>,
     /// Rounding that the linear part does not describe.
@@ -22,24 +22,58 @@ pub struct Form {
     pub norms: Arc<Norms>,
 }
 
+/// A matrix `[features, inner]`.
+#[derive(Clone, Debug)]
+pub(super) enum Matrix {
+    /// 1 in the diagonal.
+    Identity,
+    /// The diagonal of a square one that has nothing else.
+    Diagonal(Arc<Vec<f32>>),
+    /// Row-major.
+    Rows(Arc<Vec<f32>>),
+}
+
 impl Form {
+    /// Whether it is a ball, with its noise, and not an image of one.
+    pub fn is_ball(&self) -> bool {
+        matches!(self.matrix, Matrix::Identity)
+    }
+
     /// The ball itself.
     pub fn ball(features: usize, radius: f64, norms: Arc<Norms>) -> Self {
         let zeros = vec![0.0; features];
-        Form { radius, inner: features, scale: 1.0, matrix: None, centre: zeros.clone(), noise: zeros, norms }
+        Form {
+            radius,
+            inner: features,
+            scale: 1.0,
+            matrix: Matrix::Identity,
+            centre: zeros.clone(),
+            noise: zeros,
+            norms,
+        }
     }
 
     /// Row `j` of the matrix, materialised.
     pub fn row(&self, j: usize) -> Vec<f32> {
+        let only = |entry: f32| {
+            let mut row = vec![0.0; self.inner];
+            row[j] = entry;
+            row
+        };
         match &self.matrix {
-            Some(m) => m[j * self.inner..(j + 1) * self.inner].to_vec(),
-            None => (0..self.inner).map(|i| if i == j { 1.0 } else { 0.0 }).collect(),
+            Matrix::Identity => only(1.0),
+            Matrix::Diagonal(d) => only(d[j]),
+            Matrix::Rows(m) => m[j * self.inner..(j + 1) * self.inner].to_vec(),
         }
     }
 
     /// Largest `scale * |row_j . x|`.
     pub fn reach(&self, j: usize) -> f64 {
-        let norm = self.matrix.as_ref().map_or(1.0, |m| norm2(&m[j * self.inner..(j + 1) * self.inner]));
+        let norm = match &self.matrix {
+            Matrix::Identity => 1.0,
+            Matrix::Diagonal(d) => f64::from(d[j].abs()),
+            Matrix::Rows(m) => norm2(&m[j * self.inner..(j + 1) * self.inner]),
+        };
         self.scale.abs() * norm * self.radius * SLACK
     }
 
@@ -48,7 +82,7 @@ impl Form {
         let mut matrix = Vec::with_capacity(picks.len() * self.inner);
         picks.iter().for_each(|&(j, c)| matrix.extend(self.row(j).into_iter().map(|v| v * c as f32)));
         Form {
-            matrix: Some(Arc::new(matrix)),
+            matrix: Matrix::Rows(Arc::new(matrix)),
             centre: picks.iter().map(|&(j, c)| c * self.centre[j]).collect(),
             noise: picks.iter().map(|&(j, c)| c.abs() * self.noise[j]).collect(),
             norms: self.norms.clone(),
@@ -73,8 +107,9 @@ impl Form {
     pub fn norm(&self, from: usize, to: usize) -> f64 {
         let part = |v: &[f64]| v[from..to].iter().map(|x| x * x).sum::<f64>().sqrt();
         let spectral = match &self.matrix {
-            None => 1.0,
-            Some(m) => self.norms.spectral(&m[from * self.inner..to * self.inner], self.inner),
+            Matrix::Identity => 1.0,
+            Matrix::Diagonal(d) => d[from..to].iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max),
+            Matrix::Rows(m) => self.norms.spectral(&m[from * self.inner..to * self.inner], self.inner),
         };
         (part(&self.centre) + self.scale.abs() * spectral * self.radius + part(&self.noise)) * SLACK
     }

@@ -1,5 +1,6 @@
-//! `Linear`, `Affine` and constants.
+//! `Linear`, `Diagonal`, `Affine` and constants.
 
+use super::form::Matrix;
 use super::{Form, Norms, Range, Scope, Unbounded, narrow, tighten};
 use crate::int::{Node, Op, Term};
 
@@ -59,7 +60,7 @@ pub(super) fn linear(
     let range = Range::new(out_lo, out_hi);
     let bias: Vec<f64> = (0..n).map(|j| bias_of(j) as f64).collect();
     match &x.form {
-        Some(form) if form.matrix.is_none() && positions == 1 => {
+        Some(form) if form.is_ball() && positions == 1 => {
             // `v` times the weights, or times what `size` makes of each.
             let image_of = |v: &[f64], size: fn(f64) -> f64| {
                 let mut sums = vec![0.0; n];
@@ -70,14 +71,44 @@ pub(super) fn linear(
             };
             let centre = image_of(&form.centre, |weight| weight).iter().zip(&bias).map(|(c, b)| c + b).collect();
             let noise = image_of(&form.noise, f64::abs);
-            let image =
-                Form { matrix: Some(transposed(w, n).into()), centre, noise, norms: form.norms.clone(), ..**form };
+            let matrix = Matrix::Rows(transposed(w, n).into());
+            let image = Form { matrix, centre, noise, norms: form.norms.clone(), ..**form };
             Ok(image.apply(range))
         }
         _ => {
             let bias_norm = bias.iter().map(|b| b * b).sum::<f64>().sqrt() * (positions as f64).sqrt();
             let norm = norms.spectral(w, n) * x.norm + bias_norm;
             Ok(range.with_norm(norm))
+        }
+    }
+}
+
+/// `x w + bias` element by element; w and the bias repeat over the features.
+pub(super) fn diagonal(x: &Range, w: &[i32], bias: Option<&[i32]>) -> Result<Range, Unbounded> {
+    let features = x.lo.len();
+    let factor = |j: usize| i64::from(w[j % w.len()]);
+    let bias_of = |j: usize| bias.map_or(0, |b| i64::from(b[j % b.len()]));
+    let (mut lo, mut hi) = (Vec::with_capacity(features), Vec::with_capacity(features));
+    for j in 0..features {
+        let ends = [x.lo[j], x.hi[j]].map(|v| i128::from(v) * i128::from(factor(j)));
+        let (mut l, mut h) = (clip(ends[0].min(ends[1])), clip(ends[0].max(ends[1])));
+        tighten(&mut l, &mut h, 0.0, factor(j).unsigned_abs() as f64 * x.norm);
+        lo.push(narrow(i128::from(l) + i128::from(bias_of(j)))?);
+        hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
+    }
+    let range = Range::new(lo, hi);
+    match &x.form {
+        Some(form) if form.is_ball() => {
+            let centre = (0..features).map(|j| form.centre[j] * factor(j) as f64 + bias_of(j) as f64).collect();
+            let noise = (0..features).map(|j| form.noise[j] * factor(j).unsigned_abs() as f64).collect();
+            let entries: Vec<f32> = (0..features).map(|j| factor(j) as f32).collect();
+            let matrix = Matrix::Diagonal(entries.into());
+            Ok(Form { matrix, centre, noise, norms: form.norms.clone(), ..**form }.apply(range))
+        }
+        _ => {
+            let greatest = w.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+            let bias_norm = (0..features).map(|j| (bias_of(j) as f64).powi(2)).sum::<f64>().sqrt();
+            Ok(range.with_norm(f64::from(greatest) * x.norm + bias_norm))
         }
     }
 }

@@ -223,6 +223,10 @@ impl Scope<'_> {
                 let weight = &self.layer.weights[*weight as usize];
                 linear::linear(arg(0), weight, bias, n / *positions as usize, *positions as usize, self.norms)
             }
+            Op::Diagonal { weight, bias, .. } => {
+                let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
+                linear::diagonal(arg(0), &self.layer.weights[*weight as usize], bias)
+            }
             Op::Const { data, .. } => Ok(linear::rows_of(data, n)),
             Op::Param { first } => {
                 let p = self.layer.params[*first as usize..*first as usize + n].to_vec();

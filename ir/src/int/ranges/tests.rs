@@ -59,6 +59,7 @@ fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
     let r = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1)]; D] }, &[r], D);
     let y = b.push(Op::Mul, &[x, r], D);
     let y = b.push(Op::Requant { limbs: 2, out_limbs: 1, clamp: false }, &[y], D);
+    let (factors, shifts) = (w[..D / 2].to_vec(), bias[..D / 2].to_vec());
     let w = b.weight(D, 3 * D, w.to_vec());
     let bias = b.weight(1, 3 * D, bias.to_vec());
     let qkv = b.push(Op::Linear { weight: w, bias: Some(bias), positions: 1 }, &[y], 3 * D);
@@ -78,6 +79,9 @@ fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
     let r = b.push(Op::Affine { rows: (0..D).map(|j| vec![term(0, j / 4, 1)]).collect() }, &[r], D);
     let m = b.push(Op::Mul, &[u, r], D);
     b.push(Op::Requant { limbs: 3, out_limbs: 2, clamp: false }, &[m], D);
+    let (half, shift) = (b.weight(D / 2, 1, factors), b.weight(1, D / 2, shifts));
+    b.push(Op::Diagonal { weight: half, bias: Some(shift), positions: 2 }, &[y], D);
+    b.push(Op::Diagonal { weight: half, bias: Some(shift), positions: 2 }, &[x], D);
     b
 }
 

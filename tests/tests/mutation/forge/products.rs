@@ -11,7 +11,10 @@ impl Forger<'_> {
             Op::Linear { bias, positions, .. } => {
                 self.operand(id, 0).0 / positions as usize + usize::from(bias.is_some())
             }
-            Op::TokenBias { .. } => self.net.model.tokens as usize,
+            Op::Diagonal { bias, positions, .. } => {
+                self.operand(id, 0).0 / positions as usize + usize::from(bias.is_some())
+            }
+            Op::TokenBias { weight } => self.net.model.shapes[0].weights[weight as usize].0 as usize,
             Op::Scores { kv_heads, head_dim, .. } => (kv_heads * head_dim) as usize,
             Op::Context { kv_heads, .. } => (kv_heads * self.net.model.tokens) as usize,
             Op::Gadget(Gadget::MatMul(MatMul { batch, inner, .. })) => (batch * inner) as usize,
@@ -39,7 +42,18 @@ impl Forger<'_> {
                         _ => x[t * features + j / outputs * inputs + n] * entry(weight, n, j, outputs),
                     }
                 }
-                Op::TokenBias { weight } if t == n => entry(weight, t, j, width),
+                Op::Diagonal { weight, bias, positions } => {
+                    let rows = width / positions as usize;
+                    match bias {
+                        Some(bias) if n == rows => entry(bias, 0, j, rows),
+                        _ if n == j % rows => self.operand(id, 0).1[at] * entry(weight, n, 0, 1),
+                        _ => 0,
+                    }
+                }
+                Op::TokenBias { weight } => {
+                    let rows = weights[weight as usize].len() / width;
+                    if t % rows == n { entry(weight, n, j, width) } else { 0 }
+                }
                 Op::Gadget(Gadget::MatMul(MatMul { rows, inner, cols, .. })) => {
                     let (row, c, inner) = (j / cols as usize, j % cols as usize, inner as usize);
                     let (b, i) = (row / rows as usize, n % inner);
