@@ -9,6 +9,7 @@ use nanozk_layout::{Fill, Lowered};
 use nanozk_plan::format::{self, FormatError, Kind};
 use nanozk_plan::{Text, ValueInfo, WeightTile};
 use serde::{Deserialize, Serialize};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
 /// A compiled model: everything that `run`, `plan`, `setup` and `prove` need. It holds the weights.
@@ -93,6 +94,14 @@ impl Artifact {
     /// As [`format::encode`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
         format::encode(Kind::Model, self)
+    }
+
+    /// Writes the file's bytes to an empty file; returns how many they are.
+    ///
+    /// # Errors
+    /// As [`format::write`].
+    pub fn write(&self, file: &mut (impl Write + Seek)) -> io::Result<u64> {
+        format::write(Kind::Model, self, file)
     }
 
     /// Reads a file and checks that its parts fit together.

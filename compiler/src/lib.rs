@@ -18,5 +18,6 @@ pub mod partition;
 pub mod pipeline;
 pub mod quantise;
 mod scores;
+mod stored;
 pub mod tokenizer;
 mod widths;

@@ -10,6 +10,7 @@ use crate::head::{self, HeadError};
 use crate::lengths;
 use crate::partition::partition;
 use crate::quantise::{QuantiseError, Stats, soft_mask};
+use crate::stored;
 use crate::tokenizer::{self, End, TokenizerError};
 use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
@@ -275,6 +276,7 @@ fn compile_source(
     };
     // What follows needs none of these; all hold the weights.
     drop((source, loaded.reference, loaded.unrounded));
+    stored::put_away(&mut loaded.graph, MOST_HELD);
     if config.head == Head::Argmax {
         head::argmax(&mut loaded.graph, &mut loaded.outputs)?;
     }
@@ -311,6 +313,9 @@ fn compile_source(
     let Loaded { inputs, outputs, .. } = loaded;
     Ok(Artifact { source, model, shapes, inputs, outputs, head: config.head, text: text.clone(), calibration })
 }
+
+/// Weights of a model that may stay in memory, all together.
+const MOST_HELD: usize = 1 << 24;
 
 /// How often layers that fit no circuit are cut anew.
 const MAX_CUTS: usize = 6;

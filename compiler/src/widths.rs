@@ -6,7 +6,7 @@ use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise, STRONGEST_K};
 use crate::fidelity::{Measured, Models};
 use crate::partition::Partition;
 use crate::pipeline::CompileError;
-use crate::quantise::{self, QuantiseError, Quantised, Stats};
+use crate::quantise::{self, ParkedWeights, QuantiseError, Quantised, Stats};
 use crate::scores::Scores;
 use nanozk_ir::float::{Graph, InputValue};
 use nanozk_plan::ValueInfo;
@@ -49,6 +49,16 @@ pub(crate) struct Chosen {
     pub choice: Option<String>,
 }
 
+impl Chosen {
+    /// What `other` finds while these circuits wait, their weights packed.
+    fn waits<T>(&mut self, other: impl FnOnce(&Self) -> T) -> T {
+        let weights = ParkedWeights::take(&mut self.circuits.model.layers);
+        let found = other(self);
+        weights.give_back(&mut self.circuits.model.layers);
+        found
+    }
+}
+
 /// What circuits must keep.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -72,7 +82,7 @@ impl Source<'_> {
     /// # Errors
     /// When no widths will do, unless a gap is accepted; when the model has no integer form or no circuit.
     pub fn circuits(&self, config: &Config, accept_gap: bool) -> Result<Chosen, CompileError> {
-        let best = self.faithful(config, accept_gap)?;
+        let mut best = self.faithful(config, accept_gap)?;
         let usual = config.quantise.narrow_tolerance == 0.0 || best.choice.is_some();
         if config.max_k.is_some() || usual {
             return Ok(best);
@@ -81,7 +91,7 @@ impl Source<'_> {
             if best.circuits.k() <= max_k {
                 break;
             }
-            if let Some(small) = self.served(config, &best, max_k, worth) {
+            if let Some(small) = best.waits(|best| self.served(config, best, max_k, worth)) {
                 return Ok(small);
             }
         }
@@ -179,7 +189,7 @@ impl Source<'_> {
                 break;
             }
             // What does not fit narrow limbs needs the usual ones.
-            let Some(next) = self.narrow(config, bits, limit) else { break };
+            let Some(next) = best.waits(|_| self.narrow(config, bits, limit)) else { break };
             let share = if next.measured.gap() > best.measured.gap() { 1.0 - NARROW_SAVES } else { 1.0 };
             if next.circuits.score >= best.circuits.score * share {
                 break;

@@ -306,7 +306,7 @@ fn non_finite_weights_are_refused() {
     let path = root().join("onnx-models/mlp-digits/network.onnx");
     let model = load_with(&path, &[]).expect("model");
     let weight = model.graph.dag.node_weights().find_map(|n| match &n.op {
-        Op::Linear { weight, .. } => Some(weight[0]),
+        Op::Linear { weight, .. } => Some(weight.read().expect("numbers in memory")[0]),
         _ => None,
     });
     let pattern = weight.expect("a linear layer").to_le_bytes();

@@ -12,6 +12,7 @@
 //! The hash finds damage; it is not a signature. Readers still treat the payload as hostile.
 
 use serde::{Serialize, de::DeserializeOwned};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 /// Version of all file formats. A file of another version is refused.
 pub const VERSION: u32 = 4;
@@ -126,17 +127,20 @@ pub enum FormatError {
     },
 }
 
+/// The hash of a payload, once it has absorbed it.
+fn hasher(kind: u8, version: u32) -> blake2b_simd::State {
+    let mut state = blake2b_simd::Params::new().hash_length(32).personal(b"nanozk-file").to_state();
+    state.update(&[kind]).update(&version.to_le_bytes());
+    state
+}
+
 fn digest(kind: u8, version: u32, payload: &[u8]) -> [u8; 32] {
-    let hash = blake2b_simd::Params::new()
-        .hash_length(32)
-        .personal(b"nanozk-file")
-        .to_state()
-        .update(&[kind])
-        .update(&version.to_le_bytes())
-        .update(payload)
-        .finalize();
+    finished(hasher(kind, version).update(payload))
+}
+
+fn finished(state: &blake2b_simd::State) -> [u8; 32] {
     let mut out = [0; 32];
-    out.copy_from_slice(hash.as_bytes());
+    out.copy_from_slice(state.finalize().as_bytes());
     out
 }
 
@@ -150,13 +154,20 @@ pub fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 /// Writes the header over the first bytes of a file, which the payload follows.
 fn head(kind: Kind, mut file: Vec<u8>) -> Vec<u8> {
-    let (header, payload) = file.split_at_mut(HEADER_LEN);
-    header[..6].copy_from_slice(MAGIC);
-    header[6..8].copy_from_slice(&[kind as u8, 0]);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..20].copy_from_slice(&(payload.len() as u64).to_le_bytes());
-    header[20..].copy_from_slice(&digest(kind as u8, VERSION, payload));
+    let (space, payload) = file.split_at_mut(HEADER_LEN);
+    space.copy_from_slice(&header(kind, payload.len() as u64, digest(kind as u8, VERSION, payload)));
     file
+}
+
+/// The header of a file whose payload has this length and hash.
+fn header(kind: Kind, length: u64, digest: [u8; 32]) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    header[..6].copy_from_slice(MAGIC);
+    header[6] = kind as u8;
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&length.to_le_bytes());
+    header[20..].copy_from_slice(&digest);
+    header
 }
 
 /// The kind of file that a header names. Nothing else of it is checked.
@@ -212,6 +223,41 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatErro
     Ok(head(kind, file))
 }
 
+/// Writes the bytes of [`encode`] to an empty file part by part, so that they are never in memory together. Returns how many
+/// they are.
+///
+/// # Errors
+/// What the system says of a file that cannot be written; a value that has no such form.
+pub fn write<T: Serialize>(kind: Kind, value: &T, file: &mut (impl Write + Seek)) -> io::Result<u64> {
+    /// Counts and hashes what it passes on.
+    struct Payload<'f, W> {
+        file: &'f mut W,
+        length: u64,
+        hash: blake2b_simd::State,
+    }
+
+    impl<W: Write> Write for Payload<'_, W> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let written = self.file.write(bytes)?;
+            self.hash.update(&bytes[..written]);
+            self.length += written as u64;
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    file.write_all(&[0; HEADER_LEN])?;
+    let payload = Payload { file: &mut *file, length: 0, hash: hasher(kind as u8, VERSION) };
+    let writer = postcard::to_io(value, BufWriter::new(payload)).map_err(io::Error::other)?;
+    let Payload { length, hash, .. } = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header(kind, length, finished(&hash)))?;
+    Ok(HEADER_LEN as u64 + length)
+}
+
 /// Reads a file of this kind; every byte must be used. Memory is bounded by a small multiple of the file's size.
 ///
 /// # Errors
@@ -238,6 +284,17 @@ mod tests {
     #[test]
     fn round_trip() {
         assert_eq!(decode::<Vec<u32>>(Kind::Model, &sample()), Ok(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn parts_make_the_same_file() {
+        for value in [vec![], (0..100_000u32).collect()] {
+            let mut file = io::Cursor::new(Vec::new());
+            let length = write(Kind::Model, &value, &mut file).expect("writes");
+            let bytes = file.into_inner();
+            assert_eq!(length, bytes.len() as u64);
+            assert_eq!(encode(Kind::Model, &value), Ok(bytes));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::clamped::Clamped;
 use crate::memory::megabytes;
 use crate::storage::{self, Secrecy};
-use crate::{Error, Progress, Result, hex};
+use crate::{Progress, Result, hex};
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
 use nanozk_compiler::fidelity::Gap;
 pub use nanozk_compiler::frontend::Setting;
@@ -86,8 +86,8 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
     let mut clamps: Vec<Clamped> = clamps.iter().map(Clamped::from).collect();
     clamps.sort_by(|a, b| a.headroom.total_cmp(&b.headroom));
     progress.stage("writing the model", 1);
-    let bytes = artifact.to_bytes().map_err(Error::format(out))?;
-    storage::write_atomic(out, Secrecy::Open, &bytes)?;
+    let mut bytes = 0;
+    storage::write_with(out, Secrecy::Open, |file| artifact.write(file).map(|length| bytes = length))?;
     Ok(CompileReport {
         model: out.into(),
         source: hex(&artifact.source.digest),
@@ -98,7 +98,7 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         weights: artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum(),
         k: artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0),
         limb_bits: artifact.model.limb_bits,
-        bytes: bytes.len() as u64,
+        bytes,
         compile_seconds: start.elapsed().as_secs_f64(),
         gaps: gaps.into_iter().map(|gap| OutputGap { relative: gap.relative(), gap }).collect(),
         choice,

@@ -4,7 +4,7 @@ use super::{
     error::Problem,
     mid::{Mid, MidId, MidNode, MidOp, Pick, Red},
 };
-use nanozk_ir::float::{Binary, Formula, Graph, NodeId, Op, Step, UnaryFn};
+use nanozk_ir::float::{Binary, Floats, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
 /// Builds the canonical graph from what `outputs` need; every model input stays.
@@ -77,7 +77,7 @@ impl Emit<'_> {
         }
         Ok(self.graph.add(
             name,
-            Op::Linear { positions: 1, weight: vec![1.0; features], bias: None },
+            Op::Linear { positions: 1, weight: vec![1.0; features].into(), bias: None },
             features,
             &[source],
         ))
@@ -93,10 +93,10 @@ impl Emit<'_> {
         let op = match &node.op {
             MidOp::Input(kind) => Op::Input(kind.clone()),
             MidOp::Const { .. } => return Err(None),
-            MidOp::Embed { table } => Op::Embed { table: table.to_vec() },
+            MidOp::Embed { table } => Op::Embed { table: table.clone().into() },
             MidOp::Linear { weight, bias } => Op::Linear {
                 positions: 1,
-                weight: weight.to_vec(),
+                weight: weight.clone().into(),
                 bias: bias.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
             MidOp::Norm { kind, eps, gamma, beta } => Op::Norm {
@@ -172,7 +172,7 @@ impl Emit<'_> {
                 return Err(Some("a maximum over features is supported only inside a softmax".to_owned()));
             }
         };
-        Ok(self.graph.add(name, Op::Linear { positions: 1, weight: vec![weight; width], bias: None }, 1, &[x]))
+        Ok(self.graph.add(name, Op::Linear { positions: 1, weight: vec![weight; width].into(), bias: None }, 1, &[x]))
     }
 
     /// Slices for the runs of neighbouring features, joined by a concatenation.
@@ -209,12 +209,13 @@ impl Emit<'_> {
 /// First value of a parameter that is not finite: node, index, value.
 pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
     let find = |data: &[f32]| data.iter().position(|v| !v.is_finite()).map(|i| (i, data[i]));
+    let all = |numbers: &Floats| find(&numbers.read().unwrap_or_default());
     graph.topo().into_iter().find_map(|id| {
         let node = &graph.dag[id];
         let found = match &node.op {
-            Op::Embed { table } => find(table),
+            Op::Embed { table } => all(table),
             Op::Const { data, .. } => find(data),
-            Op::Linear { weight, bias, .. } => find(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
+            Op::Linear { weight, bias, .. } => all(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
             Op::Norm { gamma, beta, .. } => {
                 find(gamma.as_deref().unwrap_or_default()).or_else(|| find(beta.as_deref().unwrap_or_default()))
             }

@@ -1,7 +1,7 @@
 //! The intermediate graph between tract and the canonical float graph: matrices `[tokens, features]` and the
 //! elementary operations on them, before patterns are recognised.
 
-use nanozk_ir::float::{Binary, InputKind, NormKind, Op, UnaryFn};
+use nanozk_ir::float::{Binary, InputKind, NormKind, Op, Shared, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
 
 /// Index of a node of a [`Mid`].
@@ -29,7 +29,7 @@ pub(super) struct Pick {
 pub(super) enum MidOp {
     Input(InputKind),
     Embed {
-        table: Arc<Vec<f32>>,
+        table: Shared,
     },
     /// `rows` is 1 or the number of tokens; a node with one feature is a scalar per row.
     Const {
@@ -37,7 +37,7 @@ pub(super) enum MidOp {
         data: Arc<Vec<f32>>,
     },
     Linear {
-        weight: Arc<Vec<f32>>,
+        weight: Shared,
         bias: Option<Vec<f32>>,
     },
     Norm {

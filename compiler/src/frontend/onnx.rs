@@ -6,6 +6,7 @@ use super::{
     screen::screen,
 };
 use nanozk_plan::ElementType;
+use prost::Message;
 use std::{collections::HashMap, path::Path};
 use tract_onnx::{
     Onnx,
@@ -68,8 +69,8 @@ impl File {
         if bytes.is_empty() {
             return Err(FrontendError::NotOnnx { path: path.to_owned(), reason: "the file is empty".to_owned() });
         }
-        let mut model = parser().proto_model_for_read(&mut &bytes[..]).map_err(|e| {
-            let (path, reason) = (path.to_owned(), reason(&e));
+        let mut model = ModelProto::decode(&bytes[..]).map_err(|e| {
+            let (path, reason) = (path.to_owned(), e.to_string());
             // An ONNX file starts with field 1 (ir_version) as a varint.
             if bytes[0] == 0x08 {
                 FrontendError::Truncated { path, size: bytes.len(), reason }
@@ -115,12 +116,13 @@ impl File {
             .as_ref()
             .ok_or_else(|| FrontendError::NotOnnx { path: path.to_owned(), reason: "it holds no graph".to_owned() })?;
         screened(path, graph)?;
-        let typed = analyse(path, &onnx, &model)?;
+        let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
         let rounded = rounded.map(|graph| {
             let (ir_version, opset_import) = (model.ir_version, model.opset_import.clone());
-            analyse(path, &onnx, &ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() })
+            ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() }
         });
-        let rounded = rounded.transpose()?;
+        let typed = analyse(path, &onnx, model)?;
+        let rounded = rounded.map(|model| analyse(path, &onnx, model)).transpose()?;
         let ends = |names: &[String], outlets: &[OutletId]| {
             let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
                 let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
@@ -131,7 +133,6 @@ impl File {
             let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
             typed.collect::<Result<_, String>>().map_err(refused)
         };
-        let inputs: Vec<String> = graph.input.iter().map(|i| i.name.clone()).collect();
         let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
         Ok((typed, Header { source, inputs, outputs, seen, notes, rounded, quantisation, nodes }))
     }
@@ -205,9 +206,11 @@ fn declutter(model: TypedModel) -> TractResult<TypedModel> {
     })
 }
 
-fn analyse(path: &Path, onnx: &Onnx, model: &ModelProto) -> Result<TypedModel, FrontendError> {
+/// Analyses a model, whose own copy of the weights goes as soon as tract has one.
+fn analyse(path: &Path, onnx: &Onnx, model: ModelProto) -> Result<TypedModel, FrontendError> {
     let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-    let parsed = onnx.parse(model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
+    let parsed = onnx.parse(&model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
+    drop(model);
     if let Some(unknown) = parsed.unresolved_inputs.first() {
         let reason = format!("nothing makes the value \"{unknown}\"; export the model again");
         return Err(FrontendError::Analysis { path: path.to_owned(), reason });

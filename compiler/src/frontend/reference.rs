@@ -4,7 +4,11 @@ use super::{FrontendError, LoadOptions, onnx};
 use nanozk_ir::float::InputValue;
 use onnx::reason;
 use std::path::Path;
-use tract_onnx::prelude::*;
+use tract_onnx::{prelude::*, tract_core::ops::konst::Const};
+
+/// Bytes of constants up to which a model is packed for its runs once and for all. Beyond, each product packs its operand
+/// as it runs, so that no second copy of all weights stays in memory.
+const MOST_PACKED: usize = 1 << 26;
 
 /// The source model, ready to run.
 #[derive(Clone)]
@@ -43,7 +47,10 @@ impl Reference {
             let shape = fact.shape.as_concrete().ok_or_else(|| TractError::msg("an input without fixed shape"))?;
             inputs.push((fact.datum_type, shape.to_vec()));
         }
-        let plan = model.clone().into_optimized().or_else(|_| Ok::<_, TractError>(model.clone()))?.into_runnable()?;
+        let constants = model.nodes.iter().filter_map(|node| node.op_as::<Const>());
+        let plain = constants.map(|c| c.val().len() * c.val().datum_type().size_of()).sum::<usize>() > MOST_PACKED;
+        let packed = if plain { None } else { model.clone().into_optimized().ok() };
+        let plan = packed.unwrap_or_else(|| model.clone()).into_runnable()?;
         Ok(Reference { plan, inputs })
     }
 

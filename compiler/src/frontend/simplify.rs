@@ -2,7 +2,7 @@
 //! scales into attention.
 
 use super::mid::{Mid, MidId, MidOp, Pick};
-use nanozk_ir::float::{Binary, Op};
+use nanozk_ir::float::{Binary, Op, Shared};
 use std::{collections::HashMap, sync::Arc};
 
 /// Runs all merges on what `roots` need.
@@ -130,7 +130,7 @@ fn gains(mid: &mut Mid, roots: &[MidId]) {
             let gain: Vec<f32> = gain.into_iter().map(|g| g.unwrap_or(1.0)).collect();
             let node = &mut mid.nodes[operand];
             node.op = match node.op.clone() {
-                MidOp::Linear { weight, bias } => linear(&weight, bias, Some(gain), None),
+                MidOp::Linear { weight, bias } => linear(weight, bias, Some(gain), None),
                 MidOp::Norm { kind, eps, gamma, beta } => {
                     let beta = beta.map(|b| scaled(b, Some(&gain)));
                     MidOp::Norm { kind, eps, gamma: times(gamma, Some(&gain)), beta }
@@ -168,7 +168,7 @@ fn affine(mid: &mut Mid, roots: &[MidId]) {
             _ => continue,
         };
         let merged = match mid.nodes[x].op.clone() {
-            MidOp::Linear { weight, bias } => linear(&weight, bias, gain, shift),
+            MidOp::Linear { weight, bias } => linear(weight, bias, gain, shift),
             MidOp::Norm { kind, eps, gamma, beta } => {
                 let gamma = times(gamma, gain.as_deref());
                 let beta = plus(beta.map(|b| scaled(b, gain.as_deref())), shift);
@@ -181,13 +181,16 @@ fn affine(mid: &mut Mid, roots: &[MidId]) {
     }
 }
 
-fn linear(weight: &[f32], bias: Option<Vec<f32>>, gain: Option<Vec<f32>>, shift: Option<Vec<f32>>) -> MidOp {
+fn linear(weight: Shared, bias: Option<Vec<f32>>, gain: Option<Vec<f32>>, shift: Option<Vec<f32>>) -> MidOp {
     let weight = match &gain {
-        Some(g) => weight.chunks_exact(g.len()).flat_map(|row| scaled(row.to_vec(), Some(g))).collect(),
-        None => weight.to_vec(),
+        Some(g) => {
+            let rows = weight.chunks_exact(g.len()).flat_map(|row| scaled(row.to_vec(), Some(g)));
+            rows.collect::<Vec<_>>().into()
+        }
+        None => weight,
     };
     let bias = plus(bias.map(|b| scaled(b, gain.as_deref())), shift);
-    MidOp::Linear { weight: Arc::new(weight), bias }
+    MidOp::Linear { weight, bias }
 }
 
 fn scaled(row: Vec<f32>, gain: Option<&[f32]>) -> Vec<f32> {
@@ -232,7 +235,7 @@ fn select_columns(mid: &mut Mid, roots: &[MidId]) {
             let pick = |row: &[f32]| -> Vec<f32> {
                 picks.iter().map(|p| if p.negated { -row[p.feature] } else { row[p.feature] }).collect()
             };
-            let weight = Arc::new(weight.chunks_exact(width).flat_map(pick).collect());
+            let weight = weight.chunks_exact(width).flat_map(pick).collect::<Vec<_>>().into();
             let bias = bias.as_deref().map(pick);
             mid.nodes[id].op = MidOp::Linear { weight, bias };
             mid.nodes[id].operands = operands.clone();

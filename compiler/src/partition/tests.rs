@@ -6,7 +6,7 @@ use nanozk_ir::float::{NormKind, UnaryFn};
 const D: usize = 4;
 
 fn linear(g: &mut Graph, name: &str, x: NodeId) -> NodeId {
-    g.add(name, Op::Linear { positions: 1, weight: vec![0.1; D * D], bias: None }, D, &[x])
+    g.add(name, Op::Linear { positions: 1, weight: vec![0.1; D * D].into(), bias: None }, D, &[x])
 }
 
 fn norm(g: &mut Graph, x: NodeId) -> NodeId {
@@ -35,7 +35,7 @@ fn block(g: &mut Graph, x: NodeId, swap: bool) -> NodeId {
 fn gpt(blocks: usize) -> Graph {
     let mut g = Graph { tokens: 3, ..Graph::default() };
     let t = g.add("tokens", Op::Input(InputKind::Tokens { vocab: 5 }), 1, &[]);
-    let e = g.add("embed", Op::Embed { table: vec![0.0; 5 * D] }, D, &[t]);
+    let e = g.add("embed", Op::Embed { table: vec![0.0; 5 * D].into() }, D, &[t]);
     let p = g.add("positions", Op::Const { rows: 3, data: vec![0.0; 3 * D] }, D, &[]);
     let mut x = g.add("add", Op::Add, D, &[e, p]);
     for i in 0..blocks {
@@ -81,7 +81,7 @@ fn post_norm_block(g: &mut Graph, x: NodeId) -> NodeId {
 fn post_norm_layers_are_equal_up_to_the_last() {
     let mut g = Graph { tokens: 3, ..Graph::default() };
     let t = g.add("tokens", Op::Input(InputKind::Tokens { vocab: 5 }), 1, &[]);
-    let mut x = g.add("embed", Op::Embed { table: vec![0.0; 5 * D] }, D, &[t]);
+    let mut x = g.add("embed", Op::Embed { table: vec![0.0; 5 * D].into() }, D, &[t]);
     x = norm(&mut g, x);
     for _ in 0..2 {
         x = post_norm_block(&mut g, x);
@@ -141,7 +141,7 @@ fn chain_of(widths: &[usize]) -> Graph {
     let t = g.add("x", Op::Input(InputKind::Float), from, &[]);
     let mut x = t;
     for &to in widths {
-        x = g.add("fc", Op::Linear { positions: 1, weight: vec![0.1; from * to], bias: None }, to, &[x]);
+        x = g.add("fc", Op::Linear { positions: 1, weight: vec![0.1; from * to].into(), bias: None }, to, &[x]);
         x = g.add("relu", Op::Unary(UnaryFn::Relu), to, &[x]);
         from = to;
     }

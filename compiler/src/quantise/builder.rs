@@ -1,8 +1,11 @@
 //! Builds one shape together with the data and the ranges of every layer that instantiates it.
 
-use super::QuantiseError;
+use super::{
+    QuantiseError,
+    parked::{Parked, ParkedWeights},
+};
 use nanozk_ir::int::{
-    Curve, Graph, Layer, Node, Op, Table, Term, ValueId,
+    Curve, Graph, Layer, Node, Op, Table, Term, ValueId, interp,
     ranges::{Norms, Range, Scope},
 };
 use nanozk_mutants::mutant;
@@ -15,7 +18,10 @@ pub(super) struct Builder {
     pub tokens: usize,
     pub limb_bits: u32,
     pub graph: Graph,
-    pub layers: Vec<Layer>,
+    /// The layers, whose weights are parked.
+    layers: Vec<Layer>,
+    /// Weights by layer.
+    weights: Vec<Vec<Parked>>,
     /// Ranges of the input ports, by layer.
     ports: Vec<Vec<Range>>,
     /// Ranges of the nodes, by layer.
@@ -40,7 +46,8 @@ impl Builder {
     pub fn new(tokens: usize, limb_bits: u32, names: &[String], ports: Vec<Vec<Range>>, norms: Arc<Norms>) -> Self {
         let layers: Vec<Layer> = names.iter().map(|name| Layer { name: name.clone(), ..Default::default() }).collect();
         let ranges = vec![Vec::new(); layers.len()];
-        Builder { tokens, limb_bits, graph: Graph::default(), layers, ports, ranges, norms }
+        let weights = layers.iter().map(|_| Vec::new()).collect();
+        Builder { tokens, limb_bits, graph: Graph::default(), layers, weights, ports, ranges, norms }
     }
 
     pub fn push(
@@ -55,12 +62,17 @@ impl Builder {
         let (tokens, limb_bits, graph, norms) = (self.tokens, self.limb_bits, &self.graph, &self.norms);
         let new: Vec<Range> = self
             .layers
-            .par_iter()
-            .zip(&self.ports)
-            .zip(&self.ranges)
-            .map(|((layer, ports), ranges)| {
+            .par_iter_mut()
+            .zip(&self.weights)
+            .zip(self.ports.par_iter().zip(&self.ranges))
+            .map(|((layer, parked), (ports, ranges))| {
+                layer.weights.resize(parked.len(), Vec::new());
+                let read = graph.nodes[id as usize].op.weights();
+                read.iter().for_each(|&w| layer.weights[w as usize] = parked[w as usize].matrix());
                 let scope = Scope { tokens, limb_bits, graph, layer, ports, norms };
-                scope.node(id, ranges).map_err(|source| QuantiseError::Range { layer: layer.name.clone(), source })
+                let range = scope.node(id, ranges);
+                layer.weights.clear();
+                range.map_err(|source| QuantiseError::Range { layer: layer.name.clone(), source })
             })
             .collect::<Result<_, _>>()?;
         self.ranges.iter_mut().zip(new).for_each(|(all, r)| all.push(r));
@@ -85,14 +97,15 @@ impl Builder {
     /// A `[rows, cols]` weight matrix, one per layer; one that is there already serves its readers together.
     pub fn weight(&mut self, rows: usize, cols: usize, data: Vec<Vec<i32>>) -> u32 {
         let size = (rows as u32, cols as u32);
+        let data: Vec<Parked> = data.into_par_iter().map(|matrix| Parked::new(&matrix)).collect();
         let equal = |&at: &usize| {
-            self.graph.weights[at] == size && self.layers.iter().zip(&data).all(|(l, d)| l.weights[at] == *d)
+            self.graph.weights[at] == size && self.weights.iter().zip(&data).all(|(all, d)| all[at] == *d)
         };
         if let Some(known) = (0..self.graph.weights.len()).find(equal) {
             return known as u32;
         }
         self.graph.weights.push(size);
-        self.layers.iter_mut().zip(data).for_each(|(l, d)| l.weights.push(d));
+        self.weights.iter_mut().zip(data).for_each(|(all, matrix)| all.push(matrix));
         self.graph.weights.len() as u32 - 1
     }
 
@@ -178,15 +191,22 @@ impl Builder {
         self.graph.tables = mark.tables as u32;
         self.graph.params = mark.params as u32;
         for layer in &mut self.layers {
-            layer.weights.truncate(mark.weights);
             layer.tables.truncate(mark.tables);
             layer.params.truncate(mark.params);
         }
+        self.weights.iter_mut().for_each(|all| all.truncate(mark.weights));
         self.ranges.iter_mut().for_each(|r| r.truncate(mark.nodes));
     }
 
     /// The finished shape with bounds that hold for every layer, the layers, and each layer's ranges.
     pub fn finish(mut self) -> (Graph, Vec<Layer>, Vec<Vec<Range>>) {
+        // Matrices of forms are as large as the weights, and nothing outside reads those of inner values.
+        let outputs: Vec<usize> = interp::outputs(&self.graph).map(|(_, node)| node).collect();
+        for ranges in &mut self.ranges {
+            let inner = ranges.iter_mut().enumerate().filter(|(id, _)| !outputs.contains(id));
+            inner.for_each(|(_, range)| range.form = None);
+        }
+        ParkedWeights(std::mem::take(&mut self.weights)).give_back(&mut self.layers);
         for id in 0..self.graph.nodes.len() {
             let (lo, hi) = self.bounds(id as ValueId);
             self.graph.nodes[id].lo = lo;

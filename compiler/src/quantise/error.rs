@@ -78,6 +78,14 @@ pub enum QuantiseError {
         /// Bits of the largest exponential.
         exp_bits: u32,
     },
+    /// Weights that were left in a file and are not to be had again.
+    #[error("node `{node}`: reading its weights again: {source}; see to the disk of the folder for temporary files")]
+    Stored {
+        /// Node of the float graph.
+        node: String,
+        /// Cause.
+        source: std::io::Error,
+    },
     /// No calibration data.
     #[error("no calibration data; give at least one sample input with --data")]
     NoData,

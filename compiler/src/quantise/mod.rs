@@ -10,6 +10,7 @@ mod error;
 mod group;
 mod lower;
 mod noise;
+mod parked;
 mod scales;
 pub mod soft_mask;
 mod stats;
@@ -21,6 +22,7 @@ pub use cost::{LookupCount, lookups};
 pub use encode::{decode, encode, encode_tensor};
 pub use error::QuantiseError;
 pub use group::quantise;
+pub(crate) use parked::ParkedWeights;
 pub use stats::{NodeStats, Stats};
 pub use trace::{Quantised, Trace};
 

@@ -5,6 +5,7 @@ use crate::{
     config::{Config, Head, Visibility},
     head::argmax,
     partition::partition,
+    stored::put_away,
 };
 use nanozk_ir::{
     float::{Graph, InputKind, InputValue, NodeId, NormKind, Op as Float, UnaryFn, eval},
@@ -41,7 +42,12 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
 fn linear(g: &mut Graph, x: NodeId, out: usize, seed: u32) -> NodeId {
     let n = g.dag[x].features;
     let weight = numbers(n * out, seed);
-    g.add("linear", Float::Linear { positions: 1, weight, bias: Some(numbers(out, seed + 1)) }, out, &[x])
+    g.add(
+        "linear",
+        Float::Linear { positions: 1, weight: weight.into(), bias: Some(numbers(out, seed + 1)) },
+        out,
+        &[x],
+    )
 }
 
 fn norm(g: &mut Graph, x: NodeId, kind: NormKind) -> NodeId {
@@ -129,7 +135,7 @@ fn recurrence(steps: usize) -> Graph {
     let mut states: Vec<NodeId> = Vec::new();
     for step in 0..steps {
         let own = g.add("step", Float::Slice { start: 4 * step, len: 4 }, 4, &[x]);
-        let map = |seed| Float::Linear { positions: 1, weight: weight(seed), bias: None };
+        let map = |seed| Float::Linear { positions: 1, weight: weight(seed).into(), bias: None };
         let mut sum = g.add("features", map(7), 4, &[own]);
         if let Some(&state) = states.last() {
             let product = g.add("state", map(8), 4, &[state]);
@@ -233,7 +239,7 @@ fn roles_follow_the_configuration() {
 fn private_token_ids_are_a_committed_tensor() {
     let mut g = Graph { tokens: 2, ..Graph::default() };
     let t = g.add("tokens", Float::Input(InputKind::Tokens { vocab: 3 }), 1, &[]);
-    let y = g.add("embed", Float::Embed { table: vec![1.0; 6] }, 2, &[t]);
+    let y = g.add("embed", Float::Embed { table: vec![1.0; 6].into() }, 2, &[t]);
     g.inputs = vec![t];
     output(&mut g, y);
     let stats = Stats::collect(&g, &[vec![InputValue::Tokens(vec![0, 2])]]).unwrap();
@@ -311,16 +317,16 @@ fn outlier(small: f32, blocks: u32, loud: f32) -> (Graph, [InputValue; 1]) {
     let tokens = g.add("tokens", Float::Input(InputKind::Tokens { vocab: 3 }), 1, &[]);
     // Feature 0 marks the first token; no block adds to it.
     let entry = |(i, v): (usize, &f32)| if i % WIDTH > 0 { small * v } else { [0.4, 0.0, 0.0][i / WIDTH] };
-    let table = numbers(3 * WIDTH, 3).iter().enumerate().map(entry).collect();
-    let mut x = g.add("embed", Float::Embed { table }, WIDTH, &[tokens]);
+    let table: Vec<f32> = numbers(3 * WIDTH, 3).iter().enumerate().map(entry).collect();
+    let mut x = g.add("embed", Float::Embed { table: table.into() }, WIDTH, &[tokens]);
     let rms = |g: &mut Graph, x: NodeId| {
         let op = Float::Norm { kind: NormKind::Rms, groups: 1, eps: 1e-9, gamma: None, beta: None };
         g.add("norm", op, WIDTH, &[x])
     };
     let map = |g: &mut Graph, x: NodeId, seed: u32, factor: &dyn Fn(usize, usize) -> f32| {
         let entry = |(p, v): (usize, &f32)| v * factor(p / WIDTH, p % WIDTH);
-        let weight = numbers(WIDTH * WIDTH, seed).iter().enumerate().map(entry).collect();
-        g.add("linear", Float::Linear { positions: 1, weight, bias: None }, WIDTH, &[x])
+        let weight: Vec<f32> = numbers(WIDTH * WIDTH, seed).iter().enumerate().map(entry).collect();
+        g.add("linear", Float::Linear { positions: 1, weight: weight.into(), bias: None }, WIDTH, &[x])
     };
     for at in 0..blocks {
         let (last, seed) = (at + 1 == blocks, 10 * at + 20);
@@ -360,4 +366,20 @@ fn one_loud_value_leaves_small_ones_their_bits() {
             assert!(gap < 3e-2 * size, "{small}, {blocks} blocks, token {token}: {gap} of {size}");
         }
     }
+}
+
+#[test]
+fn weights_in_a_file_make_the_same_model() {
+    let (mut g, x) = graph(3, 8);
+    let hidden = linear(&mut g, x, 24, 1);
+    let hidden = g.add("relu", Float::Unary(UnaryFn::Relu), 24, &[hidden]);
+    let y = linear(&mut g, hidden, 8, 2);
+    output(&mut g, y);
+    let held = built(&g, &Config::default()).unwrap();
+    let stored = |g: &Graph| g.dag.node_weights().filter(|n| format!("{:?}", n.op).contains("File")).count();
+    put_away(&mut g, 2 * 8 * 24);
+    assert_eq!(stored(&g), 0);
+    put_away(&mut g, 2 * 8 * 24 - 1);
+    assert_eq!(stored(&g), 2);
+    assert_eq!(built(&g, &Config::default()).unwrap(), held);
 }

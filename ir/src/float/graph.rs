@@ -2,13 +2,12 @@
 
 use super::Op;
 use petgraph::{Direction, graph::DiGraph, visit::EdgeRef};
-use serde::{Deserialize, Serialize};
 
 /// Index of a node of a [`Graph`].
 pub type NodeId = petgraph::graph::NodeIndex<u32>;
 
 /// A node: one op, its name in the source model, and the width of its result.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Node {
     /// Name in the source model (for errors and tables).
     pub name: String,
@@ -21,7 +20,7 @@ pub struct Node {
 }
 
 /// A model in canonical form.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// Nodes and operand edges (edge weight: operand index at the target).
     pub dag: DiGraph<Node, usize, u32>,

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "graph")]
 mod eval;
+mod floats;
 mod formula;
 #[cfg(feature = "graph")]
 mod graph;
@@ -13,6 +14,7 @@ mod unary;
 
 #[cfg(feature = "graph")]
 pub use eval::{EvalError, InputValue, Observer, eval};
+pub use floats::{Floats, Shared, Store};
 pub use formula::{Binary, Formula, Step};
 #[cfg(feature = "graph")]
 pub use graph::{Graph, Node, NodeId};

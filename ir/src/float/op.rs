@@ -1,6 +1,6 @@
 //! Float ops: a closed set, one variant per meaning, whatever form the exporter wrote it in.
 
-use super::Formula;
+use super::{Floats, Formula};
 use serde::{Deserialize, Serialize};
 
 /// What a model input carries.
@@ -128,14 +128,14 @@ pub const HIDDEN: f32 = f32::MIN;
 pub const PICK_ZERO: (u32, u32) = (u32::MAX, 0);
 
 /// One op of the float graph. Inputs are the incoming edges of the node, in order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum Op {
     /// A model input.
     Input(InputKind),
     /// Each whole number of the operand becomes the row of `table` that it counts: `[tokens, n] -> [tokens, n * width]`.
     Embed {
         /// Row-major `[vocab, width]`.
-        table: Vec<f32>,
+        table: Floats,
     },
     /// A constant `[rows, features]` with `rows` either 1 (same for every token) or `tokens`.
     Const {
@@ -149,7 +149,7 @@ pub enum Op {
         /// How often the map is applied side by side.
         positions: usize,
         /// Row-major `[in, out]`.
-        weight: Vec<f32>,
+        weight: Floats,
         /// `[out]`, absent when zero.
         bias: Option<Vec<f32>>,
     },

@@ -186,4 +186,20 @@ impl Op {
             Op::Gadget(gadget) => gadget.meaning().name(),
         }
     }
+
+    /// Matrices that it reads, as indices into the layer's weights.
+    pub fn weights(&self) -> Vec<u32> {
+        match self {
+            Op::Embed { weight, .. } | Op::TokenBias { weight } => vec![*weight],
+            Op::Linear { weight, bias, .. } | Op::Diagonal { weight, bias, .. } => {
+                bias.iter().chain([weight]).copied().collect()
+            }
+            Op::Input { .. } | Op::Const { .. } | Op::Param { .. } | Op::Affine { .. } | Op::Requant { .. } => {
+                Vec::new()
+            }
+            Op::Table { .. } | Op::Mul | Op::Recip { .. } | Op::RSqrt { .. } | Op::Scores { .. } => Vec::new(),
+            Op::Attend { .. } | Op::Context { .. } | Op::Range { .. } | Op::ArgMax { .. } => Vec::new(),
+            Op::Output { .. } | Op::Gadget(_) => Vec::new(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Values computed from token ids and masks only: evaluated by tract on chosen inputs when their meaning is needed.
 
-use super::{Base, Lower, Lowered, Value, moves_data, text};
+use super::{Base, Lower, Lowered, Value, moves_data, numbers, text};
 use crate::frontend::{
     mid::{MidId, MidOp},
     view::{Code, View},
@@ -57,7 +57,7 @@ impl Lower<'_> {
         Ok(Some(vec![Value::Deferred(slots); node.outputs.len()]))
     }
 
-    fn embed(&mut self, node: &TypedNode, table: &Tensor, slots: u64) -> Lowered<Value> {
+    fn embed(&mut self, node: &TypedNode, table: &Arc<Tensor>, slots: u64) -> Lowered<Value> {
         let slot = self.only_slot(slots)?;
         let input = self.inputs[slot];
         let (vocab, features) = (table.shape()[0], table.shape()[1]);
@@ -72,8 +72,8 @@ impl Lower<'_> {
         if ids.iter().any(|&t| t < 0 || t >= tokens as i64) {
             return Err("token ids are changed by arithmetic before they index the table".to_owned());
         }
-        let data = table.cast_to::<f32>().map_err(text)?.view().as_slice::<f32>().map_err(text)?.to_vec();
-        let id = self.mid.add(&node.name, MidOp::Embed { table: Arc::new(data) }, features, &[input]);
+        let table = numbers(table).map_err(text)?;
+        let id = self.mid.add(&node.name, MidOp::Embed { table }, features, &[input]);
         let base = self.new_base(Base::Mat(id));
         let code = |t: i64, f: usize| Code { base, flat: t as usize * features + f, negated: false }.encode();
         let codes = ids.iter().flat_map(|&t| (0..features).map(move |f| code(t, f))).collect();

@@ -1,12 +1,11 @@
 //! Einstein sums: products with constants become linear layers, products of activations become attention.
 
-use super::{Base, Lower, Lowered, Value, text};
+use super::{Base, Lower, Lowered, Value, numbers, text};
 use crate::frontend::{
     mid::MidOp,
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::Binary;
-use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::AxesMapping;
 use tract_onnx::tract_core::ops::einsum::EinSum;
@@ -77,8 +76,7 @@ impl Lower<'_> {
         name: &str,
     ) -> Lowered<Value> {
         let Value::Const(weight) = weight else { return Err("the weight is not constant".to_owned()) };
-        let weight = weight.cast_to::<f32>().map_err(text)?;
-        let data = weight.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let data = numbers(weight).map_err(text)?;
         let (id, view) = self.compact(x, name)?;
         let inputs = self.mid.nodes[id].features;
         let kinds = axis_kinds(&view, inputs).ok_or("tokens and features are mixed in one axis")?;
@@ -110,15 +108,30 @@ impl Lower<'_> {
             })
         };
         let inner_at: Vec<(usize, usize)> = tuples(&inner_sizes).map(|t| at(&t, &inner)).collect();
-        let mut matrix = vec![0f32; inputs * features];
-        for (column, tuple) in tuples(&outer_sizes).enumerate() {
-            let (x0, w0) = at(&tuple, &outer);
-            for &(xi, wi) in &inner_at {
-                let row = Code::decode(view.codes[x0 + xi]).flat % inputs;
-                matrix[row * features + column] += data[w0 + wi] * repeats as f32;
-            }
-        }
-        let out = self.mid.add(name, MidOp::Linear { weight: Arc::new(matrix), bias: None }, features, &[id]);
+        // Each entry of the tensor with its place in the matrix.
+        let places = &view.codes;
+        let entries = || {
+            tuples(&outer_sizes).enumerate().flat_map(|(column, tuple)| {
+                let (x0, w0) = at(&tuple, &outer);
+                let place = move |&(xi, wi): &(usize, usize)| {
+                    let row = Code::decode(places[x0 + xi]).flat % inputs;
+                    (row * features + column, w0 + wi)
+                };
+                inner_at.iter().map(place)
+            })
+        };
+        let is_matrix = repeats == 1
+            && data.len() == inputs * features
+            && outer_sizes.iter().chain(&inner_sizes).product::<usize>() == data.len()
+            && entries().all(|(place, entry)| place == entry);
+        let weight = if is_matrix {
+            data
+        } else {
+            let mut matrix = vec![0f32; inputs * features];
+            entries().for_each(|(place, entry)| matrix[place] += data[entry] * repeats as f32);
+            matrix.into()
+        };
+        let out = self.mid.add(name, MidOp::Linear { weight, bias: None }, features, &[id]);
         let base = self.new_base(Base::Mat(out));
         let column_strides = strides(&outer_sizes);
         let codes = (0..shape.iter().product::<usize>()).map(|i| {

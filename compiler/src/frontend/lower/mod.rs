@@ -19,7 +19,7 @@ use super::{
 use attention::Scores;
 pub(super) use elementwise::function;
 pub use mask::SoftMask;
-use nanozk_ir::float::InputKind;
+use nanozk_ir::float::{InputKind, Shared};
 use pool::Weighted;
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
@@ -84,6 +84,23 @@ struct Lower<'a> {
 
 fn text(e: impl std::fmt::Display) -> String {
     format!("{e:#}")
+}
+
+/// A tensor of floats.
+struct Floats(Arc<Tensor>);
+
+impl AsRef<[f32]> for Floats {
+    fn as_ref(&self) -> &[f32] {
+        self.0.try_as_plain_ram().and_then(|plain| plain.as_slice()).unwrap_or_default()
+    }
+}
+
+/// The elements of a tensor, not copied where they are floats already.
+fn numbers(tensor: &Arc<Tensor>) -> TractResult<Shared> {
+    Ok(Shared::new(Floats(match tensor.datum_type() {
+        DatumType::F32 => tensor.clone(),
+        _ => tensor.cast_to::<f32>()?.into_owned().into_arc_tensor(),
+    })))
 }
 
 /// Lowers `model`, whose shapes are all concrete.

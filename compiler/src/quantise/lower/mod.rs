@@ -32,7 +32,7 @@ use nanozk_ir::{
     int,
 };
 use pending::Pending;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 /// Lowering of one group.
 pub(super) struct Lowering<'a> {
@@ -336,6 +336,11 @@ impl<'a> Lowering<'a> {
     ) -> Result<int::ValueId, QuantiseError> {
         self.b.push(name, op, inputs, features)
     }
+}
+
+/// The numbers of a node.
+fn read<'n>(node: &str, numbers: &'n float::Floats) -> Result<Cow<'n, [f32]>, QuantiseError> {
+    numbers.read().map_err(|source| QuantiseError::Stored { node: node.into(), source })
 }
 
 /// Rounds scaled weights to i32.

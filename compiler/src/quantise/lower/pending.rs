@@ -1,6 +1,6 @@
 //! Values that still await their scale: exact sums before requantisation.
 
-use super::{Lowering, QuantiseError, Ref, Val, port::inverse, weights};
+use super::{Lowering, QuantiseError, Ref, Val, port::inverse, read, weights};
 use crate::quantise::{USUAL_BITS, builder::term, known, ties::same};
 use nanozk_ir::{float, int};
 
@@ -160,6 +160,7 @@ impl Lowering<'_> {
         let (mut effective, mut bias) = (Vec::new(), Vec::new());
         for g in 0..self.layers() {
             let float::Op::Linear { weight, bias: own, .. } = self.op(g, r) else { continue };
+            let weight = read(&self.name(r), weight)?;
             let mut sum: Vec<f64> = match own {
                 Some(b) => b.iter().map(|&v| v.into()).collect(),
                 None => vec![0.0; n],
@@ -355,9 +356,10 @@ impl Lowering<'_> {
         let bits = self.b.limb_bits;
         match p.kind {
             Kind::Linear(map) => {
-                let id = self.integer_linear(&p.name, &map, &scaled_up(scales, bits))?;
+                let positions = map.positions;
+                let id = self.integer_linear(&p.name, map, &scaled_up(scales, bits))?;
                 let id = self.shrink(&p.name, id, 1, wide)?;
-                let unit = scales.iter().map(|s| inverse(s).repeat(map.positions)).collect();
+                let unit = scales.iter().map(|s| inverse(s).repeat(positions)).collect();
                 Ok(Val { id, unit, offset: None, centred: None })
             }
             Kind::Rope { inner, heads, cos, sin } => self.rotate(*inner, heads, &cos, &sin, scales, wide),
@@ -411,12 +413,12 @@ impl Lowering<'_> {
     pub(super) fn integer_linear(
         &mut self,
         name: &str,
-        map: &Map,
+        map: Map,
         scales: &[Vec<f64>],
     ) -> Result<int::ValueId, QuantiseError> {
         let n = scales[0].len();
         let (mut ws, mut bs) = (Vec::new(), Vec::new());
-        for ((e, b), s) in map.effective.iter().zip(&map.bias).zip(scales) {
+        for ((e, b), s) in map.effective.into_iter().zip(&map.bias).zip(scales) {
             ws.push(weights(name, e.iter().enumerate().map(|(p, &v)| f64::from(v) * s[p % n]))?);
             bs.push(weights(name, b.iter().zip(s).map(|(v, s)| v * s))?);
         }
@@ -460,8 +462,9 @@ impl Lowering<'_> {
         match kind {
             Kind::Linear(map) => {
                 let scales: Vec<Vec<f64>> = scale.iter().map(|&s| vec![s; features]).collect();
-                let id = self.integer_linear(&name, &map, &scales)?;
-                Ok(Val::uniform(id, map.positions * features, &inverse(scale)))
+                let positions = map.positions;
+                let id = self.integer_linear(&name, map, &scales)?;
+                Ok(Val::uniform(id, positions * features, &inverse(scale)))
             }
             _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: "not a linear map".into() }),
         }

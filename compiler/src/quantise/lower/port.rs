@@ -1,6 +1,6 @@
 //! Inputs, outputs, embeddings and hidden constants.
 
-use super::{Lowering, QuantiseError, Ref, Val, weights};
+use super::{Lowering, QuantiseError, Ref, Val, read, weights};
 use crate::{
     config::{Head, Visibility},
     quantise::{builder::term, input_form, noise::noise},
@@ -91,7 +91,7 @@ impl Lowering<'_> {
             let float::Op::Embed { table } = self.op(g, r) else { continue };
             // Rows beyond what fits are far beyond what the sample data names.
             let entry = |&v: &f32| (f64::from(v) * s).clamp(-MOST_ENTRY, MOST_ENTRY);
-            data.push(weights(&name, table.iter().map(entry))?);
+            data.push(weights(&name, read(&name, table)?.iter().map(entry))?);
         }
         let vocab = data.first().map_or(0, Vec::len) / n;
         let w = self.b.weight(vocab, n, data);

@@ -56,7 +56,7 @@ impl Lowering<'_> {
         let paired: Vec<Vec<f64>> =
             scales.iter().map(|s| (0..n).map(|j| s[j].min(s[partner(j, dim, half)])).collect()).collect();
         let name = inner.name;
-        let raw = self.integer_linear(&name, &map, &scaled_up(&paired, bits))?;
+        let raw = self.integer_linear(&name, map, &scaled_up(&paired, bits))?;
         let unit = f64::from(bits).exp2();
         let constant = |v: &[f32]| {
             let entry = |p: usize| (f64::from(v[p / n * dim + p % n % dim]) * unit).round() as i64;

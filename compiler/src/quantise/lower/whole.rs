@@ -1,6 +1,6 @@
 //! Whole numbers: integers that mean themselves, at the scale 1.
 
-use super::{Lowering, QuantiseError, Ref, weights};
+use super::{Lowering, QuantiseError, Ref, read, weights};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, PICK_ZERO},
@@ -82,7 +82,7 @@ impl Lowering<'_> {
         let mut data = Vec::with_capacity(self.layers());
         for g in 0..self.layers() {
             let float::Op::Linear { weight: w, .. } = self.op(g, r) else { continue };
-            data.push(weights(&name, w.iter().map(|&v| v.into()))?);
+            data.push(weights(&name, read(&name, w)?.iter().map(|&v| v.into()))?);
         }
         let inner = data.first().map_or(0, Vec::len) / n;
         let weight = self.b.weight(inner, n, data);

@@ -2,8 +2,9 @@
 
 mod general;
 
-use super::{Graph, InputKind, NodeId, NormKind, Op, PICK_ZERO};
+use super::{Floats, Graph, InputKind, NodeId, NormKind, Op, PICK_ZERO};
 use rayon::prelude::*;
+use std::{borrow::Cow, io};
 
 /// Value of one graph input.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,14 @@ pub enum EvalError {
         expected: usize,
         /// Elements given.
         got: usize,
+    },
+    /// Numbers that were left in a file and are not to be had again.
+    #[error("node {name}: reading its weights again: {source}")]
+    Stored {
+        /// Name of the node.
+        name: String,
+        /// Cause.
+        source: io::Error,
     },
     /// A token id outside the embedding.
     #[error("input {name}: token id {id} at position {position} is outside the vocabulary of {vocab}")]
@@ -184,7 +193,7 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
             if !tokens_input && !graph.dag[operands[0]].exact {
                 return Err(EvalError::Operand { name: node.name.clone(), operand: 0, expected: "Tokens" });
             }
-            general::embed(&node.name, arg(0), table, features / width(0))?
+            general::embed(&node.name, arg(0), &read(&node.name, table)?, features / width(0))?
         }
         Op::Const { rows, data } => {
             if *rows == tokens {
@@ -194,7 +203,8 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
             }
         }
         Op::Linear { positions, weight, bias } => {
-            linear(arg(0), width(0) / positions, weight, bias.as_deref(), features / positions)
+            let weight = read(&node.name, weight)?;
+            linear(arg(0), width(0) / positions, &weight, bias.as_deref(), features / positions)
         }
         Op::Norm { kind, groups, eps, gamma, beta } => {
             let mut y = Vec::with_capacity(tokens * features);
@@ -264,6 +274,11 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
         }
         Op::Output => arg(0).to_vec(),
     })
+}
+
+/// The numbers of a node.
+fn read<'n>(name: &str, numbers: &'n Floats) -> Result<Cow<'n, [f32]>, EvalError> {
+    numbers.read().map_err(|source| EvalError::Stored { name: name.to_owned(), source })
 }
 
 /// `x W + b` for `x` of `[_, inputs]`.
@@ -391,7 +406,7 @@ mod tests {
         let mut g = Graph { tokens: 3, ..Graph::default() };
         let x = input(&mut g, "x", InputKind::Float, 1);
         let mask = input(&mut g, "mask", InputKind::Mask, 1);
-        let q = g.add("q", Op::Linear { positions: 1, weight: vec![0.0, 0.0], bias: None }, 2, &[x]);
+        let q = g.add("q", Op::Linear { positions: 1, weight: vec![0.0, 0.0].into(), bias: None }, 2, &[x]);
         let op = Op::Attention { heads: 2, kv_heads: 1, head_dim: 1, scale: 1.0, causal, key_mask: true, bias: false };
         let a = g.add("a", op, 2, &[q, x, x, mask]);
         output(&mut g, a);
@@ -434,7 +449,7 @@ mod tests {
     fn wrong_inputs_are_named() {
         let mut g = Graph { tokens: 2, ..Graph::default() };
         let ids = input(&mut g, "ids", InputKind::Tokens { vocab: 3 }, 1);
-        let e = g.add("e", Op::Embed { table: vec![1.0, 2.0, 3.0] }, 1, &[ids]);
+        let e = g.add("e", Op::Embed { table: vec![1.0, 2.0, 3.0].into() }, 1, &[ids]);
         output(&mut g, e);
         assert_eq!(run(&g, &[InputValue::Tokens(vec![2, 0])]).expect("values"), [3.0, 1.0]);
         let message = |v: &[InputValue]| run(&g, v).expect_err("must be refused").to_string();

@@ -191,7 +191,7 @@ impl Emitter<'_> {
         }
         let width = table.data.len() / columns.count;
         let rows = table.ids.len() * width;
-        let looked_up = self.add(&node.name, float::Op::Embed { table: table.data }, rows, &[ids]);
+        let looked_up = self.add(&node.name, float::Op::Embed { table: table.data.into() }, rows, &[ids]);
         self.out.dag[looked_up].exact = node.whole.is_some();
         let in_order = table.places.len() == rows && table.places.iter().enumerate().all(|(i, &p)| i == p);
         if in_order {
@@ -212,7 +212,7 @@ impl Emitter<'_> {
         let op = match &node.op {
             Op::Linear { positions, weight, bias } => float::Op::Linear {
                 positions: *positions,
-                weight: weight.to_vec(),
+                weight: weight.clone().into(),
                 bias: bias.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
             Op::MatMul { batch, rows, inner, cols } => {
@@ -229,7 +229,7 @@ impl Emitter<'_> {
                 gamma: gamma.clone().filter(|g| g.iter().any(|&v| v != 1.0)),
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
-            Op::Embed { table } => float::Op::Embed { table: table.to_vec() },
+            Op::Embed { table } => float::Op::Embed { table: table.clone().into() },
             Op::Quotient => float::Op::Quotient,
             Op::Bits { count } => float::Op::Bits { count: *count },
             _ => return Err("a value that could not be read; see the other messages".to_owned()),
