@@ -9,6 +9,7 @@ mod blame;
 mod circuits;
 pub mod config;
 pub mod data;
+mod excerpt;
 pub mod fidelity;
 pub mod frontend;
 pub mod head;

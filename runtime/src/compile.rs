@@ -4,13 +4,14 @@ use crate::clamped::Clamped;
 use crate::memory::megabytes;
 use crate::storage::{self, Secrecy};
 use crate::{Progress, Result, hex};
+use nanozk_compiler::artifact::Artifact;
 pub use nanozk_compiler::config::{Head, Optimize, Visibility};
 use nanozk_compiler::fidelity::Gap;
 pub use nanozk_compiler::frontend::Setting;
 pub use nanozk_compiler::pipeline::CompileOptions;
 use nanozk_compiler::pipeline::{self, Notice, Outcome, Stage};
 use nanozk_ir::int::{Model, Role};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -72,6 +73,48 @@ fn width(model: &Model) -> u32 {
 /// # Errors
 /// As [`nanozk_compiler::pipeline::compile`]; an output that cannot be written.
 pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dyn Progress) -> Result<CompileReport> {
+    Ok(compiled(model, options, out, progress)?.0)
+}
+
+/// How a model of one layer of each shape stands to the whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// Layers of each shape in the whole model.
+    pub layers: Vec<u64>,
+    /// Weights of the excerpt.
+    pub weights: u64,
+}
+
+/// As [`compile`]; also writes the model of the first layer of each shape to `excerpt`.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_excerpt(
+    model: &Path,
+    options: &CompileOptions,
+    [out, excerpt]: [&Path; 2],
+    progress: &dyn Progress,
+) -> Result<(CompileReport, Excerpt)> {
+    let (report, artifact) = compiled(model, options, out, progress)?;
+    let shapes = 0..artifact.shapes.len() as u32;
+    let layers = |shape| artifact.model.layers.iter().filter(|layer| layer.shape == shape).count() as u64;
+    let layers = shapes.map(layers).collect();
+    let artifact = artifact.excerpt();
+    storage::write_with(excerpt, Secrecy::Open, |file| artifact.write(file).map(drop))?;
+    Ok((report, Excerpt { layers, weights: weights(&artifact) }))
+}
+
+fn weights(artifact: &Artifact) -> u64 {
+    artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum()
+}
+
+/// Compiles a model, writes it and gives it back.
+fn compiled(
+    model: &Path,
+    options: &CompileOptions,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<(CompileReport, Artifact)> {
     let start = Instant::now();
     storage::check_writable(out)?;
     let (warnings, outcome) = (RefCell::new(Vec::new()), RefCell::new(None));
@@ -88,14 +131,14 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
     progress.stage("writing the model", 1);
     let mut bytes = 0;
     storage::write_with(out, Secrecy::Open, |file| artifact.write(file).map(|length| bytes = length))?;
-    Ok(CompileReport {
+    let report = CompileReport {
         model: out.into(),
         source: hex(&artifact.source.digest),
         tokens: artifact.model.tokens,
         width: width(&artifact.model),
         layers: artifact.model.layers.len(),
         shapes: artifact.shapes.len(),
-        weights: artifact.model.layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum(),
+        weights: weights(&artifact),
         k: artifact.shapes.iter().map(|s| s.plan.geometry.k).max().unwrap_or(0),
         limb_bits: artifact.model.limb_bits,
         bytes,
@@ -104,7 +147,8 @@ pub fn compile(model: &Path, options: &CompileOptions, out: &Path, progress: &dy
         choice,
         clamps,
         warnings: warnings.into_inner(),
-    })
+    };
+    Ok((report, artifact))
 }
 
 impl std::fmt::Display for CompileReport {

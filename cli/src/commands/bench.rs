@@ -11,6 +11,7 @@ use std::path::PathBuf;
     nanozk bench onnx-models/* --repeat 5 --html bench.html --markdown docs/benchmarks.md\n  \
     nanozk bench --block gpt2 --block d64-h4-t32\n  \
     nanozk bench --block gpt2-124m --warmup 0 --repeat 1\n  \
+    nanozk bench --block llama-1.1b --excerpt --warmup 0 --repeat 1\n  \
     nanozk bench --block llama-1.1b --write models\n\n\
     A model is a folder with network.onnx, input.json and, for perplexities, eval.json; or an ONNX file beside them.\n\
     Each step runs in a process of its own, in a temporary directory.")]
@@ -36,6 +37,9 @@ pub struct Args {
     /// that cost least
     #[arg(long)]
     served: bool,
+    /// Set up, prove and verify one layer of each shape only, and say what all layers would cost
+    #[arg(long)]
+    excerpt: bool,
     /// Write a self-contained page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -72,6 +76,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         repeat: args.repeat.into(),
         warmup: args.warmup.into(),
         served: args.served,
+        excerpt: args.excerpt,
         html: args.html.clone(),
         markdown: args.markdown.clone(),
         worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),

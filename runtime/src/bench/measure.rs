@@ -1,8 +1,9 @@
 //! The steps of one model, in order, each repeated.
 
-use super::Request;
 use super::report::{Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
 use super::step::{Measure, Step};
+use super::{Extrapolated, Request};
+use crate::compile::Excerpt;
 use crate::storage::KeyDir;
 use crate::{Error, Progress, Result};
 use serde_json::Value;
@@ -80,27 +81,43 @@ fn all_steps(request: &Request, source: &Source, progress: &dyn Progress) -> Res
     };
 
     let (network, data, served) = (source.network.clone(), input.clone(), request.served);
-    let step = Step::Compile { network, data, model: model.clone(), served };
+    let excerpt = request.excerpt.then(|| at("excerpt.nanozk"));
+    let step = Step::Compile { network, data, model: model.clone(), served, excerpt: excerpt.clone() };
     let (compile, compiled) = measure("compile", step, false)?;
-    let step = Step::Run { model: model.clone(), input: input.clone(), eval: source.eval.clone() };
-    let (run, ran) = measure("run", step, true)?;
+    // An excerpt answers something else than the source model.
+    let (run, ran) = match &excerpt {
+        Some(_) => (None, Value::Null),
+        None => {
+            let step = Step::Run { model: model.clone(), input: input.clone(), eval: source.eval.clone() };
+            let (run, ran) = measure("run", step, true)?;
+            (Some(run), ran)
+        }
+    };
     let k = whole(&compiled, "k") as u32;
     let (srs_step, made) = measure("srs", Step::Srs { k, out: srs.clone() }, true)?;
+    let model = excerpt.unwrap_or(model);
     let step = Step::Setup { model, srs, keys: keys.path().into() };
     let (setup, set_up) = measure("setup", step, false)?;
     let step = Step::Prove { keys: keys.path().into(), input, proof: proof.clone() };
     let (prove, proven) = measure("prove", step, false)?;
     let (verify, verified) = measure("verify", Step::Verify { verifier: keys.verifier(), proof }, false)?;
 
+    let parts: Option<Excerpt> = serde_json::from_value(compiled["excerpt"].clone()).ok();
+    let weights = whole(&compiled, "weights");
+    let extrapolated = parts.map(|parts| Extrapolated::new(&parts, weights, [&setup, &prove, &verify], &proven));
     let layers = proven["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(Measured {
         tokens: whole(&compiled, "tokens"),
         width: whole(&compiled, "width"),
-        weights: whole(&compiled, "weights"),
+        weights,
         layers: whole(&compiled, "layers"),
         shapes: whole(&compiled, "shapes"),
         k,
-        steps: vec![compile, run, srs_step, setup, prove, verify],
+        extrapolated,
+        steps: [Some(compile), run, Some(srs_step), Some(setup), Some(prove), Some(verify)]
+            .into_iter()
+            .flatten()
+            .collect(),
         sizes: Sizes {
             model_bytes: whole(&compiled, "bytes"),
             prover_bytes: whole(&set_up, "key_bytes"),

@@ -3,6 +3,7 @@
 //! Each step runs in a process of its own, so that CPU time and peak memory belong to that step alone. The process is
 //! this program again, given the step as JSON; see [`step::run`].
 
+mod extrapolated;
 mod html;
 mod machine;
 mod measure;
@@ -11,6 +12,7 @@ mod report;
 pub mod step;
 mod synthetic;
 
+pub use extrapolated::Extrapolated;
 pub use machine::Machine;
 pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
 pub use synthetic::Seeded;
@@ -32,6 +34,8 @@ pub struct Request {
     pub warmup: usize,
     /// Whether circuits lean to what the SRS of this program serves, as by default; else they are what costs least.
     pub served: bool,
+    /// Whether one layer of each shape is set up, proven and verified in place of all, and the costs of all are extrapolated.
+    pub excerpt: bool,
     /// Page to write.
     pub html: Option<PathBuf>,
     /// Markdown table to write.

@@ -1,5 +1,6 @@
 //! What was measured, as a table and as Markdown.
 
+use super::extrapolated::Extrapolated;
 use super::machine::Machine;
 use super::step::Measure;
 use crate::memory::megabytes;
@@ -50,8 +51,11 @@ pub struct Measured {
     pub shapes: u64,
     /// Rows of the largest circuit: `2^k`.
     pub k: u32,
-    /// compile, run, srs, setup, prove, verify; run and srs run once, without warm-up.
+    /// compile, run, srs, setup, prove, verify; run and srs run once, without warm-up. Of an excerpt no run.
     pub steps: Vec<StepTimes>,
+    /// What setup, prove and verify of all layers would cost, where they were of an excerpt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extrapolated: Option<Extrapolated>,
     /// File sizes.
     pub sizes: Sizes,
     /// Size of the proof.
@@ -172,6 +176,19 @@ impl BenchReport {
         )
     }
 
+    /// A line for each model of which one layer of each shape was measured.
+    fn excerpts(&self) -> impl Iterator<Item = String> {
+        let measured = self.models.iter().filter_map(|m| Some((&m.name, m.measured.as_ref()?)));
+        measured.filter_map(|(name, m)| {
+            let Extrapolated { layers, proof_bytes, .. } = m.extrapolated.as_ref()?;
+            let all = m.layers;
+            Some(format!(
+                "{name}: setup, prove and verify of {layers} layers, one of each shape; extrapolated to all {all}, whose proof \
+                 would have about {proof_bytes} B"
+            ))
+        })
+    }
+
     /// The tables as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!("{}.\n\n", self.conditions());
@@ -186,6 +203,9 @@ impl BenchReport {
                 }
             }
             text.push('\n');
+        }
+        for line in self.excerpts() {
+            let _ = writeln!(text, "- {line}");
         }
         for (name, error) in self.models.iter().filter_map(|m| Some((&m.name, m.error.as_ref()?))) {
             let _ = writeln!(text, "- {name} failed: {error}");
@@ -224,7 +244,7 @@ fn steps(name: &str, m: &Measured) -> Vec<Vec<String>> {
             optional(s.peak_memory_mb, 0),
         ]
     };
-    m.steps.iter().map(row).collect()
+    m.steps.iter().chain(m.extrapolated.iter().flat_map(|e| &e.steps)).map(row).collect()
 }
 
 fn sizes(name: &str, m: &Measured) -> Vec<Vec<String>> {
@@ -277,6 +297,9 @@ impl std::fmt::Display for BenchReport {
             writeln!(f)?;
         }
         last.write(f)?;
+        for line in self.excerpts() {
+            writeln!(f, "{line}")?;
+        }
         for (name, error) in self.models.iter().filter_map(|m| Some((&m.name, m.error.as_ref()?))) {
             writeln!(f, "{name} failed: {error}")?;
         }

@@ -1,6 +1,6 @@
 //! One step, measured from inside its own process.
 
-use crate::compile::{CompileOptions, compile};
+use crate::compile::{CompileOptions, compile, compile_excerpt};
 use crate::memory::{self, megabytes};
 use crate::prove::{self, prove};
 use crate::run::{Request, run as run_model};
@@ -27,6 +27,8 @@ pub enum Step {
         model: PathBuf,
         /// As in [`super::Request`].
         served: bool,
+        /// Model of one layer of each shape to write.
+        excerpt: Option<PathBuf>,
     },
     /// Float against integer inference.
     Run {
@@ -91,11 +93,20 @@ pub struct Measure {
 pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let report = match step {
-        Step::Compile { network, data, model, served } => {
+        Step::Compile { network, data, model, served, excerpt } => {
             // The SRS is made for the model, whatever rows it asks for.
             let max_k = (!served).then_some(MAX_K);
             let options = CompileOptions { data: vec![data.clone()], max_k, ..Default::default() };
-            json(compile(network, &options, model, progress)?)
+            match excerpt {
+                None => json(compile(network, &options, model, progress)?),
+                Some(part) => {
+                    let (report, excerpt) = compile_excerpt(network, &options, [model, part], progress)?;
+                    json(report).and_then(|mut report| {
+                        report["excerpt"] = json(excerpt)?;
+                        Ok(report)
+                    })
+                }
+            }
         }
         Step::Run { model, input, eval } => {
             let (model, input, eval) = (model.clone(), input.clone(), eval.clone());
