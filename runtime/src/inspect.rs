@@ -288,9 +288,9 @@ pub(crate) fn write_tensors(f: &mut std::fmt::Formatter<'_>, tensors: &[TensorIn
     for t in tensors {
         table.row(vec![
             t.id.to_string(),
-            t.name.clone(),
+            t.name.escape_debug().to_string(),
             t.features.to_string(),
-            format!("{:.6}", t.scale).trim_end_matches('0').trim_end_matches('.').to_string(),
+            t.scale.to_string(),
             format!("[{}, {}]", t.range.0, t.range.1),
             t.role.into(),
         ]);

@@ -149,6 +149,23 @@ impl Formula {
     }
 }
 
+/// All steps: `Formula[s0 = x, s1 = 2, s2 = Exp(s0), s3 = Min(s2, s1)]`.
+impl std::fmt::Display for Formula {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Formula[")?;
+        for (i, step) in self.steps.iter().enumerate() {
+            write!(f, "{}s{i} = ", if i > 0 { ", " } else { "" })?;
+            match step {
+                Step::Argument => write!(f, "x")?,
+                Step::Constant(constant) => write!(f, "{constant}")?,
+                Step::Unary(function, a) => write!(f, "{function}(s{a})")?,
+                Step::Binary(op, a, b) => write!(f, "{op:?}(s{a}, s{b})")?,
+            }
+        }
+        f.write_str("]")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +185,9 @@ mod tests {
         let f = Formula::new(steps);
         assert_eq!([f.apply(1.0), f.apply(-3.0), f.apply(0.0)], [2.0, 0.0, 0.0]);
         assert!((f.apply(0.5) - 0.5f64.exp()).abs() < 1e-15);
+        let words =
+            "Formula[s0 = x, s1 = 0, s2 = 2, s3 = Exp(s0), s4 = Min(s3, s2), s5 = Greater(s0, s1), s6 = Gate(s4, s5)]";
+        assert_eq!(f.to_string(), words);
     }
 
     #[test]

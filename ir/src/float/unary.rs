@@ -118,6 +118,17 @@ impl UnaryFn {
     }
 }
 
+/// The name, with the constants or steps that belong to it.
+impl std::fmt::Display for UnaryFn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            UnaryFn::LeakyRelu(constant) | UnaryFn::Pow(constant) => write!(f, "{}[{constant}]", self.name()),
+            UnaryFn::Formula(formula) => formula.fmt(f),
+            function => f.write_str(function.name()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

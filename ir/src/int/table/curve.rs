@@ -47,7 +47,7 @@ impl Curve {
 impl std::fmt::Display for Curve {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Curve { function, origin, unit, scale, limit, last } = self;
-        write!(f, "round({scale} {}({unit} (i - {origin}))), at most {limit} in magnitude", function.name())?;
+        write!(f, "round({scale} {function}({unit} (i - {origin}))), at most {limit} in magnitude")?;
         match last {
             Some(last) => write!(f, ", the last {last}"),
             None => Ok(()),
