@@ -1,8 +1,9 @@
 //! A second verifier, plain and slow, to compare the verdicts of the fast one with.
 //!
 //! It follows docs/protocol.md sections 3 to 8 one equation, one point and one pairing at a time, with the stock transcript,
-//! field, group and Halo2 verifier. With `nanozk_proof` it shares what the two must agree on, and no arithmetic: the readers
-//! of files, `Bundle::fits`, the plan, and the circuit (constraints and order of columns) that keys are made of.
+//! field, group and Halo2 verifier, and section 14 for answers. With `nanozk_proof` it shares what the two must agree on, and
+//! no arithmetic: the readers of files, `Bundle::fits`, which tensors are those of an answer (`Writer::of`), the plan, and the
+//! circuit (constraints and order of columns) that keys are made of; with `ir` a unit of noise (`gumbel::noise`).
 
 use crate::hash::Preimage;
 use blake2b_simd::State;
@@ -10,21 +11,25 @@ use ff::Field;
 use halo2_proofs::plonk::prepare;
 use halo2_proofs::poly::commitment::Guard;
 use halo2_proofs::transcript::{CircuitTranscript, Hashable, Sampleable, Transcript};
+use nanozk_ir::int::gumbel;
 use nanozk_plan::format::VERSION;
 use nanozk_plan::{Plan, Port, Term, TokenWeight};
+use nanozk_proof::answer::{Fixed, Writer};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::{Fr, G1, Kzg};
-use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::keys::{VerifierKey, Visibility};
 use nanozk_proof::publics::PublicData;
 use nanozk_proof::srs::SrsVerifierPart;
 use nanozk_proof::verifier::LayerClaim;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// Mask rows whose Lagrange commitments re-randomise the weight fold.
 const SPAN_ROWS: usize = 4;
 
-/// Whether every proof of a bundle holds. The caller's wishes (model id, nonce, SRS, all layers) are no part of it.
+/// Whether every proof of a bundle holds, and the public tokens are what it claims of them. The caller's wishes (model id, nonce, SRS, all layers) are no part of it.
 pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
     let file = key.to_bytes().map_err(|e| e.to_string())?;
     if bundle.model_id[..] != Preimage::new("nanozk model id").bytes("verifier file", &file).digest()[..] {
@@ -34,6 +39,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
     if bundle.layers.is_empty() {
         return Err("no layer".into());
     }
+    let noise = noise(key, bundle)?;
     let prefix = prefix(bundle);
     for proof in &bundle.layers {
         let layer = &key.layers[proof.index as usize];
@@ -47,19 +53,90 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
             }
             part.lanes.iter().zip(&committed.lanes).for_each(|(lane, point)| boundary[*lane as usize] = Some(*point));
         }
-        let values = |tensor: &u32| bundle.public.iter().find(|p| p.tensor == *tensor).map(|p| p.values.as_slice());
+        let values = |tensor: &u32| match &noise {
+            Some((noise, values)) if noise == tensor => Some(values.as_slice()),
+            _ => public(bundle, *tensor),
+        };
         let inputs: Vec<_> = layer.inputs.iter().map(values).collect();
         let outputs: Vec<_> = layer.outputs.iter().map(values).collect();
         let public = PublicData { params: &layer.params, inputs: &inputs, outputs: &outputs };
         let claim = LayerClaim { shape, key: layer, index: proof.index, boundary: &boundary, public, prefix };
         verify_layer(&claim, &proof.bytes, &key.srs).map_err(|e| format!("layer {}: {e}", proof.index))?;
     }
-    Ok(())
+    answered(key, bundle)
+}
+
+fn public(bundle: &Bundle, tensor: u32) -> Option<&[i64]> {
+    bundle.public.iter().find(|p| p.tensor == tensor).map(|p| p.values.as_slice())
+}
+
+/// The tensor of noise and its values, as section 14 has them.
+fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>)>, String> {
+    let temperature = bundle.answer.map_or(0, |answer| answer.temperature);
+    let Some(id) = (0..).zip(&key.tensors).find_map(|(id, t)| (t.visibility == Visibility::Noise).then_some(id)) else {
+        return if temperature == 0 { Ok(None) } else { Err("no noise".into()) };
+    };
+    let spec = &key.tensors[id as usize];
+    let features = spec.features as usize;
+    let mut values = vec![0; key.tokens as usize * features];
+    if let Some(claim) = bundle.answer.filter(|_| temperature > 0) {
+        let (least, greatest) = gumbel::range(temperature, spec.scale);
+        if least < spec.lo || greatest > spec.hi {
+            return Err("no room for the noise".into());
+        }
+        let tokens = public(bundle, Writer::of(key).map_err(|e| e.to_string())?.input).ok_or("hidden tokens")?;
+        let prompt = tokens.get(..claim.prompt as usize).filter(|prompt| !prompt.is_empty()).ok_or("the prompt")?;
+        let seed = Preimage::new("nanozk noise")
+            .bytes("model id", &bundle.model_id)
+            .bytes("nonce", &bundle.nonce)
+            .bytes("temperature", &temperature.to_le_bytes())
+            .integers("prompt", prompt)
+            .digest();
+        for token in prompt.len() - 1..bundle.length as usize {
+            let mut stream = ChaCha20Rng::from_seed(seed);
+            stream.set_stream(token as u64);
+            for score in 0..features {
+                values[token * features + score] = gumbel::noise(stream.next_u64(), temperature, spec.scale);
+            }
+        }
+    }
+    Ok(Some((id, values)))
+}
+
+/// Whether each token behind the prompt is the model's choice, and none is missing (section 14).
+fn answered(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
+    let Some(claim) = bundle.answer else { return Ok(()) };
+    let writer = Writer::of(key).map_err(|e| e.to_string())?;
+    let values = |tensor: u32| public(bundle, tensor).ok_or("a hidden tensor");
+    let (read, chosen) = (values(writer.input)?, values(writer.output)?);
+    let (prompt, length) = (claim.prompt as usize, bundle.length as usize);
+    if prompt == 0 || prompt > length || (claim.temperature > 0 && bundle.nonce.is_empty()) {
+        return Err("the prompt, or a draw without a nonce".into());
+    }
+    for (tensor, fixed) in writer.fixed {
+        let fits = match fixed {
+            Fixed::Mask => values(tensor)?.iter().all(|shown| *shown == 1),
+            Fixed::Positions => {
+                values(tensor)?.iter().enumerate().all(|(at, place)| *place == if at < length { at as i64 } else { 0 })
+            }
+        };
+        if !fits {
+            return Err("the mask, or the positions".into());
+        }
+    }
+    let ends = |token: i64| key.text.end.iter().any(|end| i64::from(*end) == token);
+    if (prompt..length).any(|at| read[at] != chosen[at - 1] || ends(read[at])) {
+        return Err("a token".into());
+    }
+    let count = length - prompt + 1;
+    let complete = ends(chosen[length - 1]) || count == claim.limit as usize || length == key.tokens as usize;
+    if complete && count <= claim.limit as usize { Ok(()) } else { Err("the end of the answer".into()) }
 }
 
 /// What all layer proofs of a bundle are bound to.
 fn prefix(bundle: &Bundle) -> Fr {
-    let answer: Vec<u8> = bundle.answer.iter().flat_map(|a| [a.prompt, a.limit]).flat_map(u32::to_le_bytes).collect();
+    let claim = bundle.answer.iter().flat_map(|a| [a.prompt, a.limit, a.temperature]);
+    let answer: Vec<u8> = claim.flat_map(u32::to_le_bytes).collect();
     let mut preimage = Preimage::new("nanozk bundle")
         .bytes("version", &VERSION.to_le_bytes())
         .bytes("model id", &bundle.model_id)

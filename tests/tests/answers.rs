@@ -15,6 +15,7 @@ use nanozk_tests::fixture::{Fixture, asked, compiled, partial};
 use std::sync::LazyLock;
 
 /// Tokens of the prompt.
+use nanozk_tests::slow;
 const PROMPT: [u32; 5] = [20, 37, 41, 50, 9];
 /// Tokens of the answer.
 const LIMIT: u32 = 6;
@@ -54,6 +55,7 @@ impl Answered {
         match self.fixture.verdict(bundle) {
             Err(VerifyError::Answer(error)) => error,
             other => panic!("{other:?}"),
+        assert!(slow::verify(&self.fixture.key, bundle).is_err(), "accepted by the slow verifier");
         }
     }
 
@@ -76,6 +78,7 @@ fn an_honest_answer_is_shown() {
     let Transcript { prompt, answer, ended, .. } = &honest.transcript;
     assert_eq!((&prompt[..], answer.len(), *ended), (&PROMPT[..], LIMIT as usize, Ended::Limit));
     let read = honest.read();
+    slow::verify(&honest.fixture.key, &honest.bundle).unwrap();
     let written: Vec<u32> = read[PROMPT.len()..honest.bundle.length as usize].iter().map(|t| *t as u32).collect();
     assert_eq!(written, answer[..answer.len() - 1]);
 }

@@ -16,6 +16,7 @@ use nanozk_runtime::generate::Asked;
 use nanozk_runtime::keys::ProverKeys;
 use nanozk_runtime::verify;
 use nanozk_tests::fixture::{Fixture, NONCE, asked};
+use nanozk_tests::slow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -91,6 +92,7 @@ fn an_honest_draw_is_shown() {
     let honest = &*HONEST;
     let (answer, temperature) = honest.verdict(&honest.bundle).unwrap();
     assert_eq!((answer.len(), temperature), (LIMIT as usize, TEMPERATURE));
+    slow::verify(&honest.fixture.key, &honest.bundle).unwrap();
     let noise = sampling::tensor(&honest.fixture.key).unwrap();
     assert_eq!(honest.bundle.public(noise), Some(&[][..]), "the file holds no noise");
     let drawn = honest.noise(NONCE, &PROMPT, TEMPERATURE);
@@ -122,10 +124,16 @@ fn claims_are_bound_to_the_noise() {
     for answer in [None, Some(Answer { temperature: 0, ..claim }), Some(Answer { temperature: 1501, ..claim })] {
         let bundle = Bundle { answer, ..honest.bundle.clone() };
         assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Layer { .. })), "{answer:?}");
+        assert!(slow::verify(&honest.fixture.key, &bundle).is_err(), "{answer:?}");
+    }
+    for prompt in [0, honest.bundle.length + 1, u32::MAX] {
+        let bundle = Bundle { answer: Some(Answer { prompt, ..claim }), ..honest.bundle.clone() };
+        assert!(honest.verdict(&bundle).is_err() && slow::verify(&honest.fixture.key, &bundle).is_err(), "{prompt}");
     }
     let above = Bundle { answer: Some(Answer { temperature: 2001, ..claim }), ..honest.bundle.clone() };
     let refused = AnswerError::Temperature { temperature: 2001, most: 2000 };
     assert_eq!(honest.verdict(&above), Err(VerifyError::Answer(refused)));
+    assert!(slow::verify(&honest.fixture.key, &above).is_err());
     let mut bundle = honest.bundle.clone();
     bundle.public.iter_mut().filter(|t| t.values.is_empty()).for_each(|t| t.values = vec![1; 3]);
     assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.contains("noise")));
