@@ -6,6 +6,7 @@
 //! for each kind of file after that, `NANOZK_FUZZ_SEED` (default 1) makes another run.
 
 use crate::files::{block, fit, golden, read, seal, sum};
+use crate::graphs::{self, Graphs};
 use crate::measure::{Cost, cost, turn};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::read_input;
@@ -210,6 +211,13 @@ fn verifier_files() {
         seal(&file)
     };
     run("verifier", &bases, write, read);
+}
+
+/// What `nanozk check` and `nanozk inspect` do with the graphs of a file, each in a file that is otherwise made for them.
+#[test]
+fn circuits() {
+    let bases: Vec<Graphs> = graphs::small().iter().map(Graphs::of).collect();
+    run("circuits", &bases, |graphs: Graphs| seal(&graphs.file()), graphs::read);
 }
 
 #[test]

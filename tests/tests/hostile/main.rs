@@ -2,10 +2,11 @@
 //! in the file.
 //!
 //! `named` holds the files that once took gigabytes, minutes or the stack; `grow` grows each repeated field of each kind
-//! of file to its limit and sets numbers to their edges, keeping the rest of the file consistent with that. The heap is
-//! counted by the allocator, time is that of the processor.
+//! of file to its limit and sets numbers to their edges, keeping the rest of the file consistent with that. `graphs` makes
+//! verifier files for any integer graphs, so that these grow too. The heap is counted by the allocator, time is that of the processor.
 
 mod files;
+mod graphs;
 mod grow;
 mod measure;
 mod named;
