@@ -170,6 +170,10 @@ impl Bundle {
             }
             if inputs.contains(&tensor.tensor) {
                 self.rows_fit(&tensor.values, spec, key.tokens)?;
+                let masks = spec.rows == Rows::Equal && held.contains(&tensor.tensor);
+                if masks && hides_all(&tensor.values, key) {
+                    return Err(format!("public tensor {} hides all that some token sees", spec.name));
+                }
             }
         }
         if !self.layers.is_sorted_by(|a, b| a.index < b.index)
@@ -197,4 +201,11 @@ impl Bundle {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a mask leaves some token without a visible one: the first, where tokens see none that follow, or all. The circuit
+/// then computes as if nothing were hidden, which is no reading of the model.
+fn hides_all(mask: &[i64], key: &VerifierKey) -> bool {
+    let causal = || key.circuits.read().is_ok_and(|circuits| circuits.iter().any(|circuit| circuit.graph.is_causal()));
+    mask.first() == Some(&0) && (mask.iter().all(|visible| *visible == 0) || causal())
 }

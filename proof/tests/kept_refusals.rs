@@ -2,12 +2,14 @@
 //! it: the kept file and proof with one thing changed.
 
 use group::Group;
+use nanozk_ir::int::Op;
 use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{ElementMap, Geometry, Plan, Port};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof::{self, KeyError};
 use nanozk_proof::keys::{Rows, TensorKey, VerifierFile, VerifierKey, Visibility};
+use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_layers};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,13 +125,21 @@ fn public_values_are_what_the_model_asks_for() {
     let input = key().inputs[0].tensor as usize;
     let width = key().tensors[input].features as usize;
     let tokens = key().tokens;
-    let with = |rows: Rows, length: u32, values: &dyn Fn(usize) -> i64| {
+    let changed = |rows: Rows, length: u32, values: &dyn Fn(usize) -> i64| {
         let (mut key, mut bundle) = (key(), proof());
         key.tensors[input].rows = rows;
         bundle.length = length;
         let public = bundle.public.iter_mut().find(|tensor| tensor.tensor as usize == input).unwrap();
-        public.values.iter_mut().enumerate().for_each(|(i, value)| *value = values(i / width));
-        bundle.fits(&key).map_err(|error| ["is not 0", "sees all", "differs"].into_iter().find(|w| error.contains(w)))
+        public.values.iter_mut().enumerate().for_each(|(i, value)| *value = values(i));
+        (key, bundle)
+    };
+    let said = |key: &VerifierKey, bundle: &Bundle| {
+        let words = ["is not 0", "sees all", "differs", "hides all"];
+        bundle.fits(key).map_err(|error| words.into_iter().find(|w| error.contains(w)))
+    };
+    let with = |rows: Rows, length: u32, values: &dyn Fn(usize) -> i64| {
+        let (key, bundle) = changed(rows, length, &|i| values(i / width));
+        said(&key, &bundle)
     };
     let first = |row: usize| i64::from(row == 0);
     assert_eq!(with(Rows::Padded, 1, &first), Ok(()));
@@ -139,8 +149,23 @@ fn public_values_are_what_the_model_asks_for() {
     assert_eq!(with(Rows::Full, tokens - 1, &first), Err(Some("sees all")));
     assert_eq!(with(Rows::Equal, tokens, &|_| 1), Ok(()));
     assert_eq!(with(Rows::Equal, tokens, &first), Err(Some("differs")));
+    // A mask without a visible token, or, where tokens see none that follow, without the first.
+    assert_eq!(with(Rows::Equal, tokens, &|_| 0), Err(Some("hides all")));
+    let (mut key, bundle) = changed(Rows::Equal, tokens, &|i| i64::from(i % width > 0));
+    assert_eq!(said(&key, &bundle), Err(Some("hides all")));
+    let mut circuits = key.circuits.read().unwrap();
+    for node in circuits.iter_mut().flat_map(|circuit| &mut circuit.graph.nodes) {
+        if let Op::Attend { causal, .. } = &mut node.op {
+            *causal = false;
+        }
+    }
+    key.circuits = Circuits::new(&circuits).unwrap();
+    assert_eq!(said(&key, &bundle), Ok(()));
+    let (mut unread, bundle) = changed(Rows::Equal, tokens, &|_| 0);
+    unread.layers.iter_mut().for_each(|layer| layer.inputs.retain(|id| *id as usize != input));
+    assert_eq!(said(&unread, &bundle), Ok(()));
     // What a layer writes has no padding to speak of.
-    let (mut short, mut bundle) = (key(), proof());
+    let (mut short, mut bundle) = (self::key(), proof());
     short.inputs.clear();
     bundle.length = 1;
     bundle.fits(&short).unwrap();

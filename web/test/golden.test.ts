@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readBundle } from '../verifier/bundle.js';
+import { checkFits, readBundle } from '../verifier/bundle.js';
 import { VERSION } from '../verifier/format.js';
 import { readVerifier } from '../verifier/key.js';
 import { verifyFiles } from '../verifier/verify.js';
@@ -35,6 +35,29 @@ test('what the caller insists on is refused first', () => {
   expect(outcome({ modelId: modelId.replace(/^./, (c) => (c === '0' ? '1' : '0')) })).toEqual({ check: 'model-id' });
   expect(outcome({ nonce: '00' })).toEqual({ check: 'nonce' });
   expect(outcome({ nonce: '' })).toEqual({ check: 'nonce' });
+});
+
+test('a mask under which some token sees nothing is refused', () => {
+  const [key, bundle] = [readVerifier(golden[0]), readBundle(golden[1])];
+  const input = key.inputs[0]!.tensor;
+  const spec = key.tensors[input]!;
+  const tensor = bundle.public.find((tensor) => tensor.tensor === input)!;
+  spec.rows = 'equal';
+  const said = (visible: (at: number) => boolean) => {
+    tensor.values = tensor.values.map((_, i) => (visible(i % spec.features) ? 1n : 0n));
+    try {
+      checkFits(bundle, key);
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  expect(said(() => true)).toBe('');
+  expect(said(() => false)).toContain('hides all that some token sees');
+  // The first token of a causal model sees itself alone.
+  expect(said((at) => at > 0)).toContain('hides all that some token sees');
+  key.circuits = Uint8Array.of(0);
+  expect(said((at) => at > 0)).toBe('');
 });
 
 test('files of other kinds and damaged files are told apart', () => {

@@ -5,7 +5,8 @@ import { PROOF, VERSION, decode, littleEndian } from './format.js';
 import { POINT_BYTES, type Point, decodePoints } from './group.js';
 import { Absorber, hex } from './hash.js';
 import { type Tensor, type VerifierKey, isPublic } from './key.js';
-import { Malformed } from './reader.js';
+import { Malformed, Reader } from './reader.js';
+import { readCircuits } from './statement.js';
 
 export interface Bundle {
   modelId: string;
@@ -98,6 +99,9 @@ export function checkFits(bundle: Bundle, key: VerifierKey): void {
     if (inputs.has(tensor)) {
       const reason = badRows(bundle.length, key.tokens, values, spec);
       if (reason !== undefined) throw mismatch(reason);
+      if (spec.rows === 'equal' && held.has(tensor) && hidesAll(values, key)) {
+        throw mismatch(`public tensor ${spec.name} hides all that some token sees`);
+      }
     }
   }
   bundle.layers.forEach(({ index }, i) => {
@@ -118,4 +122,19 @@ function badRows(length: number, tokens: number, values: bigint[], { name, featu
     return `public tensor ${name} differs from token to token`;
   }
   return undefined;
+}
+
+/** Whether a mask leaves some token without a visible one: the first, where tokens see none that follow, or all. */
+function hidesAll(mask: bigint[], key: VerifierKey): boolean {
+  return mask[0] === 0n && (mask.every((visible) => visible === 0n) || isCausal(key));
+}
+
+/** Whether some attention of the model hides from each token those that follow it. */
+function isCausal(key: VerifierKey): boolean {
+  try {
+    return readCircuits(new Reader(key.circuits)).some((nodes) => nodes.some((node) => node.causal));
+  } catch (error) {
+    if (error instanceof Malformed) return false;
+    throw error;
+  }
 }

@@ -158,11 +158,14 @@ fn masks_that_hide_everything() {
     let mask = data["input_data"][1].as_array_mut().expect("a mask");
     mask.iter_mut().for_each(|v| *v = 0.into());
     fs::write(dir.path().join("i.json"), data.to_string()).expect("writes");
-    nanozk(dir.path(), &["run", "m.nanozk", "--input", "i.json"]).fails_with(&[
-        "attention_mask",
-        "hides all that some token sees",
-        "pad behind the tokens",
-    ]);
+    nanozk(dir.path(), &["setup", "m.nanozk", "-o", "keys", "--json"]).json();
+    for command in [&["run", "m.nanozk"][..], &["prove", "keys", "-o", "p.nanozk"]] {
+        nanozk(dir.path(), &[command, &["--input", "i.json"]].concat()).fails_with(&[
+            "attention_mask",
+            "hides all that some token sees",
+            "pad behind the tokens",
+        ]);
+    }
 }
 
 /// Offset of the first long raw_data field (tag 0x4a, two-byte length of a multiple of 4) whose floats are all small.

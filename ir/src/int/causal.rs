@@ -16,6 +16,11 @@ enum Sees {
 }
 
 impl Graph {
+    /// Whether some attention hides from each token those that follow it.
+    pub fn is_causal(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, Op::Attend { causal: true, .. }))
+    }
+
     /// Whether some token sees one that follows it, so that padding would enter the results of true tokens. Never `false`
     /// where one does; `true` for values of pairs of tokens that reach anything but a causal mask.
     pub fn sees_padding(&self, tokens: u32) -> bool {

@@ -1,6 +1,6 @@
 //! A quantised model: boundary tensors and layers over shared shapes.
 
-use super::{Graph, Op, Table, packed::Stored};
+use super::{Graph, Table, packed::Stored};
 use serde::{Deserialize, Serialize};
 
 /// Index of a boundary tensor.
@@ -114,8 +114,7 @@ impl<W> Model<W> {
 
     /// Whether some attention hides from each token those that follow it.
     pub fn is_causal(&self) -> bool {
-        let mut nodes = self.shapes.iter().flat_map(|shape| &shape.nodes);
-        nodes.any(|node| matches!(node.op, Op::Attend { causal: true, .. }))
+        self.shapes.iter().any(Graph::is_causal)
     }
 
     /// The model without its weights.

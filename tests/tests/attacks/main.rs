@@ -15,6 +15,7 @@ use nanozk_proof::srs::Srs;
 use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::wire::POINT_BYTES;
+use nanozk_runtime::commit::Statement;
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::{Fixture, NONCE, lenient};
 use nanozk_tests::slow;
@@ -160,6 +161,17 @@ fn rows_of_public_inputs() {
         let mask = input(b, 1);
         b.public[mask].values[fixture.key.tokens as usize] ^= 1;
     });
+    // Of a mask that shows no token the model has no reading: neither is it proven nor does such a proof verify.
+    let hides_all = "hides all that some token sees";
+    refused(hides_all, &|b| {
+        let mask = input(b, 1);
+        b.public[mask].values.fill(0);
+    });
+    let mut hidden: Vec<Vec<i64>> = [0, 1].map(|at| honest.public[input(&honest, at)].values.clone()).into();
+    hidden[1].fill(0);
+    let statement = Statement { input: &hidden, length: honest.length, answer: None, nonce: &[] };
+    let error = fixture.claim(&fixture.prover(), "hidden.nanozk", statement).unwrap_err();
+    assert!(error.contains(hides_all), "{error}");
     refused("every token of this model sees all", &|b| {
         b.length -= 1;
         for at in 0..2 {
