@@ -110,3 +110,31 @@ pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>
     }
     Ok(Some((id, values)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Rows;
+
+    /// Both ends of the noise have to fit.
+    #[test]
+    fn temperatures_have_room() {
+        let tensor = |lo, hi| TensorKey {
+            name: String::new(),
+            features: 3,
+            scale: 16.0,
+            lo,
+            hi,
+            visibility: Visibility::Noise,
+            rows: Rows::Padded,
+        };
+        let (lo, hi) = gumbel::range(1500, 16.0);
+        assert_eq!(max_temperature(&tensor(i64::MIN, i64::MAX)), gumbel::MAX_TEMPERATURE);
+        for (lo, hi) in [(lo, hi), (lo, i64::MAX), (i64::MIN, hi)] {
+            let most = max_temperature(&tensor(lo, hi));
+            assert!((1500..1600).contains(&most), "{most}");
+        }
+        assert!(max_temperature(&tensor(lo + 10, i64::MAX)) < 1500);
+        assert!(max_temperature(&tensor(i64::MIN, hi - 10)) < 1500);
+    }
+}

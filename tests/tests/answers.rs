@@ -3,19 +3,22 @@
 use nanozk_compiler::config::Head;
 use nanozk_compiler::onnx::Onnx;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
+use nanozk_ir::int::Op;
+use nanozk_plan::{ElementMap, ElementType, ValueInfo};
 use nanozk_proof::answer::{Answer, AnswerError, Ended, Fixed, Transcript, Writer};
 use nanozk_proof::bundle::Bundle;
-use nanozk_proof::keys::VerifierKey;
+use nanozk_proof::keys::{Endpoint, Rows, TensorKey, VerifierKey, Visibility};
+use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::VerifyError;
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::commit::Statement;
 use nanozk_runtime::keys::ProverKeys;
 use nanozk_runtime::verify;
 use nanozk_tests::fixture::{Fixture, asked, compiled, partial};
+use nanozk_tests::slow;
 use std::sync::LazyLock;
 
 /// Tokens of the prompt.
-use nanozk_tests::slow;
 const PROMPT: [u32; 5] = [20, 37, 41, 50, 9];
 /// Tokens of the answer.
 const LIMIT: u32 = 6;
@@ -52,10 +55,10 @@ impl Answered {
     }
 
     fn refused(&self, bundle: &Bundle) -> AnswerError {
+        assert!(slow::verify(&self.fixture.key, bundle).is_err(), "accepted by the slow verifier");
         match self.fixture.verdict(bundle) {
             Err(VerifyError::Answer(error)) => error,
             other => panic!("{other:?}"),
-        assert!(slow::verify(&self.fixture.key, bundle).is_err(), "accepted by the slow verifier");
         }
     }
 
@@ -75,10 +78,10 @@ impl Answered {
 #[test]
 fn an_honest_answer_is_shown() {
     let honest = &*HONEST;
+    slow::verify(&honest.fixture.key, &honest.bundle).unwrap();
     let Transcript { prompt, answer, ended, .. } = &honest.transcript;
     assert_eq!((&prompt[..], answer.len(), *ended), (&PROMPT[..], LIMIT as usize, Ended::Limit));
     let read = honest.read();
-    slow::verify(&honest.fixture.key, &honest.bundle).unwrap();
     let written: Vec<u32> = read[PROMPT.len()..honest.bundle.length as usize].iter().map(|t| *t as u32).collect();
     assert_eq!(written, answer[..answer.len() - 1]);
 }
@@ -252,9 +255,9 @@ fn positions_count_from_0() {
 fn a_mask_hides_no_token() {
     let mut key = HONEST.fixture.key.clone();
     let mut mask = key.tensors[key.inputs[0].tensor as usize].clone();
-    (mask.rows, mask.features, mask.lo, mask.hi) = (nanozk_proof::keys::Rows::Equal, key.tokens, 0, 1);
+    (mask.rows, mask.features, mask.lo, mask.hi) = (Rows::Equal, key.tokens, 0, 1);
     let id = key.tensors.len() as u32;
-    key.inputs.push(nanozk_proof::keys::Endpoint { tensor: id, ..key.inputs[0].clone() });
+    key.inputs.push(Endpoint { tensor: id, ..key.inputs[0].clone() });
     key.tensors.push(mask);
     let mut bundle = HONEST.bundle.clone();
     let mut verdict = |values: Vec<i64>| {
@@ -277,6 +280,98 @@ fn models_that_write_no_answers() {
     hidden.inputs.push(hidden.inputs[0].clone());
     assert!(Writer::of(&hidden).unwrap_err().to_string().contains("its inputs must be tokens"));
     let mut full = HONEST.fixture.key.clone();
-    full.tensors[full.inputs[0].tensor as usize].rows = nanozk_proof::keys::Rows::Full;
+    full.tensors[full.inputs[0].tensor as usize].rows = Rows::Full;
     assert!(Writer::of(&full).unwrap_err().to_string().contains("its inputs must be tokens"));
+}
+
+/// Changes an input.
+type Beside<'a> = &'a dyn Fn(&mut TensorKey, &mut Endpoint);
+
+/// What the tokens, the mask, the positions and the chosen indices of a writer must be, one thing changed at a time.
+#[test]
+fn models_that_nearly_write_answers() {
+    let honest = &HONEST.fixture.key;
+    let refused = |words: &str, change: &dyn Fn(&mut VerifierKey)| {
+        let mut key = honest.clone();
+        change(&mut key);
+        let error = Writer::of(&key).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    let (inputs, output) = ("its inputs must be", "index of the greatest score");
+    let ends = [(inputs, honest.inputs[0].tensor as usize), (output, honest.outputs[0].tensor as usize)];
+    for (words, tensor) in ends {
+        refused(words, &|key| key.tensors[tensor].scale = 2.0);
+        refused(words, &|key| key.tensors[tensor].features = 2);
+        refused(words, &|key| key.tensors[tensor].lo = -1);
+        refused(words, &|key| key.tensors[tensor].hi = 1 << 32);
+        refused(words, &|key| key.tensors[tensor].visibility = Visibility::Internal);
+    }
+    for at in [inputs, output] {
+        let end = |key: &mut VerifierKey, change: &dyn Fn(&mut ValueInfo)| {
+            change(&mut if at == inputs { &mut key.inputs } else { &mut key.outputs }[0].value);
+        };
+        refused(at, &|key| end(key, &|value| value.dtype = ElementType::Float32));
+        let reversed = (0..honest.tokens).rev().collect();
+        refused(at, &|key| end(key, &|value| value.map = ElementMap::List(Vec::clone(&reversed))));
+    }
+    // Inputs beside the tokens.
+    let beside = |key: &mut VerifierKey, change: Beside| {
+        let (mut spec, mut end) = (key.tensors[key.inputs[0].tensor as usize].clone(), key.inputs[0].clone());
+        end.tensor = key.tensors.len() as u32;
+        change(&mut spec, &mut end);
+        key.tensors.push(spec);
+        key.inputs.push(end);
+    };
+    let mask = |spec: &mut TensorKey| {
+        (spec.rows, spec.features, spec.lo, spec.hi) = (Rows::Equal, honest.tokens, 0, 1);
+    };
+    let mut masked = honest.clone();
+    beside(&mut masked, &|spec, _| mask(spec));
+    beside(&mut masked, &|_, end| end.value.name = "position_ids".into());
+    assert_eq!(Writer::of(&masked).unwrap().fixed.len(), 2);
+    let wrong: [Beside; 4] = [
+        &|spec, _| {
+            mask(spec);
+            spec.features += 1;
+        },
+        &|spec, _| {
+            mask(spec);
+            spec.hi = 2;
+        },
+        &|spec, end| {
+            end.value.name = "position_ids".into();
+            spec.scale = 2.0;
+        },
+        &|spec, _| spec.visibility = Visibility::PrivateInput,
+    ];
+    wrong.iter().for_each(|change| refused(inputs, &|key| beside(key, change)));
+    // Graphs.
+    let graphs = |key: &mut VerifierKey, change: &dyn Fn(&mut Op)| {
+        let mut circuits = key.circuits.read().unwrap();
+        circuits.iter_mut().flat_map(|circuit| &mut circuit.graph.nodes).for_each(|node| change(&mut node.op));
+        key.circuits = Circuits::new(&circuits).unwrap();
+    };
+    refused("see those that follow", &|key| {
+        graphs(key, &|op| {
+            if let Op::Attend { causal, .. } = op {
+                *causal = false;
+            }
+        });
+    });
+    refused(output, &|key| {
+        graphs(key, &|op| {
+            if let Op::ArgMax { groups, .. } = op {
+                *groups = 2;
+            }
+        });
+    });
+    refused(output, &|key| {
+        graphs(key, &|op| {
+            if let Op::ArgMax { limbs, .. } = *op {
+                *op = Op::Range { limbs };
+            }
+        });
+    });
+    refused("one output", &|key| key.outputs.push(key.outputs[0].clone()));
+    refused("an input of tokens", &|key| key.inputs.clear());
 }

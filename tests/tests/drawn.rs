@@ -248,4 +248,17 @@ fn noise_elsewhere_makes_no_draw() {
     for change in changes {
         assert!(with(change).is_err());
     }
+    // A second node of the same port, and another layer that reads the noise.
+    let twice = |graph: &mut Graph| {
+        let noise = graph.nodes[choice(graph)].inputs[1] as usize;
+        graph.push(graph.nodes[noise].clone());
+    };
+    assert!(with(&twice).is_err());
+    let mut elsewhere = key.clone();
+    elsewhere.layers[0].inputs.push(sampling::tensor(key).unwrap());
+    assert!(Writer::of(&elsewhere).is_err());
+    // What is added is another tensor.
+    let mut other = key.clone();
+    other.layers.last_mut().unwrap().inputs.rotate_left(1);
+    assert!(Writer::of(&other).is_err());
 }

@@ -130,6 +130,41 @@ mod tests {
         let x = push(&mut g, Op::Input { port: 0 }, &[], 2);
         let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: 2 }, &[x, x], T);
         push(&mut g, Op::Output { port: 0 }, &[scores], T);
-        assert!(g.sees_padding(T));
+        assert!(g.sees_padding(T) && g.sees_padding(0));
+    }
+
+    /// Context of these weights and values, as the output of a layer with the input x and its masked weights e.
+    fn context(operands: impl Fn(&mut Graph, u32, u32) -> [u32; 2]) -> bool {
+        let mut g = Graph::default();
+        let x = push(&mut g, Op::Input { port: 0 }, &[], T);
+        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
+        let e = push(&mut g, attend(true), &[scores], T);
+        let operands = operands(&mut g, x, e);
+        let y = push(&mut g, Op::Context { heads: 1, kv_heads: 1, head_dim: T }, &operands, T);
+        push(&mut g, Op::Output { port: 0 }, &[y], T);
+        g.sees_padding(T)
+    }
+
+    #[test]
+    fn a_context_needs_masked_weights_and_values_of_the_past() {
+        assert!(!context(|_, x, e| [e, x]));
+        // Weights that are no mask's, though each is one of the past.
+        assert!(context(|_, x, _| [x, x]));
+        // Values that see their keys.
+        assert!(context(|g, x, e| { [e, push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T)] }));
+        // A mask over what sees all already.
+        assert!(context(|g, x, _| {
+            let all = push(g, Op::Context { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
+            let scores = push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[all, all], T);
+            [push(g, attend(true), &[scores], T), x]
+        }));
+        // Scores with a number of the looking token added, whatever feature it is.
+        assert!(!context(|g, x, _| {
+            let scores = push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
+            let term = |input, feature| Term { input, feature, coef: 1 };
+            let rows = (0..T).map(|j| vec![term(0, j), term(1, 0)]).collect();
+            let sum = push(g, Op::Affine { rows }, &[scores, x], T);
+            [push(g, attend(true), &[sum], T), x]
+        }));
     }
 }

@@ -45,6 +45,9 @@ fn smaller_lagrange_bases_match_the_stock_ones() {
     assert_eq!(srs.lagrange(4).unwrap()[..], to_affine(stock.g_lagrange())[..]);
     assert!(matches!(srs.lagrange(7), Err(SrsError::TooLarge { k: 7, limit: 6 })));
     assert!(matches!(srs.halo2_params(7), Err(SrsError::TooLarge { .. })));
+    assert!(matches!(srs.truncated(7), Err(SrsError::TooLarge { k: 7, limit: 6 })));
+    let too_large = Srs::generate_unsafe(64, &mut ChaCha8Rng::seed_from_u64(1));
+    assert!(matches!(too_large, Err(SrsError::TooLarge { k: 64, limit: MAX_K })));
 }
 
 #[test]
@@ -96,7 +99,8 @@ fn ceremony_files_of_both_formats_are_imported() {
 
 #[test]
 fn wrong_ceremony_files_are_rejected() {
-    let (ours, other) = (srs(5).halo2_params(5).unwrap(), srs(6).halo2_params(5).unwrap());
+    let original = srs(5);
+    let (ours, other) = (original.halo2_params(5).unwrap(), srs(6).halo2_params(5).unwrap());
     let good = ceremony(&ours, SerdeFormat::RawBytes);
     let foreign = ceremony(&other, SerdeFormat::RawBytes);
     let import = |bytes: &[u8]| Srs::import(bytes);
@@ -131,6 +135,15 @@ fn wrong_ceremony_files_are_rejected() {
     );
     let shifted = ceremony(&shifted, SerdeFormat::Processed);
     assert!(matches!(import(&shifted), Err(SrsError::Inconsistent(_))));
+
+    let why =
+        |file: ParamsKZG<Bls12>| import(&ceremony(&file, SerdeFormat::Processed)).expect_err("refused").to_string();
+    let monomial = original.monomial().iter().map(G1::from).collect();
+    let generator = ParamsKZG::<Bls12>::from_parts(5, monomial, None, ours.s_g2(), ours.s_g2());
+    assert!(why(generator).contains("other generators"));
+    let powers = vec![G1::generator(), G1::identity()];
+    let zero = ParamsKZG::<Bls12>::from_parts(1, powers, None, ours.g2(), G2Affine::identity().into());
+    assert!(why(zero).contains("is the identity"));
 }
 
 #[test]
