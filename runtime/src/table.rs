@@ -2,6 +2,9 @@
 
 use std::fmt::{Formatter, Result};
 
+/// Widest column: cells that are longer end where they end, and the others are not filled up to them.
+const MOST_WIDTH: usize = 400;
+
 /// Rows under a header, columns aligned: numbers right, the rest left.
 pub struct Table {
     header: Vec<&'static str>,
@@ -22,7 +25,9 @@ impl Table {
     /// Writes the table, each line ended.
     pub fn write(&self, f: &mut Formatter<'_>) -> Result {
         let column = |i: usize| self.rows.iter().filter_map(move |r| r.get(i));
-        let width = |i: usize| column(i).map(|c| c.chars().count()).chain([self.header[i].len()]).max().unwrap_or(0);
+        let width = |i: usize| {
+            column(i).map(|c| c.chars().count()).chain([self.header[i].len()]).max().unwrap_or(0).min(MOST_WIDTH)
+        };
         let numeric = |i: usize| column(i).all(|c| c.starts_with(|d: char| d.is_ascii_digit() || d == '-'));
         let layout: Vec<(usize, bool)> = (0..self.header.len()).map(|i| (width(i), numeric(i))).collect();
         let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();
@@ -57,5 +62,16 @@ mod tests {
         table.row(vec!["a".into(), "10".into()]);
         table.row(vec!["longer".into(), "7".into()]);
         assert_eq!(Shown(table).to_string(), "name     n\na       10\nlonger   7\n");
+    }
+
+    /// Names in a stranger's file are as long as it likes.
+    #[test]
+    fn a_long_cell_makes_no_other_long() {
+        let mut table = Table::new(&["name", "n"]);
+        let long = "x".repeat(1 << 17);
+        table.row(vec![long.clone(), "10".into()]);
+        (0..9).for_each(|_| table.row(vec!["a".into(), "7".into()]));
+        let text = Shown(table).to_string();
+        assert!(text.contains(&long) && text.len() < long.len() + 11 * (MOST_WIDTH + 5), "{}", text.len());
     }
 }

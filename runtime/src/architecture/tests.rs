@@ -86,6 +86,7 @@ fn every_field_of_a_graph_shows() {
         models::comparisons(2),
         models::digits(2),
         models::orders(),
+        models::diagonals(2),
         models::embeddings(Role::PrivateInput),
     ];
     let (mut ops, mut changes) = (BTreeSet::new(), 0);
@@ -102,7 +103,7 @@ fn every_field_of_a_graph_shows() {
         changes += every_change_shows(&graph, |graph| shape_words(graph, choices));
         changes += every_change_shows(&choices, |choices| shape_words(&graph, *choices));
     }
-    let known = Gadget::NAMES.iter().chain(&["Linear", "Const", "Attend", "Embed", "ArgMax", "Requant"]);
+    let known = Gadget::NAMES.iter().chain(&["Linear", "Diagonal", "Const", "Attend", "Embed", "ArgMax", "Requant"]);
     let missing: Vec<_> = known.filter(|name| !ops.contains(*name)).collect();
     assert!(missing.is_empty() && changes > 1000, "{changes} changes, none of {missing:?}");
 }

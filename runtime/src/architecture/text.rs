@@ -101,7 +101,6 @@ impl Display for ArchitectureReport {
         for (what, ends) in [("input", &self.inputs), ("output", &self.outputs)] {
             ends.iter().try_for_each(|it| writeln!(f, "{what} {}", end(it)))?;
         }
-        let list = |ids: Vec<String>| ids.join(",");
         writeln!(f, "\nLayers")?;
         let mut table = Table::new(&["layer", "name", "shape", "reads", "writes", "tables", "parameters"]);
         for (i, l) in self.layers.iter().enumerate() {
@@ -109,10 +108,10 @@ impl Display for ArchitectureReport {
                 i.to_string(),
                 l.name.escape_debug().to_string(),
                 l.shape.to_string(),
-                list(l.inputs.iter().map(ToString::to_string).collect()),
-                list(l.outputs.iter().map(ToString::to_string).collect()),
-                list(l.tables.iter().map(ToString::to_string).collect()),
-                list(l.params.iter().map(ToString::to_string).collect()),
+                listed(&l.inputs, u32::to_string),
+                listed(&l.outputs, u32::to_string),
+                listed(&l.tables, usize::to_string),
+                listed(&l.params, i64::to_string),
             ]);
         }
         table.write(f)?;

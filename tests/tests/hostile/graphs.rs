@@ -1,8 +1,8 @@
 //! Verifier files made for integer graphs, whatever these are.
 
 use crate::files::{block, fit, seal};
-use nanozk_ir::int::{Architecture, Role};
-use nanozk_layout::{Budget, Choices, Derived, Ports};
+use nanozk_ir::int::{Architecture, Op, Role};
+use nanozk_layout::{Budget, Choices, Derived, Ports, lower};
 use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, Term, ValueInfo};
 use nanozk_proof::keys::{Endpoint, Rows, ShapeFile, TensorKey, VerifierFile, VerifierKey, Visibility};
 use nanozk_proof::layer::LayerKey;
@@ -24,9 +24,25 @@ pub struct Graphs {
 }
 
 impl Graphs {
-    /// Those of a small model.
+    /// Those of a small model, with public ends.
     pub fn of(net: &Net) -> Self {
-        Graphs { model: net.model.architecture(), choices: vec![net.lower().choices] }
+        let mut model = net.model.architecture();
+        let layer = &model.layers[0];
+        (model.inputs, model.outputs) = (layer.inputs.clone(), layer.outputs.clone());
+        for (ends, role) in [(&model.inputs, Role::PublicInput), (&model.outputs, Role::PublicOutput)] {
+            ends.iter().for_each(|end| model.tensors[*end as usize].role = role);
+        }
+        // Ids are those that have an embedding.
+        for node in &model.shapes[0].nodes {
+            if let Op::Embed { vocab, .. } = node.op
+                && let Op::Input { port } = model.shapes[0].nodes[node.inputs[0] as usize].op
+            {
+                let ids = &mut model.tensors[model.inputs[port as usize] as usize];
+                (ids.lo, ids.hi) = (0, i64::from(vocab) - 1);
+            }
+        }
+        let lowered = lower(&model.shapes[0], &Ports::of(&model, 0).unwrap(), &net.options()).unwrap();
+        Graphs { choices: vec![lowered.choices], model }
     }
 
     /// The verifier file of whoever wants these graphs to be read: with their own plans, or, where they have none, with the
@@ -104,6 +120,7 @@ pub fn small() -> Vec<Net> {
         models::orders(),
         models::activations(4),
         models::pools(4),
+        models::diagonals(4),
     ]
 }
 
