@@ -20,6 +20,7 @@ use nanozk_plan::Text;
 use nanozk_plan::hiding::HidingError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::f64::consts::SQRT_2;
 use std::path::{Path, PathBuf};
 
 /// What the caller wants; what is absent comes from the settings file or its defaults.
@@ -265,7 +266,7 @@ fn compile_source(
     let mut loaded = source.load()?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
     let mut samples = samples_of(&loaded, &options.data)?;
-    let floats = match loaded.check(path, &samples) {
+    let checked = match loaded.check(path, &samples) {
         Err(FrontendError::SelfCheck { .. }) => {
             // Tokens that see no other token, say: what rows cannot tell, single elements do.
             loaded = source.load_flat()?;
@@ -274,6 +275,13 @@ fn compile_source(
         }
         checked => checked?,
     };
+    if checked.moved * SQRT_2 > config.quantise.tolerance {
+        tell(Notice::Warning(&format!(
+            "rounding activations as the file says moves an output by up to {:.1e} of its greatest value: runs of the file \
+             on two machines, whose floats differ in a last bit, may be further from each other than the tolerance",
+            checked.moved
+        )));
+    }
     // What follows needs none of these; all hold the weights.
     drop((source, loaded.reference, loaded.unrounded));
     stored::put_away(&mut loaded.graph, MOST_HELD);
@@ -293,8 +301,15 @@ fn compile_source(
         Head::Argmax => samples.iter().map(|sample| scores_of(graph, sample)).collect::<Result<Vec<_>, _>>()?,
         Head::Logits => Vec::new(),
     };
-    let source =
-        Source { graph, outputs, partition, stats: &stats, samples: &samples, floats: &floats, scores: &scores };
+    let source = Source {
+        graph,
+        outputs,
+        partition,
+        stats: &stats,
+        samples: &samples,
+        floats: &checked.floats,
+        scores: &scores,
+    };
     tell(Notice::Stage(Stage::Layout));
     let Chosen { circuits, measured, choice } = fitting(source, config, options.accept_gap, tell)?;
     if config.max_k.is_none() && circuits.k() > EMBEDDED_K {

@@ -4,6 +4,7 @@
 //! views; [`recognise`] finds LayerNorm, GELU, rotary embedding and the like by evaluating regions; [`simplify`]
 //! merges biases, gains and scales; [`emit`] writes the canonical graph, which is then compared with tract's own run.
 
+mod axes;
 mod emit;
 mod error;
 mod external;
@@ -291,6 +292,21 @@ fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<(Outcom
     if problems.is_empty() { Ok((outcome, graph)) } else { Err(problems) }
 }
 
+/// What the source model does on the samples.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Its outputs by sample.
+    pub floats: Vec<Vec<Vec<f64>>>,
+    /// How far the rounding that the canonical graph leaves out moves an output, as a share of its greatest value.
+    pub moved: f64,
+}
+
+/// The largest difference as a share of the greatest magnitude.
+fn share(a: &[f64], b: &[f64]) -> f64 {
+    let size = a.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs() / size).fold(0.0, f64::max)
+}
+
 impl Loaded {
     /// Compares the canonical graph with tract on a fixed input, within the extent of the sample data.
     fn check_probe(&self, path: &Path, seen: &[Option<(f64, f64)>]) -> Result<(), FrontendError> {
@@ -300,12 +316,12 @@ impl Loaded {
     }
 
     /// Compares the canonical graph with tract on the samples and, where inputs are real numbers, at the ends of the range
-    /// that they give the model. Returns the outputs of the reference for each sample.
+    /// that they give the model.
     ///
     /// # Errors
     /// [`FrontendError::SelfCheck`] when they differ.
-    pub fn check(&self, path: &Path, samples: &[Vec<InputValue>]) -> Result<Vec<Vec<Vec<f64>>>, FrontendError> {
-        let mut floats = Vec::with_capacity(samples.len());
+    pub fn check(&self, path: &Path, samples: &[Vec<InputValue>]) -> Result<Checked, FrontendError> {
+        let mut checked = Checked::default();
         for (index, sample) in samples.iter().enumerate() {
             let exact = self.check_on(path, sample, &format!("sample {index}"), None)?;
             let times = |value: &InputValue| match value {
@@ -317,10 +333,16 @@ impl Loaded {
                 // An output that vanishes there is held against its size on the sample.
                 self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"), Some(&exact))?;
             }
-            let same = self.reference.is(&self.unrounded);
-            floats.push(if same { exact } else { self.reference.run(sample)? });
+            if self.reference.is(&self.unrounded) {
+                checked.floats.push(exact);
+                continue;
+            }
+            let rounded = self.reference.run(sample)?;
+            let moved = rounded.iter().zip(&exact).map(|(rounded, exact)| share(rounded, exact));
+            checked.moved = moved.fold(checked.moved, f64::max);
+            checked.floats.push(rounded);
         }
-        Ok(floats)
+        Ok(checked)
     }
 
     /// Compares both on one input; tract's outputs. Differences count relative to the greatest magnitude of an output, or of
@@ -333,17 +355,20 @@ impl Loaded {
         other: Option<&[Vec<f64>]>,
     ) -> Result<Vec<Vec<f64>>, FrontendError> {
         let expected = self.unrounded.run(values)?;
-        let got = float::eval(&self.graph, values, &mut |_: NodeId, _: &[f32]| ())
-            .map_err(|e| FrontendError::Reference(e.to_string()))?;
+        let mut undefined = false;
+        let mut see = |_: NodeId, values: &[f32]| undefined |= values.iter().any(|v| v.is_nan());
+        let got = float::eval(&self.graph, values, &mut see).map_err(|e| FrontendError::Reference(e.to_string()))?;
+        // Beyond the samples a function may have no value (an arc cosine), for which tract's kernels give numbers, and what
+        // compares them makes numbers of them again.
+        if undefined && other.is_some() {
+            return Ok(expected);
+        }
         for (output, ((got, info), expected)) in got.iter().zip(&self.outputs).zip(&expected).enumerate() {
             let got = info.arrange(got);
-            let beyond = other.is_some();
             let other = other.and_then(|other| other.get(output)).into_iter().flatten();
             let finite = expected.iter().chain(other).filter(|v| v.is_finite());
             let size = finite.fold(f64::from(f32::MIN_POSITIVE), |m, v| m.max(v.abs()));
-            // Beyond the samples a function may have no value (an arc cosine), for which tract's kernels give numbers.
-            let has_value = |a: &f32, v: &f64| v.is_finite() && !(beyond && a.is_nan());
-            let pairs = got.iter().zip(expected).filter(|(a, v)| has_value(a, v));
+            let pairs = got.iter().zip(expected).filter(|(_, v)| v.is_finite());
             let gap = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / size;
             let error = pairs.map(gap).fold(0f64, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) });
             let jumps = self.graph.dag.node_weights().any(|node| node.op.jumps());

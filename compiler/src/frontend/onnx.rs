@@ -1,8 +1,8 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, Problem, Quantisation, external, parameters,
-    rewrite::{Rewriting, rewrite},
+    FrontendError, LoadOptions, Problem, Quantisation, axes, external, parameters,
+    rewrite::{Parts, Rewriting, rewrite},
     screen::screen,
 };
 use nanozk_plan::ElementType;
@@ -209,11 +209,22 @@ fn declutter(model: TypedModel) -> TractResult<TypedModel> {
 /// Analyses a model, whose own copy of the weights goes as soon as tract has one.
 fn analyse(path: &Path, onnx: &Onnx, model: ModelProto) -> Result<TypedModel, FrontendError> {
     let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-    let parsed = onnx.parse(&model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
-    drop(model);
+    let mut parsed = onnx.parse(&model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
+    let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
     if let Some(unknown) = parsed.unresolved_inputs.first() {
         let reason = format!("nothing makes the value \"{unknown}\"; export the model again");
         return Err(FrontendError::Analysis { path: path.to_owned(), reason });
+    }
+    let left = axes::infer(&mut parsed, &nodes);
+    let open = "which axes it names, or how many there are, is not settled; export the model with fixed shapes";
+    let open = left.open.into_iter().map(|place| (place, open.to_owned()));
+    let problem = |(place, reason): (usize, String)| {
+        let node = &nodes[place];
+        Problem { node: node.label().to_owned(), op: node.op_type.clone(), shapes: String::new(), reason }
+    };
+    let problems: Vec<Problem> = left.absent.into_iter().chain(open).map(problem).collect();
+    if !problems.is_empty() {
+        return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
     }
     let mut model = parsed.model;
     for slot in 0..model.outputs.len() {

@@ -1,5 +1,5 @@
 //! Refuses files whose numbers ask tract for time or memory out of all proportion, before it evaluates them: tract works
-//! out constants and shapes as it reads, and loops over whatever axis a node names.
+//! out constants and shapes as it reads.
 
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType, tensor_shape_proto::dimension,
@@ -71,8 +71,17 @@ fn attribute(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String>
         "starts" | "ends" | "value_int" | "value_ints" => u64::MAX,
         _ => MAX_SIZE,
     };
+    if let Some(v) = attribute.ints.iter().find(|v| attribute.name == "perm" && **v < 0) {
+        return Err(format!(
+            "{} \"{}\" puts axis {v} elsewhere, and they count from 0; correct the model",
+            node.op_type, node.name
+        ));
+    }
     match std::iter::once(&attribute.i).chain(&attribute.ints).find(|v| v.unsigned_abs() > limit) {
-        Some(v) => Err(format!("{} \"{}\" has the attribute {} = {v}", node.op_type, node.name, attribute.name)),
+        Some(v) => Err(format!(
+            "{} \"{}\" has the attribute {} = {v}, and at most {limit} is taken; correct the model",
+            node.op_type, node.name, attribute.name
+        )),
         None => Ok(()),
     }
 }
@@ -119,8 +128,9 @@ mod tests {
     fn numbers_out_of_proportion_are_refused() {
         assert_eq!(screen(&graph("LayerNormalization", int("axis", -1), &[])), Ok(()));
         assert_eq!(screen(&graph("Slice", int("ends", i64::MAX), &[])), Ok(()));
-        // tract counts from here to the number of axes.
         assert!(screen(&graph("LayerNormalization", int("axis", -536_870_913), &[])).is_err());
+        let order = AttributeProto { name: "perm".into(), ints: vec![0, -1], ..Default::default() };
+        assert!(screen(&graph("Transpose", order, &[])).is_err_and(|e| e.contains("puts axis -1 elsewhere")));
         assert!(screen(&graph("MaxPool", int("kernel_shape", i64::MIN), &[])).is_err());
         assert_eq!(screen(&graph("Reshape", int("allowzero", 0), &[1, -1, 0, 64])), Ok(()));
         assert!(screen(&graph("ConstantOfShape", int("value", 0), &[1 << 20, 1 << 20])).is_err());

@@ -38,6 +38,20 @@ fn least_of_all_is_the_greatest_of_the_negated() {
     assert!(gap(of_products, &[numbers(12)]) < 0.01);
 }
 
+/// How many of three neighbours have each label, as a share of their number, which could be 0 for all that is known.
+#[test]
+fn shares_of_a_count_are_computed_though_it_may_be_zero() {
+    let shares = Onnx::default()
+        .input("x", &[1, 3])
+        .constant("half", &[], &[0.5])
+        .node("Greater", &["x", "half"], "above", &[])
+        .node("Cast", &["above"], "votes", &[int("to", 1)])
+        .node("ReduceSum", &["votes"], "count", &[])
+        .node("Div", &["votes", "count"], "y", &[])
+        .output("y", &[1, 3]);
+    assert!(gap(shares, &[vec![0.9, 0.1, 0.7]]) <= 0.02);
+}
+
 /// A token before all visible ones sees what the file leaves it: here itself, hidden as it is.
 #[test]
 fn padding_on_the_left_means_what_the_file_makes_of_it() {

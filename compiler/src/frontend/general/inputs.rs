@@ -27,11 +27,18 @@ pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64
                 _ if lo >= 1.0 && divides(model, outlet) => 1.0,
                 _ => 0.0,
             };
-            Ok(Some((least, room(hi).max(0.0))))
+            let (low, high) = held(fact.datum_type);
+            Ok(Some((least.max(low), room(hi).max(0.0).min(high))))
         }
         (None, None) if name.to_lowercase().contains("mask") => Ok(Some(BIT)),
         (None, None) => Err("a whole number of unknown range; give sample data with --data".to_owned()),
     }
+}
+
+/// The numbers that an integer type holds.
+fn held(datum: DatumType) -> (f64, f64) {
+    let size = (8.0 * datum.size_of() as f64).exp2();
+    if datum.is_signed() { (-size / 2.0, size / 2.0 - 1.0) } else { (0.0, size - 1.0) }
 }
 
 /// Whether the elements of `outlet` divide others, moved or not on the way.

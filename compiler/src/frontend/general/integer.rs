@@ -92,6 +92,12 @@ pub(super) fn wrap(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code
     if lo >= low && hi < low + size || !lo.is_finite() || !hi.is_finite() {
         return Ok(x.to_vec());
     }
+    if bits >= 32 {
+        return Err(format!(
+            "results from {lo} to {hi}, which its type of {bits} bits does not hold; cast what it reads to int64, or narrow it \
+             with the sample data"
+        ));
+    }
     // From 0 on, whole turns added.
     let turns = ((low - lo).max(0.0) / size).ceil();
     let raised = g.with_constant(Binary::Add, x, turns * size - low);

@@ -156,10 +156,13 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     Ok(Some(vec![Value::View(View::new(&shape, out))]))
 }
 
-/// `1 / x`. A count that a tiny bound keeps from 0 is bounded by 1 instead: the same for every count but 0, and no table
-/// has to hold the reciprocal of the bound, which only ever multiplies a sum of nothing.
+/// `1 / x`. A count from 0, whose reciprocal there is no number, and one that a tiny bound keeps from 0, is bounded by 1: the
+/// same for every count but 0, and no table has to hold what only ever multiplies a sum of nothing.
 fn reciprocal(g: &mut Graph, x: &[Code]) -> Vec<Code> {
     let count = |&code: &Code| {
+        if g.whole(code).is_some_and(|(lo, _)| lo == 0.0) && !code.is_constant() {
+            return Some(code);
+        }
         let node = g.node(code);
         let (Op::Binary(Binary::Max), [a, b]) = (&node.op, &node.args[..]) else { return None };
         let (a, b) = (a[code.feature()], b[code.feature()]);

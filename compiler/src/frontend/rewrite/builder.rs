@@ -228,7 +228,7 @@ impl<'n, 'a> Builder<'n, 'a> {
     pub fn is_boolean(&self, value: &str) -> Option<bool> {
         match self.net.proto(value) {
             Some(proto) => Some(proto.data_type == DataType::Bool as i32),
-            None => self.facts?.is_boolean(value),
+            None => Some(self.facts?.datum_type(value)? == bool::datum_type()),
         }
     }
 

@@ -1,12 +1,15 @@
-//! Branches whose condition is known, and loops and scans of known length, replaced by their bodies.
+//! Branches whose condition is known, and loops and scans of known length, replaced by their bodies; of branches that data
+//! decides both, of which the condition chooses.
 
 use super::{
+    builder::Builder,
+    expand::Outcome,
     facts::Facts,
     inline::Copy,
     net::{Net, Rewritten},
     node::{self, Parts},
     outputs::reads,
-    scan, tensor,
+    refuse, scan, tensor,
 };
 use std::collections::HashSet;
 use tract_onnx::{
@@ -41,16 +44,73 @@ pub(super) fn branch(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewr
     let condition = node.at(0).ok_or("it has no condition; export the model again")?;
     let Some(condition) = known(net, facts, condition)? else { return Ok(Control::Unknown) };
     let branch = if condition != 0 { "then_branch" } else { "else_branch" };
-    let graph = node.graph(branch).ok_or_else(|| format!("it has no {branch}; export the model again"))?;
-    let results = node.output.iter().zip(&graph.output).filter(|(name, _)| !name.is_empty());
-    let results: Vec<(&str, &str)> = results.map(|(outer, inner)| (inner.name.as_str(), outer.as_str())).collect();
-    let mut copy = Copy::new(node.label().to_owned(), []);
-    copy.constants(net, &graph.initializer)?;
-    let mut nodes = copy.nodes(net, &graph.node)?;
-    for (inner, outer) in results {
-        nodes.push(node::node(node.label(), "Identity", &[&copy.name(inner)], outer, Vec::new()));
+    let (mut nodes, results) = inlined(net, node, branch, node.label().to_owned())?;
+    for (outer, inner) in node.output.iter().zip(results).filter(|(outer, _)| !outer.is_empty()) {
+        nodes.push(node::node(node.label(), "Identity", &[&inner], outer, Vec::new()));
     }
     Ok(Control::Body(nodes))
+}
+
+/// A branch of an `If`, and what its outputs are called.
+fn inlined(
+    net: &mut Net<'_>,
+    node: &NodeProto,
+    branch: &str,
+    prefix: String,
+) -> Rewritten<(Vec<NodeProto>, Vec<String>)> {
+    let graph = node.graph(branch).ok_or_else(|| format!("it has no {branch}; export the model again"))?;
+    let mut copy = Copy::new(prefix, []);
+    copy.constants(net, &graph.initializer)?;
+    let nodes = copy.nodes(net, &graph.node)?;
+    Ok((nodes, graph.output.iter().map(|output| copy.name(&output.name)).collect()))
+}
+
+/// Computes both branches of each `If` whose condition is computed from data; says whether there were any. A condition that
+/// is an input of one element is for the user to settle.
+pub(super) fn both(net: &mut Net<'_>) -> Rewritten<bool> {
+    let open = |node: &NodeProto| node.domain.is_empty() && node.op_type == "If" && node.input.len() == 1;
+    let nodes = std::mem::take(&mut net.graph.node);
+    net.graph.node.clone_from(&nodes);
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        nodes.into_iter().partition(|node| open(node) && !refuse::is_for_the_user(net, node, 0));
+    net.graph.node = others;
+    for node in &chosen {
+        let (ways, label) = (["then_branch", "else_branch"], node.label());
+        let mut results = Vec::new();
+        for way in ways {
+            let (nodes, names) = inlined(net, node, way, format!("{label}/{}", way.trim_end_matches("_branch")))?;
+            net.graph.node.extend(nodes);
+            results.push(names);
+        }
+        for (i, output) in node.output.iter().enumerate().filter(|(_, output)| !output.is_empty()) {
+            let (Some(a), Some(b)) = (results[0].get(i), results[1].get(i)) else {
+                return Err(format!("the branches of \"{label}\" lack outputs; export the model again"));
+            };
+            let condition = node.at(0).ok_or("it has no condition; export the model again")?;
+            net.graph.node.push(node::node(label, "If", &[condition, a, b], output, Vec::new()));
+        }
+        net.notes.push(format!("both branches of \"{label}\" are computed, and its condition chooses between them"));
+    }
+    Ok(!chosen.is_empty())
+}
+
+/// The choice between the results of both branches.
+pub(super) fn choose(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
+    let (condition, a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (Some(rank), Some(of_a), Some(of_b)) = (make.rank(condition), make.shape(a), make.shape(b)) else {
+        return Ok(Outcome::Later);
+    };
+    if of_a != of_b {
+        return Err(format!(
+            "its branches give shapes {of_a:?} and {of_b:?}, and which runs is {}",
+            refuse::depends(make.net, node, 0)
+        ));
+    }
+    let axes: Vec<i64> = (0..rank as i64).collect();
+    let condition = if rank == 0 { condition.to_owned() } else { make.squeeze("condition", condition, &axes)? };
+    make.last("Where", &[&condition, a, b], y, Vec::new());
+    Ok(Outcome::Replaced)
 }
 
 /// All iterations of a `Loop`, one behind the other; of one that stops on a condition that it computes the first, and a

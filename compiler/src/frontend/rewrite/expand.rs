@@ -3,6 +3,7 @@
 use super::{
     arithmetic, attention,
     builder::Builder,
+    control,
     conv_transpose::conv_transpose,
     crop, deform, einsum,
     facts::Facts,
@@ -42,6 +43,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "AveragePool" if node.int("ceil_mode", 0) != 0 => Some(windows::average),
             "BatchNormalization" => Some(arithmetic::batch_norm),
             "Cast" => Some(indices::cast),
+            "BitShift" => Some(indices::bit_shift),
             "CausalConvWithState" => Some(linear_attention::causal_conv),
             "Celu" => Some(arithmetic::celu),
             "CenterCropPad" => Some(moves::center_crop_pad),
@@ -58,6 +60,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "GRU" => Some(recurrent::gru),
             "GatherND" => Some(scatter::gather_nd),
             "GridSample" => Some(grid::sample),
+            "If" if node.input.len() == 3 => Some(control::choose),
             "LRN" => Some(arithmetic::lrn),
             "LSTM" => Some(recurrent::lstm),
             "LinearAttention" => Some(linear_attention::linear_attention),
@@ -97,10 +100,11 @@ fn rule(node: &NodeProto) -> Option<Rule> {
 }
 
 /// Operators that have a rule for rare forms.
-const KEPT: [&str; 18] = [
+const KEPT: [&str; 19] = [
     "ArgMax",
     "ArgMin",
     "BatchNormalization",
+    "BitShift",
     "Cast",
     "ConvInteger",
     "DequantizeLinear",
@@ -122,7 +126,8 @@ const KEPT: [&str; 18] = [
 pub(super) fn is_plain(node: &NodeProto) -> bool {
     match KEPT.contains(&&node.op_type[..]) {
         true => node.text("mode") != "wrap",
-        false => rule(node).is_none() && node.op_type != "Scan",
+        // What bodies of control flow hold is not looked into.
+        false => rule(node).is_none() && !matches!(&node.op_type[..], "If" | "Loop" | "Scan"),
     }
 }
 

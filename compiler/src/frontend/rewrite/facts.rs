@@ -1,8 +1,8 @@
 //! What tract infers about the values of a graph: element types, shapes, and the values themselves where they follow
 //! from shapes and constants.
 
-use crate::onnx::value_info;
-use std::collections::HashMap;
+use crate::{frontend::axes, onnx::value_info};
+use std::collections::{BTreeMap, HashMap};
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, tensor_proto::DataType},
@@ -12,9 +12,14 @@ use tract_onnx::{
 /// Constants of more elements stand for their type and shape alone.
 const MAX_KNOWN: u64 = 1 << 16;
 
-/// Facts by the name of the value.
+/// What follows for the values of a graph.
 #[derive(Default)]
-pub(super) struct Facts(HashMap<String, InferenceFact>);
+pub(super) struct Facts {
+    /// By the name of the value.
+    values: HashMap<String, InferenceFact>,
+    /// Nodes, by their place, that name axes which are not there, with the reason.
+    pub absent: BTreeMap<usize, String>,
+}
 
 impl Facts {
     /// Infers what follows without the nodes that are not `plain` or that tract does not read. A graph that tract cannot parse has no facts: the
@@ -43,29 +48,31 @@ impl Facts {
         let model = ModelProto { graph: Some(sketch), opset_import: vec![default], ..Default::default() };
         let Ok(mut parsed) = onnx.parse(&model, folder) else { return Facts::default() };
         // Nodes that fail, or that tract does not know, leave their outputs open.
-        drop(parsed.model.analyse(true));
-        let fact = |(name, outlet): (String, OutletId)| Some((name, parsed.model.outlet_fact(outlet).ok()?.clone()));
-        Facts(parsed.outlets_by_name.clone().into_iter().filter_map(fact).collect())
+        let absent = axes::infer(&mut parsed, &graph.node).absent;
+        let fact = |(name, &outlet): (&String, &OutletId)| {
+            Some((name.clone(), parsed.model.outlet_fact(outlet).ok()?.clone()))
+        };
+        Facts { values: parsed.outlets_by_name.iter().filter_map(fact).collect(), absent }
     }
 
     /// The shape of a value, where it is known in full.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.get(name)?.shape.concretize()?.iter().map(|d| d.to_usize().ok()).collect()
+        self.values.get(name)?.shape.concretize()?.iter().map(|d| d.to_usize().ok()).collect()
     }
 
     /// The number of axes of a value.
     pub fn rank(&self, name: &str) -> Option<usize> {
-        usize::try_from(self.0.get(name)?.shape.rank().concretize()?).ok()
+        usize::try_from(self.values.get(name)?.shape.rank().concretize()?).ok()
     }
 
-    /// Whether a value holds booleans.
-    pub fn is_boolean(&self, name: &str) -> Option<bool> {
-        Some(self.0.get(name)?.datum_type.concretize()? == bool::datum_type())
+    /// The element type of a value.
+    pub fn datum_type(&self, name: &str) -> Option<DatumType> {
+        self.values.get(name)?.datum_type.concretize()
     }
 
     /// A value that follows from shapes and constants; dimensions come as 64-bit integers.
     pub fn value(&self, name: &str) -> Option<Tensor> {
-        let value = self.0.get(name)?.value.concretize()?;
+        let value = self.values.get(name)?.value.concretize()?;
         match value.datum_type() == TDim::datum_type() {
             true => Some(value.cast_to::<i64>().ok()?.into_owned()),
             false => Some(value.into_tensor()),

@@ -1,6 +1,12 @@
 //! Forms of ONNX operators that tract reads otherwise than ONNX means them.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use super::{
+    builder::Builder,
+    expand::Outcome,
+    net::Rewritten,
+    node::{self, Parts},
+    tensor,
+};
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},
     tract_hir::internal::*,
@@ -15,6 +21,47 @@ pub(super) fn cast(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Ou
     }
     let like = make.constant("type", &tensor0(0i64))?;
     make.last("CastLike", &[x, &like], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
+/// The attribute of a shift whose places are known to be binary digits of its type.
+const WITHIN: &str = "within";
+
+/// `BitShift` by numbers of places that are none of the type's digits, of which tract takes the lowest bits: all digits go,
+/// and of a negative number moved right the sign is left.
+pub(super) fn bit_shift(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
+    let (x, by, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    if node.attribute(WITHIN).is_some() {
+        return Ok(Outcome::Kept);
+    }
+    let Some(kind) = make.facts.and_then(|facts| facts.datum_type(x)) else { return Ok(Outcome::Later) };
+    let digits = 8 * kind.size_of() as i64;
+    if let Some(by) = make.net.constant(by)?
+        && tensor::integers(&by).map_err(|e| e.to_string())?.iter().all(|by| (0..digits).contains(by))
+    {
+        return Ok(Outcome::Kept);
+    }
+    let number = |make: &mut Builder<'_, '_>, part: &str, value: i64| {
+        let value = make.constant(&format!("{part}_value"), &tensor0(value))?;
+        Ok::<_, String>(make.op(part, "CastLike", &[&value, x], Vec::new()))
+    };
+    let (zero, digits) = (number(make, "zero", 0)?, number(make, "digits", digits)?);
+    let below = make.op("below", "Less", &[by, &digits], Vec::new());
+    let mut far = make.op("beyond", "Not", &[&below], Vec::new());
+    let mut rest = zero.clone();
+    if kind.is_signed() {
+        let negative = make.op("backwards", "Less", &[by, &zero], Vec::new());
+        far = make.op("far", "Or", &[&far, &negative], Vec::new());
+        if node.text("direction") == "RIGHT" {
+            let (sign, ones) = (make.op("sign", "Less", &[x, &zero], Vec::new()), number(make, "ones", -1)?);
+            rest = make.op("rest", "Where", &[&sign, &ones, &zero], Vec::new());
+        }
+    }
+    let near = make.op("near", "Where", &[&far, &zero, by], Vec::new());
+    let attributes = node.attribute.iter().cloned().chain([node::int(WITHIN, 1)]).collect();
+    let shifted = make.op("shifted", "BitShift", &[x, &near], attributes);
+    make.last("Where", &[&far, &rest, &shifted], y, Vec::new());
     Ok(Outcome::Replaced)
 }
 

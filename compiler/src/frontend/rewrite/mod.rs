@@ -50,7 +50,9 @@ mod windows;
 use crate::frontend::{FrontendError, LoadOptions, Problem, Quantisation, Rounding};
 use functions::Functions;
 use net::{Net, Refusal, Rewritten};
+pub(super) use node::Parts;
 use std::{collections::BTreeMap, path::Path};
+pub(super) use tensor::integers;
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto},
@@ -144,12 +146,19 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
         let mut changed = expand::expand(net, None);
         if !changed {
             let facts = net.facts();
+            for (place, reason) in &facts.absent {
+                let node = net.graph.node[*place].clone();
+                net.refuse(&node, reason.clone());
+            }
+            if !facts.absent.is_empty() {
+                return Ok(());
+            }
             changed |= control::run(net, &facts);
             changed |= sequence::unroll(net, &facts, &mut sequences);
             changed |= expand::expand(net, Some(&facts));
             changed |= fold::fold(net, &facts)?;
             if !changed && net.refusals.is_empty() {
-                changed |= selection::run(net, &facts)?;
+                changed |= selection::run(net, &facts)? || control::both(net)?;
             }
         }
         if !changed || !net.refusals.is_empty() {

@@ -5,7 +5,7 @@ pub(super) use crate::onnx::{float, int, ints, text};
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Inputs, outputs and attributes of a node by position and name; an absent part is `None` or the given default.
-pub(super) trait Parts {
+pub(in crate::frontend) trait Parts {
     /// The input at a position, unless it is left out.
     fn at(&self, slot: usize) -> Option<&str>;
     /// The output at a position, unless nothing names it.

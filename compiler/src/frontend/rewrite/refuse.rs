@@ -77,11 +77,17 @@ fn sources<'n>(net: &'n Net<'_>, value: Option<&str>) -> Vec<&'n ValueInfoProto>
     net.graph.input.iter().filter(|i| seen.contains(i.name.as_str())).collect()
 }
 
+/// Whether a value follows from inputs of one element alone, which `--set` takes out of the model.
+pub(super) fn is_for_the_user(net: &Net<'_>, node: &NodeProto, slot: usize) -> bool {
+    let inputs = sources(net, node.at(slot));
+    !inputs.is_empty() && inputs.iter().all(|input| is_single(input))
+}
+
 /// Words for a value that is not settled, with the inputs that settle it.
-fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
+pub(super) fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
     let inputs = sources(net, node.at(slot));
     let names: Vec<String> = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect();
-    match inputs.iter().all(|input| is_single(input)) && !inputs.is_empty() {
+    match is_for_the_user(net, node, slot) {
         true => {
             let sets: Vec<String> = inputs.iter().map(|i| format!("`--set {}=VALUE`", i.name)).collect();
             format!(

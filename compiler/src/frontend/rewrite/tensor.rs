@@ -85,6 +85,6 @@ pub(super) fn floats(tensor: &Tensor) -> TractResult<Vec<f32>> {
 }
 
 /// All elements as integers.
-pub(super) fn integers(tensor: &Tensor) -> TractResult<Vec<i64>> {
+pub(in crate::frontend) fn integers(tensor: &Tensor) -> TractResult<Vec<i64>> {
     Ok(tensor.cast_to::<i64>()?.try_as_plain_ram()?.as_slice::<i64>()?.to_vec())
 }

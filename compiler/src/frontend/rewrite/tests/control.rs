@@ -49,11 +49,31 @@ fn a_condition_is_settled_by_the_model_or_by_the_user() {
 fn a_condition_that_is_open_is_refused_with_the_way_to_settle_it() {
     let refusal = conditional().refusal();
     assert!(refusal.contains("If \"y\"") && refusal.contains("`--set negate=VALUE`"), "{refusal}");
-    let mut small = conditional();
-    small.graph.input.pop();
-    small = small.node("ReduceMax", &["x"], &["m"], &[]).constant("zero", tensor0(0f32));
-    small = small.node("Greater", &["m", "zero"], &["negate"], &[]);
-    let refusal = small.refusal();
+}
+
+/// `If` the greatest element of x is positive.
+fn decided_by_data(branches: [AttributeProto; 2]) -> Small {
+    let small = Small::new(17).input("x", &[2]).constant("zero", tensor0(0f32)).output("y");
+    small.node("ReduceMax", &["x"], &["m"], &[]).node("Greater", &["m", "zero"], &["negate"], &[]).node(
+        "If",
+        &["negate"],
+        &["y"],
+        &branches,
+    )
+}
+
+#[test]
+fn of_branches_that_data_decides_the_condition_chooses_one() {
+    let branch = |name: &str, op: &str| graph(name, &[], vec![make(op, &["x"], &["r"], &[])], &["r"]);
+    let small = decided_by_data([branch("then_branch", "Neg"), branch("else_branch", "Abs")]);
+    for (x, want) in [([1f32, -3.0], [-1.0, 3.0]), ([-1.0, -3.0], [1.0, 3.0])] {
+        near(&small.run(&[tensor1(&x)])[0], &[2], &want);
+    }
+    let (_, notes) = small.rewritten().unwrap();
+    assert!(notes[0].starts_with("both branches of \"y\" are computed"), "{notes:?}");
+    let longer = graph("else_branch", &[], vec![make("Concat", &["x", "x"], &["r"], &[node::int("axis", 0)])], &["r"]);
+    let refusal = decided_by_data([branch("then_branch", "Neg"), longer]).refusal();
+    assert!(refusal.contains("its branches give shapes [2] and [4]"), "{refusal}");
     assert!(refusal.contains("computed from the input \"x\""), "{refusal}");
 }
 

@@ -1,6 +1,7 @@
 //! Small models made by tests, rewritten and run by tract.
 
 mod attention;
+mod axes;
 mod control;
 mod conv_transpose;
 mod crop;

@@ -1,0 +1,131 @@
+//! tract's inference of shapes, with the axes that nodes name held against those that there are: from a place in front of
+//! the first axis tract counts through all numbers.
+
+use super::rewrite::{Parts, integers};
+use std::collections::{BTreeMap, BTreeSet};
+use tract_onnx::{
+    model::ParseResult,
+    pb::{AttributeProto, NodeProto},
+    tract_hir::internal::*,
+};
+
+/// Attributes that name axes.
+const ATTRIBUTES: [&str; 6] = ["axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims"];
+
+/// Operators that take axes as an input, with its position; so do all reductions.
+const INPUTS: [(&str, usize); 7] =
+    [("CumProd", 1), ("CumSum", 1), ("DFT", 2), ("Pad", 3), ("Slice", 3), ("Squeeze", 1), ("Unsqueeze", 1)];
+
+/// Operators that act on the last axis unless told otherwise.
+const LAST: [&str; 5] = ["LayerNormalization", "LpNormalization", "OneHot", "RMSNormalization", "TopK"];
+
+/// Nodes, by their place in the graph, of which nothing was inferred.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Those that name axes which are not there, with the reason.
+    pub absent: BTreeMap<usize, String>,
+    /// Those of which that could not be told.
+    pub open: BTreeSet<usize>,
+}
+
+/// Infers what follows for the values of `parsed`, which was made from a graph of these nodes.
+pub(super) fn infer(parsed: &mut ParseResult, nodes: &[NodeProto]) -> Left {
+    let mut places: Vec<Option<usize>> = vec![None; parsed.model.nodes().len()];
+    for (place, node) in nodes.iter().enumerate() {
+        let made = node.output.iter().find_map(|output| parsed.outlets_by_name.get(output));
+        if let Some(outlet) = made {
+            places[outlet.node] = Some(place);
+        }
+    }
+    let mut left = Left::default();
+    let mut visit: BTreeSet<usize> = (0..places.len()).collect();
+    while let Some(id) = visit.pop_first() {
+        if let Some(place) = places[id] {
+            match axes(parsed, &nodes[place]) {
+                Axes::There => left.open.remove(&place),
+                Axes::Open => left.open.insert(place),
+                Axes::Absent(reason) => left.absent.insert(place, reason).is_none(),
+            };
+            if left.open.contains(&place) || left.absent.contains_key(&place) {
+                continue;
+            }
+        }
+        // The error of a node that fails shows when the graph is analysed for good.
+        for outlet in refine(&mut parsed.model, id).unwrap_or_default() {
+            let readers = parsed.model.nodes()[outlet.node].outputs[outlet.slot].successors.iter().map(|r| r.node);
+            visit.extend(readers.chain([outlet.node]).filter(|&node| node != id));
+        }
+    }
+    left
+}
+
+/// Infers what follows from one node; the values of which more is known now.
+fn refine(model: &mut InferenceModel, id: usize) -> TractResult<Vec<OutletId>> {
+    let (inputs, outputs) = model.node_facts(id)?;
+    let (inputs, outputs): (TVec<_>, TVec<_>) =
+        (inputs.into_iter().cloned().collect(), outputs.into_iter().cloned().collect());
+    let inferred = model.nodes[id].op.infer(inputs.iter().collect(), outputs.iter().collect(), tvec!())?;
+    let own = (0..outputs.len()).map(|slot| OutletId::new(id, slot));
+    let outlets: Vec<OutletId> = model.nodes[id].inputs.iter().copied().chain(own).collect();
+    let mut refined = Vec::new();
+    for (outlet, fact) in outlets.into_iter().zip(inferred.0.iter().chain(&inferred.1)) {
+        let known = model.outlet_fact(outlet)?;
+        let fact = known.unify(fact)?;
+        if &fact != known {
+            model.set_outlet_fact(outlet, fact)?;
+            refined.push(outlet);
+        }
+    }
+    Ok(refined)
+}
+
+/// What is known of the axes that a node names.
+enum Axes {
+    /// They are there, or it names none.
+    There,
+    /// One is not, for this reason.
+    Absent(String),
+    /// Which they are, or how many there are, is not known.
+    Open,
+}
+
+fn axes(parsed: &ParseResult, node: &NodeProto) -> Axes {
+    let fact = |value: &str| parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok();
+    let named: Vec<&AttributeProto> = node.attribute.iter().filter(|a| ATTRIBUTES.contains(&&a.name[..])).collect();
+    let list = |a: &AttributeProto| if matches!(&a.name[..], "axes" | "perm") { a.ints.clone() } else { vec![a.i] };
+    let mut axes: Vec<i64> = named.iter().flat_map(|a| list(a)).collect();
+    let slot = INPUTS.iter().find(|(op, _)| *op == node.op_type).map(|(_, slot)| *slot);
+    let slot = slot.or_else(|| node.op_type.starts_with("Reduce").then_some(1));
+    if let Some(given) = slot.and_then(|slot| node.at(slot)) {
+        let value = fact(given).and_then(|f| f.value.concretize()).and_then(|v| integers(&v).ok());
+        let Some(value) = value else { return Axes::Open };
+        axes.extend(value);
+    } else if named.is_empty() && LAST.contains(&&node.op_type[..]) {
+        axes.push(-1);
+    }
+    // The axis of scales counts for nothing where one scale serves all; tract checks it where it counts.
+    if axes.is_empty() || matches!(&node.op_type[..], "QuantizeLinear" | "DequantizeLinear") {
+        return Axes::There;
+    }
+    let rank = |value: &String| fact(value)?.shape.rank().concretize();
+    let operands = if node.op_type == "Concat" { &node.input[..] } else { &node.input[..node.input.len().min(1)] };
+    let Some((operand, rank)) = operands.iter().find_map(|value| Some((value, rank(value)?))) else {
+        return Axes::Open;
+    };
+    let (least, most) = match &node.op_type[..] {
+        "Transpose" | "GatherND" => (0, rank - 1),
+        "Flatten" => (-rank, rank),
+        "OneHot" => (-rank - 1, rank),
+        "Unsqueeze" => (-rank - axes.len() as i64, rank + axes.len() as i64 - 1),
+        _ => (-rank, rank - 1),
+    };
+    match axes.iter().find(|axis| !(least..=most).contains(axis)) {
+        None => Axes::There,
+        Some(axis) if rank == 0 => {
+            Axes::Absent(format!("it names axis {axis}, and \"{operand}\" has none; correct the model"))
+        }
+        Some(axis) => Axes::Absent(format!(
+            "it names axis {axis}, and of the {rank} axes of \"{operand}\" it can name {least} to {most}; correct the model"
+        )),
+    }
+}
