@@ -4,7 +4,7 @@ use super::{
     net::{Net, Rewritten},
     node::Parts,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// A copy of a body in the making: its own names get a prefix, those of what surrounds it stay.
@@ -62,28 +62,28 @@ fn renamed(node: &NodeProto, names: &HashMap<&str, String>) -> NodeProto {
     node
 }
 
-fn rename_node(node: &mut NodeProto, names: &HashMap<&str, String>) {
-    for name in node.input.iter_mut().chain(&mut node.output) {
-        if let Some(new) = names.get(name.as_str()) {
-            name.clone_from(new);
-        }
+fn rename(name: &mut String, names: &HashMap<&str, String>) {
+    if let Some(new) = names.get(name.as_str()) {
+        name.clone_from(new);
     }
+}
+
+fn rename_node(node: &mut NodeProto, names: &HashMap<&str, String>) {
+    node.input.iter_mut().chain(&mut node.output).for_each(|name| rename(name, names));
     for graph in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
-        // Names that the inner graph gives to values of its own mean those.
+        // Names that the inner graph gives to values of its own mean those; they give way to what comes in from outside.
         let owned = graph.node.iter().flat_map(|n| &n.output).chain(graph.input.iter().map(|v| &v.name));
-        let owned: std::collections::HashSet<&str> =
-            owned.chain(graph.initializer.iter().map(|t| &t.name)).map(String::as_str).collect();
-        let outer =
-            names.iter().filter(|(name, _)| !owned.contains(**name)).map(|(&n, new)| (n, new.clone())).collect();
-        rename_graph(graph, &outer);
+        let owned: HashSet<String> = owned.chain(graph.initializer.iter().map(|t| &t.name)).cloned().collect();
+        let outer = names.iter().filter(|(name, _)| !owned.contains(**name)).map(|(&n, new)| (n, new.clone()));
+        let mut names: HashMap<&str, String> = outer.collect();
+        let met: Vec<&String> = owned.iter().filter(|own| names.values().any(|new| new == *own)).collect();
+        names.extend(met.into_iter().map(|own| (own.as_str(), format!("{own}/inner"))));
+        rename_graph(graph, &names);
     }
 }
 
 fn rename_graph(graph: &mut GraphProto, names: &HashMap<&str, String>) {
     graph.node.iter_mut().for_each(|node| rename_node(node, names));
-    for output in &mut graph.output {
-        if let Some(new) = names.get(output.name.as_str()) {
-            output.name.clone_from(new);
-        }
-    }
+    graph.input.iter_mut().chain(&mut graph.output).for_each(|value| rename(&mut value.name, names));
+    graph.initializer.iter_mut().for_each(|constant| rename(&mut constant.name, names));
 }

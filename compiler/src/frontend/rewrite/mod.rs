@@ -153,6 +153,7 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
             if !facts.absent.is_empty() {
                 return Ok(());
             }
+            changed |= selection::sorted::run(net, &facts)?;
             changed |= control::run(net, &facts);
             changed |= sequence::unroll(net, &facts, &mut sequences);
             changed |= expand::expand(net, Some(&facts));

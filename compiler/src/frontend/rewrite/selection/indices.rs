@@ -3,8 +3,10 @@
 use super::{
     super::{
         builder::Builder,
+        facts::FLOAT,
         net::Rewritten,
         node::{self, Parts},
+        tensor,
     },
     MIXES, Values, as_is, axes, axis, known,
     value::{Column, Entry, Grid, Index, Value, union},
@@ -27,7 +29,24 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
     };
     let along = |given: i64| Ok::<_, String>(x.rank == 2 && axis(given, 2)? != x.row_axis && x.times == 1);
     let one = match &node.op_type[..] {
-        "Identity" | "Cast" => x.clone(),
+        "Floor" => {
+            let whole = |c: &Rc<Column>| {
+                let values = c.values.iter().map(|v| v.div_euclid(x.divisor)).collect();
+                Rc::new(Column { coords: c.coords.clone(), values }.reduced(&x.grid))
+            };
+            Index { columns: x.columns.iter().map(whole).collect(), divisor: 1, ..x.clone() }
+        }
+        "Sign" | "Abs" => {
+            let sign = node.op_type == "Sign";
+            let of = |c: &Rc<Column>| {
+                let values = c.values.iter().map(|&v| if sign { v.signum() } else { v.saturating_abs() }).collect();
+                Rc::new(Column { coords: c.coords.clone(), values })
+            };
+            let divisor = if sign { 1 } else { x.divisor };
+            Index { columns: x.columns.iter().map(of).collect(), divisor, ..x.clone() }
+        }
+        _ if x.divisor != 1 => return Err(MIXES.into()),
+        "Identity" | "Cast" | "CastLike" => x.clone(),
         "Max" | "Min" | "Sum" | "Mean" if node.input.len() == 1 => x.clone(),
         "Transpose" if node.ints("perm").is_empty() || node.ints("perm") == [1, 0] => {
             Index { row_axis: x.rank - 1 - x.row_axis, ..x.clone() }
@@ -146,6 +165,7 @@ fn is_rows(entry: &Entry, x: &Index) -> bool {
     match entry {
         Entry::Fixed(n) => *n == 1,
         Entry::Rows(grid) => *grid == x.grid,
+        Entry::Count { .. } => false,
     }
 }
 
@@ -157,7 +177,9 @@ fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Ind
         }
         Some(_) => Err(MIXES.to_owned()),
         None => match known(make, Some(input))?.as_deref() {
-            Some(&[value]) => Ok(Rc::new(Column { coords: Vec::new(), values: vec![value] })),
+            Some(&[value]) if !has_fraction(make, input)? => {
+                Ok(Rc::new(Column { coords: Vec::new(), values: vec![value] }))
+            }
             _ => Err(MIXES.to_owned()),
         },
     };
@@ -165,19 +187,39 @@ fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Ind
     let (a, b) = (operand(a)?, operand(b)?);
     let coords = union(&a.coords, &b.coords);
     let (left, right) = (x.grid.spread(&a.coords, &coords), x.grid.spread(&b.coords, &coords));
+    // A quotient of floats keeps its fraction.
+    let by = match (&node.op_type[..], &b.values[..]) {
+        ("Div", &[by]) if by > 0 && !is_whole(make, &node.input) => Some(by),
+        ("Div", _) if !is_whole(make, &node.input) => return Err(MIXES.into()),
+        _ => None,
+    };
     let apply = |(i, j): (usize, usize)| {
         let (a, b) = (a.values[i], b.values[j]);
         match &node.op_type[..] {
             "Add" => a.checked_add(b),
             "Sub" => a.checked_sub(b),
             "Mul" => a.checked_mul(b),
+            "Div" if by.is_some() => Some(a),
             "Div" => a.checked_div(b),
             _ => a.checked_rem_euclid(b).filter(|_| b > 0),
         }
     };
     let values: Option<Vec<i64>> = left.into_iter().zip(right).map(apply).collect();
-    let column = Rc::new(Column { coords, values: values.ok_or("its places overflow; correct the model")? });
-    Ok(Index { columns: vec![column], ..x.clone() })
+    let column = Column { coords, values: values.ok_or("its places overflow; correct the model")? };
+    Ok(Index { columns: vec![Rc::new(column.reduced(&x.grid))], divisor: by.unwrap_or(1), ..x.clone() })
+}
+
+/// Whether a constant is no whole number.
+fn has_fraction(make: &Builder<'_, '_>, name: &str) -> Rewritten<bool> {
+    let value = make.net.constant(name)?.filter(|v| v.datum_type().is_float());
+    let values = value.map(|v| tensor::floats(&v)).transpose().map_err(|e| e.to_string())?;
+    Ok(values.into_iter().flatten().any(|v| v.fract() != 0.0))
+}
+
+/// Whether no operand is a constant of floats.
+fn is_whole(make: &Builder<'_, '_>, operands: &[String]) -> bool {
+    let float = |name: &String| make.net.proto(name).is_some_and(|t| t.data_type == FLOAT);
+    !operands.iter().any(float)
 }
 
 /// A list of lengths.
@@ -226,7 +268,7 @@ pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values)
     let count = |list: &[Entry]| list.len() as i64;
     let place = |i: i64, n: i64| (if i < 0 { i.saturating_add(n) } else { i }).clamp(0, n) as usize;
     match &node.op_type[..] {
-        "Identity" | "Cast" | "Unsqueeze" | "Squeeze" => given(0),
+        "Identity" | "Cast" | "CastLike" | "Unsqueeze" | "Squeeze" => given(0),
         "Reshape" if !values.contains_key(node.at(1).unwrap_or_default()) => given(0),
         "Concat" => {
             let parts: Vec<Vec<Entry>> = (0..node.input.len()).map(given).collect::<Rewritten<_>>()?;

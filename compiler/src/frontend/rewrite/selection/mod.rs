@@ -4,11 +4,13 @@
 //! mask, kept where the mask is not 0, gives the same where all that is done with the rows acts on each by itself and they
 //! end in a scatter: a row that the mask leaves out is computed and not written. So each value behind the list gets a row
 //! for every place, and each scatter the mask; an operator that mixes rows is refused. A value that follows some
-//! coordinates of the mask only (the token, not its rank among the experts' tokens) gets a row for each of these.
+//! coordinates of the mask only (the token, not its rank among the experts' tokens) gets a row for each of these. Tokens that
+//! are sorted by their experts and cut by how many each has ([`sorted`]) are the rows of such a mask too.
 
 mod indices;
 mod rowwise;
 mod scatter;
+pub(super) mod sorted;
 mod value;
 
 use super::{
@@ -25,7 +27,7 @@ use std::{
     rc::Rc,
 };
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
-use value::{Column, Grid, Index, Value};
+use value::{Column, Grid, Index, Rows, Value};
 
 /// Most rows of one mask.
 const MAX_ROWS: usize = 1 << 20;
@@ -43,11 +45,12 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
         return Ok(false);
     }
     order::sort(net)?;
+    let counts = sorted::open(net);
     let ends: HashSet<String> = net.graph.output.iter().map(|o| o.name.clone()).collect();
     let (mut values, mut changed) = (Values::new(), false);
     for node in std::mem::take(&mut net.graph.node) {
         let mut make = Builder::new(net, Some(facts), &node);
-        match step(&mut make, &node, &values) {
+        match step(&mut make, &node, &values, &counts) {
             Ok(Some(outputs)) => {
                 let parts = make.nodes;
                 net.graph.node.extend(parts);
@@ -68,10 +71,19 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
     Ok(changed)
 }
 
-/// What a node's outputs become; none where its parts give them their own names. `None` when it stays as it is.
-fn step(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Option<Vec<(String, Value)>>> {
+/// What a node's outputs become; none where its parts give them their own names. `None` when it stays as it is. `counts` are
+/// sums that cut rows.
+fn step(
+    make: &mut Builder<'_, '_>,
+    node: &NodeProto,
+    values: &Values,
+    counts: &[String],
+) -> Rewritten<Option<Vec<(String, Value)>>> {
     if node.op_type == "NonZero" {
         return selected(make, node, values);
+    }
+    if let Some(sums) = sorted::sums(make, node, counts)? {
+        return Ok(Some(vec![(node.output[0].clone(), sums)]));
     }
     let mut read = Vec::new();
     reads(node, &mut read);
@@ -85,6 +97,12 @@ fn step(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewrit
         ("ScatterElements" | "Scatter", _) => scatter::elements(make, node, values).map(|()| Vec::new())?,
         ("Split", Some(Value::Index(index))) if axis(node.int("axis", 0), index.rank)? == index.row_axis => {
             indices::one_by_one(make, node, index).map(|()| Vec::new())?
+        }
+        ("Split", Some(Value::Rows(rows))) if axis(node.int("axis", 0), rows.dims.len())? == rows.axis => {
+            sorted::by_expert(make, node, values)?.into_iter().map(Value::Rows).collect()
+        }
+        ("Concat", Some(Value::Rows(Rows { expert: Some(_), .. }))) => {
+            vec![Value::Rows(sorted::of_all_experts(make, node, values)?)]
         }
         ("Gather" | "GatherND", _) if values.get(node.at(0).unwrap_or_default()).is_none() => {
             vec![Value::Rows(rowwise::gather(make, node, values)?)]
@@ -122,7 +140,7 @@ fn selected(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Re
     let column = |c: usize| Rc::new(Column { coords: vec![c], values: (0..lengths[c] as i64).collect() });
     let columns = (0..lengths.len()).map(column).collect();
     let grid = Rc::new(Grid { mask, lengths, own });
-    let index = Index { grid, columns, times: 1, rank: 2, row_axis: 1 };
+    let index = Index { grid, columns, times: 1, divisor: 1, rank: 2, row_axis: 1 };
     Ok(Some(vec![(y.to_owned(), Value::Index(index))]))
 }
 

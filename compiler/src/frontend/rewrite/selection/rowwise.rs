@@ -197,7 +197,11 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
 /// The product of two values of different coordinates, yet to be made: whoever puts it back adds up factors first.
 fn product(a: &Rows, b: &Rows) -> Option<Rows> {
     let (x, f) = if a.coords.len() <= b.coords.len() { (a, b) } else { (b, a) };
-    let fits = a.grid == b.grid && a.axis == b.axis && a.dims.len() == b.dims.len() && a.coords != b.coords;
+    let fits = a.grid == b.grid
+        && a.expert == b.expert
+        && a.axis == b.axis
+        && a.dims.len() == b.dims.len()
+        && a.coords != b.coords;
     let wide = (0..x.dims.len()).all(|i| i == x.axis || f.dims[i] == 1 || f.dims[i] == x.dims[i]);
     let open = x.factor.is_none() && f.factor.is_none();
     (fits && wide && open).then(|| Rows { factor: Some(Box::new(f.clone())), ..x.clone() })
@@ -217,7 +221,7 @@ fn elementwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, y:
     let (mut inputs, mut dims) = (Vec::new(), Vec::new());
     for (input, operand) in node.input.iter().zip(operands) {
         let shape = match operand {
-            Some(r) if r.grid == first.grid && r.dims.len() - r.axis == from_end => {
+            Some(r) if r.grid == first.grid && r.expert == first.expert && r.dims.len() - r.axis == from_end => {
                 inputs.push(spread(make, &r, &coords)?.name);
                 r.dims
             }
@@ -252,7 +256,7 @@ pub(super) fn gather(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Valu
         true => index.rank == 2 && index.row_axis == 0 && node.int("batch_dims", 0) == 0,
         false => index.width() == 1,
     };
-    if !fits || index.times != 1 || depth > shape.len() {
+    if !fits || index.times != 1 || index.divisor != 1 || depth > shape.len() {
         return Err(MIXES.into());
     }
     let column = super::scatter::flat(index, &shape[at..at + depth])?;
@@ -273,7 +277,15 @@ pub(super) fn gather(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Valu
         name = make.unsqueeze("column", &name, &[(at + 1 - index.row_axis) as i64])?;
         dims.insert(at + 1 - index.row_axis, 1);
     }
-    Ok(Rows { name, grid: index.grid.clone(), coords: column.coords.clone(), axis: row_axis, dims, factor: None })
+    Ok(Rows {
+        name,
+        grid: index.grid.clone(),
+        coords: column.coords.clone(),
+        axis: row_axis,
+        dims,
+        factor: None,
+        expert: None,
+    })
 }
 
 /// Whether a target length keeps the rows.
@@ -348,13 +360,13 @@ fn reshape(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Row
     let length = |(a, entry): (usize, &Entry)| match entry {
         _ if a == at => 0,
         Entry::Fixed(n) => *n as usize,
-        Entry::Rows(_) => 0,
+        Entry::Rows(_) | Entry::Count { .. } => 0,
     };
     let dims: Vec<usize> = target.iter().enumerate().map(length).collect();
     let mut list: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
     list[at] = grid.count(&coords) as i64;
     let name = make.reshape("shaped", &x.name, &list)?;
-    Ok(Rows { name, grid, coords, axis: at, dims, factor: None })
+    Ok(Rows { name, grid, coords, axis: at, dims, factor: None, expert: x.expert })
 }
 
 fn slice(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Rows) -> Rewritten<Rows> {

@@ -79,7 +79,7 @@ fn operands<'n>(
         "" | "none" => false,
         _ => return Err(MIXES.into()),
     };
-    if index.grid != rows.grid || rows.axis != 0 {
+    if index.grid != rows.grid || rows.axis != 0 || rows.expert.is_some() || index.divisor != 1 {
         return Err(MIXES.into());
     }
     let place = flat(index, &shape[..depth])?;
@@ -88,7 +88,7 @@ fn operands<'n>(
 
 impl Written<'_> {
     /// base + sum of m r over the rows r of one place, m being 1 where the mask counts them; or that sum in place of the
-    /// base where it counts one. Of a product r = a f whose a follows the place, f is added up first.
+    /// base where it counts one. Of a product r = a f, f is added up first over what a does not follow.
     fn put(self, make: &mut Builder<'_, '_>) -> Rewritten<()> {
         let (grid, at) = (self.rows.grid.clone(), self.place.coords.clone());
         let count: usize = self.shape[..self.depth].iter().product();
@@ -107,6 +107,7 @@ impl Written<'_> {
         if !within(&at, &covered) || rest.iter().any(|&c| c as usize >= grid.own) {
             return Err(MIXES.into());
         }
+        let ahead = a.as_ref().map(|a| a.coords.clone()).unwrap_or_default();
         let ones = vec![1i64; width.len()];
         let lay = |make: &mut Builder<'_, '_>, part: &str, x: &str, coords: &[usize], row: &[i64]| {
             make.reshape(part, x, &[&grid.shape(coords)[..], row].concat())
@@ -132,11 +133,16 @@ impl Written<'_> {
             (Some(a), None) if rest.is_empty() => (a, None),
             (a, None) => (make.as_float("weights", &counted), a),
         };
-        if !rest.is_empty() {
-            sum = make.reduce("sum", "ReduceSum", &sum, &rest)?;
+        let follows = |c: &i64| ahead.contains(&(*c as usize));
+        let (late, early): (Vec<i64>, Vec<i64>) = rest.iter().partition(|&c| left.is_some() && follows(c));
+        if !early.is_empty() {
+            sum = make.reduce("sum", "ReduceSum", &sum, &early)?;
         }
         if let Some(a) = left.take() {
             sum = make.mul("weighed", &a, &sum);
+        }
+        if !late.is_empty() {
+            sum = make.reduce("sum_of_weighed", "ReduceSum", &sum, &late)?;
         }
         let row: Vec<i64> = width.iter().map(|&d| d as i64).collect();
         let new = self.place(make, "new", &sum, &inverse, &grid, &row)?;
@@ -192,12 +198,13 @@ impl Written<'_> {
     }
 }
 
-/// Rows as a product of one that follows the coordinates `at` alone, and one that need not.
+/// Rows as a product of two, of which the second is 1 where it is missing; as one where they follow more than the
+/// coordinates `at`.
 fn split(make: &mut Builder<'_, '_>, rows: &Rows, at: &[usize]) -> Rewritten<(Option<Rows>, Option<Rows>)> {
     let plain = Rows { factor: None, ..rows.clone() };
     match &rows.factor {
-        Some(f) if within(&plain.coords, at) => Ok((Some(plain), Some((**f).clone()))),
+        Some(f) => Ok((Some(plain), Some((**f).clone()))),
         None if within(&plain.coords, at) => Ok((Some(plain), None)),
-        _ => Ok((None, Some(whole(make, rows)?))),
+        None => Ok((None, Some(whole(make, rows)?))),
     }
 }

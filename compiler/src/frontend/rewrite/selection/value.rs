@@ -66,6 +66,23 @@ pub(super) struct Column {
     pub values: Vec<i64>,
 }
 
+impl Column {
+    /// Without the coordinates that change nothing.
+    pub fn reduced(self, grid: &Grid) -> Column {
+        let mut column = self;
+        for c in column.coords.clone() {
+            let coords: Vec<usize> = column.coords.iter().copied().filter(|&other| other != c).collect();
+            let mut values = vec![None; grid.count(&coords)];
+            let places = grid.spread(&coords, &column.coords);
+            let same = |(&value, &place): (&i64, &usize)| *values[place].get_or_insert(value) == value;
+            if column.values.iter().zip(&places).all(same) {
+                column = Column { coords, values: values.into_iter().flatten().collect() };
+            }
+        }
+        column
+    }
+}
+
 /// Whole numbers that follow from the place of a row: the rows along one axis, and `columns` along the other of two.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
@@ -73,6 +90,8 @@ pub(super) struct Index {
     pub columns: Vec<Rc<Column>>,
     /// How often the one column is repeated.
     pub times: usize,
+    /// What the numbers of the columns are yet to be divided by.
+    pub divisor: i64,
     pub rank: usize,
     pub row_axis: usize,
 }
@@ -96,6 +115,8 @@ pub(super) struct Rows {
     pub dims: Vec<usize>,
     /// What they are yet to be multiplied by, of the same rank.
     pub factor: Option<Box<Rows>>,
+    /// The only value of the first coordinate, where the rows are those of one expert.
+    pub expert: Option<usize>,
 }
 
 /// A length.
@@ -104,6 +125,11 @@ pub(super) enum Entry {
     Fixed(i64),
     /// The number of rows that count.
     Rows(Rc<Grid>),
+    /// The number of rows of a mask whose first coordinate is `expert`.
+    Count {
+        mask: Rc<str>,
+        expert: usize,
+    },
 }
 
 /// A value that depends on how many rows count.

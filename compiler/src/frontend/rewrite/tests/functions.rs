@@ -1,7 +1,7 @@
 use super::{Small, make, near, product, random};
 use crate::frontend::rewrite::{node, tensor};
 use tract_onnx::{
-    pb::{AttributeProto, FunctionProto, NodeProto, attribute_proto::AttributeType},
+    pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, ValueInfoProto, attribute_proto::AttributeType},
     prelude::*,
 };
 
@@ -112,4 +112,21 @@ fn a_function_of_another_operator_set_is_inlined_where_nothing_changed_between()
     for (own, model) in [(17, 18), (12, 13), (11, 12)] {
         assert!(of(own, model).refusal().contains("export with one operator set"), "{own} in {model}");
     }
+}
+
+/// The branch of a function calls a value of its own as the model calls what the function reads.
+#[test]
+fn values_of_a_branch_do_not_stand_for_those_that_are_passed() {
+    let branch = |name: &str, op: &str| {
+        let output = ValueInfoProto { name: "x".into(), ..Default::default() };
+        let graph =
+            GraphProto { node: vec![make(op, &["given"], &["x"], &[])], output: vec![output], ..Default::default() };
+        AttributeProto { name: name.into(), g: Some(graph), r#type: AttributeType::Graph.into(), ..Default::default() }
+    };
+    let branches = [branch("then_branch", "Neg"), branch("else_branch", "Abs")];
+    let body = vec![make("If", &["chosen"], &["out"], &branches)];
+    let mut small = Small::new(17).input("x", &[2]).constant("yes", tensor0(true)).output("y");
+    small.functions.push(function("Choose", &["given", "chosen"], &["out"], body));
+    let small = small.node("own:Choose", &["x", "yes"], &["y"], &[]);
+    near(&small.run(&[tensor1(&[1f32, -2.0])])[0], &[2], &[-1.0, 2.0]);
 }

@@ -115,6 +115,71 @@ fn by_slices() -> Small {
     model.node("Identity", &[&sum], &["y"], &[]).output("y")
 }
 
+/// The routing of GraniteMoE: tokens sorted by their experts, cut by how many each has, twice.
+fn by_sorting(experts: &str) -> Small {
+    let model = routed()
+        .constant("none", Tensor::zero::<f32>(&[TOKENS, EXPERTS]).unwrap())
+        .constant("ones", tensor1(&[1f32; TOKENS * TAKEN]).into_shape(&[TOKENS, TAKEN]).unwrap())
+        .constant("pairs", tensor1(&[(TOKENS * TAKEN) as i64]))
+        .constant("two", tensor0(2f32))
+        .node("ScatterElements", &["none", experts, "ones"], &["hot"], &[int("axis", 1)])
+        .node("Cast", &["hot"], &["bits"], &[int("to", 7)])
+        .node("ReduceSum", &["bits", "l0"], &["counts"], &[int("keepdims", 0)])
+        .node("Reshape", &["id", "pairs"], &["ids"], &[])
+        .node("TopK", &["ids", "pairs"], &["sorted", "order"], &[int("axis", 0), int("largest", 0)])
+        .node("Cast", &["order"], &["place"], &[int("to", 1)])
+        .node("Div", &["place", "two"], &["quotient"], &[])
+        .node("Abs", &["quotient"], &["size"], &[])
+        .node("Floor", &["size"], &["floor"], &[])
+        .node("Sign", &["quotient"], &["sign"], &[])
+        .node("Mul", &["floor", "sign"], &["whole"], &[])
+        .node("Cast", &["whole"], &["token"], &[int("to", 7)])
+        .node("Reshape", &["w", "pairs"], &["flat"], &[])
+        .node("Unsqueeze", &["order", "minus"], &["orders"], &[])
+        .node("GatherND", &["flat", "orders"], &["gate"], &[])
+        .node("Unsqueeze", &["token", "minus"], &["tokens"], &[])
+        .node("GatherND", &["x", "tokens"], &["rows"], &[]);
+    let of_all = |part: &str| (0..EXPERTS).map(|e| format!("{part}.{e}")).collect::<Vec<String>>();
+    let names = |all: &[String]| -> Vec<&'static str> { all.iter().map(|n| &*n.clone().leak()).collect() };
+    let mut model = (0..EXPERTS).fold(model, |model, e| {
+        let v = |name: &str| format!("{name}.{e}");
+        model
+            .constant(&v("from"), tensor1(&[e as i64]))
+            .constant(&v("to"), tensor1(&[e as i64 + 1]))
+            .node("Slice", &["counts", &v("from"), &v("to"), "l0"], &[&v("own")], &[])
+            .node("Squeeze", &[&v("own"), "l0"], &[&v("number")], &[])
+            .node("Reshape", &[&v("number"), "minus"], &[&v("count")], &[])
+    });
+    model = model.node("Concat", &names(&of_all("count")), &["sizes"], &[int("axis", 0)]);
+    model = model.node("Split", &["rows", "sizes"], &names(&of_all("part")), &[int("axis", 0)]);
+    for e in 0..EXPERTS {
+        model = model.node("MatMul", &[&format!("part.{e}"), &format!("w{e}")], &[&format!("linear.{e}")], &[]);
+    }
+    model = model
+        .node("Concat", &names(&of_all("linear")), &["linear"], &[int("axis", 0)])
+        .node("Relu", &["linear"], &["bent"], &[])
+        .node("Split", &["bent", "sizes"], &names(&of_all("bent")), &[int("axis", 0)]);
+    for e in 0..EXPERTS {
+        model = model.node("Neg", &[&format!("bent.{e}")], &[&format!("negated.{e}")], &[]);
+    }
+    model
+        .node("Concat", &names(&of_all("negated")), &["negated"], &[int("axis", 0)])
+        .node("Neg", &["negated"], &["all"], &[])
+        .node("Unsqueeze", &["gate", "l1"], &["gates"], &[])
+        .node("Mul", &["all", "gates"], &["weighed"], &[])
+        .node("ScatterND", &["zeros", "tokens", "weighed"], &["y"], &[text("reduction", "add")])
+        .output("y")
+}
+
+#[test]
+fn tokens_sorted_by_their_experts_are_selected() {
+    let x = random(&[TOKENS, WIDTH], 9);
+    near(&by_sorting("id").run(std::slice::from_ref(&x))[0], &[TOKENS, WIDTH], &expected(&tensor::floats(&x).unwrap()));
+    // Cut by the counts of other experts.
+    let other = by_sorting("worst").node("TopK", &["scores", "k"], &["v", "worst"], &[int("largest", 0)]);
+    assert!(other.refusal().contains("Split"), "{}", other.refusal());
+}
+
 #[test]
 fn experts_of_selected_tokens_compute_all_and_weigh_them() {
     let x = random(&[TOKENS, WIDTH], 9);
