@@ -17,7 +17,7 @@ use rand_core::OsRng;
 use crate::field::{Bls12, Fr, G1, G1Affine};
 use crate::msm::{self, Bases};
 use crate::plonk::Domain;
-use crate::srs::{Srs, SrsError};
+use crate::srs::{Srs, SrsError, SrsVerifierPart};
 
 type Stock = KZGCommitmentScheme<Bls12>;
 
@@ -30,7 +30,7 @@ pub struct ProverBases {
     k: u32,
     monomial: Bases,
     lagrange: Bases,
-    stock: ParamsKZG<Bls12>,
+    verifier: SrsVerifierPart,
     domain: Domain,
 }
 
@@ -41,14 +41,19 @@ impl ProverBases {
     /// [`SrsError::TooLarge`] if `k` exceeds that of the SRS; [`SrsError::Inconsistent`] if its secret is a row of the
     /// circuit, so that commitments would show that row and hide nothing.
     pub fn new(srs: &Srs, k: u32) -> Result<Self, SrsError> {
-        let stock = srs.halo2_params(k)?;
         let lagrange = srs.lagrange(k)?;
         // All Lagrange polynomials but one vanish at a row, and none elsewhere.
         if lagrange.iter().take(2).any(|base| bool::from(base.is_identity())) {
             return Err(SrsError::Inconsistent("its secret is a root of unity, so that commitments hide nothing"));
         }
         let monomial = Bases::new(srs.monomial()[..1 << k].into());
-        Ok(ProverBases { k, monomial, lagrange: Bases::new(lagrange), stock, domain: Domain::new(k) })
+        let verifier = *srs.verifier_part();
+        Ok(ProverBases { k, monomial, lagrange: Bases::new(lagrange), verifier, domain: Domain::new(k) })
+    }
+
+    /// The same in the form of the stock scheme, which takes twice the memory.
+    fn stock(&self) -> ParamsKZG<Bls12> {
+        self.verifier.with_bases(self.k, self.monomial.points(), self.lagrange())
     }
 
     /// `k`: the bases commit to columns of `2^k` rows.
@@ -142,7 +147,7 @@ impl Params for ProverParams {
         if new_k == self.bases.k {
             return;
         }
-        let mut stock = self.bases.stock.clone();
+        let mut stock = self.bases.stock();
         stock.downsize(new_k);
         let lagrange = Bases::new(msm::to_affine(stock.g_lagrange()).into());
         let monomial = Bases::new(self.bases.monomial.points()[..1 << new_k].into());
@@ -150,7 +155,7 @@ impl Params for ProverParams {
             k: new_k,
             monomial,
             lagrange,
-            stock,
+            verifier: self.bases.verifier,
             domain: Domain::new(new_k),
         }));
     }
@@ -184,7 +189,7 @@ impl PolynomialCommitmentScheme<Fr> for ProverKzg {
     }
 
     fn get_verifier_params(params: &ProverParams) -> ParamsVerifierKZG<Bls12> {
-        params.bases.stock.verifier_params()
+        params.bases.verifier.params()
     }
 
     fn commit(params: &ProverParams, polynomial: &Polynomial<Fr, Coeff>) -> G1 {
@@ -204,7 +209,7 @@ impl PolynomialCommitmentScheme<Fr> for ProverKzg {
         Fr: Sampleable<T::Hash> + Hash + Ord + Hashable<T::Hash>,
         G1: Hashable<T::Hash>,
     {
-        Stock::multi_open(&params.bases.stock, queries, transcript)
+        Stock::multi_open(&params.bases.stock(), queries, transcript)
     }
 
     fn multi_prepare<'com, T: Transcript>(_: &[VerifierQuery<'com, Fr, Self>], _: &mut T) -> Result<NoGuard, Error>

@@ -21,6 +21,7 @@ use halo2_proofs::transcript::Transcript;
 use nanozk_plan::Geometry;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Why a layer could not be proven.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +64,8 @@ pub struct LayerProver<'a> {
     pub key: &'a LayerKey,
     /// Value columns of its pair tables.
     pub tables: &'a [Vec<i64>],
-    /// Its weights.
-    pub weights: &'a WeightColumns,
+    /// Its weights, which are let go once they are folded.
+    pub weights: Cow<'a, WeightColumns>,
     /// Its index in the model.
     pub index: u32,
 }
@@ -158,7 +159,7 @@ impl Jump {
 /// [`ProveError`]: a witness that is not of the plan's shape, or a challenge that is 0.
 pub fn prove_layer(
     bases: &ProverBases,
-    layer: &LayerProver,
+    layer: LayerProver,
     input: LayerInput,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<Vec<u8>, ProveError> {
@@ -172,20 +173,19 @@ pub fn prove_layer(
 /// As [`prove_layer`].
 pub fn prove_layer_with<C: Cell>(
     bases: &ProverBases,
-    layer: &LayerProver,
+    layer: LayerProver,
     input: LayerInput<C>,
     rng: &mut (impl RngCore + CryptoRng),
     choose: impl FnOnce(&Challenges, &mut Chosen),
 ) -> Result<Vec<u8>, ProveError> {
-    let shape = &layer.shape.key;
+    let LayerProver { shape: ShapeProver { key: shape, fixed }, key, tables, weights, index } = layer;
     let plan = &shape.plan;
     let geometry = plan.geometry;
     let lanes = input.lanes;
     if lanes.len() != plan.lanes.len() || lanes.iter().any(|l| l.data.len() != geometry.rows()) {
         return Err(ProveError::Mismatch("the witness"));
     }
-    let mut transcript =
-        LayerTranscript::init().begin(&input.prefix, layer.index, layer.key.shape, &shape.vk.transcript_repr())?;
+    let mut transcript = LayerTranscript::init().begin(&input.prefix, index, key.shape, &shape.vk.transcript_repr())?;
 
     let commit =
         |(lane, known): (&LaneColumn<C>, Option<G1>)| known.unwrap_or_else(|| commit_lane(&geometry, bases, lane));
@@ -207,7 +207,8 @@ pub fn prove_layer_with<C: Cell>(
     let mut chosen = Chosen { v: slots, a, b, jump: None };
     choose(&ch, &mut chosen);
     let Chosen { v: slots, a, b, jump } = chosen;
-    let (folded, span) = fold_weights(layer, &ch, rng);
+    let (folded, span) = fold_weights(shape, &weights, &ch, rng);
+    drop(weights);
 
     let mut dense = |data: &[Fr]| DenseColumn::new(&geometry, bases, data, rng);
     let v_columns: Vec<DenseColumn> =
@@ -216,8 +217,8 @@ pub fn prove_layer_with<C: Cell>(
     let b_column = (shape.columns.b == 1).then(|| dense(&b));
     let weights_com = match &folded {
         Some(_) => {
-            let factors = powers(ch.rho, layer.key.weights.len());
-            Some(msm::lincomb(&layer.key.weights, &factors) + span.offset(&shape.span_basis))
+            let factors = powers(ch.rho, key.weights.len());
+            Some(msm::lincomb(&key.weights, &factors) + span.offset(&shape.span_basis))
         }
         None => None,
     };
@@ -234,45 +235,48 @@ pub fn prove_layer_with<C: Cell>(
     let fold = (shape.columns.fold == 1).then(|| compress::fold_lanes(plan, &lanes, &factors));
     let multipliers = compress::multipliers(plan, &ch, &lambda);
 
-    // Values of the committed columns in the order of `layer::committed_columns`, then of the plain columns.
-    let mut values: Vec<Vec<Fr>> =
-        shape.columns.opened.par_iter().map(|l| lanes[*l as usize].to_field(&geometry)).collect();
-    values.extend(v_columns.into_iter().map(|c| c.values));
-    values.extend(a_column.into_iter().chain(b_column).map(|c| c.values));
-    let weight_rows = folded.as_ref().map(|f| f.0.clone()).unwrap_or_default();
-    values.extend(folded.map(|(data, mask)| column(&geometry, data.into_iter(), &mask)));
-    values.extend(fold.clone());
-    values.extend(multipliers.iter().cloned());
-    values.extend(layer.tables.iter().map(|t| table_column(&geometry, t)));
-
-    let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, &weight_rows]);
-    let counts = multiplicities(plan, &lanes, layer.tables);
+    let weight_rows = folded.as_ref().map_or(&[][..], |f| &f.0);
+    let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, weight_rows]);
+    drop((slots, a, b));
+    let counts = multiplicities(plan, &lanes, tables);
     let mut accumulators = compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers);
     let excess = jump.map_or(Fr::ZERO, |jump| {
         // The fractions of the lookups add up to 0.
         let excess = accumulators.iter().filter_map(|z| z.last()).chain(&linear).sum();
         jump.of_accumulators(excess, &mut accumulators, &multipliers)
     });
+
+    // Values of the committed columns in the order of `layer::committed_columns`, then of the plain columns.
+    let mut values: Vec<Vec<Fr>> =
+        shape.columns.opened.par_iter().map(|l| lanes[*l as usize].to_field(&geometry)).collect();
+    values.extend(v_columns.into_iter().map(|c| c.values));
+    values.extend(a_column.into_iter().chain(b_column).map(|c| c.values));
+    values.extend(folded.map(|(data, mask)| column(&geometry, data.into_iter(), &mask)));
+    values.extend(fold);
+    values.extend(multipliers);
+    values.extend(tables.iter().map(|t| table_column(&geometry, t)));
+    let committed = values.len();
+    values.extend(plain_columns(shape, &omega));
+    drop(omega);
+
     let witness = LayerWitness {
         multiplicities: counts.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect(),
         lanes,
-        tables: layer.tables.to_vec(),
+        tables: tables.to_vec(),
         linear,
         geometry,
     };
-
-    let committed = values.len();
-    values.extend(plain_columns(shape, &omega));
     let blinded = |values: Vec<Fr>| Advice { values, blinded: true };
     let first = witness.multiplicities.iter().map(|m| m.to_field(&geometry)).chain(accumulators).map(blinded).collect();
-    let second = |challenges: &[Fr]| {
+    // It takes the witness along, which is let go when the columns are there.
+    let second = move |challenges: &[Fr]| {
         let (helpers, mut run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
         jump.into_iter().for_each(|jump| jump.of_run(excess, &mut run));
         helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
     };
     transcript.bind();
     let witness = plonk::Witness { instances: values, committed, first, second };
-    plonk::prove(bases, shape.vk.cs(), &layer.shape.fixed, witness, &mut transcript, rng)?;
+    plonk::prove(bases, shape.vk.cs(), fixed, witness, &mut transcript, rng)?;
     Ok(transcript.finalize())
 }
 
@@ -297,13 +301,18 @@ fn row_sums(rows: usize, omega: &linear::Omega, slots: &[Fr], [a, b, w]: [&[Fr];
 }
 
 /// The weight fold, re-randomised, as data rows and mask.
-fn fold_weights(layer: &LayerProver, ch: &Challenges, rng: &mut impl RngCore) -> (Option<(Vec<Fr>, Mask)>, Span) {
+fn fold_weights(
+    shape: &ShapeKey,
+    weights: &WeightColumns,
+    ch: &Challenges,
+    rng: &mut impl RngCore,
+) -> (Option<(Vec<Fr>, Mask)>, Span) {
     let span = Span::random(rng);
-    if layer.shape.key.columns.w == 0 {
+    if shape.columns.w == 0 {
         return (None, span);
     }
-    let columns = layer.weights.columns.len();
-    let (data, mut mask) = layer.weights.fold(0..columns, &powers(ch.rho, columns));
+    let columns = weights.columns.len();
+    let (data, mut mask) = weights.fold(0..columns, &powers(ch.rho, columns));
     for (m, delta) in mask.iter_mut().zip(&span.delta) {
         *m += delta;
     }

@@ -179,10 +179,8 @@ impl Srs {
     /// # Errors
     /// [`SrsError::TooLarge`] if `k` exceeds [`Srs::k`].
     pub fn halo2_params(&self, k: u32) -> Result<ParamsKZG<Bls12>, SrsError> {
-        let lagrange = self.lagrange(k)?.iter().map(G1::from).collect();
-        let monomial = self.monomial[..1 << k].iter().map(G1::from).collect();
-        let (g2, s_g2) = (G2Affine::generator().into(), self.verifier.s_g2.into());
-        Ok(ParamsKZG::from_parts(k, monomial, Some(lagrange), g2, s_g2))
+        check_k(k, self.k)?;
+        Ok(self.verifier.with_bases(k, &self.monomial[..1 << k], &self.lagrange(k)?))
     }
 
     /// Parameters of the stock verifier.
@@ -210,6 +208,13 @@ impl SrsVerifierPart {
     /// `[s]_2`.
     pub fn s_g2(&self) -> G2Affine {
         self.s_g2
+    }
+
+    /// Parameters of the stock prover, with the bases of `2^k` rows.
+    pub(crate) fn with_bases(&self, k: u32, monomial: &[G1Affine], lagrange: &[G1Affine]) -> ParamsKZG<Bls12> {
+        let projective = |points: &[G1Affine]| points.iter().map(G1::from).collect();
+        let (g2, s_g2) = (G2Affine::generator().into(), self.s_g2.into());
+        ParamsKZG::from_parts(k, projective(monomial), Some(projective(lagrange)), g2, s_g2)
     }
 
     /// Parameters of the stock verifier.

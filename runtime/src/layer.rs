@@ -20,6 +20,7 @@ use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire;
 use nanozk_proof::witness::{LaneColumn, Mask};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A layer of a model, as its prover needs it.
@@ -129,14 +130,14 @@ pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverB
     let layer = &data.model.layers[data.at];
     let weights = WeightColumns::lay_out(plan, &layer.weights, data.weight_masks.clone()).ok_or_else(mismatch)?;
     let (read, written) = (task.public(&key.inputs), task.public(&key.outputs));
-    let prover = LayerProver { shape, key, tables: &layer.table_values(), weights: &weights, index };
+    let prover = LayerProver { shape, key, tables: &layer.table_values(), weights: Cow::Owned(weights), index };
     let input = LayerInput {
         lanes: lanes.collect(),
         boundary: &boundary,
         public: PublicData { params: &key.params, inputs: &read, outputs: &written },
         prefix: task.prefix,
     };
-    let bytes = prove_layer(bases, &prover, input, &mut stream("layer proof", &[index]))
+    let bytes = prove_layer(bases, prover, input, &mut stream("layer proof", &[index]))
         .map_err(Error::part_of(format!("layer {index}")))?;
     Ok(LayerProof { index, bytes })
 }

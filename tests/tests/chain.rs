@@ -19,6 +19,7 @@ use nanozk_tests::fixture::{Fixture, partial};
 use nanozk_tests::slow;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A prover that commits to tensors of its choice.
@@ -71,7 +72,7 @@ impl Prover {
             shape: &keys::shape_prover(plan, &self.bases).unwrap(),
             key,
             tables: &self.artifact().model.layers[layer].table_values(),
-            weights: &keys::weight_columns(self.artifact(), layer, &self.keys.weight_seed).unwrap(),
+            weights: Cow::Owned(keys::weight_columns(self.artifact(), layer, &self.keys.weight_seed).unwrap()),
             index: layer as u32,
         };
         let input = LayerInput {
@@ -80,7 +81,7 @@ impl Prover {
             public: PublicData { params: &key.params, inputs: &inputs, outputs: &outputs },
             prefix: bundle.prefix(),
         };
-        let bytes = prove_layer(keys::base(&self.bases, plan), &prover, input, rng).unwrap();
+        let bytes = prove_layer(keys::base(&self.bases, plan), prover, input, rng).unwrap();
         bundle.layers = vec![LayerProof { index: layer as u32, bytes }];
         bundle
     }

@@ -50,8 +50,6 @@ pub(super) trait Ops: Copy {
     fn sub(self, a: Self::Value, b: Self::Value, multiple: u64) -> Self::Value;
     /// The same value, tight.
     fn tight(self, value: Self::Value) -> Self::Value;
-    /// Lanes 1 to 7 of `a`, then lane 0 of `b`.
-    fn next(self, a: Self::Value, b: Self::Value) -> Self::Value;
     /// Swaps lanes and positions.
     fn transpose(self, values: &mut [Self::Value; LANES]);
 }
@@ -124,11 +122,6 @@ impl Ops for Portable {
     }
 
     #[inline(always)]
-    fn next(self, a: Self::Value, b: Self::Value) -> Self::Value {
-        std::array::from_fn(|lane| if lane + 1 < LANES { a[lane + 1] } else { b[0] })
-    }
-
-    #[inline(always)]
     fn transpose(self, values: &mut [Self::Value; LANES]) {
         let rows = *values;
         for (i, value) in values.iter_mut().enumerate() {
@@ -174,6 +167,9 @@ kernels! {
     pub(super) fn dot_progression(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr = dot_progression_blocks;
     /// Multiplies elementwise; the result is tight and below `2 p` for factors below `p`.
     pub(super) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
+    /// `shifts[i] sum_q factors[q] column[q m + i]` for the m shifts, of which the column has as many parts as there are
+    /// factors, the first of them 1; the result is tight and below `2 p` for values below `2 p` and at most eight parts.
+    pub(super) fn fold(column: &[Block], factors: &[Constant], shifts: &[Block]) -> Vec<Block> = fold_blocks;
     /// Multiplies by one element.
     pub(super) fn scale(target: &mut [Block], factor: &Constant) = scale_blocks;
     /// `sum_i factors[i] columns[i]` over equally long columns.
@@ -276,6 +272,20 @@ fn multiply_blocks<O: Ops>(o: O, target: &mut [Block], factors: &[Block]) {
     for (block, factor) in target.iter_mut().zip(factors) {
         *block = o.store(o.tight(o.mul(o.tight(o.load(block)), o.load(factor))));
     }
+}
+
+#[inline(always)]
+fn fold_blocks<O: Ops>(o: O, column: &[Block], factors: &[Constant], shifts: &[Block]) -> Vec<Block> {
+    let (first, rest) = column.split_at(shifts.len());
+    let mut out = Vec::with_capacity(shifts.len());
+    for (i, (block, shift)) in first.iter().zip(shifts).enumerate() {
+        let mut sum = o.load(block);
+        for (part, factor) in rest.chunks_exact(shifts.len()).zip(&factors[1..]) {
+            sum = o.add(sum, o.mul(o.tight(o.load(&part[i])), o.broadcast(factor)));
+        }
+        out.push(o.store(o.tight(o.mul(o.tight(sum), o.load(shift)))));
+    }
+    out
 }
 
 #[inline(always)]

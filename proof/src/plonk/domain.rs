@@ -68,6 +68,11 @@ impl Domain {
         }
     }
 
+    /// Rows are `2^k`.
+    pub(super) fn k(&self) -> u32 {
+        self.k
+    }
+
     /// Rows.
     pub(super) fn n(&self) -> usize {
         1 << self.k
@@ -94,11 +99,9 @@ impl Domain {
         out
     }
 
-    /// Values on the coset whose factor has the powers `shifts`.
-    pub(super) fn evaluate(&self, coefficients: &[Block], shifts: &[Block]) -> Vec<Block> {
-        let mut blocks = coefficients.to_vec();
-        block::multiply(&mut blocks, shifts);
-        self.transform(&self.forward, blocks)
+    /// Values on a coset, of a polynomial whose coefficients may be more than rows.
+    pub(super) fn evaluate(&self, coefficients: &[Block], coset: &Coset) -> Vec<Block> {
+        self.transform(&self.forward, block::fold(coefficients, &coset.folds, &coset.shifts))
     }
 
     /// `n` times the coefficients of the polynomial in `g X` that has the given values on the coset of factor g.
@@ -124,6 +127,29 @@ impl Domain {
         across_lanes(&blocks, &roots.between, &roots.across, &mut out);
         out
     }
+}
+
+/// A coset of the rows' roots of unity, as polynomials are brought to it.
+pub(super) struct Coset {
+    /// Powers of its factor g.
+    shifts: Vec<Block>,
+    /// `g^(n i)`: what coefficients are worth that stand i times n behind others.
+    folds: Vec<Constant>,
+}
+
+impl Coset {
+    /// The coset of factor g, for polynomials of `blocks` blocks of coefficients.
+    pub(super) fn new(domain: &Domain, g: Fr, blocks: usize) -> Self {
+        let shifts = shifts(domain, g);
+        let folds = powers(g.pow_vartime([domain.n() as u64]), blocks.div_ceil(shifts.len()));
+        Coset { folds: folds.iter().map(block::constant).collect(), shifts }
+    }
+}
+
+/// The powers of g.
+pub(super) fn shifts(domain: &Domain, g: Fr) -> Vec<Block> {
+    let (first, step) = block::lanes(Fr::ONE, g);
+    block::progression(&first, &step, domain.n().div_ceil(LANES))
 }
 
 /// The transform by its definition.

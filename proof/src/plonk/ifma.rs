@@ -164,15 +164,6 @@ impl Ops for Ifma {
     }
 
     #[inline(always)]
-    fn next(self, mut a: Vector, b: Vector) -> Vector {
-        for (a, b) in a.iter_mut().zip(b) {
-            // SAFETY: the token.
-            *a = unsafe { _mm512_alignr_epi64::<1>(b, *a) };
-        }
-        a
-    }
-
-    #[inline(always)]
     fn transpose(self, values: &mut [Vector; LANES]) {
         for limb in 0..LIMBS {
             // SAFETY: the token.

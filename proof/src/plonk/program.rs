@@ -23,7 +23,7 @@ pub(super) struct Layout {
 /// An operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Operand {
-    /// A column in the current row.
+    /// A column in the current row; behind all columns, those that are read in the next row.
     Column(u32),
     /// A result: its number while compiling, its slot afterwards.
     Result(u32),
@@ -31,8 +31,6 @@ enum Operand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Instruction {
-    /// A column in the next row.
-    Next(u32),
     Add(Operand, Operand),
     /// `a - b + multiple p`.
     Sub(Operand, Operand, u8),
@@ -51,6 +49,8 @@ pub(super) struct Program {
     constants: Vec<Constant>,
     slots: usize,
     result: Operand,
+    /// Columns that are read in the next row too.
+    followed: Vec<u32>,
 }
 
 /// An expression compiled, up to sign.
@@ -62,6 +62,9 @@ enum Node {
 
 struct Compiler<'a> {
     layout: Layout,
+    /// All columns.
+    columns: u32,
+    followed: Vec<u32>,
     challenges: &'a [Fr],
     known: HashMap<Instruction, u32>,
     instructions: Vec<Instruction>,
@@ -77,6 +80,8 @@ impl Program {
     pub(super) fn new(cs: &ConstraintSystem<Fr>, layout: Layout, challenges: &[Fr], y: Fr) -> Option<Self> {
         let mut compiler = Compiler {
             layout,
+            columns: (layout.fixed + cs.num_fixed_columns()) as u32,
+            followed: Vec::new(),
             challenges,
             known: HashMap::new(),
             instructions: Vec::new(),
@@ -95,7 +100,13 @@ impl Program {
         Some(compiler.finish(result))
     }
 
-    /// The combination on every row of a coset, below `2 p`; `columns` are all columns on that coset.
+    /// Columns that are read in the next row too, in the order in which [`Program::run`] takes them.
+    pub(super) fn followed(&self) -> &[u32] {
+        &self.followed
+    }
+
+    /// The combination on every row of a coset, below `2 p`; `columns` are all columns on that coset, and behind them, in the
+    /// place of each row, the next row of those that are [`Program::followed`].
     pub(super) fn run(&self, columns: &[&[Block]], start: usize, out: &mut [Block]) {
         execute(self, columns, start, out);
     }
@@ -130,7 +141,14 @@ impl Compiler<'_> {
         let column = column as u32;
         let operand = match rotation {
             0 => Operand::Column(column),
-            1 => self.emit(Instruction::Next(column), VALUE_BOUND),
+            1 => {
+                let known = self.followed.iter().position(|followed| *followed == column);
+                let at = known.unwrap_or_else(|| {
+                    self.followed.push(column);
+                    self.followed.len() - 1
+                });
+                Operand::Column(self.columns + at as u32)
+            }
             _ => return None,
         };
         Some(Node::Value { operand, negative: false })
@@ -266,7 +284,7 @@ impl Compiler<'_> {
             Operand::Result(index) => Operand::Result(slot_of[index as usize]),
             column => column,
         };
-        Program { steps, constants: self.constants, slots: slots as usize, result }
+        Program { steps, constants: self.constants, slots: slots as usize, result, followed: self.followed }
     }
 }
 
@@ -302,7 +320,6 @@ impl Instruction {
     /// Results that it reads.
     fn operands(&self) -> [Option<u32>; 2] {
         match *self {
-            Instruction::Next(_) => [None, None],
             Instruction::Add(a, b) | Instruction::Sub(a, b, _) | Instruction::Mul(a, b) => [a.result(), b.result()],
             Instruction::Scale(a, _) | Instruction::Shift(a, _) => [a.result(), None],
         }
@@ -316,7 +333,6 @@ impl Instruction {
             }
         };
         match self {
-            Instruction::Next(_) => {}
             Instruction::Add(a, b) | Instruction::Sub(a, b, _) | Instruction::Mul(a, b) => {
                 place(a);
                 place(b);
@@ -340,13 +356,6 @@ fn interpret<O: Ops>(o: O, program: &Program, columns: &[&[Block]], start: usize
         for (instruction, slot) in &program.steps {
             let slot = *slot as usize;
             match *instruction {
-                Instruction::Next(column) => {
-                    let column = columns[column as usize];
-                    for i in strip.clone() {
-                        let next = o.load(&column[(from + i + 1) % column.len()]);
-                        slots[slot][i] = o.store(o.next(o.load(&column[from + i]), next));
-                    }
-                }
                 Instruction::Add(a, b) => {
                     for i in strip.clone() {
                         let sum = o.add(o.load(a.at(columns, &slots, from, i)), o.load(b.at(columns, &slots, from, i)));

@@ -1,60 +1,85 @@
 //! The quotient of the combined constraints by the vanishing polynomial of the rows.
 //!
-//! A circuit of degree d has a quotient `h_0 + X^n h_1 + ... + X^(n (d - 2)) h_(d-2)`. On the coset of factor g it takes
-//! the values of `sum_k g^(k n) h_k`, a polynomial of degree below n: d - 1 cosets of n rows determine it.
+//! A circuit of degree d has a quotient of (d - 1) n coefficients: `h_0 + X^m h_1 + X^(2 m) h_2 + ..` with parts of m. On a
+//! coset of m rows and of factor g it takes the values of `sum_k g^(k m) h_k`, a polynomial of degree below m: as many cosets
+//! as there are parts determine it. Parts shorter than n keep the values of all columns small.
 
 use ff::{Field, PrimeField};
 use rayon::prelude::*;
 
 use super::block::{self, Block, LANES};
-use super::domain::Domain;
+use super::domain::{Coset, Domain, shifts};
 use super::program::Program;
 use crate::field::{Fr, batch_invert, powers};
 
 /// Blocks of rows that one task evaluates.
 const TASK_BLOCKS: usize = 128;
+/// Cosets in place of one of n rows: the memory for values is divided by it, and folding a column takes as many
+/// multiplications for each row.
+const CUTS: u32 = 4;
+/// Least k of circuits whose cosets are cut.
+const MIN_CUT_K: u32 = 10;
 
 /// Coefficients of the quotient, `degree - 1` times n of them. It is the quotient only where the constraints hold.
 pub(super) fn quotient(domain: &Domain, program: &Program, columns: &[&[Block]], degree: usize) -> Vec<Fr> {
-    let parts = degree - 1;
-    let n = domain.n();
-    let factors: Vec<Fr> = powers(Fr::MULTIPLICATIVE_GENERATOR, parts + 1).split_off(1);
-    let values: Vec<Vec<Block>> = factors.iter().map(|g| on_coset(domain, program, columns, *g)).collect();
+    let cuts = if domain.k() >= MIN_CUT_K { CUTS } else { 1 };
+    let part = Domain::new(domain.k() - cuts.ilog2());
+    let (n, m) = (domain.n(), part.n());
+    let generators: Vec<Fr> = powers(Fr::MULTIPLICATIVE_GENERATOR, degree).split_off(1);
+    let steps = powers(domain.omega(), cuts as usize);
+    let factors: Vec<Fr> = generators.iter().flat_map(|g| steps.iter().map(move |step| *g * step)).collect();
+    let values: Vec<Vec<Block>> =
+        generators.iter().flat_map(|g| numerators(&part, program, columns, *g, &steps, domain.omega())).collect();
     let values: Vec<&[Block]> = values.iter().map(Vec::as_slice).collect();
 
-    // `values[c]` are n (g^n - 1) times the coefficients on coset c.
-    let powers_n: Vec<Fr> = factors.iter().map(|g| g.pow_vartime([n as u64])).collect();
-    let mut divisors: Vec<Fr> = powers_n.iter().map(|g| (*g - Fr::ONE) * Fr::from(n as u64)).collect();
+    // `values[c]` are m (g^n - 1) times the coefficients on coset c.
+    let mut divisors: Vec<Fr> =
+        factors.iter().map(|g| (g.pow_vartime([n as u64]) - Fr::ONE) * Fr::from(m as u64)).collect();
     batch_invert(&mut divisors);
-    let rows = inverse_vandermonde(&powers_n);
-    let part = |row: &Vec<Fr>| {
+    let rows = inverse_vandermonde(&factors.iter().map(|g| g.pow_vartime([m as u64])).collect::<Vec<Fr>>());
+    let coefficients = |row: &Vec<Fr>| {
         let constants: Vec<_> = row.iter().zip(&divisors).map(|(m, d)| block::constant(&(*m * d))).collect();
         let mut coefficients = block::leave(&block::combine(&values, &constants));
-        coefficients.truncate(n);
+        coefficients.truncate(m);
         coefficients
     };
-    rows.par_iter().flat_map_iter(part).collect()
+    rows.par_iter().flat_map_iter(coefficients).collect()
 }
 
-/// The numerator on the coset of factor g, as n times its coefficients.
-fn on_coset(domain: &Domain, program: &Program, columns: &[&[Block]], g: Fr) -> Vec<Block> {
-    let shifts = shifts(domain, g);
-    let cosets: Vec<Vec<Block>> = columns.par_iter().map(|column| domain.evaluate(column, &shifts)).collect();
-    let cosets: Vec<&[Block]> = cosets.iter().map(Vec::as_slice).collect();
-    let mut values = vec![Block::BLANK; shifts.len()];
-    values
-        .par_chunks_mut(TASK_BLOCKS)
-        .enumerate()
-        .for_each(|(task, out)| program.run(&cosets, task * TASK_BLOCKS, out));
-    let mut coefficients = domain.interpolate_coset(values);
-    block::multiply(&mut coefficients, &self::shifts(domain, g.invert().unwrap_or(Fr::ZERO)));
-    coefficients
-}
-
-/// The powers of g.
-fn shifts(domain: &Domain, g: Fr) -> Vec<Block> {
-    let first: [Fr; LANES] = std::array::from_fn(|i| g.pow_vartime([i as u64]));
-    block::progression(&first, &(first[LANES - 1] * g), domain.n().div_ceil(LANES))
+/// The numerators on the cosets of factors `g step`, each as m times its coefficients. The row behind one of coset i is in
+/// coset i + 1, at the same place, so that the last comes first.
+fn numerators(
+    part: &Domain,
+    program: &Program,
+    columns: &[&[Block]],
+    g: Fr,
+    steps: &[Fr],
+    omega: Fr,
+) -> Vec<Vec<Block>> {
+    let on = |columns: &[&[Block]], factor: Fr| -> Vec<Vec<Block>> {
+        let coset = Coset::new(part, factor, columns.first().map_or(0, |column| column.len()));
+        columns.par_iter().map(|column| part.evaluate(column, &coset)).collect()
+    };
+    let followed: Vec<&[Block]> = program.followed().iter().map(|column| columns[*column as usize]).collect();
+    let mut next = on(&followed, g * steps[steps.len() - 1] * omega);
+    let numerator = |step: &Fr| {
+        let factor = g * step;
+        let mut here = on(columns, factor);
+        let read: Vec<&[Block]> = here.iter().chain(&next).map(Vec::as_slice).collect();
+        let mut values = vec![Block::BLANK; part.n().div_ceil(LANES)];
+        values
+            .par_chunks_mut(TASK_BLOCKS)
+            .enumerate()
+            .for_each(|(task, out)| program.run(&read, task * TASK_BLOCKS, out));
+        next = program.followed().iter().map(|column| std::mem::take(&mut here[*column as usize])).collect();
+        drop(here);
+        let mut coefficients = part.interpolate_coset(values);
+        block::multiply(&mut coefficients, &shifts(part, factor.invert().unwrap_or(Fr::ZERO)));
+        coefficients
+    };
+    let mut all: Vec<Vec<Block>> = steps.iter().rev().map(numerator).collect();
+    all.reverse();
+    all
 }
 
 /// Row k gives the coefficient of `X^k` of the polynomial with given values at the distinct `points`.

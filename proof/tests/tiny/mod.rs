@@ -18,6 +18,7 @@ use nanozk_proof::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub const TOKENS: usize = 4;
@@ -158,10 +159,11 @@ pub fn prove_with(
 ) -> (Vec<u8>, Vec<Option<G1>>) {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let boundary = boundary(f, &lanes);
-    let layer = LayerProver { shape: &f.shape, key: &f.key, tables: &f.tables, weights, index: 0 };
+    let layer =
+        LayerProver { shape: &f.shape, key: &f.key, tables: &f.tables, weights: Cow::Borrowed(weights), index: 0 };
     let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
     let input = LayerInput { lanes, boundary: &boundary, public, prefix: Fr::from(7) };
-    (prove_layer_with(&f.bases, &layer, input, &mut rng, choose).unwrap(), boundary)
+    (prove_layer_with(&f.bases, layer, input, &mut rng, choose).unwrap(), boundary)
 }
 
 pub fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {

@@ -29,6 +29,7 @@ use nanozk_tests::revealed::{Outcome, Proof};
 use nanozk_tests::slow;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -149,13 +150,13 @@ impl<'t> Keyed<'t> {
             shape: &self.shape,
             key: &self.key,
             tables: &self.target.net.model.layers[0].table_values(),
-            weights: &self.weights,
+            weights: Cow::Borrowed(&self.weights),
             index: 0,
         };
         let prefix = Fr::from(7);
         let input = LayerInput { lanes, boundary: &boundary, public, prefix };
         // A prover that cannot read the public tensors sends nothing; the verifier cannot read them either.
-        let proof = prove_layer_with(&self.ground.bases, &layer, input, &mut rng, choose).unwrap_or_default();
+        let proof = prove_layer_with(&self.ground.bases, layer, input, &mut rng, choose).unwrap_or_default();
         let claim =
             LayerClaim { shape: &self.shape.key, key: &self.key, index: 0, boundary: &boundary, public, prefix };
         let srs = self.ground.srs.verifier_part();
