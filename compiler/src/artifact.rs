@@ -4,21 +4,26 @@ use crate::config::Head;
 use crate::fidelity::Models;
 use crate::frontend::{FrontendError, InputInfo, LoadOptions, Reference};
 use nanozk_ir::float::InputKind;
-use nanozk_ir::int;
+use nanozk_ir::int::packed::Stored;
+use nanozk_ir::int::{self, Held, Known, Place, WeightFile};
 use nanozk_layout::{Fill, Lowered};
-use nanozk_plan::format::{self, FormatError, Kind};
+use nanozk_plan::format::{self, Fields, FormatError, Kind, ReadError};
 use nanozk_plan::{Text, ValueInfo, WeightTile};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-/// A compiled model: everything that `run`, `plan`, `setup` and `prove` need. It holds the weights.
+/// A compiled model: everything that `run`, `plan`, `setup` and `prove` need. `W` is what is known of its weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Artifact {
+#[serde(bound = "W: Stored")]
+pub struct Artifact<W = int::Weights> {
     /// Where the model comes from.
     pub source: Source,
     /// The integer model: what is proven.
-    pub model: int::Model,
+    pub model: int::Model<W>,
     /// The circuit of each shape of the integer model.
     pub shapes: Vec<Lowered>,
     /// Model inputs, in the order of the source model.
@@ -113,7 +118,61 @@ impl Artifact {
         artifact.check().map_err(malformed)?;
         Ok(artifact)
     }
+}
 
+impl Artifact<Held> {
+    /// As [`Artifact::from_bytes`], for the model that takes up `range` of a file, in which its weights stay; `path` is the
+    /// file's name.
+    ///
+    /// # Errors
+    /// As [`Artifact::from_bytes`], but for weights that are packed in another way, and those of the system.
+    pub fn open(path: &Path, file: &File, range: Range<u64>) -> Result<Self, ReadError> {
+        let weights = Arc::new(WeightFile::new(path, file.try_clone()?)?);
+        let mut fields = Fields::open(Kind::Model, file, range)?;
+        let artifact = Artifact {
+            source: fields.field()?,
+            model: int::Model {
+                tokens: fields.field()?,
+                limb_bits: fields.field()?,
+                shapes: fields.field()?,
+                layers: fields.list(|fields| layer(fields, &weights))?,
+                tensors: fields.field()?,
+                inputs: fields.field()?,
+                outputs: fields.field()?,
+            },
+            shapes: fields.field()?,
+            inputs: fields.field()?,
+            outputs: fields.field()?,
+            head: fields.field()?,
+            text: fields.field()?,
+            calibration: fields.field()?,
+        };
+        fields.finish()?;
+        artifact.check().map_err(malformed)?;
+        Ok(artifact)
+    }
+}
+
+/// A layer without its weights, which stay in the file.
+fn layer(fields: &mut Fields<&File>, weights: &Arc<WeightFile>) -> Result<int::Layer<Held>, ReadError> {
+    Ok(int::Layer {
+        name: fields.field()?,
+        shape: fields.field()?,
+        inputs: fields.field()?,
+        outputs: fields.field()?,
+        weights: Held::new(weights.clone(), fields.list(matrix)?),
+        tables: fields.field()?,
+        params: fields.field()?,
+    })
+}
+
+/// Where a matrix is.
+fn matrix(fields: &mut Fields<&File>) -> Result<Place, ReadError> {
+    let (weights, bytes) = (fields.field()?, fields.bytes()?);
+    Ok(Place { weights, at: bytes.start, bytes: bytes.end - bytes.start })
+}
+
+impl<W: Known> Artifact<W> {
     /// What later steps rely on when they index.
     fn check(&self) -> Result<(), String> {
         let model = &self.model;
@@ -138,7 +197,7 @@ impl Artifact {
 ///
 /// # Errors
 /// What does not fit.
-pub fn check_circuits(model: &int::Model, shapes: &[Lowered]) -> Result<(), String> {
+pub fn check_circuits<W: Known>(model: &int::Model<W>, shapes: &[Lowered]) -> Result<(), String> {
     if shapes.len() != model.shapes.len() {
         return Err("one circuit per shape is needed".into());
     }

@@ -7,7 +7,7 @@ use nanozk_ir::int::interp::{
     attention::{attend_row, groups},
     requant::round_shift,
 };
-use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Table, ValueId};
+use nanozk_ir::int::{Graph, Model, Node, Op, Table, ValueId};
 use nanozk_plan::{Plan, Tag};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -68,9 +68,9 @@ pub enum WitnessError {
 ///
 /// # Errors
 /// When the values do not belong to the layer, or one is outside the range that the plan can prove.
-pub fn fill(
+pub fn fill<W>(
     lowered: &Lowered,
-    model: &Model,
+    model: &Model<W>,
     layer: usize,
     node_values: &[Vec<i64>],
 ) -> Result<Vec<Vec<i64>>, WitnessError> {
@@ -84,7 +84,8 @@ pub fn fill(
             return Err(WitnessError::Values { node: node.name.clone(), found, expected });
         }
     }
-    let quantities = Quantities { graph, data, tokens, bits: model.limb_bits, node_values };
+    let quantities =
+        Quantities { graph, tables: &data.tables, params: &data.params, tokens, bits: model.limb_bits, node_values };
     let plan = &lowered.plan;
     let mut lanes = vec![vec![0i64; plan.geometry.rows()]; plan.lanes.len()];
     pad(plan, &data.tables, &mut lanes);
@@ -136,7 +137,8 @@ fn pad(plan: &Plan, tables: &[Table], lanes: &mut [Vec<i64>]) {
 
 struct Quantities<'a> {
     graph: &'a Graph,
-    data: &'a Layer,
+    tables: &'a [Table],
+    params: &'a [i64],
     tokens: usize,
     bits: u32,
     node_values: &'a [Vec<i64>],
@@ -200,7 +202,7 @@ impl Quantities<'_> {
         let value = &self.node_values[id as usize];
         let x = self.operand(node, 0);
         let pairs = || value.iter().copied().zip(x.iter().copied());
-        let param = |index: u32| self.data.params.get(index as usize).copied().unwrap_or(0);
+        let param = |index: u32| self.params.get(index as usize).copied().unwrap_or(0);
         Ok(match (&node.op, part) {
             (_, Part::Value) => value.clone(),
             (_, Part::Square) => value.iter().map(|&v| v.wrapping_mul(v)).collect(),
@@ -227,7 +229,7 @@ impl Quantities<'_> {
                 x.iter().flat_map(|&id| (0..i64::from(*vocab)).map(move |v| i64::from(v == id))).collect()
             }
             (Op::Attend { keys, table, limbs, causal, .. }, part) => {
-                let table = self.data.tables.get(*table as usize).filter(|table| !table.is_empty());
+                let table = self.tables.get(*table as usize).filter(|table| !table.is_empty());
                 let quantity = table.and_then(|table| self.attend(x, keys, table, limbs * self.bits, *causal, part));
                 quantity.ok_or_else(|| no_such_part(node, part))?
             }

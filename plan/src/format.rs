@@ -11,6 +11,10 @@
 //!
 //! The hash finds damage; it is not a signature. Readers still treat the payload as hostile.
 
+mod fields;
+
+pub use fields::{Fields, ReadError};
+
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
@@ -180,14 +184,23 @@ pub fn kind(bytes: &[u8]) -> Option<Kind> {
 /// # Errors
 /// Whatever makes the file another one than asked for, or a damaged one.
 pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
+    let (header, payload) = bytes.split_at(bytes.len().min(HEADER_LEN));
+    let hash = check_header(expected, header, payload.len() as u64)?;
+    if digest(expected as u8, VERSION, payload) != hash {
+        return Err(FormatError::Damaged { expected, what: "checksum" });
+    }
+    Ok(payload)
+}
+
+/// Checks a header, or as much as there is of it, for a payload of this length, and returns the hash in it.
+fn check_header(expected: Kind, header: &[u8], found: u64) -> Result<[u8; 32], FormatError> {
     let damaged = |what| FormatError::Damaged { expected, what };
-    if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
+    if header.len() < MAGIC.len() || &header[..MAGIC.len()] != MAGIC {
         return Err(FormatError::Foreign { expected });
     }
-    if bytes.len() < HEADER_LEN {
+    if header.len() < HEADER_LEN {
         return Err(damaged("header cut off"));
     }
-    let (header, payload) = bytes.split_at(HEADER_LEN);
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
     match Kind::from_byte(header[6]) {
         Some(found) if found == expected => {}
@@ -200,17 +213,14 @@ pub fn open(expected: Kind, bytes: &[u8]) -> Result<&[u8], FormatError> {
     if header[7] != 0 {
         return Err(damaged("header"));
     }
-    let mut length = [0; 8];
+    let (mut length, mut hash) = ([0; 8], [0; 32]);
     length.copy_from_slice(&header[12..20]);
-    match (payload.len() as u64).cmp(&u64::from_le_bytes(length)) {
-        std::cmp::Ordering::Less => return Err(damaged("cut off")),
-        std::cmp::Ordering::Greater => return Err(damaged("bytes after the end")),
-        std::cmp::Ordering::Equal => {}
+    hash.copy_from_slice(&header[20..HEADER_LEN]);
+    match found.cmp(&u64::from_le_bytes(length)) {
+        std::cmp::Ordering::Less => Err(damaged("cut off")),
+        std::cmp::Ordering::Greater => Err(damaged("bytes after the end")),
+        std::cmp::Ordering::Equal => Ok(hash),
     }
-    if digest(header[6], version, payload) != header[20..] {
-        return Err(damaged("checksum"));
-    }
-    Ok(payload)
 }
 
 /// Serialises `value` into a file of this kind.

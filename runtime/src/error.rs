@@ -1,6 +1,6 @@
 //! Errors of the library: one line each, with cause and way out.
 
-use nanozk_plan::format::FormatError;
+use nanozk_plan::format::{FormatError, ReadError};
 use std::path::{Path, PathBuf};
 
 /// Why a command failed.
@@ -58,6 +58,14 @@ impl Error {
     /// A format error of `path`.
     pub fn format(path: &Path) -> impl FnOnce(FormatError) -> Self + '_ {
         move |cause| Error::Format { path: path.into(), cause }
+    }
+
+    /// A file that was read in parts.
+    pub fn read(path: &Path) -> impl FnOnce(ReadError) -> Self + '_ {
+        move |cause| match cause {
+            ReadError::Io(cause) => Error::io(path)(cause),
+            ReadError::Format(cause) => Error::format(path)(cause),
+        }
     }
 
     /// What a part of nanozk refuses.

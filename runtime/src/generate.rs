@@ -7,7 +7,7 @@ use crate::prove::{self, Job, ProveReport};
 use crate::storage::{self, KeyDir};
 use crate::{Error, Progress, Result};
 use nanozk_compiler::tokenizer::Tokenizer;
-use nanozk_ir::int::{Model, gumbel, interp};
+use nanozk_ir::int::{Held, Model, gumbel, interp};
 use nanozk_plan::Text;
 use nanozk_proof::answer::{Answer, AnswerError, Ended, Transcript, Writer};
 use nanozk_proof::keys::VerifierKey;
@@ -175,7 +175,7 @@ fn check(prompt: &[u32], max_new: u32, key: &VerifierKey, writer: &Writer) -> Re
 
 /// The model's choices behind the prompt, and what it read for them: the tokens, padded, and the noise.
 fn write(
-    model: &Model,
+    model: &Model<Held>,
     text: &Text,
     writer: &Writer,
     prompt: Vec<u32>,
@@ -219,7 +219,7 @@ fn write(
 }
 
 /// The inputs of a model that reads these tokens, padded, with what the others must hold, and the noise behind them.
-fn inputs(model: &Model, writer: &Writer, read: &[i64], noise: &Option<Vec<i64>>) -> Vec<Vec<i64>> {
+fn inputs<W>(model: &Model<W>, writer: &Writer, read: &[i64], noise: &Option<Vec<i64>>) -> Vec<Vec<i64>> {
     let tokens = model.tokens as usize;
     let padded = || read.iter().copied().chain(std::iter::repeat(0)).take(tokens).collect();
     let of = |id: &u32| {

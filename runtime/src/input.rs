@@ -23,7 +23,7 @@ pub struct Input {
 ///
 /// # Errors
 /// A file that is no input of the model.
-pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
+pub fn read<W>(artifact: &Artifact<W>, path: &Path) -> Result<Input> {
     let infos = &artifact.inputs;
     let tensors = read_input(path, infos).map_err(CompileError::from)?;
     let tokens = artifact.model.tokens;
@@ -51,7 +51,7 @@ pub fn read(artifact: &Artifact, path: &Path) -> Result<Input> {
 }
 
 /// The mask input that leaves some token without a visible one: the first, where tokens see none that follow, or all.
-fn hides_all<'a>(artifact: &'a Artifact, values: &[InputValue]) -> Option<&'a str> {
+fn hides_all<'a, W>(artifact: &'a Artifact<W>, values: &[InputValue]) -> Option<&'a str> {
     let model = &artifact.model;
     let causal = model.is_causal();
     let blind = |value: &InputValue| match value {

@@ -5,9 +5,9 @@ use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::frontend::InputInfo;
 use nanozk_ir::float::InputKind;
-use nanozk_ir::int::{Role, Table};
+use nanozk_ir::int::{Held, Known, Role, Table};
 use nanozk_plan::Plan;
-use nanozk_plan::format::{self, Kind};
+use nanozk_plan::format::{self, Fields, Kind, ReadError};
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof::{self, KeyError, Limbs};
 use nanozk_proof::keygen::keygen;
@@ -23,8 +23,12 @@ use nanozk_proof::witness::Mask;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
+use serde::ser::{Error as _, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Secret of a prover: all masks are derived from it.
@@ -32,19 +36,34 @@ pub type Seed = [u8; 32];
 
 /// What `prover.nanozk` holds. Secret: the model's weights and the masks that hide them.
 #[derive(Serialize, Deserialize)]
-pub struct ProverFile {
+pub struct ProverFile<M = Vec<u8>> {
     /// Id of the model, as in the verifier file of the same setup.
     pub model_id: [u8; 32],
     /// Masks of the weight columns derive from it.
     pub weight_seed: Seed,
     /// The compiled model as a file of its own.
-    pub model: Vec<u8>,
+    pub model: M,
+}
+
+/// As many bytes of a file as take their place in another, one by one.
+pub struct Copied<'f>(pub &'f File, pub u64);
+
+impl Serialize for Copied<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(usize::try_from(self.1).ok())?;
+        let mut bytes = BufReader::new(self.0).bytes();
+        for _ in 0..self.1 {
+            let byte = bytes.next().ok_or_else(|| S::Error::custom("the model became shorter meanwhile"))?;
+            list.serialize_element(&byte.map_err(S::Error::custom)?)?;
+        }
+        list.end()
+    }
 }
 
 /// What `setup` wrote, read back for proving.
 pub struct ProverKeys {
-    /// The compiled model.
-    pub artifact: Artifact,
+    /// The compiled model, whose weights stay in the prover file.
+    pub artifact: Artifact<Held>,
     /// The verifier's side.
     pub verifier: VerifierKey,
     /// The SRS.
@@ -69,10 +88,9 @@ pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
         let what = format!("{}: no key directory", dir.path().display());
         return Err(Error::refused(what, "make it with `nanozk setup model.nanozk -o keys/`"));
     }
-    let file: ProverFile = storage::load(Kind::Prover, &dir.prover())?;
+    let (file, artifact) = read_prover(&dir.prover())?;
     let verifier = read_verifier(&dir.verifier())?;
     let srs = crate::srs::read(&dir.srs())?;
-    let artifact = Artifact::from_bytes(&file.model).map_err(Error::format(&dir.prover()))?;
     if file.model_id != verifier.model_id() || srs.id() != verifier.srs.id() {
         let what = format!("{}: the files come from different setups", dir.path().display());
         return Err(Error::refused(what, "run `nanozk setup` again"));
@@ -80,11 +98,24 @@ pub fn read(dir: &KeyDir) -> Result<ProverKeys> {
     Ok(ProverKeys { artifact, verifier, srs, weight_seed: file.weight_seed })
 }
 
+/// Reads a prover file but the weights in it.
+fn read_prover(path: &Path) -> Result<(ProverFile<()>, Artifact<Held>)> {
+    let (file, length) = storage::open(path)?;
+    let parts = || -> std::result::Result<_, ReadError> {
+        let mut fields = Fields::open(Kind::Prover, &file, 0..length)?;
+        let head = ProverFile { model_id: fields.field()?, weight_seed: fields.field()?, model: () };
+        let model = fields.bytes()?;
+        fields.finish()?;
+        Ok((head, Artifact::open(path, &file, model)?))
+    };
+    parts().map_err(Error::read(path))
+}
+
 /// Reads a verifier file.
 ///
 /// # Errors
 /// A file that is no verifier file.
-pub fn read_verifier(path: &std::path::Path) -> Result<VerifierKey> {
+pub fn read_verifier(path: &Path) -> Result<VerifierKey> {
     VerifierKey::from_bytes(&storage::read(path)?).map_err(Error::format(path))
 }
 
@@ -92,7 +123,7 @@ pub fn read_verifier(path: &std::path::Path) -> Result<VerifierKey> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn is_verifier(path: &std::path::Path) -> Result<bool> {
+pub fn is_verifier(path: &Path) -> Result<bool> {
     Ok(format::kind(&storage::read(path)?) == Some(Kind::Verifier))
 }
 
@@ -149,11 +180,12 @@ pub fn weight_masks(plan: &Plan, index: usize, seed: &Seed) -> Vec<Mask> {
 /// Weight columns of layer `index` with their masks.
 ///
 /// # Errors
-/// Weights that do not fit the plan.
-pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<WeightColumns> {
+/// Weights that cannot be read, or do not fit the plan.
+pub fn weight_columns<W: Known>(artifact: &Artifact<W>, index: usize, seed: &Seed) -> Result<WeightColumns> {
     let layer = &artifact.model.layers[index];
     let plan = &artifact.shapes[layer.shape as usize].plan;
-    WeightColumns::lay_out(plan, &layer.weights, weight_masks(plan, index, seed)).ok_or_else(|| {
+    let weights = layer.weights.get().map_err(Error::part)?;
+    WeightColumns::lay_out(plan, &weights, weight_masks(plan, index, seed)).ok_or_else(|| {
         Error::refused(format!("the weights of layer {index} do not fit its plan"), "compile the model again")
     })
 }
@@ -162,8 +194,13 @@ pub fn weight_columns(artifact: &Artifact, index: usize, seed: &Seed) -> Result<
 ///
 /// # Errors
 /// Weights that do not fit their plans.
-pub fn layer_keys(artifact: &Artifact, bases: &Bases, seed: &Seed, step: &(dyn Fn() + Sync)) -> Result<Vec<LayerKey>> {
-    let key = |(index, layer): (usize, &nanozk_ir::int::Layer)| {
+pub fn layer_keys<W: Known + Sync>(
+    artifact: &Artifact<W>,
+    bases: &Bases,
+    seed: &Seed,
+    step: &(dyn Fn() + Sync),
+) -> Result<Vec<LayerKey>> {
+    let key = |(index, layer): (usize, &nanozk_ir::int::Layer<W>)| {
         let plan = &artifact.shapes[layer.shape as usize].plan;
         let base = base(bases, plan);
         let weights = weight_columns(artifact, index, seed)?;
@@ -188,7 +225,7 @@ fn commit_table(plan: &Plan, bases: &ProverBases, table: &[i64]) -> G1 {
 }
 
 /// What the rows of each model input must be.
-fn input_rows(artifact: &Artifact) -> Vec<Rows> {
+fn input_rows<W>(artifact: &Artifact<W>) -> Vec<Rows> {
     let visible = if artifact.model.sees_padding() { Rows::Full } else { Rows::Padded };
     let of = |info: &InputInfo| if info.kind == InputKind::Mask { Rows::Equal } else { visible };
     artifact.inputs.iter().map(of).collect()
@@ -198,8 +235,8 @@ fn input_rows(artifact: &Artifact) -> Vec<Rows> {
 ///
 /// # Errors
 /// A model whose parts do not fit together.
-pub fn verifier_key(
-    artifact: &Artifact,
+pub fn verifier_key<W>(
+    artifact: &Artifact<W>,
     shapes: &[ShapeProver],
     layers: Vec<LayerKey>,
     srs: &Srs,
@@ -274,8 +311,8 @@ impl std::fmt::Display for RangeProof {
 ///
 /// # Errors
 /// As proving.
-pub fn proven(
-    artifact: &Artifact,
+pub fn proven<W: Known + Sync>(
+    artifact: &Artifact<W>,
     key: VerifierKey,
     bases: &Bases,
     seed: &Seed,
@@ -289,8 +326,12 @@ pub fn proven(
     };
     let layers = &artifact.model.layers;
     let weights = |layer: usize| weight_columns(artifact, layer, seed).ok();
-    let widths = layers.iter().map(|l| key_proof::limbs(&artifact.shapes[l.shape as usize].plan, &l.weights));
-    let widths = widths.collect::<Option<Vec<_>>>().ok_or_else(|| refused(&"a matrix is missing"))?;
+    let widths = layers.iter().map(|layer| {
+        let weights = layer.weights.get().map_err(Error::part)?;
+        let limbs = key_proof::limbs(&artifact.shapes[layer.shape as usize].plan, &weights);
+        limbs.ok_or_else(|| refused(&"a matrix is missing"))
+    });
+    let widths = widths.collect::<Result<Vec<_>>>()?;
     let tables: Vec<&[Table]> = layers.iter().map(|l| l.tables.as_slice()).collect();
     let prove = |key: VerifierKey, limbs: Limbs| -> Result<std::result::Result<VerifierKey, KeyError>> {
         // Two proofs of different ranges must share no mask: their lanes would differ by limbs of weights alone.

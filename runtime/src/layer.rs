@@ -7,7 +7,7 @@ use crate::keys::{self, ProverKeys};
 use crate::setup::secret_seed;
 use crate::{Error, Result};
 use ff::PrimeField;
-use nanozk_ir::int::{Model, interp};
+use nanozk_ir::int::{self, Known, Model, interp};
 use nanozk_layout::{Lowered, witness};
 use nanozk_plan::Plan;
 use nanozk_proof::bundle::LayerProof;
@@ -24,9 +24,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A layer of a model, as its prover needs it.
-pub struct LayerData<'a> {
+pub struct LayerData<'a, W> {
     /// A model that holds the layer: the whole one, or one of this layer alone.
-    pub model: &'a Model,
+    pub model: &'a Model<W>,
     /// Index of the layer in `model`.
     pub at: usize,
     /// Circuit of its shape.
@@ -37,7 +37,7 @@ pub struct LayerData<'a> {
     pub weight_masks: Vec<Mask>,
 }
 
-impl<'a> LayerData<'a> {
+impl<'a> LayerData<'a, int::Held> {
     /// Layer `index` of the model that `keys` are of.
     pub fn of(keys: &'a ProverKeys, index: usize) -> Self {
         let model = &keys.artifact.model;
@@ -108,12 +108,21 @@ impl Task {
 /// in common with an earlier attempt but its tensors' commitments, whatever Halo2's threads and a restored directory do.
 ///
 /// # Errors
-/// A task that is not of these keys; an input outside the range of the proof.
-pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverBases) -> Result<LayerProof> {
+/// A task that is not of these keys; weights that cannot be read; an input outside the range of the proof.
+pub fn prove<W: Known>(
+    data: LayerData<W>,
+    task: &Task,
+    shape: &ShapeProver,
+    bases: &ProverBases,
+) -> Result<LayerProof> {
     let (index, plan, key) = (task.index, &data.lowered.plan, data.key);
     let mismatch = || Error::refused(format!("layer {index} does not fit its keys"), "run `nanozk setup` again");
     let inputs: Vec<&[i64]> = task.inputs.iter().map(Vec::as_slice).collect();
-    let nodes = interp::run(data.model, data.at, &inputs)?;
+    let layer = &data.model.layers[data.at];
+    let weights = layer.weights.get().map_err(Error::part)?;
+    let nodes = interp::run_with(data.model, data.at, &weights, &inputs)?;
+    let columns = WeightColumns::lay_out(plan, &weights, data.weight_masks).ok_or_else(mismatch)?;
+    drop(weights);
     let lanes =
         witness::fill(data.lowered, data.model, data.at, &nodes).map_err(Error::part_of(format!("layer {index}")))?;
     drop(nodes);
@@ -127,10 +136,8 @@ pub fn prove(data: &LayerData, task: &Task, shape: &ShapeProver, bases: &ProverB
         None => random_mask(&mut stream("lane mask", &[index, lane])),
     };
     let lanes = lanes.into_iter().enumerate().map(|(lane, data)| LaneColumn { data, mask: mask(lane as u32) });
-    let layer = &data.model.layers[data.at];
-    let weights = WeightColumns::lay_out(plan, &layer.weights, data.weight_masks.clone()).ok_or_else(mismatch)?;
     let (read, written) = (task.public(&key.inputs), task.public(&key.outputs));
-    let prover = LayerProver { shape, key, tables: &layer.table_values(), weights: Cow::Owned(weights), index };
+    let prover = LayerProver { shape, key, tables: &layer.table_values(), weights: Cow::Owned(columns), index };
     let input = LayerInput {
         lanes: lanes.collect(),
         boundary: &boundary,

@@ -6,40 +6,55 @@ use crate::{Error, Progress, Result, memory};
 use nanozk_plan::{Plan, cost};
 use nanozk_proof::bundle::LayerProof;
 use nanozk_proof::prover::ShapeProver;
-use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Share of the available memory that proving may take.
 const MEMORY_SHARE: f64 = 0.6;
 
-/// Keys with the proving keys of some of their layers.
+/// Proves layers, with the proving key of a shape from its first layer to its last.
 pub struct Provers<'a> {
     keys: &'a ProverKeys,
     bases: &'a Bases,
-    shapes: BTreeMap<u32, ShapeProver>,
+    shapes: BTreeMap<u32, Mutex<Shape>>,
+}
+
+/// The proving key of a shape, and of how many layers it is still to come.
+struct Shape {
+    layers: usize,
+    prover: Option<Arc<ShapeProver>>,
 }
 
 impl<'a> Provers<'a> {
-    /// Derives the proving keys of the shapes of `layers`.
+    /// For one proof of each of `layers`.
     pub fn new(keys: &'a ProverKeys, bases: &'a Bases, layers: &[usize]) -> Self {
-        let wanted: BTreeSet<u32> = layers.iter().map(|i| keys.artifact.model.layers[*i].shape).collect();
-        let prover = |s: u32| {
-            let key = keys.verifier.shapes[s as usize].clone();
-            let base = keys::base(bases, &key.plan);
-            (s, ShapeProver::new(key, base))
-        };
-        Provers { keys, bases, shapes: wanted.into_par_iter().map(prover).collect() }
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        layers.iter().for_each(|i| *counts.entry(keys.artifact.model.layers[*i].shape).or_default() += 1);
+        let shape = |(shape, layers)| (shape, Mutex::new(Shape { layers, prover: None }));
+        Provers { keys, bases, shapes: counts.into_iter().map(shape).collect() }
     }
 
-    /// Proves the layer of a task. It must be one of those that the keys were derived for.
+    /// Proves the layer of a task. It must be one of those that are to be proven.
     pub fn prove(&self, task: &Task) -> Result<LayerProof> {
         let data = LayerData::of(self.keys, task.index as usize);
         let unknown = || Error::refused(format!("no proving key of layer {}", task.index), "prove it again");
         let shape = self.shapes.get(&data.key.shape).ok_or_else(unknown)?;
-        layer::prove(&data, task, shape, keys::base(self.bases, &data.lowered.plan))
+        let base = keys::base(self.bases, &data.lowered.plan);
+        let prover = {
+            let mut shape = shape.lock().unwrap_or_else(PoisonError::into_inner);
+            let derive =
+                || Arc::new(ShapeProver::new(self.keys.verifier.shapes[data.key.shape as usize].clone(), base));
+            shape.prover.get_or_insert_with(derive).clone()
+        };
+        let proof = layer::prove(data, task, &prover, base);
+        let mut shape = shape.lock().unwrap_or_else(PoisonError::into_inner);
+        shape.layers = shape.layers.saturating_sub(1);
+        if shape.layers == 0 {
+            shape.prover = None;
+        }
+        proof
     }
 }
 

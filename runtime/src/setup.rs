@@ -1,17 +1,19 @@
 //! `nanozk setup`: keys of a compiled model.
 
-use crate::keys::{self, ProverFile, RangeProof, Seed};
+use crate::keys::{self, Copied, ProverFile, RangeProof, Seed};
 use crate::memory::megabytes;
 use crate::storage::{self, Batch, KeyDir, Secrecy};
-use crate::{Error, Progress, Result, hex, srs};
+use crate::{Error, Progress, Result, hex, load_model, srs};
 use nanozk_compiler::artifact::{Artifact, Calibration, Source};
-use nanozk_plan::format::{self, FormatError, Kind};
+use nanozk_ir::int::Held;
+use nanozk_plan::format::{self, Kind};
 use nanozk_proof::srs::EMBEDDED_K;
 use nanozk_proof::transcript::Absorber;
 use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -70,10 +72,11 @@ pub fn setup(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<SetupReport> {
-    let artifact = Artifact::from_bytes(&storage::read(model)?).map_err(Error::format(model))?;
+    let (file, length) = storage::open(model)?;
+    let artifact = Artifact::open(model, &file, 0..length).map_err(Error::read(model))?;
     let made = !dir.exists();
     storage::make_dir(dir)?;
-    make_keys(&artifact, srs_file, options, &KeyDir::new(dir), progress).inspect_err(|_| {
+    make_keys(&artifact, (model, &file), srs_file, options, &KeyDir::new(dir), progress).inspect_err(|_| {
         if made {
             // Nothing is lost when an empty directory stays.
             let _ = std::fs::remove_dir(dir);
@@ -82,7 +85,8 @@ pub fn setup(
 }
 
 fn make_keys(
-    artifact: &Artifact,
+    artifact: &Artifact<Held>,
+    (path, model): (&Path, &File),
     srs_file: Option<&Path>,
     options: Options,
     dir: &KeyDir,
@@ -102,8 +106,7 @@ fn make_keys(
         .par_iter()
         .map(|s| keys::shape_prover(&s.plan, &bases).inspect(|_| progress.step()))
         .collect::<Result<Vec<_>>>()?;
-    let weight_seed =
-        if options.open_weights { open_seed(artifact).map_err(Error::format(&dir.prover()))? } else { secret_seed()? };
+    let weight_seed = if options.open_weights { open_seed(path)? } else { secret_seed()? };
     let layers = keys::layer_keys(artifact, &bases, &weight_seed, &|| progress.step())?;
     let verifier = keys::verifier_key(artifact, &shapes, layers, &srs)?;
     progress.stage("proving the ranges of weights", 1);
@@ -111,15 +114,17 @@ fn make_keys(
     let (verifier, ranges) = keys::proven(artifact, verifier, &bases, &weight_seed, options.exact_ranges)?;
     let weights_seconds = proving.elapsed().as_secs_f64();
     let verifier_bytes = verifier.to_bytes().map_err(Error::format(&dir.verifier()))?;
-    let model = artifact.to_bytes().map_err(Error::format(&dir.prover()))?;
-    let file = ProverFile { model_id: verifier.model_id(), weight_seed, model };
     // The verifier file comes last: until then `prove` sees that the directory is not of one setup.
-    let prover_bytes = format::encode(Kind::Prover, &file).map_err(Error::format(&dir.prover()))?;
-    let key_bytes = prover_bytes.len() as u64;
     progress.stage("writing keys", 1);
+    let length = model.metadata().and_then(|meta| (&*model).rewind().map(|()| meta.len())).map_err(Error::io(path))?;
+    let file = ProverFile { model_id: verifier.model_id(), weight_seed, model: Copied(model, length) };
+    let mut key_bytes = 0;
     let mut files = Batch::default();
     files.add(&dir.srs(), Secrecy::Open, |f| srs::write_to(&srs, f))?;
-    files.add(&dir.prover(), Secrecy::Secret, |f| f.write_all(&prover_bytes))?;
+    files.add(&dir.prover(), Secrecy::Secret, |f| {
+        key_bytes = format::write(Kind::Prover, &file, f)?;
+        Ok(())
+    })?;
     files.add(&dir.verifier(), Secrecy::Open, |f| f.write_all(&verifier_bytes))?;
     files.commit()?;
     let ceremony = srs.verifier_part().ceremony().map(|c| c.name);
@@ -156,12 +161,12 @@ pub fn secret_seed() -> Result<Seed> {
 
 /// The public seed of a model with open weights: a function of what is proven, wherever its source was and whatever form
 /// the sample data had.
-fn open_seed(artifact: &Artifact) -> std::result::Result<Seed, FormatError> {
-    let mut model = artifact.clone();
-    model.source = Source::default();
-    model.calibration = Calibration::default();
+fn open_seed(model: &Path) -> Result<Seed> {
+    let mut artifact = load_model(model)?;
+    artifact.source = Source::default();
+    artifact.calibration = Calibration::default();
     let mut absorber = Absorber::new("nanozk open weights");
-    absorber.bytes("model", &model.to_bytes()?);
+    absorber.bytes("model", &artifact.to_bytes().map_err(Error::format(model))?);
     Ok(absorber.digest())
 }
 

@@ -16,16 +16,25 @@ pub const TEMPORARY: &str = ".nanozk-";
 /// Name of the file that a process holds while it works in a directory.
 pub const LOCK: &str = "lock";
 
-/// Reads a file of at most [`MAX_FILE`] bytes.
+/// Opens a file to read; its length is with it.
 ///
 /// # Errors
-/// The file cannot be read.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+/// There is no such file.
+pub fn open(path: &Path) -> Result<(File, u64)> {
     let file = File::open(path).map_err(Error::io(path))?;
     let meta = file.metadata().map_err(Error::io(path))?;
     if meta.is_dir() {
         return Err(Error::refused(format!("{}: is a directory", path.display()), "name a file"));
     }
+    Ok((file, meta.len()))
+}
+
+/// Reads a file of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let (file, _) = open(path)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > MAX_FILE {

@@ -1,6 +1,7 @@
 //! What a publisher of a small model holds, for verifier files that it makes as it likes.
 
 use crate::fixture::Fixture;
+use nanozk_ir::int::Known;
 use nanozk_proof::key_proof::limbs;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_proof::weights::WeightColumns;
@@ -46,7 +47,8 @@ impl Holdings {
         let columns = |i| keys::weight_columns(artifact, i, &keys.weight_seed).unwrap();
         let weights = (0..layers.len()).map(columns).collect();
         let widths =
-            layers.iter().map(|l| limbs(&artifact.shapes[l.shape as usize].plan, &l.weights).unwrap()).collect();
+            layers.iter().map(|l| limbs(&artifact.shapes[l.shape as usize].plan, &l.weights.get().unwrap()).unwrap());
+        let widths = widths.collect();
         Holdings { fixture, keys, bases, weights, widths }
     }
 }

@@ -40,7 +40,7 @@ static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
 
 impl Provider {
     fn model(&self) -> &Model {
-        &self.keys.artifact.model
+        &self.fixture.artifact.model
     }
 
     fn layers(&self) -> usize {
@@ -55,9 +55,10 @@ impl Provider {
 
     /// The proof of a layer of a commitment by who computes the layer as `model` does.
     fn prove(&self, committed: &Committed, model: &Model, index: usize) -> LayerProof {
-        let data = LayerData { model, ..LayerData::of(&self.keys, index) };
+        let LayerData { at, lowered, key, weight_masks, .. } = LayerData::of(&self.keys, index);
+        let data = LayerData { model, at, lowered, key, weight_masks };
         let (shape, base) = (&self.shapes[data.key.shape as usize], keys::base(&self.bases, &data.lowered.plan));
-        layer::prove(&data, &committed.task(&self.keys, index), shape, base).unwrap()
+        layer::prove(data, &committed.task(&self.keys, index), shape, base).unwrap()
     }
 
     /// Proofs of the layers of a commitment that its provider can prove, be it by the model's weights or by its own.

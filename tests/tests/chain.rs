@@ -3,7 +3,7 @@
 //! transcript alone would not notice. And what stands beside a proof of some layers is not verified by it.
 
 use nanozk_compiler::artifact::Artifact;
-use nanozk_ir::int::interp;
+use nanozk_ir::int::{Held, interp};
 use nanozk_layout::witness;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::field::G1;
@@ -36,7 +36,7 @@ struct Run {
 }
 
 impl Prover {
-    fn artifact(&self) -> &Artifact {
+    fn artifact(&self) -> &Artifact<Held> {
         &self.keys.artifact
     }
 
@@ -127,7 +127,7 @@ fn fabricated_logits_stand_behind_no_proof_of_the_first_layer() {
     let bases = keys::bases(&keys.srs, keys.artifact.shapes.iter().map(|s| &s.plan)).unwrap();
     let mut prover = Prover { keys, bases, honest: fixture.prove(&file) };
 
-    let mut negated = prover.artifact().model.clone();
+    let mut negated = fixture.artifact.model.clone();
     negated.layers.last_mut().unwrap().weights.iter_mut().flatten().for_each(|weight| *weight = -*weight);
     let input = input::read(prover.artifact(), &file).unwrap().int;
     let values = interp::run_model(&negated, &input).unwrap();

@@ -19,7 +19,7 @@ use nanozk_compiler::config::Config;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::frontend::{self, InputInfo, LoadOptions};
 use nanozk_ir::float::InputKind;
-use nanozk_ir::int::interp;
+use nanozk_ir::int::{Known, interp};
 use nanozk_plan::ElementType;
 use nanozk_plan::format::{self, HEADER_LEN, Kind};
 use nanozk_proof::budget::budget;
@@ -35,6 +35,8 @@ use nanozk_tests::{heap, mutate};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use run::Target;
+use std::borrow::Cow;
+use std::fs::File;
 use std::sync::LazyLock;
 
 #[global_allocator]
@@ -110,6 +112,33 @@ fn model_files() {
             Ok(artifact) => artifact_says(&artifact),
             Err(error) => error.to_string(),
         }
+    });
+}
+
+/// A model whose weights stay in its file is the one that is read whole, and refused where that is: at the latest when
+/// weights are asked for.
+#[test]
+fn models_in_their_files() {
+    let _turn = run::turn();
+    let corpus = ["block-d16-t16", "mlp-digits"].map(|name| payload(compiled(name).to_bytes().unwrap())).to_vec();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.nanozk");
+    Target { name: "held", factor: 128, base: PLAN_BASE, words: &[], corpus, mutate: mutate::mutate }.run(|bytes| {
+        let bytes = format::seal(Kind::Model, bytes);
+        run::overwrite(&path, &bytes);
+        let file = File::open(&path).unwrap();
+        let held = Artifact::open(&path, &file, 0..bytes.len() as u64).map_err(|error| error.to_string());
+        let held = held.and_then(|held| {
+            let weights = held.model.layers.iter().map(|layer| layer.weights.get().map(Cow::into_owned));
+            let weights: Vec<_> = weights.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+            Ok((format::encode(Kind::Model, &held.model.architecture()).unwrap(), weights))
+        });
+        let whole = Artifact::from_bytes(&bytes).map(|Artifact { model, .. }| {
+            let architecture = format::encode(Kind::Model, &model.architecture()).unwrap();
+            (architecture, model.layers.into_iter().map(|layer| layer.weights).collect())
+        });
+        assert_eq!(held.as_ref().ok(), whole.as_ref().ok());
+        held.map_or_else(|error| error, |_| "read".into())
     });
 }
 

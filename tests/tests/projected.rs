@@ -2,6 +2,7 @@
 //! there is for it: the circuit's sums all close, and what is wrong is in a looked-up cell or in a fold.
 
 use ff::Field;
+use nanozk_ir::int::Known;
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::identity::Forged;
 use nanozk_proof::key_proof::projection::{PROJECTIONS, Projections, weight_bound};
@@ -122,7 +123,7 @@ fn an_honest_file_is_accepted() {
     let verdict = check(&publisher.honest, true).unwrap();
     assert!(!verdict.exact);
     let layers = &publisher.keys.artifact.model.layers;
-    assert_eq!(verdict.weights, layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum::<u64>());
+    assert_eq!(verdict.weights, layers.iter().flat_map(|l| l.weights.sizes()).sum::<u64>());
     let widest = weight_bound(limb_bits(publisher.k), publisher.limbs).log2();
     assert_eq!(f64::from(verdict.bits), widest + 1.0);
     assert!(verdict.budget.statistical_bits > 128.0, "{:?}", verdict.budget);

@@ -3,7 +3,7 @@
 
 use ff::Field;
 use group::{Group, GroupEncoding};
-use nanozk_ir::int::{Curve, Table};
+use nanozk_ir::int::{Curve, Known, Table};
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
@@ -149,7 +149,7 @@ fn an_honest_file_is_accepted() {
     let publisher = &*PUBLISHER;
     let verdict = check(publisher.honest(), true).unwrap();
     let layers = &publisher.keys.artifact.model.layers;
-    assert_eq!(verdict.weights, layers.iter().flat_map(|l| &l.weights).map(|w| w.len() as u64).sum::<u64>());
+    assert_eq!(verdict.weights, layers.iter().flat_map(|l| l.weights.sizes()).sum::<u64>());
     assert!(verdict.budget.statistical_bits > 123.0, "{:?}", verdict.budget);
     assert_eq!(verdict.tables, layers.iter().map(|l| l.tables.len()).sum::<usize>());
     for (table, values) in tables(publisher.honest()).iter().zip(&publisher.honest().proof.as_ref().unwrap().tables) {

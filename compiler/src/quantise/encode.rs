@@ -10,7 +10,7 @@ use nanozk_ir::{
 ///
 /// # Errors
 /// When a value is not finite or outside what the model was compiled for.
-pub fn encode(model: &Model, inputs: &[InputValue]) -> Result<Vec<Vec<i64>>, QuantiseError> {
+pub fn encode<W>(model: &Model<W>, inputs: &[InputValue]) -> Result<Vec<Vec<i64>>, QuantiseError> {
     if inputs.len() != model.inputs.len() {
         let why = format!("{} inputs expected, {} given", model.inputs.len(), inputs.len());
         return Err(QuantiseError::Input { name: "model".into(), why });
@@ -56,7 +56,7 @@ pub fn encode_tensor(tensor: &Tensor, tokens: u32, value: &InputValue) -> Result
 }
 
 /// Real values of a tensor's integers.
-pub fn decode(model: &Model, tensor: TensorId, data: &[i64]) -> Vec<f64> {
+pub fn decode<W>(model: &Model<W>, tensor: TensorId, data: &[i64]) -> Vec<f64> {
     let scale = model.tensors[tensor as usize].scale;
     data.iter().map(|&v| v as f64 / scale).collect()
 }

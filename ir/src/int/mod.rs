@@ -7,6 +7,7 @@ mod causal;
 pub mod gadgets;
 mod graph;
 pub mod gumbel;
+mod held;
 pub mod interp;
 mod model;
 mod op;
@@ -15,6 +16,7 @@ pub mod ranges;
 pub mod table;
 
 pub use graph::{Graph, Node, ValueId};
+pub use held::{Held, HeldError, Known, Place, WeightFile};
 pub use model::{Architecture, Layer, Model, Role, Tensor, TensorId, Weights};
 pub use op::{Op, Term};
 pub use table::{Curve, Table};

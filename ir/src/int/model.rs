@@ -99,6 +99,19 @@ impl<W> Layer<W> {
     pub fn table_values(&self) -> Vec<Vec<i64>> {
         self.tables.iter().map(|table| table.to_vec()).collect()
     }
+
+    /// The layer with something else known of its weights.
+    pub fn with<V>(&self, weights: V) -> Layer<V> {
+        Layer {
+            name: self.name.clone(),
+            shape: self.shape,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            weights,
+            tables: self.tables.clone(),
+            params: self.params.clone(),
+        }
+    }
 }
 
 impl<W> Model<W> {
@@ -119,20 +132,11 @@ impl<W> Model<W> {
 
     /// The model without its weights.
     pub fn architecture(&self) -> Architecture {
-        let layer = |l: &Layer<W>| Layer {
-            name: l.name.clone(),
-            shape: l.shape,
-            inputs: l.inputs.clone(),
-            outputs: l.outputs.clone(),
-            weights: (),
-            tables: l.tables.clone(),
-            params: l.params.clone(),
-        };
         Model {
             tokens: self.tokens,
             limb_bits: self.limb_bits,
             shapes: self.shapes.clone(),
-            layers: self.layers.iter().map(layer).collect(),
+            layers: self.layers.iter().map(|layer| layer.with(())).collect(),
             tensors: self.tensors.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),

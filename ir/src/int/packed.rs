@@ -43,31 +43,43 @@ pub fn pack(values: impl IntoIterator<Item = i64>) -> Vec<u8> {
 
 /// Gives the `len` integers to `each`, in order. `None` for bytes that [`pack`] does not write.
 pub fn walk(bytes: &[u8], len: usize, mut each: impl FnMut(i64)) -> Option<()> {
+    // The bits of a block and zeros, so that 16 bytes can be read wherever a code begins.
+    let mut block = [0; BLOCK * 8 + 16];
     let mut rest = bytes;
     for first in (0..len).step_by(BLOCK) {
         let count = BLOCK.min(len - first);
         let (&width, tail) = rest.split_first().filter(|(width, _)| u32::from(**width) <= u64::BITS)?;
-        let (mut packed, tail) = tail.split_at_checked((count * usize::from(width)).div_ceil(8))?;
-        let (mut bits, mut held, mut all) = (0u128, 0, 0u64);
-        for _ in 0..count {
-            while held < u32::from(width) {
-                let (&byte, tail) = packed.split_first()?;
-                bits |= u128::from(byte) << held;
-                (packed, held) = (tail, held + 8);
-            }
-            let code = (bits & ((1 << width) - 1)) as u64;
-            bits >>= width;
-            held -= u32::from(width);
+        let width = usize::from(width);
+        let (packed, tail) = tail.split_at_checked((count * width).div_ceil(8))?;
+        block[..packed.len()].copy_from_slice(packed);
+        let (mask, mut all) = ((1u128 << width) - 1, 0);
+        for at in (0..count).map(|i| i * width) {
+            let mut bits = [0; 16];
+            bits.copy_from_slice(&block[at / 8..at / 8 + 16]);
+            let code = (u128::from_le_bytes(bits) >> (at % 8) & mask) as u64;
             all |= code;
             each((code >> 1) as i64 ^ -((code & 1) as i64));
         }
-        let least_width = u64::BITS - all.leading_zeros();
-        if bits != 0 || u32::from(width) != least_width {
+        // Bits of the last byte that no code has.
+        let padding = packed.last().map_or(0, |last| u32::from(*last) >> ((count * width + 7) % 8 + 1));
+        if padding != 0 || width as u32 != u64::BITS - all.leading_zeros() {
             return None;
         }
         rest = tail;
     }
     rest.is_empty().then_some(())
+}
+
+/// The `len` weights in `bytes`. `None` for bytes that [`pack`] does not write of so many.
+pub(super) fn unpack(bytes: &[u8], len: u64) -> Option<Vec<i32>> {
+    // Each block has a byte at least.
+    let len = usize::try_from(len).ok().filter(|len| len.div_ceil(BLOCK) <= bytes.len())?;
+    let (mut weights, mut narrow) = (Vec::with_capacity(len), true);
+    walk(bytes, len, |w| match i32::try_from(w) {
+        Ok(w) => weights.push(w),
+        Err(_) => narrow = false,
+    })?;
+    narrow.then_some(weights)
 }
 
 /// What is known of a layer's weights, as a file holds it.
@@ -122,16 +134,7 @@ impl<'de> Deserialize<'de> for Unpacked {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (len, Bytes(bytes)) = <(u64, Bytes)>::deserialize(from)?;
         let malformed = || de::Error::custom("weights are packed in another way");
-        // Each block has a byte at least.
-        let len = usize::try_from(len).ok().filter(|len| len.div_ceil(BLOCK) <= bytes.len()).ok_or_else(malformed)?;
-        let (mut weights, mut narrow) = (Vec::with_capacity(len), true);
-        walk(&bytes, len, |w| match i32::try_from(w) {
-            Ok(w) => weights.push(w),
-            Err(_) => narrow = false,
-        })
-        .filter(|()| narrow)
-        .ok_or_else(malformed)?;
-        Ok(Unpacked(weights))
+        unpack(&bytes, len).map(Unpacked).ok_or_else(malformed)
     }
 }
 
@@ -167,7 +170,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn unpack(bytes: &[u8], len: usize) -> Option<Vec<i64>> {
+    fn walked(bytes: &[u8], len: usize) -> Option<Vec<i64>> {
         let mut out = Vec::new();
         walk(bytes, len, |value| out.push(value)).map(|()| out)
     }
@@ -196,12 +199,12 @@ mod tests {
     proptest! {
         #[test]
         fn round_trip(values in proptest::collection::vec(prop_oneof![any::<i64>(), -9i64..9], 0..200)) {
-            prop_assert_eq!(unpack(&pack(values.iter().copied()), values.len()), Some(values));
+            prop_assert_eq!(walked(&pack(values.iter().copied()), values.len()), Some(values));
         }
 
         #[test]
         fn hostile_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), len in 0usize..200) {
-            if let Some(values) = unpack(&bytes, len) {
+            if let Some(values) = walked(&bytes, len) {
                 prop_assert_eq!(pack(values), bytes);
             }
         }

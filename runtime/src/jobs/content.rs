@@ -5,7 +5,7 @@ use crate::layer::{self, LayerData, Task};
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result, hex};
 use nanozk_compiler::artifact;
-use nanozk_ir::int::{Graph, Layer, Model, Tensor};
+use nanozk_ir::int::{Graph, Known, Layer, Model, Tensor};
 use nanozk_layout::{Choices, Fill, Lowered};
 use nanozk_plan::Plan;
 use nanozk_plan::format::{self, Kind};
@@ -116,9 +116,13 @@ impl Shape {
 
 impl LayerFile {
     /// Layer `index` of a model.
-    pub fn of(keys: &ProverKeys, index: usize) -> Self {
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn of(keys: &ProverKeys, index: usize) -> Result<Self> {
         let model = &keys.artifact.model;
-        let mut layer = model.layers[index].clone();
+        let layer = &model.layers[index];
+        let mut layer = layer.with(layer.weights.get().map_err(Error::part)?.into_owned());
         let plan = &keys.artifact.shapes[layer.shape as usize].plan;
         let mut ids = [&layer.inputs[..], &layer.outputs].concat();
         ids.sort_unstable();
@@ -126,12 +130,12 @@ impl LayerFile {
         let place = |id: &mut u32| *id = ids.partition_point(|other| other < id) as u32;
         layer.inputs.iter_mut().chain(&mut layer.outputs).for_each(place);
         layer.shape = 0;
-        LayerFile {
+        Ok(LayerFile {
             layer,
             tensors: ids.iter().map(|id| model.tensors[*id as usize].clone()).collect(),
             key: keys.verifier.layers[index].clone(),
             weight_masks: keys::weight_masks(plan, index, &keys.weight_seed),
-        }
+        })
     }
 }
 
@@ -194,7 +198,7 @@ impl ShapeReady {
         };
         artifact::check_circuits(&model, std::slice::from_ref(&self.lowered)).map_err(|what| misfit(&what))?;
         let data = LayerData { model: &model, at: 0, lowered: &self.lowered, key: &key, weight_masks };
-        let proof = layer::prove(&data, task, &self.prover, bases)?;
+        let proof = layer::prove(data, task, &self.prover, bases)?;
         self.check(&key, task, &proof, srs).map_err(|error| {
             Error::refused(
                 format!("the proof of layer {} does not verify ({error}), nothing was written", task.index),

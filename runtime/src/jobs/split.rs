@@ -140,7 +140,7 @@ impl Parts {
         let (model, dir) = (&keys.artifact.model, folder.keys());
         let shapes = (0..model.shapes.len()).map(|s| put(&dir, Kind::Run, &Shape::of(keys, s)));
         let shapes = shapes.collect::<Result<Vec<Id>>>()?;
-        let layers = (0..model.layers.len()).map(|l| put(&dir, Kind::Run, &LayerFile::of(keys, l)));
+        let layers = (0..model.layers.len()).map(|l| put(&dir, Kind::Run, &LayerFile::of(keys, l)?));
         let layers = layers.collect::<Result<Vec<Id>>>()?;
         Ok(Parts { shapes: model.layers.iter().map(|l| shapes[l.shape as usize]).collect(), layers })
     }

@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 struct Honest {
+    artifact: Artifact,
     keys: ProverKeys,
     bases: Bases,
     shapes: Vec<ShapeProver>,
@@ -34,7 +35,7 @@ static HONEST: LazyLock<Honest> = LazyLock::new(|| {
     let plans = || keys.artifact.shapes.iter().map(|s| &s.plan);
     let bases = keys::bases(&keys.srs, plans()).unwrap();
     let shapes = plans().map(|plan| keys::shape_prover(plan, &bases).unwrap()).collect();
-    Honest { keys, bases, shapes, bundle }
+    Honest { artifact: fixture.artifact, keys, bases, shapes, bundle }
 });
 
 /// A change of the model, by name.
@@ -96,7 +97,7 @@ fn rejects_old_proof(key: &VerifierKey, honest: &Honest, what: &str) {
 #[test]
 fn every_constant_is_bound() {
     let honest = &*HONEST;
-    let artifact = &honest.keys.artifact;
+    let artifact = &honest.artifact;
     lenient(&honest.keys.verifier, &honest.bundle).unwrap();
     let id = honest.keys.verifier.unproven_id().unwrap();
     assert_eq!(other_key(artifact, honest).model_id(), id, "the same model, the same id");

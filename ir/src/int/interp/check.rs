@@ -2,19 +2,24 @@
 
 use super::Error;
 use crate::int::gadgets::Site;
-use crate::int::{Graph, Layer, Model, Node, Op};
+use crate::int::{Graph, Known, Layer, Model, Node, Op};
 
 /// Checks that layer `layer` and its shape agree with each other (operands, widths, weights, tables, parameters,
 /// ports) and returns the shape.
 ///
 /// # Errors
 /// [`Error::Malformed`] with the first node that does not fit.
-pub fn check(model: &Model, layer: usize) -> Result<&Graph, Error> {
+pub fn check<W: Known>(model: &Model<W>, layer: usize) -> Result<&Graph, Error> {
+    let l = model.layers.get(layer).ok_or(Error::NoLayer { layer })?;
+    check_sizes(model, layer, l.weights.sizes())
+}
+
+/// [`check`] of a layer whose matrices have so many weights.
+pub(super) fn check_sizes<W>(model: &Model<W>, layer: usize, found: Vec<u64>) -> Result<&Graph, Error> {
     let shape = check_structure(model, layer)?;
     let l = &model.layers[layer];
-    let fits = l.weights.len() == shape.weights.len()
-        && l.weights.iter().zip(&shape.weights).all(|(w, &(r, c))| w.len() as u64 == u64::from(r) * u64::from(c));
-    if fits { Ok(shape) } else { Err(whole(l, "weights do not have the sizes of the shape")) }
+    let sizes = shape.weights.iter().map(|&(rows, columns)| u64::from(rows) * u64::from(columns));
+    if sizes.eq(found) { Ok(shape) } else { Err(whole(l, "weights do not have the sizes of the shape")) }
 }
 
 fn whole<W>(l: &Layer<W>, why: &str) -> Error {

@@ -32,7 +32,7 @@ impl Clamp {
 }
 
 /// The clamps of layer `layer`, whose nodes have these values.
-pub fn clamps(model: &Model, layer: usize, values: &[Vec<i64>]) -> Vec<Clamp> {
+pub fn clamps<W>(model: &Model<W>, layer: usize, values: &[Vec<i64>]) -> Vec<Clamp> {
     let Some(data) = model.layers.get(layer) else { return Vec::new() };
     let Some(shape) = model.shapes.get(data.shape as usize) else { return Vec::new() };
     let limit = (1i64 << (model.limb_bits - 1)) - 1;

@@ -1,6 +1,6 @@
 //! What can go wrong in a run.
 
-use crate::int::TensorId;
+use crate::int::{HeldError, TensorId};
 
 /// A value outside the range its op or node allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ impl Fault {
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The weights of a layer cannot be read.
+    #[error(transparent)]
+    Weights(#[from] HeldError),
     /// The layer index does not exist.
     #[error("the model has no layer {layer}")]
     NoLayer {

@@ -22,7 +22,7 @@ pub use clamps::{Clamp, clamps};
 pub use error::{Error, Fault};
 
 use super::gadgets::Site;
-use super::{Graph, Layer, Model, Node, Op};
+use super::{Graph, Known, Model, Node, Op, Table, Weights};
 pub(in crate::int) use rows::narrow;
 use rows::par_rows;
 
@@ -34,13 +34,33 @@ pub const LIMIT: i64 = 1 << 62;
 ///
 /// # Errors
 /// A malformed shape, an input of wrong length, or a value outside its node's bounds.
-pub fn run(model: &Model, layer: usize, inputs: &[&[i64]]) -> Result<Vec<Vec<i64>>, Error> {
+pub fn run<W: Known>(model: &Model<W>, layer: usize, inputs: &[&[i64]]) -> Result<Vec<Vec<i64>>, Error> {
     let l = model.layers.get(layer).ok_or(Error::NoLayer { layer })?;
-    let shape = check(model, layer)?;
+    run_with(model, layer, l.weights.get()?.as_ref(), inputs)
+}
+
+/// [`run`], for weights of the layer that are at hand.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<W>(
+    model: &Model<W>,
+    layer: usize,
+    weights: &Weights,
+    inputs: &[&[i64]],
+) -> Result<Vec<Vec<i64>>, Error> {
+    let shape = check::check_sizes(model, layer, weights.sizes())?;
+    let l = &model.layers[layer];
     if inputs.len() != l.inputs.len() {
         return Err(Error::InputCount { layer: l.name.clone(), expected: l.inputs.len(), got: inputs.len() });
     }
-    let env = Env { tokens: model.tokens as usize, limb_bits: model.limb_bits, layer: l };
+    let env = Env {
+        tokens: model.tokens as usize,
+        limb_bits: model.limb_bits,
+        weights,
+        tables: &l.tables,
+        params: &l.params,
+    };
     let mut values: Vec<Vec<i64>> = Vec::with_capacity(shape.nodes.len());
     for (i, node) in shape.nodes.iter().enumerate() {
         let at = |fault| Error::Value { layer: l.name.clone(), node: i as u32, name: node.name.clone(), fault };
@@ -69,7 +89,7 @@ pub fn run(model: &Model, layer: usize, inputs: &[&[i64]]) -> Result<Vec<Vec<i64
 ///
 /// # Errors
 /// As [`run`]; also when a layer reads a tensor that no earlier layer writes.
-pub fn run_model(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, Error> {
+pub fn run_model<W: Known>(model: &Model<W>, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, Error> {
     run_seen(model, inputs, &mut |_, _| ())
 }
 
@@ -77,8 +97,8 @@ pub fn run_model(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, Er
 ///
 /// # Errors
 /// As [`run_model`].
-pub fn run_seen(
-    model: &Model,
+pub fn run_seen<W: Known>(
+    model: &Model<W>,
     inputs: &[Vec<i64>],
     see: &mut dyn FnMut(usize, &[Vec<i64>]),
 ) -> Result<Vec<Vec<i64>>, Error> {
@@ -125,12 +145,14 @@ pub fn outputs(shape: &Graph) -> impl Iterator<Item = (usize, usize)> + '_ {
 struct Env<'a> {
     tokens: usize,
     limb_bits: u32,
-    layer: &'a Layer,
+    weights: &'a [Vec<i32>],
+    tables: &'a [Table],
+    params: &'a [i64],
 }
 
 fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec<i64>, Fault> {
-    let (t, b, l, n) = (env.tokens, env.limb_bits, env.layer, node.features as usize);
-    let weight = |w: u32| l.weights[w as usize].as_slice();
+    let (t, b, n) = (env.tokens, env.limb_bits, node.features as usize);
+    let weight = |w: u32| env.weights[w as usize].as_slice();
     match &node.op {
         Op::Input { .. } | Op::Output { .. } => Ok(args[0].to_vec()),
         Op::Embed { weight: w, vocab } => {
@@ -145,22 +167,22 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
         }
         Op::Diagonal { weight: w, bias, .. } => linear::diagonal(t, args[0], weight(*w), bias.map(weight), n),
         Op::Const { rows, data } => Ok(if *rows == 1 { data.repeat(t) } else { data.clone() }),
-        Op::Param { first } => Ok(l.params[*first as usize..*first as usize + n].repeat(t)),
+        Op::Param { first } => Ok(env.params[*first as usize..*first as usize + n].repeat(t)),
         Op::Affine { rows } => affine::affine(t, args, widths, rows),
         Op::Requant { limbs, out_limbs, clamp } => {
             pointwise::map(t, n, args[0], |x| requant::checked(x, limbs * b, out_limbs * b, *clamp))
         }
         Op::Table { table } => {
-            let table = &l.tables[*table as usize];
+            let table = &env.tables[*table as usize];
             pointwise::map(t, n, args[0], |x| requant::lookup(table, x))
         }
         Op::Mul => pointwise::mul(t, n, args[0], args[1]),
         Op::Recip { param } => {
-            let c = l.params[*param as usize];
+            let c = env.params[*param as usize];
             pointwise::map(t, n, args[0], |z| inverse::recip(c, z).ok_or(z))
         }
         Op::RSqrt { param } => {
-            let c = l.params[*param as usize];
+            let c = env.params[*param as usize];
             pointwise::map(t, n, args[0], |v| inverse::rsqrt(c, v).ok_or(v))
         }
         Op::Scores { heads, kv_heads, head_dim } => {
@@ -168,7 +190,7 @@ fn eval(env: &Env, node: &Node, args: &[&[i64]], widths: &[usize]) -> Result<Vec
             attention::scores(&dims, args[0], args[1])
         }
         Op::Attend { keys, table, limbs, over_limbs, causal } => {
-            let table = &l.tables[*table as usize];
+            let table = &env.tables[*table as usize];
             attention::attend(t, keys, args[0], table, limbs * b, over_limbs * b, *causal)
         }
         Op::Context { heads, kv_heads, head_dim } => {

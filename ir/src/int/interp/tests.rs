@@ -1,7 +1,7 @@
 //! Each op on hand-computed values, edges of every domain, and properties that define the helpers.
 
 use super::*;
-use crate::int::{Role, Tensor, Term};
+use crate::int::{Layer, Role, Tensor, Term};
 use proptest::prelude::*;
 
 /// A one-layer model over one `[tokens, width]` input, with the graph that `build` makes.
