@@ -100,6 +100,10 @@ pub struct Quantise {
     pub mean_bits: u32,
     /// Estimated lookups above which a part of the model without repeated structure is cut into several layers.
     pub layer_lookups: u64,
+    /// For activations of two limbs of half of `limb_bits`: functions by comparisons and roots in place of tables. No setting:
+    /// the search for widths tries it.
+    #[serde(skip)]
+    pub compare: bool,
 }
 
 impl Default for Quantise {
@@ -116,6 +120,7 @@ impl Default for Quantise {
             exp_bits: 11,
             mean_bits: 7,
             layer_lookups: 1 << 20,
+            compare: false,
         }
     }
 }

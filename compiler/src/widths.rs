@@ -185,18 +185,18 @@ impl Source<'_> {
         }
         let limit = Limit { max_k, tolerance: config.quantise.narrow_tolerance };
         for bits in (LEAST_LIMB_BITS..best.circuits.model.limb_bits).rev() {
-            if best.circuits.k() > best.circuits.model.limb_bits + 1 {
+            if !best.bound_by_table() {
                 break;
             }
             // What does not fit narrow limbs needs the usual ones.
             let Some(next) = best.waits(|_| self.narrow(config, bits, limit)) else { break };
-            let share = if next.measured.gap() > best.measured.gap() { 1.0 - NARROW_SAVES } else { 1.0 };
-            if next.circuits.score >= best.circuits.score * share {
+            if !next.cheaper_than(&best) {
                 break;
             }
             best = next;
         }
-        best
+        let next = if best.bound_by_table() { self.halved(config, limit) } else { None };
+        next.filter(|next| next.cheaper_than(&best)).unwrap_or(best)
     }
 
     /// The circuits with limbs of `bits`, if they stay within the limit.
@@ -204,6 +204,15 @@ impl Source<'_> {
         let quantise = Quantise { limb_bits: Some(bits), ..config.quantise.clone() };
         let trial = self.trial(config, quantise).ok().filter(|t| t.measured.gap() <= limit.tolerance)?;
         let circuits = lay_out(trial.quantised.model, config.optimize, limit.max_k).ok()?;
+        Some(Chosen { circuits, measured: trial.measured, choice: None })
+    }
+
+    /// The circuits with the narrowest limbs, two to an activation, and no table of a function, if they stay within the limit.
+    fn halved(&self, config: &Config, limit: Limit) -> Option<Chosen> {
+        let quantise = Quantise { limb_bits: Some(2 * LEAST_LIMB_BITS), compare: true, ..config.quantise.clone() };
+        let trial = self.trial(config, quantise).ok().filter(|t| t.measured.gap() <= limit.tolerance)?;
+        let model = quantise::halve_limbs(trial.quantised.model)?;
+        let circuits = lay_out(model, config.optimize, limit.max_k).ok()?;
         Some(Chosen { circuits, measured: trial.measured, choice: None })
     }
 
@@ -218,6 +227,19 @@ impl Source<'_> {
             limb_bits: trial.quantised.model.limb_bits,
             node: blame.map(|b| format!("node \"{}\" ({}) loses most, {:.1e} of its own scale", b.node, b.op, b.error)),
         }
+    }
+}
+
+impl Chosen {
+    /// Whether the table of limbs is what asks for so many rows.
+    fn bound_by_table(&self) -> bool {
+        self.circuits.k() <= self.circuits.model.limb_bits + 1
+    }
+
+    /// Whether these circuits save enough for what their outputs lose.
+    fn cheaper_than(&self, other: &Chosen) -> bool {
+        let share = if self.measured.gap() > other.measured.gap() { 1.0 - NARROW_SAVES } else { 1.0 };
+        self.circuits.score < other.circuits.score * share
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers that do not hang together are refused before anything is evaluated or laid out, each by the check that is there
 //! for it.
 
-use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Step, TopK};
+use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Root, Step, TopK};
 use nanozk_ir::int::interp::{check, check_structure};
 use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Table, Tensor, Term};
 
@@ -243,6 +243,9 @@ fn ops_of_the_registry() {
     refused(width, model(floor(3, 1), &[3], 2));
     refused("0 is no divisor", model(floor(0, 1), &[3], 3));
     refused("-3 is no divisor", model(floor(-3, 1), &[3], 3));
+    accepted(model(Root { limbs: 1, rest_limbs: 2 }, &[3], 3));
+    refused(width, model(Root { limbs: 1, rest_limbs: 2 }, &[3], 2));
+    refused(limbs, model(Root { limbs: 1, rest_limbs: 0 }, &[3], 3));
     accepted(model(Div { limbs: 1, rest_limbs: 1 }, &[3, 3], 3));
     refused("operands and result of different widths", model(Div { limbs: 1, rest_limbs: 1 }, &[3, 2], 3));
     for bad in [0, 11, u32::MAX] {

@@ -63,6 +63,7 @@ fn node_size(graph: &Graph, node: &Node, tokens: u64, limb_bits: u32) -> u64 {
             Gadget::Normalise(op) => (4 + limbs(&[op.limbs, op.limbs, op.limbs.saturating_mul(limb_bits)]), 0),
             Gadget::TopK(op) => (2 + 2 * limbs(&[op.limbs]), operands.saturating_mul(op.k.into())),
             Gadget::Div(op) => (4 + limbs(&[op.limbs, op.rest_limbs, op.rest_limbs]), 0),
+            Gadget::Root(op) => (3 + limbs(&[op.limbs, op.rest_limbs, op.rest_limbs]), 0),
         },
     };
     operands.saturating_add(features).saturating_mul(cells).saturating_add(more)

@@ -115,7 +115,7 @@ fn products_of_two_activations() {
 
 #[test]
 fn comparisons_quotients_and_orders() {
-    for net in [models::comparisons(1), models::orders()] {
+    for net in [models::comparisons(1), models::orders(), models::roots(1), models::roots(2)] {
         accepts_only_the_truth(&net, &net.lower(), 1);
     }
     for tokens in [1, 2] {

@@ -1,7 +1,7 @@
 //! Layers of the shapes that real models have.
 
 use crate::net::Net;
-use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Step, TopK};
+use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Root, Step, TopK};
 use nanozk_ir::int::{Op, Role, ValueId};
 
 /// `(x - mean) / deviation`, scaled and cut to one limb.
@@ -324,6 +324,15 @@ pub fn digits(tokens: u32) -> Net {
     let z = net.affine(&[z, z], (0..3).map(|j| vec![(0, j, 2), (1, j, -1)]).collect());
     let quotient = net.push(Div { limbs: 2, rest_limbs: 2 }.into(), &[x, z], 3);
     net.output(quotient, Role::Internal);
+    net
+}
+
+/// Square roots: of a square, of the numbers next to it, and of others.
+pub fn roots(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 6);
+    let x = net.input([1, 49, 48, 50, 2, 3900].repeat(tokens as usize), Role::Internal);
+    let root = net.push(Root { limbs: 1, rest_limbs: 2 }.into(), &[x], 6);
+    net.output(root, Role::Internal);
     net
 }
 

@@ -1,6 +1,7 @@
 //! `nanozk bench`
 
 use super::Report;
+use super::compile::Visibility;
 use nanozk_runtime::bench::{self, step};
 use nanozk_runtime::{Progress, Silent};
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub struct Args {
     /// Set up, prove and verify one layer of each shape only, and say what all layers would cost
     #[arg(long)]
     excerpt: bool,
+    /// Whether the verifier sees the input
+    #[arg(long)]
+    input: Option<Visibility>,
     /// Write a self-contained page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -77,6 +81,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         warmup: args.warmup.into(),
         served: args.served,
         excerpt: args.excerpt,
+        input: args.input.map(Into::into),
         html: args.html.clone(),
         markdown: args.markdown.clone(),
         worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),

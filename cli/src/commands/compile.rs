@@ -64,8 +64,9 @@ enum Head {
     Argmax,
 }
 
+/// Who sees a tensor.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Visibility {
+pub enum Visibility {
     /// Part of the proof's statement
     Public,
     /// Hidden behind a commitment

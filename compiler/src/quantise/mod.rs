@@ -8,12 +8,14 @@ mod cost;
 mod encode;
 mod error;
 mod group;
+mod halve;
 mod lower;
 mod noise;
 mod parked;
 mod scales;
 pub mod soft_mask;
 mod stats;
+mod straight;
 mod ties;
 mod trace;
 mod value;
@@ -22,6 +24,7 @@ pub use cost::{LookupCount, lookups};
 pub use encode::{decode, encode, encode_tensor};
 pub use error::QuantiseError;
 pub use group::quantise;
+pub use halve::halve_limbs;
 pub(crate) use parked::ParkedWeights;
 pub use stats::{NodeStats, Stats};
 pub use trace::{Quantised, Trace};
@@ -61,7 +64,11 @@ fn input_form(graph: &Graph, id: NodeId, config: &Config, peak: f64, scale: f64)
     if config.input == Visibility::Public {
         return InputForm { scale, shift: 0, limit: limit.exp2() as i64 };
     }
-    let bits = PRIVATE_LIMBS * limb - 1;
+    let bits = match config.quantise.compare {
+        // As many as it needs of those half as wide.
+        true => (((limit + 1.0) / f64::from(limb / 2)).ceil() as u32).clamp(1, 2 * PRIVATE_LIMBS) * (limb / 2) - 1,
+        false => PRIVATE_LIMBS * limb - 1,
+    };
     let shift = (limit - f64::from(bits)).max(0.0) as u32;
     InputForm { scale: scale / f64::from(shift).exp2(), shift, limit: 1 << bits }
 }

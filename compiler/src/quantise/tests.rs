@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::{Config, Head, Visibility},
+    config::{Config, Head, Quantise, Visibility},
     head::argmax,
     partition::partition,
     stored::put_away,
@@ -382,4 +382,56 @@ fn weights_in_a_file_make_the_same_model() {
     put_away(&mut g, 2 * 8 * 24 - 1);
     assert_eq!(stored(&g), 2);
     assert_eq!(built(&g, &Config::default()).unwrap(), held);
+}
+
+/// A perceptron of `function`, with a square root behind it where it is never negative.
+fn perceptron(function: UnaryFn, root: bool) -> Graph {
+    let (mut g, x) = graph(1, 6);
+    let h = linear(&mut g, x, 8, 31);
+    let mut y = g.add("f", Float::Unary(function), 8, &[h]);
+    if root {
+        y = g.add("root", Float::Unary(UnaryFn::Sqrt), 8, &[y]);
+    }
+    let y = linear(&mut g, y, 4, 41);
+    output(&mut g, y);
+    g
+}
+
+#[test]
+fn halved_limbs_keep_every_integer() {
+    for input in [Visibility::Public, Visibility::Private] {
+        let quantise = Quantise { limb_bits: Some(16), compare: true, ..Default::default() };
+        let config = Config { input, quantise, ..Config::default() };
+        for (function, root) in [(UnaryFn::Relu, true), (UnaryFn::Abs, true), (UnaryFn::LeakyRelu(-0.3), false)] {
+            let g = perceptron(function.clone(), root);
+            let whole = built(&g, &config).unwrap();
+            let halves = halve_limbs(whole.clone()).unwrap();
+            assert_eq!((whole.limb_bits, halves.limb_bits), (16, 8));
+            for seed in 70..80 {
+                let ints = encode(&whole, &[InputValue::Float(numbers(6, seed))]).unwrap();
+                assert_eq!(interp::run_model(&whole, &ints).unwrap(), interp::run_model(&halves, &ints).unwrap());
+            }
+            assert!(error(&g, &halves) < 1e-3, "{function:?}: {}", error(&g, &halves));
+        }
+    }
+}
+
+#[test]
+fn what_needs_one_limb_is_not_halved() {
+    let g = perceptron(UnaryFn::Relu, false);
+    let wide = |compare| Quantise { limb_bits: Some(16), compare, ..Default::default() };
+    let tables = built(&g, &Config { quantise: wide(false), ..Config::default() }).unwrap();
+    assert!(ops(&tables).iter().any(|op| matches!(op, Op::Table { .. })) && halve_limbs(tables).is_none());
+    let odd = Config { quantise: Quantise { limb_bits: Some(15), ..wide(true) }, ..Config::default() };
+    assert!(halve_limbs(built(&g, &odd).unwrap()).is_none());
+    let mut saturates = built(&g, &Config { quantise: wide(true), ..Config::default() }).unwrap();
+    assert!(halve_limbs(saturates.clone()).is_some());
+    let requant = saturates.shapes[0].nodes.iter_mut().find_map(|node| match &mut node.op {
+        Op::Requant { clamp, .. } => Some(clamp),
+        _ => None,
+    });
+    *requant.unwrap() = true;
+    assert!(halve_limbs(saturates).is_none());
+    let curved = built(&perceptron(UnaryFn::Tanh, false), &Config { quantise: wide(true), ..Config::default() });
+    assert!(matches!(curved, Err(QuantiseError::Unsupported { .. })), "{:?}", curved.err());
 }

@@ -1,6 +1,6 @@
 //! A compiled model keeps its tolerance on the sample data, whatever the magnitudes in it are.
 
-use nanozk_compiler::onnx::{Onnx, float, int, ints};
+use nanozk_compiler::onnx::{AttributeProto, Onnx, float, int, ints};
 use nanozk_compiler::{
     artifact::Artifact,
     pipeline::{CompileError, CompileOptions, Notice, Outcome, compile},
@@ -277,4 +277,33 @@ fn rounding_of_an_attention_is_left_out() {
     let m = rounded(m, "scores", 1.0 / 32.0).node("Softmax", &["scores.y"], "weights", &[int("axis", -1)]);
     let m = rounded(m, "weights", 1.0 / 127.0).node("MatMul", &["weights.y", "x.y"], "y", &[]);
     assert!(gap("attention in bytes", m, &noise(32, 4)) <= TOLERANCE);
+}
+
+#[test]
+fn few_values_need_no_table_of_a_function() {
+    let one = |op: &str, attributes: &[AttributeProto]| model(&[1, 8], &[1, 8]).node(op, &["x"], "y", attributes);
+    let clip = model(&[1, 8], &[1, 8]).constant("low", &[], &[-0.2]).constant("high", &[], &[0.7]);
+    let slopes = model(&[1, 8], &[1, 8]).constant("slope", &[8], &scaled(noise(8, 6), 0.5));
+    let mlp = linear(model(&[1, 8], &[1, 4]), "x", "h", [8, 16], 0.3, 1).node("Relu", &["h"], "r", &[]);
+    let models = [
+        ("relu", one("Relu", &[])),
+        ("leaky", one("LeakyRelu", &[float("alpha", 0.1)])),
+        ("abs", one("Abs", &[])),
+        ("hard sigmoid", one("HardSigmoid", &[])),
+        ("root", one("Sqrt", &[])),
+        ("clip", clip.node("Clip", &["x", "low", "high"], "y", &[])),
+        ("prelu", slopes.node("PRelu", &["x", "slope"], "y", &[])),
+        ("linear", linear(model(&[1, 8], &[1, 4]), "x", "y", [8, 4], 0.3, 5)),
+        ("mlp", linear(mlp, "r", "y", [16, 4], 0.3, 2)),
+    ];
+    for (name, model) in models {
+        for input in ["public", "private"] {
+            let sample: Vec<f32> = noise(8, 3).iter().map(|v| if name == "root" { v.abs() } else { *v }).collect();
+            let (artifact, outcome) = compiled(model.clone(), &sample, &format!("input: {input}"), false).unwrap();
+            let gap = outcome.gaps.iter().map(|g| g.relative()).fold(0.0, f64::max);
+            let (bits, k) = (artifact.model.limb_bits, artifact.shapes[0].plan.geometry.k);
+            println!("{name}, {input}: {gap:.1e}, {bits} bits, 2^{k} rows");
+            assert!(gap < 2e-4 && (bits, k) == (8, 9), "{name}, {input}: {gap:.1e}, {bits} bits, 2^{k} rows");
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod port;
 mod product;
 mod recip;
 mod requant;
+mod root;
 mod rsqrt;
 mod step;
 mod table;

@@ -1,6 +1,6 @@
 //! What is laid out can be proven: every value within a node's bounds, at every width of limbs.
 
-use nanozk_ir::int::gadgets::{Div, FloorDiv, Max, Normalise, Step};
+use nanozk_ir::int::gadgets::{Div, FloorDiv, Max, Normalise, Root, Step};
 use nanozk_ir::int::{Op, Role, ValueId};
 use nanozk_layout::{LayoutError, Options, lower, witness};
 use nanozk_testkit::net::Net;
@@ -115,7 +115,7 @@ fn division(bits: u32, most: (i64, i64), op: Div) -> Net {
 #[test]
 fn comparisons_and_quotients() {
     for bits in WIDTHS {
-        let mut accepted = [0; 5];
+        let mut accepted = [0; 6];
         for limbs in 1..=62 / bits {
             let reach = 1i64 << (limbs * bits);
             let ends = [reach - 1, -reach, 0, -1, reach / 3];
@@ -125,6 +125,14 @@ fn comparisons_and_quotients() {
                 let (x, z) = ((reach / 2).min(1 << 61), 1i64 << (rest_limbs * bits).min(61));
                 let div = division(bits, (x, z), Div { limbs, rest_limbs });
                 accepted[4] += i32::from(proven(&div, &format!("{what} by {rest_limbs} limbs")));
+            }
+            for rest_limbs in limbs..=(limbs + 1).min(62 / bits) {
+                let most = (reach - 1).min(((1i64 << (rest_limbs * bits)) - 1) / 2).min((1 << 30) - 1);
+                let hi = (most + 1) * (most + 1) - 1;
+                let mut root =
+                    net(bits, &[0, 1, most * most, most * most - 1, hi], 0, hi, |_| Root { limbs, rest_limbs }.into());
+                bound(&mut root, 1, 0, most);
+                accepted[5] += i32::from(proven(&root, &what));
             }
             let (lo, hi) = (1 - reach / 2, reach / 2);
             let max = rows_net(bits, 2, &[hi, lo, 7, 7], (lo, hi), 1, |_| Max { groups: 1, limbs }.into());

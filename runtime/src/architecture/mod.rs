@@ -205,6 +205,7 @@ fn argument(op: &Op, part: Part) -> &'static str {
         Op::Gadget(Gadget::FloorDiv(_) | Gadget::Div(_)) => {
             "quotient: both its remainder and divisor - 1 - remainder are limbs"
         }
+        Op::Gadget(Gadget::Root(_)) => "root: both x - y^2 and 2 y less that are limbs",
         Op::Gadget(Gadget::TopK(_)) => "ranks: keys descend, and no other key reaches the last",
         Op::Gadget(Gadget::Normalise(_)) => "mantissa and exponent: one bit is 1, and the rest is below its power",
         Op::Embed { .. } | Op::Gadget(Gadget::OneHot(_) | Gadget::Bits(_)) => {

@@ -80,9 +80,11 @@ fn all_steps(request: &Request, source: &Source, progress: &dyn Progress) -> Res
         Ok::<_, Error>((times, report))
     };
 
-    let (network, data, served) = (source.network.clone(), input.clone(), request.served);
+    let (network, data) = (source.network.clone(), input.clone());
+    let (served, visibility) = (request.served, request.input);
     let excerpt = request.excerpt.then(|| at("excerpt.nanozk"));
-    let step = Step::Compile { network, data, model: model.clone(), served, excerpt: excerpt.clone() };
+    let step =
+        Step::Compile { network, data, model: model.clone(), served, input: visibility, excerpt: excerpt.clone() };
     let (compile, compiled) = measure("compile", step, false)?;
     // An excerpt answers something else than the source model.
     let (run, ran) = match &excerpt {

@@ -17,6 +17,7 @@ pub use machine::Machine;
 pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
 pub use synthetic::Seeded;
 
+use crate::compile::Visibility;
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result};
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct Request {
     pub served: bool,
     /// Whether one layer of each shape is set up, proven and verified in place of all, and the costs of all are extrapolated.
     pub excerpt: bool,
+    /// Who sees the input, if not as the settings say.
+    pub input: Option<Visibility>,
     /// Page to write.
     pub html: Option<PathBuf>,
     /// Markdown table to write.

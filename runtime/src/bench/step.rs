@@ -1,6 +1,6 @@
 //! One step, measured from inside its own process.
 
-use crate::compile::{CompileOptions, compile, compile_excerpt};
+use crate::compile::{CompileOptions, Visibility, compile, compile_excerpt};
 use crate::memory::{self, megabytes};
 use crate::prove::{self, prove};
 use crate::run::{Request, run as run_model};
@@ -27,6 +27,8 @@ pub enum Step {
         model: PathBuf,
         /// As in [`super::Request`].
         served: bool,
+        /// The same.
+        input: Option<Visibility>,
         /// Model of one layer of each shape to write.
         excerpt: Option<PathBuf>,
     },
@@ -93,10 +95,10 @@ pub struct Measure {
 pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let report = match step {
-        Step::Compile { network, data, model, served, excerpt } => {
+        Step::Compile { network, data, model, served, input, excerpt } => {
             // The SRS is made for the model, whatever rows it asks for.
             let max_k = (!served).then_some(MAX_K);
-            let options = CompileOptions { data: vec![data.clone()], max_k, ..Default::default() };
+            let options = CompileOptions { data: vec![data.clone()], max_k, input: *input, ..Default::default() };
             match excerpt {
                 None => json(compile(network, &options, model, progress)?),
                 Some(part) => {

@@ -192,6 +192,7 @@ pub fn small() -> Vec<Target> {
         Target::new("diagonals", models::diagonals(1)),
         Target::new("diagonals of two tokens", models::diagonals(2)),
         Target::new("digits", models::digits(2)),
+        Target::new("roots", models::roots(2)),
         Target::new("chained", models::chained()),
         Target::new("orders", models::orders()),
         Target::new("public ids", models::embeddings(Role::PublicInput)),

@@ -6,6 +6,7 @@
 
 mod arith;
 mod attention;
+mod compare;
 mod matmul;
 mod norm;
 mod pending;

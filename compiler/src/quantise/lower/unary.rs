@@ -17,6 +17,9 @@ const ENTRY_BITS: f64 = 60.0;
 impl Lowering<'_> {
     /// The function's values: at `scale`, or as an activation a little finer than the input.
     pub(super) fn unary(&mut self, r: Ref, scale: Option<&[f64]>) -> Result<Val, QuantiseError> {
+        if self.q().compare {
+            return self.compared(r, scale);
+        }
         let x = self.act(self.operand(r, 0), true)?;
         let x = self.one_limb(r, x)?;
         match scale {

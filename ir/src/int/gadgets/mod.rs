@@ -9,6 +9,7 @@ pub mod matmul;
 pub mod max;
 pub mod normalise;
 pub mod one_hot;
+pub mod root;
 pub mod step;
 pub mod top_k;
 
@@ -19,6 +20,7 @@ pub use matmul::MatMul;
 pub use max::Max;
 pub use normalise::Normalise;
 pub use one_hot::OneHot;
+pub use root::Root;
 pub use step::Step;
 pub use top_k::TopK;
 
@@ -98,6 +100,7 @@ macro_rules! each_gadget {
             Gadget::OneHot($gadget) => $body,
             Gadget::Bits($gadget) => $body,
             Gadget::Div($gadget) => $body,
+            Gadget::Root($gadget) => $body,
         }
     }};
 }
@@ -129,7 +132,7 @@ macro_rules! registry {
     };
 }
 
-registry!(MatMul, Step, Max, FloorDiv, Normalise, TopK, OneHot, Bits, Div);
+registry!(MatMul, Step, Max, FloorDiv, Normalise, TopK, OneHot, Bits, Div, Root);
 
 impl Gadget {
     /// The op's methods.

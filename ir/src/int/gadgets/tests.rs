@@ -84,12 +84,26 @@ fn div_rounds_down() {
 }
 
 #[test]
+fn roots_round_down() {
+    let root = |x: &[i64]| eval(&Root { limbs: 1, rest_limbs: 2 }, &[x], x.len());
+    assert_eq!(root(&[0, 1, 3, 4, 8, 9, 255]).unwrap(), [0, 1, 1, 2, 2, 3, 15]);
+    assert!(root(&[-1]).is_err() && root(&[256]).is_err());
+    // Twice the root must fit the limbs of the rest.
+    let root = |x: &[i64]| eval(&Root { limbs: 2, rest_limbs: 1 }, &[x], x.len());
+    assert_eq!(root(&[63]).unwrap(), [7]);
+    assert!(root(&[64]).is_err());
+    assert!(eval(&Root { limbs: 15, rest_limbs: 15 }, &[&[i64::MAX]], 1).is_ok());
+}
+
+#[test]
 fn limbs_beyond_the_integers_are_refused() {
     for limbs in [0, 16, u32::MAX] {
         assert!(eval(&Step { limbs }, &[&[1]], 1).is_err());
         assert!(eval(&Max { groups: 1, limbs }, &[&[1]], 1).is_err());
         assert!(eval(&FloorDiv { divisor: 2, limbs }, &[&[1]], 1).is_err());
         assert!(eval(&Normalise { limbs }, &[&[1]], 2).is_err());
+        assert!(eval(&Root { limbs, rest_limbs: 1 }, &[&[1]], 1).is_err());
+        assert!(eval(&Root { limbs: 1, rest_limbs: limbs }, &[&[1]], 1).is_err());
         assert!(eval(&TopK { groups: 1, k: 1, limbs }, &[&[1]], 2).is_err());
     }
 }
@@ -106,6 +120,7 @@ fn all() -> Vec<(Op, Vec<usize>, usize)> {
         (OneHot { depth: 2000 }.into(), vec![2], 4000),
         (Bits { count: 11 }.into(), vec![3], 33),
         (Div { limbs: 3, rest_limbs: 3 }.into(), vec![6, 6], 6),
+        (Root { limbs: 2, rest_limbs: 2 }.into(), vec![6], 6),
     ]
 }
 
@@ -119,8 +134,10 @@ proptest! {
     ) {
         for (op, widths, features) in all() {
             let Op::Gadget(gadget) = &op else { continue };
-            let positive =
-                matches!(gadget, Gadget::Normalise(_) | Gadget::OneHot(_) | Gadget::Bits(_) | Gadget::Div(_));
+            let positive = matches!(
+                gadget,
+                Gadget::Normalise(_) | Gadget::OneHot(_) | Gadget::Bits(_) | Gadget::Div(_) | Gadget::Root(_)
+            );
             let (mut args, mut ranges, mut first) = (Vec::new(), Vec::new(), 0);
             for &width in &widths {
                 let each = first..first + width;

@@ -4,7 +4,7 @@ use super::{Forger, Forgery, Out};
 use crate::cells::Change;
 use group::ff::Field;
 use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, div, floor_div, step};
+use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, div, floor_div, root, step};
 use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
@@ -68,6 +68,21 @@ impl Forger<'_> {
                 let helpers = [(div::PRODUCT, x), (div::REST, Fr::ZERO), (div::GAP, z - Fr::ONE)];
                 let helpers = helpers.map(|(part, value)| (Part::Own(part), value));
                 push("fraction-valued division", &[&[(Part::Value, quotient)], &helpers[..]].concat());
+            }
+            Op::Gadget(Gadget::Root(_)) => {
+                let (x, honest) = (int(self.operand(id, 0).1[at]), int(self.net.values[id][at]));
+                let exact: Option<Fr> = x.sqrt().into();
+                for r in exact.into_iter().chain([-honest]).filter(|r| *r != honest) {
+                    let rest = x - r.square();
+                    let helpers = [
+                        (root::SQUARE, r.square()),
+                        (root::REST, rest),
+                        (root::GAP, r.double() - rest),
+                        (root::LIMBS, r),
+                    ];
+                    let helpers = helpers.map(|(part, value)| (Part::Own(part), value));
+                    push("square root in the field", &[&[(Part::Value, r)], &helpers[..]].concat());
+                }
             }
             _ => {}
         }

@@ -4,8 +4,8 @@
 use super::{Delta, Forger, Out};
 use nanozk_ir::each_gadget;
 use nanozk_ir::int::gadgets::{
-    Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, OneHot, Site, Step, TopK, div, floor_div, max,
-    normalise, step, top_k,
+    Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, OneHot, Root, Site, Step, TopK, div, floor_div, max,
+    normalise, root, step, top_k,
 };
 use nanozk_layout::Part;
 
@@ -114,6 +114,30 @@ impl Forge for Div {
                 all.push(with_rest.clone().of("quotient with its rest"));
                 all.push(with_rest.part(div::GAP, j, z - 1 - rest).of("quotient with its rest and gap"));
             }
+        }
+        all
+    }
+}
+
+impl Forge for Root {
+    fn forgeries(&self, _: &Site, args: &[&[i64]], honest: Forged) -> Vec<Forged> {
+        let mut all = Vec::new();
+        for (j, (&x, &true_root)) in args[0].iter().zip(&honest.value).enumerate() {
+            // A gap that makes up for the rest.
+            let with = |forged: Forged, root: i64, rest: i64| {
+                forged.part(root::REST, j, rest).part(root::GAP, j, 2 * root - rest)
+            };
+            for root in [true_root + 1, true_root - 1, -1 - true_root] {
+                let forged = honest.clone().value(j, root).part(root::LIMBS, j, root);
+                all.push(forged.clone().of("root with the honest square"));
+                all.push(with(forged.clone(), root, 0).part(root::SQUARE, j, x).of("root without its square"));
+                let square = forged.part(root::SQUARE, j, root * root);
+                all.push(square.clone().of("root with the honest rest"));
+                all.push(with(square.clone(), root, 0).of("root of another number"));
+                all.push(with(square.clone(), root, x - root * root).of("root with its rest and gap"));
+                all.push(square.part(root::REST, j, x - root * root).of("root with its rest"));
+            }
+            all.push(honest.clone().value(j, -true_root).of("negative root"));
         }
         all
     }
