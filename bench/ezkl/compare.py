@@ -26,7 +26,7 @@ from pathlib import Path
 
 import plots
 import table
-from runs import Capped, Caps, Failed, Variant, run_ezkl, run_nanozk
+from runs import INPUT, Capped, Caps, Failed, Variant, run_ezkl, run_nanozk
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -82,13 +82,21 @@ class Session:
         self.args, self.head, self.results = args, head, {}
         if args.json.exists() and not args.fresh:
             old = json.loads(args.json.read_text())
-            other = [key for key in ("machine", "nanozk", "ezkl", "caps", "finite_mask") if old.get(key) != head[key]]
+            same = ["machine", "nanozk", "ezkl", "caps", "finite_mask", *([] if args.renew_nanozk else ["input"])]
+            other = [key for key in same if old.get(key) != head[key]]
             if other:
                 sys.exit(f"{args.json}: another session (other {', '.join(other)}); name another --json, or --fresh")
-            self.head = {**head, **{key: old[key] for key in ("date", "load", "renewed") if key in old}}
+            self.head = {**head, **{key: old[key] for key in ("date", "load", "renewed", "renewed_models") if key in old}}
             earlier = [command for command in old["commands"] if command not in head["commands"]]
             self.head["commands"] = earlier + head["commands"]
             self.results = {result["model"]: result for result in old["results"]}
+        if args.renew:
+            names = ", ".join(model.name for model in args.models)
+            self.head["renewed_models"] = f"{names} on {head['date']}, with load average {head['load']:.2f} before them"
+            variants = [variant.name() for variant in args.variants]
+            for result in (self.results[model.name] for model in args.models if model.name in self.results):
+                result["ezkl"] = [run for run in result["ezkl"] if run["variant"] not in variants]
+                result["nanozk"] = []
         if args.renew_nanozk:
             self.head["renewed"] = f"on {head['date']}, with load average {head['load']:.2f} before them"
             for result in self.results.values():
@@ -228,6 +236,10 @@ def parse_args() -> argparse.Namespace:
         "--renew-nanozk", action="store_true",
         help="drop the runs of nanozk in --json and make them again, as after a change of nanozk; the report says so",
     )
+    parser.add_argument(
+        "--renew", action="store_true",
+        help="drop the runs of the models and variants named here, and nanozk's of these models, and make them again",
+    )
     parser.add_argument("--brief", action="store_true", help="report without plots and without the list of all runs")
     parser.add_argument("--venv", type=Path, default=HERE / ".venv", help="virtual environment to make or use")
     parser.add_argument("--nanozk", type=Path, help="nanozk program (default: a release build)")
@@ -266,6 +278,7 @@ def main() -> None:
         "ezkl": ezkl,
         "caps": args.caps.text(),
         "finite_mask": args.finite_mask,
+        "input": INPUT,
     }
     session, end = Session(args, head), time.monotonic() + args.budget
     try:

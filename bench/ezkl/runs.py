@@ -12,6 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TIMED = ["setup", "prove", "verify"]
+INPUT = "private"
+"""Who sees the input, on both sides."""
 STEPS = ["settings", "srs", "witness", "gap", "setup", "prove", "verify"]
 
 
@@ -171,7 +173,7 @@ def run_ezkl(python: Path, model: Path, work: Path, variant: Variant, caps: Caps
 
 def run_nanozk(nanozk: Path, model: Path, caps: Caps) -> dict:
     """One run of every step of nanozk."""
-    command = [nanozk, "bench", model, "--served", "--warmup", 0, "--repeat", 1, "--json"]
+    command = [nanozk, "bench", model, "--served", "--input", INPUT, "--warmup", 0, "--repeat", 1, "--json"]
     report = capped(command, caps.time, caps.memory)["models"][0]
     steps = {step["step"]: step for step in report["steps"]}
     wall = {name: step["wall_seconds_median"] for name, step in steps.items()}

@@ -17,7 +17,7 @@ RULES = """Rules of the comparison:
 
 - Same ONNX file, same input, same machine, same cores; the two sides take turns, and every step runs in a process of
   its own. The load average before the session, named above, tells whether other work shared the cores.
-- Same visibility: private input, hidden or fixed weights, public output (EZKL: `private`, `fixed`, `public`).
+{visibility}
 - EZKL runs with and without Freivalds, calibrated for `resources`, for `accuracy`, and with its default scales, and, for
   `resources`, with range checks of four short digits, whose table needs fewer rows. **For every figure apart, EZKL's best
   variant counts.** Of nanozk's runs the median counts.
@@ -36,6 +36,14 @@ RULES = """Rules of the comparison:
 """
 
 
+VISIBILITY = {
+    "private": "- Same visibility: private input, hidden or fixed weights, public output (EZKL: `private`, `fixed`, `public`).",
+    None: """- Hidden or fixed weights, public output. The input is private to EZKL's proofs and public to nanozk's, which are a little
+  cheaper by that.""",
+}
+"""By who sees the input of nanozk's proofs, which older records do not hold."""
+
+
 def report(head: dict, results: list, pictures: list, brief: bool) -> str:
     """The whole page; `pictures` are titles and files beside it. A brief one has no plots and no list of all runs."""
     plots = [
@@ -50,7 +58,8 @@ def report(head: dict, results: list, pictures: list, brief: bool) -> str:
         *(["Made by these commands, each of which went on with the record of those before:\n"] if len(head["commands"]) > 1 else []),
         "```sh\n" + "\n".join(head["commands"]) + "\n```\n",
         *([f"The runs of nanozk were made again {head['renewed']}, after those of EZKL.\n"] if "renewed" in head else []),
-        RULES,
+        *([f"Both sides again: {head['renewed_models']}.\n"] if "renewed_models" in head else []),
+        RULES.format(visibility=VISIBILITY[head.get("input")]),
         "## In short\n",
         in_short(results),
         "## Ratios\n",
