@@ -38,7 +38,7 @@ RULES = """Rules of the comparison:
 
 VISIBILITY = {
     "private": "- Same visibility: private input, hidden or fixed weights, public output (EZKL: `private`, `fixed`, `public`).",
-    None: """- Hidden or fixed weights, public output. The input is private to EZKL's proofs and public to nanozk's, which are a little
+    None: """- Hidden or fixed weights, public output. The input is private to EZKL's proofs and public to nanozk's, which are
   cheaper by that.""",
 }
 """By who sees the input of nanozk's proofs, which older records do not hold."""

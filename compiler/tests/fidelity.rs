@@ -78,9 +78,11 @@ fn narrow_limbs() {
         ("block-d16-t16", "quantise: {narrow_tolerance: 0.001}", 11),
         ("block-d16-t16", "quantise: {narrow_tolerance: 0}", 12),
         ("block-d16-t16", "quantise: {limb_bits: 12}", 12),
-        ("mlp-digits", "{quantise: {narrow_tolerance: 0.0005}, max_k: 20}", 12),
+        ("block-d16-t16", "{quantise: {narrow_tolerance: 0.0001}, max_k: 20}", 12),
         // No width keeps this tolerance, and narrow limbs fit the SRS of the program.
-        ("mlp-digits", "quantise: {narrow_tolerance: 0.0005}", 11),
+        ("block-d16-t16", "quantise: {narrow_tolerance: 0.0001}", 11),
+        // Activations of two limbs, and no function that needs a table.
+        ("mlp-digits", "quantise: {narrow_tolerance: 0.0005}", 8),
         ("kjvgpt-d64-l4", "{quantise: {narrow_tolerance: 1}, max_k: 20}", 12),
     ] {
         let artifact = compiled(name, settings);
