@@ -296,6 +296,6 @@ mod tests {
         assert!(omega.v == expected, "Omega_V");
         assert!(omega.a.values() == (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>(), "Omega_A");
         assert!(omega.b.values() == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(), "Omega_B");
-        assert_eq!(Bases::new(&plan).end, exponent.into());
+        assert_eq!(Bases::new(&plan).end, i64::from(exponent));
     }
 }

@@ -7,6 +7,7 @@
 mod ceremony;
 mod file;
 mod import;
+mod json;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +76,9 @@ pub enum SrsError {
     /// A ceremony file is well-formed but not an SRS.
     #[error("ceremony file is inconsistent: {0}; copy or generate it again")]
     Inconsistent(&'static str),
+    /// A ceremony file in JSON is no JSON, or of another form.
+    #[error("ceremony file is not in the JSON of Ethereum's ceremony: {0}; fetch it again")]
+    Json(#[from] serde_json::Error),
     /// Reading or writing failed.
     #[error("SRS file input/output failed: {0}")]
     Io(#[from] std::io::Error),

@@ -65,17 +65,17 @@ pub fn generate(k: u32, out: &Path, progress: &dyn Progress) -> Result<SrsReport
     report(&srs, out, start)
 }
 
-/// Checks a ceremony file and stores it in the form that is read fast.
+/// Checks a ceremony file and stores it in the form that is read fast: all of it, or what circuits of up to `2^k` rows need.
 ///
 /// # Errors
-/// A file that is no ceremony's, or inconsistent.
-pub fn import(file: &Path, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
+/// A file that is no ceremony's, or inconsistent, or too small.
+pub fn import(file: &Path, k: Option<u32>, out: &Path, progress: &dyn Progress) -> Result<SrsReport> {
     let start = Instant::now();
     storage::check_writable(out)?;
     progress.stage("checking the ceremony file", 1);
     let reader = BufReader::new(File::open(file).map_err(Error::io(file))?);
-    let srs = Srs::import(reader).map_err(|cause| match cause {
-        SrsError::TooLarge { .. } => Error::refused(
+    let srs = Srs::import(reader, k).map_err(|cause| match cause {
+        SrsError::TooLarge { k: found, .. } if Some(found) != k => Error::refused(
             format!("{}: not a ceremony file", file.display()),
             "an SRS file made by nanozk needs no import, give it to `nanozk setup --srs`",
         ),

@@ -384,9 +384,21 @@ fn ceremony_files() {
     for point in [first_like(&s_g2), s_g2] {
         file.extend_from_slice(point.to_bytes().as_ref());
     }
-    Srs::import(file.as_slice()).unwrap();
-    Target { name: "ceremony", factor: 64, base: 8 << 20, words: &[], corpus: vec![file], mutate: mutate::mutate }
-        .run(|bytes| said(Srs::import(bytes)));
+    Srs::import(file.as_slice(), None).unwrap();
+    let digits = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let g1: Vec<String> = srs.monomial().iter().map(|point| digits(point.to_bytes().as_ref())).collect();
+    let g2 = [first_like(&s_g2), s_g2].map(|point| digits(point.to_bytes().as_ref()));
+    let json = serde_json::json!({ "g1_monomial": g1, "g2_monomial": g2 }).to_string().into_bytes();
+    Srs::import(json.as_slice(), None).unwrap();
+    Target {
+        name: "ceremony",
+        factor: 64,
+        base: 8 << 20,
+        words: &[],
+        corpus: vec![file, json],
+        mutate: mutate::mutate,
+    }
+    .run(|bytes| said(Srs::import(bytes, None)));
 }
 
 /// The generator of the group of a point.

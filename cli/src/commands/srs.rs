@@ -26,10 +26,14 @@ enum Action {
         out: PathBuf,
     },
     /// Check the SRS of a ceremony once and store it in the form that setup reads
-    #[command(after_help = "Example:\n  nanozk srs import ceremony.bin -o srs.bin")]
+    #[command(after_help = "Examples:\n  nanozk srs import ceremony.bin -o srs.bin\n  \
+        nanozk srs import transcript.json --k 14 -o srs-14.bin")]
     Import {
-        /// The ceremony's file
+        /// The ceremony's file: of halo2's parameters, or of Ethereum's ceremony in JSON
         file: PathBuf,
+        /// Keep what circuits of up to 2^k rows need; of Ethereum's sets the smallest that serves them
+        #[arg(long, value_parser = clap::value_parser!(u32).range(4..=24))]
+        k: Option<u32>,
         /// File to write
         #[arg(short = 'o', long = "out", value_name = "FILE")]
         out: PathBuf,
@@ -46,7 +50,7 @@ enum Action {
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     Report::new(&match &args.action {
         Action::Generate { k, out } => srs::generate(*k, out, progress)?,
-        Action::Import { file, out } => srs::import(file, out, progress)?,
+        Action::Import { file, k, out } => srs::import(file, *k, out, progress)?,
         Action::Inspect { file } => srs::inspect(file)?,
     })
 }

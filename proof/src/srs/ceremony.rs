@@ -24,17 +24,44 @@ pub const EMBEDDED_K: u32 = 14;
 /// Largest k that the one of fewest powers serves, under which proofs have the most bits.
 pub const STRONGEST_K: u32 = 12;
 
-/// The first of the four sets of Ethereum's KZG ceremony of 2023, which serves its blobs; each set has an s of its own.
-/// Ethereum's EIP-4844 states this `[s]_2` as `KZG_SETUP_G2_MONOMIAL_1`. The ceremony has 65 powers in G2 too, which
-/// give powers up to `s^4159` by pairing: not one more bit to an attack whose exponent divides p - 1.
-static ETHEREUM: Ceremony = Ceremony {
-    name: "Ethereum KZG, 2^12 powers",
-    log_powers: STRONGEST_K,
-    s_g2: concat!(
-        "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d2914e5870cb452d2afaaab24f3499f72",
-        "185cbfee53492714734429b7b38608e23926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2",
-    ),
-};
+/// The four sets of Ethereum's KZG ceremony of 2023, each with an s of its own; the first serves Ethereum's blobs, and EIP-4844
+/// states its `[s]_2` as `KZG_SETUP_G2_MONOMIAL_1`. `data/ethereum-kzg/README.md` tells where the others were taken from. Each
+/// set has 65 powers in G2 too, which give 64 more powers of s by pairing: not one more bit to an attack whose exponent
+/// divides p - 1.
+static ETHEREUM: [Ceremony; 4] = [
+    Ceremony {
+        name: "Ethereum KZG, 2^12 powers",
+        log_powers: STRONGEST_K,
+        s_g2: concat!(
+            "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d2914e5870cb452d2afaaab24f3499f72",
+            "185cbfee53492714734429b7b38608e23926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2",
+        ),
+    },
+    Ceremony {
+        name: "Ethereum KZG, 2^13 powers",
+        log_powers: 13,
+        s_g2: concat!(
+            "87be0a2178f491e7553b05faabdfa2908c94acbbb6e10f5d721384bd07c65e7f9d1c485fb6fd1cc3337e90dc9b955826",
+            "128c2fd449acac959903173b6684adabfdc2afc9c0320df9fead548b45f9da111c0b299e960c9bf428abca8ceb0e706b",
+        ),
+    },
+    Ceremony {
+        name: "Ethereum KZG, 2^14 powers",
+        log_powers: 14,
+        s_g2: concat!(
+            "a55a45d276bb5c0bc9fb77ef125d7dd2a9f451453dd42bede25bc954a6298bc62aec8f16664a27cdf74e837b8e130115",
+            "04068937544ff6f0c53e5ce9b8f0073b918a3bf9d5b97b1dba5e8019ef01a1794d4ca0772cae8506a08216aee1e03305",
+        ),
+    },
+    Ceremony {
+        name: "Ethereum KZG, 2^15 powers",
+        log_powers: 15,
+        s_g2: concat!(
+            "a78b94342f7d47a92f8618d0cf60cd3f8c77279ffafb2f0d71e4be074979f1b2f536007e9dcd236abaabcac376993079",
+            "1224556839c0c3b5bf3f3bad9727dfc5c3326539883a6b798bef5302776ede7b939374a236e96658b269c3f4a2ea859e",
+        ),
+    },
+];
 
 /// The Midnight ceremony updates Filecoin's; point and powers were taken from the file `bls_midnight_2p14` whose SHA-256,
 /// `fc253016...38e2b244`, the ceremony's catalogue lists.
@@ -47,7 +74,9 @@ static MIDNIGHT: Ceremony = Ceremony {
     ),
 };
 
-static CEREMONIES: [&Ceremony; 2] = [&ETHEREUM, &MIDNIGHT];
+fn ceremonies() -> impl Iterator<Item = &'static Ceremony> {
+    ETHEREUM.iter().chain([&MIDNIGHT])
+}
 
 /// Powers of a ceremony that come with this program, compressed.
 struct Embedded {
@@ -64,7 +93,7 @@ struct Embedded {
 /// In the order in which they are taken; `data/*/README.md` tell their origin.
 static EMBEDDED: [Embedded; 2] = [
     Embedded {
-        ceremony: &ETHEREUM,
+        ceremony: &ETHEREUM[0],
         k: STRONGEST_K,
         monomial: include_bytes!("../../data/ethereum-kzg/g1_monomial_4096.bin"),
         lagrange: [
@@ -98,7 +127,7 @@ impl SrsVerifierPart {
     /// The public ceremony that this SRS comes from, if it is a known one.
     pub fn ceremony(&self) -> Option<&'static Ceremony> {
         let digits: String = self.s_g2.to_bytes().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        CEREMONIES.into_iter().find(|ceremony| ceremony.s_g2 == digits)
+        ceremonies().find(|ceremony| ceremony.s_g2 == digits)
     }
 
     /// log2 of the number of powers of s that are public. Of an unknown SRS the number is unknown: as many as the longest
@@ -193,7 +222,7 @@ mod tests {
         let (small, all) = (Srs::embedded(5).expect("reads"), Srs::embedded(STRONGEST_K).expect("reads"));
         assert_eq!(small.monomial(), &all.monomial()[..32]);
         check_lagrange(5, small.monomial(), &small.lagrange(5).expect("derives")).expect("the bases of these powers");
-        for (k, ceremony) in [(5, &ETHEREUM), (12, &ETHEREUM), (13, &MIDNIGHT), (14, &MIDNIGHT)] {
+        for (k, ceremony) in [(5, &ETHEREUM[0]), (12, &ETHEREUM[0]), (13, &MIDNIGHT), (14, &MIDNIGHT)] {
             assert_eq!(Srs::embedded(k).expect("reads").verifier_part().ceremony(), Some(ceremony));
             assert_eq!(Srs::embedded_ceremony(k), Some(ceremony));
         }
@@ -203,7 +232,7 @@ mod tests {
 
     #[test]
     fn known_ceremonies_are_valid_points_and_found() {
-        for ceremony in CEREMONIES {
+        for ceremony in ceremonies() {
             assert_eq!(ceremony.verifier_part().expect("a point").ceremony(), Some(ceremony));
         }
     }

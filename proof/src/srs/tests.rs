@@ -93,7 +93,7 @@ fn ceremony_files_of_both_formats_are_imported() {
     let original = srs(5);
     let params = original.halo2_params(5).unwrap();
     for format in [SerdeFormat::Processed, SerdeFormat::RawBytes, SerdeFormat::RawBytesUnchecked] {
-        same(&original, &Srs::import(ceremony(&params, format).as_slice()).unwrap());
+        same(&original, &Srs::import(ceremony(&params, format).as_slice(), None).unwrap());
     }
 }
 
@@ -103,7 +103,7 @@ fn wrong_ceremony_files_are_rejected() {
     let (ours, other) = (original.halo2_params(5).unwrap(), srs(6).halo2_params(5).unwrap());
     let good = ceremony(&ours, SerdeFormat::RawBytes);
     let foreign = ceremony(&other, SerdeFormat::RawBytes);
-    let import = |bytes: &[u8]| Srs::import(bytes);
+    let import = |bytes: &[u8]| Srs::import(bytes, None);
     let lagrange = 4 + 32 * 96;
     let g2 = 4 + 64 * 96;
     let with = |from: usize, to: usize, source: &[u8]| {
@@ -146,6 +146,75 @@ fn wrong_ceremony_files_are_rejected() {
     assert!(why(zero).contains("is the identity"));
 }
 
+/// Points as Ethereum's files give them.
+fn digits<P: GroupEncoding>(points: impl IntoIterator<Item = P>) -> Vec<String> {
+    points.into_iter().map(|point| format!("0x{}", hex::encode(point.to_bytes().as_ref()))).collect()
+}
+
+fn powers_in_g2(srs: &Srs) -> Vec<String> {
+    digits([G2Affine::generator(), srs.verifier_part().s_g2()])
+}
+
+fn import_json(file: &serde_json::Value, rows: Option<u32>) -> Result<Srs, SrsError> {
+    Srs::import(file.to_string().as_bytes(), rows)
+}
+
+#[test]
+fn sets_of_ethereums_ceremony_are_imported() {
+    let original = srs(5);
+    let (g1, g2) = (digits(original.monomial().iter().copied()), powers_in_g2(&original));
+    let lagrange = digits(original.lagrange(5).unwrap().iter().copied());
+    let reversed: Vec<_> = (0..32usize).map(|i| &lagrange[i.reverse_bits() >> (usize::BITS - 5)]).collect();
+    for file in [
+        serde_json::json!({ "g1_monomial": g1, "g1_lagrange": lagrange, "g2_monomial": g2 }),
+        serde_json::json!({ "g1_lagrange": lagrange, "g2_monomial": g2 }),
+        serde_json::json!({ "g1_lagrange": reversed, "g2_monomial": g2 }),
+    ] {
+        same(&original, &import_json(&file, None).unwrap());
+        same(&original.truncated(3).unwrap(), &import_json(&file, Some(3)).unwrap());
+        assert!(matches!(import_json(&file, Some(6)), Err(SrsError::TooLarge { k: 6, limit: 5 })));
+    }
+}
+
+#[test]
+fn of_a_transcript_the_smallest_set_that_serves_is_taken() {
+    let sets = [srs(6), srs(4), srs(5)];
+    let transcripts = sets.iter().map(|set| {
+        let powers =
+            serde_json::json!({ "G1Powers": digits(set.monomial().iter().copied()), "G2Powers": powers_in_g2(set) });
+        serde_json::json!({ "numG1Powers": 1 << set.k(), "powersOfTau": powers, "witness": { "runningProducts": [] } })
+    });
+    let file = serde_json::json!({ "transcripts": transcripts.collect::<Vec<_>>(), "participantIds": [] });
+    for (rows, set) in [(Some(3), 1), (Some(4), 1), (Some(5), 2), (Some(6), 0), (None, 0)] {
+        let k = rows.unwrap_or(6);
+        same(&sets[set].truncated(k).unwrap(), &import_json(&file, rows).unwrap());
+    }
+    assert!(matches!(import_json(&file, Some(7)), Err(SrsError::TooLarge { k: 7, limit: 6 })));
+}
+
+#[test]
+fn wrong_json_is_rejected() {
+    let (ours, other) = (srs(3), srs(4));
+    let (g1, g2) = (digits(ours.monomial().iter().copied()), powers_in_g2(&ours));
+    let lagrange = digits(ours.lagrange(3).unwrap().iter().copied());
+    let import = |g1: &[String], lagrange: &[String], g2: &[String]| {
+        import_json(&serde_json::json!({ "g1_monomial": g1, "g1_lagrange": lagrange, "g2_monomial": g2 }), None)
+    };
+    assert!(import(&g1, &[], &g2).is_ok());
+    assert!(matches!(import(&g1, &[], &powers_in_g2(&other)), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(import(&[], &lagrange, &powers_in_g2(&other)), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(import(&g1[..7], &[], &g2), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(import(&[], &[], &g2), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(import(&g1, &[], &g2[..1]), Err(SrsError::BadPoint { index: 1, .. })));
+    let changed = |digits: &str| [&g1[..5], &[digits.to_string()], &g1[6..]].concat();
+    for digits in ["", "0x", &g1[5][2..], &g1[5][..96], &g1[5].replace('0', "g"), &format!("0xff{}", &g1[5][4..])] {
+        assert!(matches!(import(&changed(digits), &[], &g2), Err(SrsError::BadPoint { index: 5, .. })), "{digits}");
+    }
+    assert!(matches!(import(&changed(&g1[4]), &[], &g2), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(Srs::import(&b"{\"g1_monomial\": 1}"[..], None), Err(SrsError::Json(_))));
+    assert!(matches!(Srs::import(&b"{\"g1"[..], None), Err(SrsError::Json(_))));
+}
+
 #[test]
 fn points_outside_the_subgroup_are_rejected() {
     use group::UncompressedEncoding;
@@ -159,7 +228,7 @@ fn points_outside_the_subgroup_are_rejected() {
         .unwrap();
     let mut file = ceremony(&srs(3).halo2_params(3).unwrap(), SerdeFormat::RawBytes);
     file[4 + 2 * 96..4 + 3 * 96].copy_from_slice(outside.to_uncompressed().as_ref());
-    assert!(matches!(Srs::import(file.as_slice()), Err(SrsError::BadPoint { index: 2, .. })));
+    assert!(matches!(Srs::import(file.as_slice(), None), Err(SrsError::BadPoint { index: 2, .. })));
 }
 
 #[test]
