@@ -162,21 +162,34 @@ fn convert_all(path: &Path, raw: &[Raw], inputs: &[InputInfo]) -> Result<Vec<Inp
     raw.iter().zip(inputs).enumerate().map(|(index, (raw, info))| convert(path, index, raw, info)).collect()
 }
 
-/// Leaves out entries without values for inputs that the model does not have any more, where all others then have the
-/// number of values that the model takes.
+/// Leaves out entries for inputs that compilation settled, which have no value or one, where the others then have the numbers
+/// of values that the model takes, and no other choice of entries has.
 fn without_settled(raw: Vec<Raw>, inputs: &[InputInfo]) -> Vec<Raw> {
-    let sizes: Vec<usize> = inputs.iter().map(|info| info.shape.iter().product()).collect();
-    let mut next = 0;
-    let keep = |raw: &Raw| {
-        let fits = sizes.get(next) == Some(&raw.values.len());
-        next += usize::from(fits);
-        fits || !raw.values.is_empty()
-    };
-    let kept: Vec<bool> = raw.iter().map(keep).collect();
-    if raw.len() <= sizes.len() || next != sizes.len() || kept.iter().filter(|&&k| k).count() != sizes.len() {
-        return raw;
+    let given: Vec<usize> = raw.iter().map(|raw| raw.values.len()).collect();
+    let mut taken: Vec<usize> = inputs.iter().map(|info| info.shape.iter().product()).collect();
+    let first = kept(given.iter().copied(), &taken);
+    taken.reverse();
+    let last = kept(given.into_iter().rev(), &taken).map(|mut kept| {
+        kept.reverse();
+        kept
+    });
+    match first {
+        Some(first) if Some(&first) == last.as_ref() => {
+            raw.into_iter().zip(first).filter_map(|(raw, keep)| keep.then_some(raw)).collect()
+        }
+        _ => raw,
     }
-    raw.into_iter().zip(kept).filter_map(|(raw, keep)| keep.then_some(raw)).collect()
+}
+
+/// Which entries the model takes if each input takes the first one behind the others that fits.
+fn kept(given: impl Iterator<Item = usize>, taken: &[usize]) -> Option<Vec<bool>> {
+    let mut left = taken.iter().peekable();
+    let keep = |given: usize| match left.next_if(|&&size| size == given) {
+        Some(_) => Some(true),
+        None => (given <= 1).then_some(false),
+    };
+    let kept: Option<Vec<bool>> = given.map(keep).collect();
+    kept.filter(|_| left.next().is_none())
 }
 
 /// The values of the inputs of these names, by name where the file names them, else in its order.

@@ -96,12 +96,14 @@ fn short_prompts_are_padded() {
 #[test]
 fn inputs_that_are_settled_may_stand_in_the_file() {
     let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
-    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], []]"] {
+    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], []]", "[[0], [1, 2, 3, 4.5], [true]]"] {
         assert_eq!(read(&format!("{{\"input_data\": {data}}}"), &floats()), expected, "{data}");
     }
-    for data in ["[[1, 2], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [1]]"] {
+    for data in ["[[1, 2], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [1, 2, 3, 4.5]]"] {
         assert!(read(&format!("{{\"input_data\": {data}}}"), &floats()).is_err(), "{data}");
     }
+    let single = vec![info("x", &[1], InputKind::Float)];
+    assert!(read(r#"{"input_data": [[1], [2]]}"#, &single).is_err(), "it may be either");
 }
 
 #[test]
@@ -137,7 +139,8 @@ fn npz_by_name_or_order() {
     let path = folder.path().join("input.npz");
     let inputs = vec![info("ids", &[1, 4], InputKind::Tokens { vocab: 10 }), info("x", &[1, 2, 2], InputKind::Float)];
     let save = |first: &str, second: &str| {
-        let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).expect("file"));
+        let file = std::fs::File::create(&path).expect("file");
+        let mut archive = ndarray_npy::NpzWriter::new(file);
         let x = Array2::from_shape_vec((2, 2), vec![1f32, 2.0, 3.0, 4.0]).expect("array");
         let ids = Array1::from(vec![5i64, 6, 7]);
         if first == "x" {

@@ -26,7 +26,7 @@ pub struct Args {
     /// What the output is: all scores, or the index of the greatest one
     #[arg(long, value_enum)]
     head: Option<Head>,
-    /// Whether the verifier sees the input
+    /// Whether the verifier sees the input; a mask of tokens is always seen
     #[arg(long, value_enum)]
     input: Option<Visibility>,
     /// Whether the verifier sees the output
