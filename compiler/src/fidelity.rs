@@ -147,7 +147,7 @@ impl Models<'_> {
                 *width = (pair.float[at].len() / self.rows(at, self.model.tokens).len().max(1)).max(1);
                 if self.head == Head::Argmax {
                     let rows = pair.float[at].chunks(*width).zip(&pair.integer[at]);
-                    let miss = |(row, &chosen): (&[f64], &f64)| row[argmax(row)] - row[chosen as usize];
+                    let miss = |(row, &chosen): (&[f64], &f64)| miss(row, chosen as usize);
                     *missed = rows.map(miss).fold(*missed, f64::max);
                 }
             }
@@ -229,8 +229,8 @@ impl Meter {
                 continue;
             }
             self.agreed += u64::from(argmax(f) == argmax(i));
-            let finite = f.iter().zip(i).filter(|(a, _)| a.is_finite());
-            self.worst = finite.map(|(a, b)| (a - b).abs()).fold(self.worst, f64::max);
+            let reach = f.iter().filter(|a| a.is_finite()).fold(0.0, |m: f64, a| m.max(a.abs()));
+            self.worst = f.iter().zip(i).map(|(a, b)| distance(*a, *b, reach)).fold(self.worst, f64::max);
             if let Some(&target) = targets.and_then(|v| v.get(row)).filter(|&&v| (v as usize) < f.len()) {
                 self.targets += 1;
                 self.loss_float += loss(f, target as usize);
@@ -263,6 +263,29 @@ impl Meter {
             perplexity_float: perplexity(self.loss_float),
             perplexity_integer: perplexity(self.loss_integer),
         }
+    }
+}
+
+/// How far an integer model's value is from the source model's. What stands for an infinite one has its sign and is no less
+/// than `reach`, the greatest finite magnitude beside it. Nothing stands for what is no number.
+fn distance(source: f64, integer: f64, reach: f64) -> f64 {
+    let stands = source.is_infinite() && source * integer > 0.0 && integer.abs() >= reach;
+    match (source.is_finite(), stands) {
+        (true, _) => (source - integer).abs(),
+        (false, true) => 0.0,
+        (false, false) => f64::INFINITY,
+    }
+}
+
+/// By how much the score at `chosen` misses the greatest one.
+fn miss(row: &[f64], chosen: usize) -> f64 {
+    let (greatest, score) = (row[argmax(row)], row[chosen]);
+    if row.iter().any(|v| v.is_nan()) {
+        f64::INFINITY
+    } else if greatest == score {
+        0.0
+    } else {
+        greatest - score
     }
 }
 
@@ -300,6 +323,24 @@ mod tests {
         m.add(Head::Argmax, &[0.0, 1.0, 2.0, 0.0], &[1.0, 1.0], &ROWS, None);
         let f = m.fidelity();
         assert_eq!((f.max_abs_error, f.top1_agreement, f.perplexity_integer), (None, 0.5, None));
+    }
+
+    #[test]
+    fn what_is_no_number_is_infinitely_far() {
+        let worst = |float: &[f64], integer: &[f64]| {
+            let mut m = Meter::default();
+            m.add(Head::Logits, float, integer, &[true], None);
+            m.fidelity().max_abs_error
+        };
+        assert_eq!(worst(&[f64::NAN, 1.0], &[0.0, 1.0]), Some(f64::INFINITY));
+        let infinite = [f64::NEG_INFINITY, 3.0];
+        assert_eq!(worst(&infinite, &[-1e4, 3.0]), Some(0.0));
+        for far in [-2.0, 0.0, 1e4] {
+            assert_eq!(worst(&infinite, &[far, 3.0]), Some(f64::INFINITY), "{far}");
+        }
+        assert_eq!(miss(&[f64::NAN, 1.0], 1), f64::INFINITY);
+        assert_eq!(miss(&[f64::NEG_INFINITY, 1.0], 0), f64::INFINITY);
+        assert_eq!(miss(&[f64::NEG_INFINITY, f64::NEG_INFINITY], 1), 0.0);
     }
 
     #[test]

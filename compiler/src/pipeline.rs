@@ -16,8 +16,8 @@ use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
 use nanozk_layout::LayoutError;
-use nanozk_plan::Text;
 use nanozk_plan::hiding::HidingError;
+use nanozk_plan::{Text, ValueInfo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::f64::consts::SQRT_2;
@@ -106,6 +106,19 @@ pub enum CompileError {
         limb_bits: u32,
         /// What is lost where.
         node: Option<String>,
+    },
+    /// An output that is no number on the sample data.
+    #[error(
+        "the model gives no number (NaN) at value {index} of output \"{output}\" on sample {sample}, and no integer stands \
+         for that; give sample data on which it gives numbers, keep other outputs with --outputs, or compile with --accept-gap"
+    )]
+    NoNumber {
+        /// Name of the output.
+        output: String,
+        /// Which of its values, row-major.
+        index: usize,
+        /// Which sample, from 0.
+        sample: usize,
     },
     /// The sample data cannot be run.
     #[error("{}", line(.0, "change the sample data"))]
@@ -282,6 +295,9 @@ fn compile_source(
             checked.moved
         )));
     }
+    if !options.accept_gap {
+        numbers(&checked.floats, &loaded.outputs)?;
+    }
     // What follows needs none of these; all hold the weights.
     drop((source, loaded.reference, loaded.unrounded));
     stored::put_away(&mut loaded.graph, MOST_HELD);
@@ -290,6 +306,11 @@ fn compile_source(
     }
     if config.max_temperature.is_some() && (config.head != Head::Argmax || loaded.outputs.len() != 1) {
         return Err(CompileError::Noise);
+    }
+    if config.input == Visibility::Private {
+        for mask in loaded.inputs.iter().filter(|input| matches!(input.kind, InputKind::Mask)) {
+            tell(Notice::Warning(&format!("the mask \"{}\" stays public: it says which tokens count", mask.name)));
+        }
     }
     tell(Notice::Stage(Stage::Quantise));
     let soft = soft_mask::check(&loaded.graph, &loaded.soft_masks, &samples, config.quantise.exp_bits)?;
@@ -331,6 +352,18 @@ fn compile_source(
 
 /// Weights of a model that may stay in memory, all together.
 const MOST_HELD: usize = 1 << 24;
+
+/// Refuses outputs that are no numbers: `floats`, by sample and output.
+fn numbers(floats: &[Vec<Vec<f64>>], outputs: &[ValueInfo]) -> Result<(), CompileError> {
+    for (sample, values) in floats.iter().enumerate() {
+        for (values, output) in values.iter().zip(outputs) {
+            if let Some(index) = values.iter().position(|v| v.is_nan()) {
+                return Err(CompileError::NoNumber { output: output.name.clone(), index, sample });
+            }
+        }
+    }
+    Ok(())
+}
 
 /// How often layers that fit no circuit are cut anew.
 const MAX_CUTS: usize = 6;

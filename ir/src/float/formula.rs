@@ -64,7 +64,7 @@ impl Binary {
             Binary::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
             Binary::Or => f64::from(u8::from(a != 0.0 || b != 0.0)),
             Binary::Xor => f64::from(u8::from((a == 0.0) != (b == 0.0))),
-            Binary::Pow => a.powf(b),
+            Binary::Pow => libm::pow(a, b),
             Binary::Rem => a % b,
         }
     }
@@ -107,10 +107,41 @@ impl<'de> Deserialize<'de> for Formula {
     }
 }
 
+/// Writes `steps` behind those of `flat`; where the result stands. The argument is step `argument`, or one of its own.
+fn written_out(steps: Vec<Step>, argument: Option<usize>, flat: &mut Vec<Step>) -> Option<usize> {
+    let mut places: Vec<usize> = Vec::with_capacity(steps.len());
+    for step in steps {
+        // What is no earlier step stays none.
+        let at = |operand: usize| places.get(operand).copied().unwrap_or(usize::MAX);
+        let place = match (step, argument) {
+            (Step::Argument, Some(argument)) => argument,
+            (Step::Unary(UnaryFn::Formula(inner), operand), _) => {
+                let operand = at(operand);
+                written_out(inner.steps, Some(operand), flat).unwrap_or(operand)
+            }
+            (step, _) => {
+                flat.push(match step {
+                    Step::Unary(function, operand) => Step::Unary(function, at(operand)),
+                    Step::Binary(op, a, b) => Step::Binary(op, at(a), at(b)),
+                    step => step,
+                });
+                flat.len() - 1
+            }
+        };
+        places.push(place);
+    }
+    places.last().copied()
+}
+
 impl Formula {
-    /// The function whose result is the last of `steps`.
+    /// The function whose result is the last of `steps`, with formulas among them written out as steps.
     pub fn new(steps: Vec<Step>) -> Self {
-        Formula { steps }
+        let mut flat = Vec::with_capacity(steps.len());
+        let result = written_out(steps, None, &mut flat);
+        if let Some(result) = result.filter(|at| at.wrapping_add(1) != flat.len()) {
+            flat.push(Step::Binary(Binary::Max, result, result));
+        }
+        Formula { steps: flat }
     }
 
     /// The steps.
@@ -184,7 +215,7 @@ mod tests {
         ];
         let f = Formula::new(steps);
         assert_eq!([f.apply(1.0), f.apply(-3.0), f.apply(0.0)], [2.0, 0.0, 0.0]);
-        assert!((f.apply(0.5) - 0.5f64.exp()).abs() < 1e-15);
+        assert!((f.apply(0.5) - libm::exp(0.5)).abs() < 1e-15);
         let words =
             "Formula[s0 = x, s1 = 0, s2 = 2, s3 = Exp(s0), s4 = Min(s3, s2), s5 = Greater(s0, s1), s6 = Gate(s4, s5)]";
         assert_eq!(f.to_string(), words);
@@ -192,13 +223,39 @@ mod tests {
 
     #[test]
     fn formulas_do_not_nest_in_files() {
-        let nest = |inner: Formula| Formula::new(vec![Step::Argument, Step::Unary(UnaryFn::Formula(inner), 0)]);
+        let nest = |inner| Formula { steps: vec![Step::Argument, Step::Unary(UnaryFn::Formula(inner), 0)] };
         let read = |f: &Formula| postcard::from_bytes::<Formula>(&postcard::to_stdvec(f).unwrap());
         let flat = Formula::new(vec![Step::Argument, Step::Unary(UnaryFn::Exp, 0)]);
         assert_eq!(read(&flat).unwrap(), flat);
         let deep = (0..1000).fold(flat.clone(), |f, _| nest(f));
         assert!(read(&deep).is_err());
         assert_eq!(read(&flat).unwrap(), flat, "after a refusal");
+    }
+
+    #[test]
+    fn formulas_among_the_steps_are_written_out() {
+        // softplus(x) = ln(1 + exp(x))
+        let softplus = Formula::new(vec![
+            Step::Argument,
+            Step::Unary(UnaryFn::Exp, 0),
+            Step::Constant(1.0),
+            Step::Binary(Binary::Add, 1, 2),
+            Step::Unary(UnaryFn::Ln, 3),
+        ]);
+        let inner = |operand| Step::Unary(UnaryFn::Formula(softplus.clone()), operand);
+        // softplus(2 x) - softplus(softplus(x)), and the middle one alone
+        let steps = vec![Step::Argument, Step::Binary(Binary::Add, 0, 0), inner(1), inner(0), inner(3)];
+        let all = Formula::new([&steps[..], &[Step::Binary(Binary::Sub, 2, 4)]].concat());
+        let value = |x: f64| softplus.apply(2.0 * x) - softplus.apply(softplus.apply(x));
+        assert!(all.steps().iter().all(|step| !matches!(step, Step::Unary(UnaryFn::Formula(_), _))));
+        assert_eq!(all.apply(0.7), value(0.7));
+        // The result is an earlier step where the last one is the argument itself.
+        let identity = Formula::new(vec![Step::Argument]);
+        let last = Formula::new(vec![Step::Argument, inner(0), Step::Unary(UnaryFn::Formula(identity), 0)]);
+        assert_eq!(last.apply(0.7), 0.7);
+        assert_eq!(Formula::new(vec![Step::Argument, inner(9)]).apply(3.0), softplus.apply(0.0));
+        let empty = Step::Unary(UnaryFn::Formula(Formula::new(Vec::new())), 1);
+        assert_eq!(Formula::new(vec![Step::Argument, inner(0), empty]).apply(0.7), softplus.apply(0.7));
     }
 
     #[test]

@@ -179,13 +179,59 @@ fn repeated_elements_of_a_row() {
     agrees(&case, &shapes);
 }
 
+/// A row of one feature, whose mean it is, with other numbers of tokens.
+#[test]
+fn a_row_of_one_feature_is_normalised() {
+    for tokens in 1..4 {
+        let mut g = Numbered::default();
+        let x = g.input("x", DataType::Float, &[1, tokens, 1]);
+        let [scale, bias] = [1.5f32, 0.25].map(|v| g.constant(&[1], &[v]));
+        let y = g.node("LayerNormalization", &[&x, &scale, &bias], &[int("axis", 2)]);
+        let y = g.node("Add", &[&y, &x], &[]);
+        g.output("y", &y, &[1, tokens, 1]);
+        let case = Case::new(g, &json!([distinct(tokens)]), Ends::default()).unwrap();
+        agrees(&case, &[vec![1, tokens, 1]]);
+    }
+}
+
+/// A function behind a function, both of several steps, is read back from the model's file.
+#[test]
+fn functions_of_functions() {
+    let mut g = Numbered::default();
+    let x = g.input("x", DataType::Float, &[1, 3, 4]);
+    let soft = g.node("Softplus", &[&x], &[]);
+    g.output("soft", &soft, &[1, 3, 4]);
+    let bound = g.constant(&[], &[0.7f32]);
+    let above = g.node("Greater", &[&soft, &bound], &[]);
+    let other = g.constant(&[], &[0.25f32]);
+    let chosen = g.node("Where", &[&above, &soft, &other], &[]);
+    let y = g.node("HardSigmoid", &[&chosen], &[]);
+    g.output("y", &y, &[1, 3, 4]);
+    let case = Case::new(g, &json!([distinct(12)]), Ends::default()).unwrap();
+    agrees(&case, &[vec![1, 3, 4], vec![1, 3, 4]]);
+}
+
+/// What is no number in the source model is refused, and accepted as an infinite gap where asked for.
+#[test]
+fn what_is_no_number_is_refused() {
+    let mut g = Numbered::default();
+    let x = g.input("x", DataType::Float, &[1, 3, 4]);
+    let root = g.node("Sqrt", &[&x], &[]);
+    g.output("y", &root, &[1, 3, 4]);
+    let error = Case::new(g, &json!([distinct(12)]), Ends::default()).err().unwrap();
+    let CompileError::NoNumber { output, sample: 0, .. } = &error else { panic!("{error}") };
+    assert_eq!(output, "y");
+    assert!(error.to_string().contains("--accept-gap"), "{error}");
+}
+
 /// What is compiled runs, and what runs is proven, with the source model's outputs. Whether the graph was compiled and
 /// whether it was proven, or what is wrong.
 fn random_graph(seed: u64, prove: bool) -> Result<(bool, bool), String> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let random::Random { onnx, data, shapes } = random::graph(&mut rng);
-    let side = |bit: u64| if seed >> bit & 1 == 1 { Visibility::Private } else { Visibility::Public };
-    let ends = Ends { input: side(1), output: side(2), ..Ends::default() };
+    // What is hidden cannot be compared.
+    let side = |hidden: bool| if hidden { Visibility::Private } else { Visibility::Public };
+    let ends = Ends { input: side(seed % 3 == 1), output: side(seed % 8 == 6), ..Ends::default() };
     let case = match Case::new(onnx, &json!(data), ends) {
         Ok(case) => case,
         Err(CompileError::Frontend(FrontendError::Unsupported { .. })) => return Ok((false, false)),
@@ -218,12 +264,12 @@ fn random_graphs() {
     let graphs = std::env::var("NANOZK_GRAPHS").ok().and_then(|n| n.parse().ok()).unwrap_or(40u64);
     let (mut compiled, mut proven, mut wrong) = (0, 0, Vec::new());
     for seed in 0..graphs {
-        match random_graph(seed, seed % 5 == 0) {
+        match random_graph(seed, seed % 2 == 0) {
             Ok((c, p)) => (compiled, proven) = (compiled + u64::from(c), proven + u64::from(p)),
             Err(what) => wrong.push(format!("seed {seed}: {what}")),
         }
     }
     println!("{compiled} of {graphs} graphs compiled, {proven} proven");
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(compiled * 3 > graphs * 2 && proven * 8 > graphs, "{compiled} compiled, {proven} proven");
+    assert!(compiled * 3 > graphs * 2 && proven * 3 > graphs, "{compiled} compiled, {proven} proven");
 }

@@ -1,7 +1,7 @@
 //! Random graphs of the supported ops, with every kind of data movement before their outputs.
 
 use crate::numbered::Numbered;
-use nanozk_compiler::onnx::{DataType, int};
+use nanozk_compiler::onnx::{DataType, int, ints};
 use rand_core::RngCore;
 
 /// A graph with the values of its inputs.
@@ -58,7 +58,7 @@ impl<R: RngCore> Draw<'_, R> {
     fn step(&mut self) {
         let x = self.act();
         let (name, n) = (x.name.as_str(), x.features);
-        match self.below(9) {
+        match self.below(16) {
             0 | 1 => {
                 let out = 1 + self.below(6);
                 let weight = self.numbers(n * out);
@@ -100,8 +100,58 @@ impl<R: RngCore> Draw<'_, R> {
                 let y = self.onnx.node("Concat", &[name, &other.name], &[int("axis", 2)]);
                 self.push(y, n + other.features);
             }
-            _ => {
+            8 => {
                 let y = self.onnx.node("Softmax", &[name], &[int("axis", 2)]);
+                self.push(y, n);
+            }
+            9 => {
+                let [scale, bias] = [0.7, 0.1].map(|spread| {
+                    let row: Vec<f32> = self.numbers(n).iter().map(|v| 1.0 + spread * v).collect();
+                    self.onnx.constant(&[n], &row)
+                });
+                let y = self.onnx.node("LayerNormalization", &[name, &scale, &bias], &[int("axis", 2)]);
+                self.push(y, n);
+            }
+            10 => {
+                let op = ["Softplus", "HardSigmoid", "Softsign", "Abs", "Erf", "Elu"][self.below(6)];
+                let y = self.onnx.node(op, &[name], &[]);
+                self.push(y, n);
+            }
+            11 => {
+                let [low, high] = [-0.5f32, 0.3].map(|v| self.onnx.constant(&[], &[v]));
+                let y = self.onnx.node("Clip", &[name, &low, &high], &[]);
+                self.push(y, n);
+            }
+            12 => {
+                let bound = self.number() / 2.0;
+                let bound = self.onnx.constant(&[], &[bound]);
+                let above = self.onnx.node("Greater", &[name, &bound], &[]);
+                let same: Vec<Act> = self.acts.iter().filter(|a| a.features == n).cloned().collect();
+                let other = &same[self.below(same.len())].name;
+                let y = self.onnx.node("Where", &[&above, name, other], &[]);
+                self.push(y, n);
+            }
+            13 => {
+                let square = self.onnx.node("Mul", &[name, name], &[]);
+                let one = self.onnx.constant(&[], &[1f32]);
+                let sum = self.onnx.node("Add", &[&square, &one], &[]);
+                let y = match self.below(3) {
+                    0 => self.onnx.node("Div", &[name, &sum], &[]),
+                    1 => self.onnx.node("Sqrt", &[&sum], &[]),
+                    _ => self.onnx.node("Log", &[&sum], &[]),
+                };
+                self.push(y, n);
+            }
+            14 => {
+                let op = ["ReduceMean", "ReduceMax", "ReduceMin"][self.below(3)];
+                let y = self.onnx.node(op, &[name], &[ints("axes", &[2])]);
+                self.push(y, 1);
+            }
+            _ => {
+                let keys = self.onnx.transpose(name, &[0, 2, 1]);
+                let scores = self.onnx.node("MatMul", &[name, &keys], &[]);
+                let weights = self.onnx.node("Softmax", &[&scores], &[int("axis", 2)]);
+                let y = self.onnx.node("MatMul", &[&weights, name], &[]);
                 self.push(y, n);
             }
         }

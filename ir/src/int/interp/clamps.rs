@@ -2,8 +2,9 @@
 
 use super::requant::round_shift;
 use crate::int::{Model, Op};
+use std::collections::HashMap;
 
-/// What one clamped requantisation did to the values of a run.
+/// What one clamped requantisation, or one table of a function, did to the values of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clamp {
     /// Name of the layer.
@@ -38,15 +39,25 @@ pub fn clamps<W>(model: &Model<W>, layer: usize, values: &[Vec<i64>]) -> Vec<Cla
     let limit = (1i64 << (model.limb_bits - 1)) - 1;
     let mut found = Vec::new();
     for node in &shape.nodes {
-        let (Op::Requant { limbs, clamp: true, .. }, Some(&x)) = (&node.op, node.inputs.first()) else { continue };
-        let rounded = || values[x as usize].iter().map(|&x| round_shift(x, limbs * model.limb_bits).0);
-        found.push(Clamp {
-            layer: data.name.clone(),
-            node: node.name.clone(),
-            cells: values[x as usize].len() as u64,
-            saturated: rounded().filter(|y| !(-limit - 1..=limit).contains(y)).count() as u64,
-            load: rounded().map(i64::unsigned_abs).max().unwrap_or(0) as f64 / limit as f64,
-        });
+        let Some(x) = node.inputs.first().map(|&x| &values[x as usize]) else { continue };
+        let (saturated, load) = match node.op {
+            Op::Requant { limbs, clamp: true, .. } => {
+                let rounded = || x.iter().map(|&x| round_shift(x, limbs * model.limb_bits).0);
+                let saturated = rounded().filter(|y| !(-limit - 1..=limit).contains(y)).count();
+                (saturated, rounded().map(i64::unsigned_abs).max().unwrap_or(0) as f64 / limit as f64)
+            }
+            Op::Table { table } => {
+                let Some(curve) = data.tables[table as usize].curve() else { continue };
+                let half = 1 << (model.limb_bits - 1);
+                let mut known = HashMap::new();
+                let mut load = |&x: &i64| *known.entry(x).or_insert_with(|| curve.load(2 * half, x + half));
+                let loads: Vec<f64> = x.iter().map(&mut load).collect();
+                (loads.iter().filter(|load| **load > 1.0).count(), loads.iter().copied().fold(0.0, f64::max))
+            }
+            _ => continue,
+        };
+        let (layer, node) = (data.name.clone(), node.name.clone());
+        found.push(Clamp { layer, node, cells: x.len() as u64, saturated: saturated as u64, load });
     }
     found
 }

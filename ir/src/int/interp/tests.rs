@@ -1,7 +1,9 @@
 //! Each op on hand-computed values, edges of every domain, and properties that define the helpers.
 
 use super::*;
-use crate::int::{Layer, Role, Tensor, Term};
+use crate::float::UnaryFn;
+use crate::int::table::Curve;
+use crate::int::{Layer, Role, Table, Tensor, Term};
 use proptest::prelude::*;
 
 /// A one-layer model over one `[tokens, width]` input, with the graph that `build` makes.
@@ -312,6 +314,29 @@ proptest! {
             Err(f) => prop_assert_eq!(f.value, exact),
         }
     }
+}
+
+#[test]
+fn tables_say_where_a_function_leaves_them() {
+    let mut m = model(2, 2, 4, |g, _| {
+        g.tables = 1;
+        g.push(node("t", Op::Table { table: 0 }, &[0], 2));
+    });
+    // Values of ln(x / 2) in units of 1/4: none at 0 and below, 3.66 and 4.39 at 5 and 6, of which 4 are kept.
+    let curve = |last| Curve { function: UnaryFn::Ln, origin: 8, unit: 0.5, scale: 4.0, limit: 4, last };
+    let mut seen = |x: Vec<i64>, last| {
+        m.layers[0].tables = vec![Table::of(4, curve(last))];
+        let mut seen = Vec::new();
+        run_seen(&m, &[x], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
+        seen.remove(0)
+    };
+    let all = seen(vec![4, 5, 0, -3], None);
+    assert_eq!((all.node.as_str(), all.cells, all.saturated, all.load), ("t", 4, 2, f64::INFINITY));
+    let kept = seen(vec![4, 5, 2, 2], None);
+    assert_eq!((kept.saturated, kept.load), (0, 1.0));
+    assert_eq!(seen(vec![4, 7, 2, 2], None).saturated, 1);
+    // A last entry that is meant to be another is none that saturates.
+    assert_eq!(seen(vec![4, 7, 2, 2], Some(0)).saturated, 0);
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Square {
             if t <= 0.0 {
                 return 0.0;
             }
-            log += t.ln() / f64::from(1u32 << step);
+            log += libm::log(t) / f64::from(1u32 << step);
             a = a.over(t);
             if step < squarings {
                 a = a.times(&a);
@@ -122,8 +122,8 @@ impl Square {
         let mirrored = (0..n).map(|i| (0..n).map(|j| a.entries[i * n + j] * a.entries[j * n + i]).sum::<f64>());
         let norm = a.norm();
         let square = mirrored.sum::<f64>() + (2.0 * norm + a.error) * a.error + rounding(2 * n) * norm * norm;
-        log += square.max(0.0).ln() / f64::from(2u32 << squarings);
-        log.exp() * SLACK
+        log += libm::log(square.max(0.0)) / f64::from(2u32 << squarings);
+        libm::exp(log) * SLACK
     }
 }
 

@@ -36,11 +36,25 @@ impl Curve {
         match self.last {
             Some(last) if i == len - 1 => last,
             _ => {
-                let y = (self.scale * self.function.apply(self.unit * (i - self.origin) as f64)).round();
                 // A cast saturates; what is no number becomes 0.
-                (y as i64).clamp(-self.limit, self.limit)
+                (self.exact(i).round() as i64).clamp(-self.limit, self.limit)
             }
         }
+    }
+
+    /// What value `i` is before it is rounded and saturated.
+    fn exact(&self, i: i64) -> f64 {
+        self.scale * self.function.apply(self.unit * (i - self.origin) as f64)
+    }
+
+    /// How much of [`Curve::limit`] value `i` of `len` takes: more than 1 where it saturates, infinite where the function
+    /// has no value. A last value that is not the function's takes nothing.
+    pub fn load(&self, len: i64, i: i64) -> f64 {
+        if self.last.is_some() && i == len - 1 {
+            return 0.0;
+        }
+        let load = self.exact(i).round().abs() / self.limit.max(1) as f64;
+        if load.is_nan() { f64::INFINITY } else { load }
     }
 }
 
