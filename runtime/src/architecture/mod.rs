@@ -50,8 +50,9 @@ pub struct ArchitectureReport {
 pub struct EndInfo {
     /// Its boundary tensor.
     pub tensor: u32,
-    /// What the verifier asks of the rows of a public input.
-    pub rows: Rows,
+    /// What the verifier asks of the rows of a public input; `None` for outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Rows>,
     /// As the source model has it, and where its elements stand in the tensor.
     pub value: ValueInfo,
 }
@@ -114,10 +115,10 @@ pub fn describe(key: &VerifierKey, values: bool) -> Result<ArchitectureReport> {
     let shapes = derived.iter().zip(&model.shapes).zip(&statement.choices);
     let shapes = shapes.map(|((derived, graph), choices)| shape(derived, graph, *choices));
     let (layers, tables) = layers(model, values);
-    let ends = |ends: &[Endpoint]| {
+    let ends = |ends: &[Endpoint], read: bool| {
         let end = |e: &Endpoint| EndInfo {
             tensor: e.tensor,
-            rows: key.tensors[e.tensor as usize].rows,
+            rows: read.then_some(key.tensors[e.tensor as usize].rows),
             value: e.value.clone(),
         };
         ends.iter().map(end).collect()
@@ -127,8 +128,8 @@ pub fn describe(key: &VerifierKey, values: bool) -> Result<ArchitectureReport> {
         summary: sentences(key, model, &tables),
         tokens: model.tokens,
         limb_bits: model.limb_bits,
-        inputs: ends(&key.inputs),
-        outputs: ends(&key.outputs),
+        inputs: ends(&key.inputs, true),
+        outputs: ends(&key.outputs, false),
         shapes: shapes.collect::<Result<_>>()?,
         tensors: tensor_info(&model.tensors),
         layers,

@@ -128,7 +128,8 @@ fn every_field_of_an_end_shows() {
     let list = ElementMap::List((0..70).map(|i| (i * 7) % 70).collect());
     for map in [ElementMap::Affine { first: 1, strides: vec![10, -1] }, list] {
         let value = ValueInfo { name: "y".into(), shape: vec![7, 10], dtype: ElementType::Float32, map };
-        let words = |tensor, rows, value: &ValueInfo| text::end(&EndInfo { tensor, rows, value: value.clone() });
+        let words =
+            |tensor, rows, value: &ValueInfo| text::end(&EndInfo { tensor, rows: Some(rows), value: value.clone() });
         assert!(every_change_shows(&value, |value| words(0, Rows::Full, value)) > 15);
         every_change_shows(&0, |tensor| words(*tensor, Rows::Full, &value));
         every_change_shows(&Rows::Padded, |rows| words(0, *rows, &value));

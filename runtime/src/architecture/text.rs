@@ -85,11 +85,12 @@ pub(super) fn end(end: &EndInfo) -> String {
         ElementMap::List(list) => format!("its elements {}, in this order", listed(list, u32::to_string)),
     };
     let rows = match rows {
-        Rows::Padded => "0 beyond the true length",
-        Rows::Full => "given for all tokens",
-        Rows::Equal => "the same for all tokens",
+        Some(Rows::Padded) => ", 0 beyond the true length",
+        Some(Rows::Full) => ", given for all tokens",
+        Some(Rows::Equal) => ", the same for all tokens",
+        None => "",
     };
-    format!("{:?} {}{:?} of tensor {tensor}, {rows}: {map}", value.name, value.dtype, value.shape)
+    format!("{:?} {}{:?} of tensor {tensor}{rows}: {map}", value.name, value.dtype, value.shape)
 }
 
 impl Display for ArchitectureReport {
