@@ -151,6 +151,19 @@ fn a_hidden_input_that_no_layer_reads() {
     assert!(refused.error.unwrap().contains("hidden behind a commitment"));
 }
 
+/// Hidden inputs of whole numbers are bounded by the circuit, as those of fractions are.
+#[test]
+fn hidden_whole_numbers() {
+    let mut g = Numbered::default();
+    let [a, b] = ["a", "b"].map(|name| g.input(name, DataType::Int64, &[1, 4]));
+    let less = g.node("Less", &[&a, &b], &[]);
+    let y = g.node("Cast", &[&less], &[int("to", DataType::Float as i64)]);
+    g.output("y", &y, &[1, 4]);
+    let ends = Ends { input: Visibility::Private, ..Ends::default() };
+    let case = Case::new(g, &json!([[3, -2, 7, 0], [4, -2, 5, 1]]), ends).unwrap();
+    agrees(&case, &[vec![1, 4]]);
+}
+
 /// An element that stands in a row twice counts twice.
 #[test]
 fn repeated_elements_of_a_row() {

@@ -24,14 +24,15 @@ impl Lowering<'_> {
             let scales = self.scale(r);
             let unit = match op {
                 float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => vec![1.0; self.layers()],
+                float::Op::Input(InputKind::Integer { .. }) => {
+                    id = self.bounded(&name, id, features)?;
+                    vec![1.0; self.layers()]
+                }
                 _ if self.is_whole(r) => vec![1.0; self.layers()],
                 float::Op::Input(InputKind::Float) => {
                     let peak = self.peak(r)[0];
                     let form = input_form(self.graph, self.node(0, r), self.config, peak, scales[0]);
-                    if self.config.input == Visibility::Private {
-                        let limbs = self.b.limbs_after(id, 0);
-                        id = self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)?;
-                    }
+                    id = self.bounded(&name, id, features)?;
                     if form.shift > 0 {
                         let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
                         id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
@@ -43,6 +44,15 @@ impl Lowering<'_> {
             self.ports.push(Val::uniform(id, features, &unit));
         }
         Ok(())
+    }
+
+    /// An input of the model, with its range proven where the verifier does not see it.
+    fn bounded(&mut self, name: &str, id: int::ValueId, features: usize) -> Result<int::ValueId, QuantiseError> {
+        if self.config.input == Visibility::Public {
+            return Ok(id);
+        }
+        let limbs = self.b.limbs_after(id, 0);
+        self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)
     }
 
     pub(super) fn write_ports(&mut self) -> Result<(), QuantiseError> {
