@@ -162,7 +162,7 @@ def one_round(session: Session, python: Path, nanozk: Path, models: list, varian
         with tempfile.TemporaryDirectory(dir=args.work, prefix="ezkl-") as work:
             run = lambda: run_ezkl(python, model, Path(work), variant, args.caps, until, known)
             run = attempt(model, f"EZKL, {name}", run)
-        if "time budget of the session" in run.get("error", "") and time.monotonic() >= end:
+        if "time budget of all runs" in run.get("error", "") and time.monotonic() >= end:
             # Neither side's fault: the next session tries it again.
             return
         session.add(model.name, "ezkl", {"variant": name, "by_hand": variant.by_hand(), **run})

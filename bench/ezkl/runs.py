@@ -130,7 +130,7 @@ def run_ezkl(python: Path, model: Path, work: Path, variant: Variant, caps: Caps
     for step in STEPS:
         command = [python, HERE / "run_ezkl.py", step, model, work, *variant.arguments()]
         start = time.monotonic()
-        limits = [(end - start, "time budget of the session or model")]
+        limits = [(end - start, "time budget of all runs or of the model")]
         if step == "srs":
             limits.append((caps.srs_time, "time cap of the SRS"))
         else:

@@ -16,7 +16,7 @@ METRICS = [
 RULES = """Rules of the comparison:
 
 - Same ONNX file, same input, same machine, same cores; the two sides take turns, and every step runs in a process of
-  its own. The load average before the session, named above, tells whether other work shared the cores.
+  its own. The load average before the runs, named above, tells whether other work shared the cores.
 {visibility}
 - EZKL runs with and without Freivalds, calibrated for `resources`, for `accuracy`, and with its default scales, and, for
   `resources`, with range checks of four short digits, whose table needs fewer rows. **For every figure apart, EZKL's best
@@ -54,7 +54,7 @@ def report(head: dict, results: list, pictures: list, brief: bool) -> str:
     parts = [
         "# nanozk and EZKL, head to head\n",
         f"Made on {head['date']}: {head['nanozk']} and {head['ezkl']} on {head['machine']}, load average {head['load']:.2f} "
-        f"before the session. Caps: {head['caps']}.\n",
+        f"before the runs. Caps: {head['caps']}.\n",
         *(["Made by these commands, each of which went on with the record of those before:\n"] if len(head["commands"]) > 1 else []),
         "```sh\n" + "\n".join(head["commands"]) + "\n```\n",
         *([f"The runs of nanozk were made again {head['renewed']}, after those of EZKL.\n"] if "renewed" in head else []),
