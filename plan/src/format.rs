@@ -16,6 +16,7 @@ mod fields;
 pub use fields::{Fields, ReadError};
 
 use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 /// Version of all file formats. A file of another version is refused.
@@ -239,16 +240,21 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FormatErro
 /// # Errors
 /// What the system says of a file that cannot be written; a value that has no such form.
 pub fn write<T: Serialize>(kind: Kind, value: &T, file: &mut (impl Write + Seek)) -> io::Result<u64> {
-    /// Counts and hashes what it passes on.
+    /// Counts and hashes what it passes on. The serializer says of a failure only that there was one: it is kept in `failed`.
     struct Payload<'f, W> {
         file: &'f mut W,
+        failed: &'f Cell<Option<io::Error>>,
         length: u64,
         hash: blake2b_simd::State,
     }
 
     impl<W: Write> Write for Payload<'_, W> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let written = self.file.write(bytes)?;
+            let written = self.file.write(bytes).map_err(|error| {
+                let kind = error.kind();
+                self.failed.set(Some(error));
+                io::Error::from(kind)
+            })?;
             self.hash.update(&bytes[..written]);
             self.length += written as u64;
             Ok(written)
@@ -260,9 +266,11 @@ pub fn write<T: Serialize>(kind: Kind, value: &T, file: &mut (impl Write + Seek)
     }
 
     file.write_all(&[0; HEADER_LEN])?;
-    let payload = Payload { file: &mut *file, length: 0, hash: hasher(kind as u8, VERSION) };
-    let writer = postcard::to_io(value, BufWriter::new(payload)).map_err(io::Error::other)?;
-    let Payload { length, hash, .. } = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let failed = Cell::new(None);
+    let cause = |error| failed.take().unwrap_or(error);
+    let payload = Payload { file: &mut *file, failed: &failed, length: 0, hash: hasher(kind as u8, VERSION) };
+    let writer = postcard::to_io(value, BufWriter::new(payload)).map_err(|error| cause(io::Error::other(error)))?;
+    let Payload { length, hash, .. } = writer.into_inner().map_err(|error| cause(error.into_error()))?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&header(kind, length, finished(&hash)))?;
     Ok(HEADER_LEN as u64 + length)

@@ -264,7 +264,7 @@ fn wrong_inputs() {
     refuse("{\"input_data\": []}", &["i.json"]);
     refuse("{\"input_data\": [[1.0, 2.0, 3.0]]}", &["i.json", "3"]);
     refuse(&format!("{{\"input_data\": [[{}]]}}", numbers(16 * 16 + 1)), &["i.json", "257"]);
-    refuse(&format!("{{\"input_data\": [[{}], [1]]}}", numbers(16 * 16)), &["i.json"]);
+    refuse(&format!("{{\"input_data\": [[{}], [1, 2]]}}", numbers(16 * 16)), &["i.json"]);
     refuse(&format!("{{\"input_data\": [[{},1e999]]}}", numbers(255)), &["i.json"]);
     refuse(&format!("{{\"input_data\": [[{},NaN]]}}", numbers(255)), &["i.json"]);
     refuse(&format!("{{\"input_data\": [[{},\"x\"]]}}", numbers(255)), &["i.json"]);

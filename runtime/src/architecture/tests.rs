@@ -87,6 +87,7 @@ fn every_field_of_a_graph_shows() {
         models::digits(2),
         models::orders(),
         models::diagonals(2),
+        models::roots(2),
         models::embeddings(Role::PrivateInput),
     ];
     let (mut ops, mut changes) = (BTreeSet::new(), 0);
