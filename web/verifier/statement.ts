@@ -55,7 +55,7 @@ const OPS = (
   'Output Gadget Diagonal'
 ).split(' ');
 /** Ops of the registry with their numbers: `u` of 32 bits, `i` signed of 64. */
-const GADGETS = ['uuuu', 'u', 'uu', 'iu', 'u', 'uuu', 'u', 'u', 'uu'];
+const GADGETS = ['uuuu', 'u', 'uu', 'iu', 'u', 'uuu', 'u', 'u', 'uu', 'uu'];
 
 /** A node of an integer graph; of its op only what answers depend on. */
 export interface Node {
