@@ -2,12 +2,14 @@
 
 #[path = "layout/bounds.rs"]
 mod bounds;
+#[path = "layout/operands.rs"]
+mod operands;
 #[path = "layout/widths.rs"]
 mod widths;
 
 use nanozk_ir::int::gadgets::{Gadget, Max};
 use nanozk_ir::int::{Op, Role};
-use nanozk_layout::{Lowered, Options, lower, lower_with};
+use nanozk_layout::{Choices, Lowered, Options, Squares, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::{Claim, Monomial, Plan, Relation, Tag, Term};
@@ -245,6 +247,24 @@ fn every_size_holds_the_same_layer() {
         }
     }
     assert!(sizes.len() > 4, "{sizes:?}");
+}
+
+/// However squares stand among the products, each cell beside them is pinned.
+#[test]
+fn squares_stand_anywhere_among_the_products() {
+    let mut differ = false;
+    for net in [models::block(3, 4, 2, 1, true), models::activations(2)] {
+        let (graph, ports, options) = (&net.model.shapes[0], net.ports(), net.options());
+        let found = net.lower().choices;
+        let with = |squares| {
+            let choices = Choices { squares, k: found.k + 1, ..found };
+            lower_with(graph, &ports, options.tokens, options.limb_bits, &choices).unwrap()
+        };
+        let plans: Vec<Lowered> = Squares::ALL.into_iter().map(with).collect();
+        plans.iter().for_each(|lowered| accepts_only_the_truth(&net, lowered, 5));
+        differ |= plans[0].plan != plans[2].plan;
+    }
+    assert!(differ);
 }
 
 /// A plan follows from the graph and the choices that the search reports, whatever it was that the search minimised.

@@ -1,0 +1,58 @@
+//! Nodes whose operands are not what their ops take are refused, whatever checked the graph before.
+
+use nanozk_ir::int::gadgets::Gadget;
+use nanozk_ir::int::{Graph, Op};
+use nanozk_layout::{Choices, Lowered, lower_with};
+use nanozk_testkit::models;
+use nanozk_testkit::net::Net;
+
+fn nets() -> Vec<Net> {
+    vec![
+        models::block(3, 4, 2, 1, true),
+        models::block(2, 4, 2, 2, false),
+        models::activations(2),
+        models::comparisons(2),
+        models::digits(2),
+        models::roots(2),
+        models::orders(),
+        models::pools(2),
+    ]
+}
+
+/// The plan of another graph in place of that of `net`; none where it is refused.
+fn lowered(net: &Net, graph: &Graph, choices: &Choices) -> Option<Lowered> {
+    let options = net.options();
+    lower_with(graph, &net.ports(), options.tokens, options.limb_bits, choices).ok()
+}
+
+#[test]
+fn operands_of_another_width() {
+    let mut tried = std::collections::BTreeMap::<&str, u32>::new();
+    for net in nets() {
+        let graph = &net.model.shapes[0];
+        let choices = Choices { k: 14, ..net.lower().choices };
+        assert!(lowered(&net, graph, &choices).is_some());
+        for id in 0..graph.nodes.len() {
+            // Sums may read any features that are there, and greatest ones are of groups of any width.
+            let op = &graph.nodes[id].op;
+            let any = matches!(op, Op::Affine { .. } | Op::Output { .. } | Op::ArgMax { .. });
+            if any || matches!(op, Op::Gadget(Gadget::Max(_) | Gadget::TopK(_))) {
+                continue;
+            }
+            for operand in 0..graph.nodes[id].inputs.len() {
+                let width = |node: usize| graph.nodes[node].features;
+                let own = graph.nodes[id].inputs[operand] as usize;
+                for other in (0..id).filter(|&other| width(other) != width(own)) {
+                    let mut graph = graph.clone();
+                    graph.nodes[id].inputs[operand] = other as u32;
+                    let what = &graph.nodes[id].op;
+                    assert!(lowered(&net, &graph, &choices).is_none(), "operand {operand} of {what:?} is node {other}");
+                    *tried.entry(what.name()).or_default() += 1;
+                }
+            }
+        }
+    }
+    for op in ["Mul", "Recip", "RSqrt", "Requant", "Table", "Scores", "Attend", "Context", "Linear"] {
+        assert!(tried.contains_key(op), "{op}: {tried:?}");
+    }
+}
