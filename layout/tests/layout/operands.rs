@@ -1,7 +1,7 @@
 //! Nodes whose operands are not what their ops take are refused, whatever checked the graph before.
 
 use nanozk_ir::int::gadgets::Gadget;
-use nanozk_ir::int::{Graph, Op};
+use nanozk_ir::int::{Graph, Op, Role};
 use nanozk_layout::{Choices, Lowered, lower_with};
 use nanozk_testkit::models;
 use nanozk_testkit::net::Net;
@@ -16,6 +16,7 @@ fn nets() -> Vec<Net> {
         models::roots(2),
         models::orders(),
         models::pools(2),
+        models::language(3, 4, 5, Role::PublicInput),
     ]
 }
 
@@ -53,6 +54,40 @@ fn operands_of_another_width() {
         }
     }
     for op in ["Mul", "Recip", "RSqrt", "Requant", "Table", "Scores", "Attend", "Context", "Linear"] {
+        assert!(tried.contains_key(op), "{op}: {tried:?}");
+    }
+}
+
+/// More limbs than a cell of 62 bits holds.
+#[test]
+fn limbs_that_no_cell_holds() {
+    const MANY: u32 = 40;
+    let mut tried = std::collections::BTreeMap::<&str, u32>::new();
+    for net in nets() {
+        let graph = &net.model.shapes[0];
+        let choices = Choices { k: 14, ..net.lower().choices };
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let wider = match node.op.clone() {
+                Op::Requant { limbs, out_limbs, clamp } => {
+                    vec![Op::Requant { limbs: MANY, out_limbs, clamp }, Op::Requant { limbs, out_limbs: MANY, clamp }]
+                }
+                Op::Range { .. } => vec![Op::Range { limbs: MANY }],
+                Op::ArgMax { groups, .. } => vec![Op::ArgMax { groups, limbs: MANY }],
+                Op::Attend { keys, table, limbs, over_limbs, causal } => vec![
+                    Op::Attend { keys: keys.clone(), table, limbs: MANY, over_limbs, causal },
+                    Op::Attend { keys, table, limbs, over_limbs: MANY, causal },
+                ],
+                _ => continue,
+            };
+            for op in wider {
+                let mut graph = graph.clone();
+                graph.nodes[id].op = op;
+                assert!(lowered(&net, &graph, &choices).is_none(), "{:?}", graph.nodes[id].op);
+                *tried.entry(node.op.name()).or_default() += 1;
+            }
+        }
+    }
+    for op in ["Requant", "Range", "ArgMax", "Attend"] {
         assert!(tried.contains_key(op), "{op}: {tried:?}");
     }
 }
