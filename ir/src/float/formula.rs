@@ -244,7 +244,7 @@ mod tests {
         ]);
         let inner = |operand| Step::Unary(UnaryFn::Formula(softplus.clone()), operand);
         // softplus(2 x) - softplus(softplus(x)), and the middle one alone
-        let steps = vec![Step::Argument, Step::Binary(Binary::Add, 0, 0), inner(1), inner(0), inner(3)];
+        let steps = [Step::Argument, Step::Binary(Binary::Add, 0, 0), inner(1), inner(0), inner(3)];
         let all = Formula::new([&steps[..], &[Step::Binary(Binary::Sub, 2, 4)]].concat());
         let value = |x: f64| softplus.apply(2.0 * x) - softplus.apply(softplus.apply(x));
         assert!(all.steps().iter().all(|step| !matches!(step, Step::Unary(UnaryFn::Formula(_), _))));
