@@ -19,6 +19,9 @@ const INPUTS: [(&str, usize); 7] =
 /// Operators that act on the last axis unless told otherwise.
 const LAST: [&str; 5] = ["LayerNormalization", "LpNormalization", "OneHot", "RMSNormalization", "TopK"];
 
+/// An axis this far from the first one or nearer is left to tract where it cannot be told whether it is there.
+const NEAR: u64 = 64;
+
 /// Nodes, by their place in the graph, of which nothing was inferred.
 #[derive(Default)]
 pub(super) struct Left {
@@ -37,11 +40,13 @@ pub(super) fn infer(parsed: &mut ParseResult, nodes: &[NodeProto]) -> Left {
             places[outlet.node] = Some(place);
         }
     }
+    // The branches of a condition may give a value different ranks, of which tract knows one.
+    let settled = !nodes.iter().any(|node| matches!(&node.op_type[..], "If" | "Loop" | "Scan"));
     let mut left = Left::default();
     let mut visit: BTreeSet<usize> = (0..places.len()).collect();
     while let Some(id) = visit.pop_first() {
         if let Some(place) = places[id] {
-            match axes(parsed, &nodes[place]) {
+            match axes(parsed, &nodes[place], settled) {
                 Axes::There => left.open.remove(&place),
                 Axes::Open => left.open.insert(place),
                 Axes::Absent(reason) => left.absent.insert(place, reason).is_none(),
@@ -85,11 +90,11 @@ enum Axes {
     There,
     /// One is not, for this reason.
     Absent(String),
-    /// Which they are, or how many there are, is not known.
+    /// How many there are is not known, and one that it names is far from the first.
     Open,
 }
 
-fn axes(parsed: &ParseResult, node: &NodeProto) -> Axes {
+fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
     let fact = |value: &str| parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok();
     let named: Vec<&AttributeProto> = node.attribute.iter().filter(|a| ATTRIBUTES.contains(&&a.name[..])).collect();
     let list = |a: &AttributeProto| if matches!(&a.name[..], "axes" | "perm") { a.ints.clone() } else { vec![a.i] };
@@ -98,7 +103,7 @@ fn axes(parsed: &ParseResult, node: &NodeProto) -> Axes {
     let slot = slot.or_else(|| node.op_type.starts_with("Reduce").then_some(1));
     if let Some(given) = slot.and_then(|slot| node.at(slot)) {
         let value = fact(given).and_then(|f| f.value.concretize()).and_then(|v| integers(&v).ok());
-        let Some(value) = value else { return Axes::Open };
+        let Some(value) = value else { return Axes::There };
         axes.extend(value);
     } else if named.is_empty() && LAST.contains(&&node.op_type[..]) {
         axes.push(-1);
@@ -109,8 +114,9 @@ fn axes(parsed: &ParseResult, node: &NodeProto) -> Axes {
     }
     let rank = |value: &String| fact(value)?.shape.rank().concretize();
     let operands = if node.op_type == "Concat" { &node.input[..] } else { &node.input[..node.input.len().min(1)] };
+    let near = axes.iter().all(|axis| axis.unsigned_abs() <= NEAR);
     let Some((operand, rank)) = operands.iter().find_map(|value| Some((value, rank(value)?))) else {
-        return Axes::Open;
+        return if near { Axes::There } else { Axes::Open };
     };
     let (least, most) = match &node.op_type[..] {
         "Transpose" | "GatherND" => (0, rank - 1),
@@ -121,6 +127,7 @@ fn axes(parsed: &ParseResult, node: &NodeProto) -> Axes {
     };
     match axes.iter().find(|axis| !(least..=most).contains(axis)) {
         None => Axes::There,
+        Some(_) if near && !settled => Axes::There,
         Some(axis) if rank == 0 => {
             Axes::Absent(format!("it names axis {axis}, and \"{operand}\" has none; correct the model"))
         }

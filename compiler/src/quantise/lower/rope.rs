@@ -2,7 +2,7 @@
 
 use super::{
     Lowering, Pending, QuantiseError, Ref, Val,
-    pending::{Kind, scaled_up},
+    pending::{Kind, Map, scaled_up},
     port::inverse,
 };
 use crate::quantise::builder::term;
@@ -14,7 +14,7 @@ impl Lowering<'_> {
             return Err(self.unsupported(r, "not a rotary embedding"));
         };
         let mut inner = self.pending(self.operand(r, 0))?;
-        if !matches!(inner.kind, Kind::Linear(_)) {
+        if !matches!(inner.kind, Kind::Linear(Map { positions: 1, .. })) {
             let val = self.act(self.operand(r, 0), false)?;
             inner = self.diagonal_at(self.operand(r, 0), &val, 1);
         }
