@@ -151,6 +151,31 @@ fn a_hidden_input_that_no_layer_reads() {
     assert!(refused.error.unwrap().contains("hidden behind a commitment"));
 }
 
+/// Inputs that are read alike, by one matrix say, keep units of their own.
+#[test]
+fn inputs_of_different_magnitude_are_read_alike() {
+    let mut g = Numbered::default();
+    let x = g.input("x", DataType::Float, &[1, 2, 3]);
+    let [scale, bias] = ["scale", "bias"].map(|name| g.input(name, DataType::Float, &[1, 2, 1]));
+    let y = g.node("Mul", &[&x, &scale], &[]);
+    let y = g.node("Add", &[&y, &bias], &[]);
+    g.output("y", &y, &[1, 2, 3]);
+    let case = Case::new(g, &json!([distinct(6), [1.0, 1.5], [0.0, 1.0]]), Ends::default()).unwrap();
+    agrees(&case, &[vec![1, 2, 3]]);
+}
+
+/// Two rows are normalised as a layer of two features, of which a rotation takes the whole.
+#[test]
+fn two_rows_are_normalised() {
+    let mut g = Numbered::default();
+    let x = g.input("x", DataType::Float, &[2, 3, 4]);
+    let [scale, bias] = [1.5f32, 0.25].map(|v| g.constant(&[3, 4], &[v; 12]));
+    let y = g.node("LayerNormalization", &[&x, &scale, &bias], &[int("axis", 1)]);
+    g.output("y", &y, &[2, 3, 4]);
+    let case = Case::new(g, &json!([distinct(24)]), Ends::default()).unwrap();
+    agrees(&case, &[vec![2, 3, 4]]);
+}
+
 /// Hidden inputs of whole numbers are bounded by the circuit, as those of fractions are.
 #[test]
 fn hidden_whole_numbers() {

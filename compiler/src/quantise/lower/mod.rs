@@ -152,10 +152,12 @@ impl<'a> Lowering<'a> {
         QuantiseError::Unsupported { node: self.name(r), op: self.op(0, r).name(), why: why.into() }
     }
 
-    /// Largest calibrated magnitudes of `r` and what it is tied to, by layer and feature.
+    /// Largest calibrated magnitudes of `r` and what it is tied to, by layer and feature. What enters has units that are
+    /// settled, whatever reads it.
     fn peaks(&self, r: Ref) -> Vec<Vec<f64>> {
         let n = self.features(r);
-        let others = self.tied.with(r).iter().copied().filter(|&other| other != r && self.features(other) == n);
+        let alike = |other: &Ref| *other != r && self.features(*other) == n;
+        let others = self.tied.with(r).iter().copied().filter(|other| matches!(r, Ref::Node(_)) && alike(other));
         let all: Vec<Ref> = std::iter::once(r).chain(others).collect();
         let peak = |g: usize, j: usize| all.iter().map(|&r| self.stats.of(self.node(g, r)).peak(j)).fold(0.0, f64::max);
         (0..self.layers()).map(|g| (0..n).map(|j| peak(g, j)).collect()).collect()
