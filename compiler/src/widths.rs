@@ -9,6 +9,7 @@ use crate::pipeline::CompileError;
 use crate::quantise::{self, ParkedWeights, QuantiseError, Quantised, Stats};
 use crate::scores::Scores;
 use nanozk_ir::float::{Graph, InputValue};
+use nanozk_ir::int::Model;
 use nanozk_plan::ValueInfo;
 
 /// Narrowest limbs that are tried where the settings name no width.
@@ -202,17 +203,25 @@ impl Source<'_> {
     /// The circuits with limbs of `bits`, if they stay within the limit.
     fn narrow(&self, config: &Config, bits: u32, limit: Limit) -> Option<Chosen> {
         let quantise = Quantise { limb_bits: Some(bits), ..config.quantise.clone() };
-        let trial = self.trial(config, quantise).ok().filter(|t| t.measured.gap() <= limit.tolerance)?;
-        let circuits = lay_out(trial.quantised.model, config.optimize, limit.max_k).ok()?;
-        Some(Chosen { circuits, measured: trial.measured, choice: None })
+        self.within(config, quantise, limit, Some)
     }
 
     /// The circuits with the narrowest limbs, two to an activation, and no table of a function, if they stay within the limit.
     fn halved(&self, config: &Config, limit: Limit) -> Option<Chosen> {
         let quantise = Quantise { limb_bits: Some(2 * LEAST_LIMB_BITS), compare: true, ..config.quantise.clone() };
+        self.within(config, quantise, limit, quantise::halve_limbs)
+    }
+
+    /// The circuits at these widths, of the same integers in the form that `changed` gives them, if they stay within the limit.
+    fn within(
+        &self,
+        config: &Config,
+        quantise: Quantise,
+        limit: Limit,
+        changed: impl FnOnce(Model) -> Option<Model>,
+    ) -> Option<Chosen> {
         let trial = self.trial(config, quantise).ok().filter(|t| t.measured.gap() <= limit.tolerance)?;
-        let model = quantise::halve_limbs(trial.quantised.model)?;
-        let circuits = lay_out(model, config.optimize, limit.max_k).ok()?;
+        let circuits = lay_out(changed(trial.quantised.model)?, config.optimize, limit.max_k).ok()?;
         Some(Chosen { circuits, measured: trial.measured, choice: None })
     }
 

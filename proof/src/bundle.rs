@@ -7,6 +7,7 @@ use crate::{
     transcript::Absorber,
     wire,
 };
+use nanozk_ir::int::causal;
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -203,9 +204,9 @@ impl Bundle {
     }
 }
 
-/// Whether a mask leaves some token without a visible one: the first, where tokens see none that follow, or all. The circuit
-/// then computes as if nothing were hidden, which is no reading of the model.
+/// Whether a mask leaves some token without a visible one. The circuit then computes as if nothing were hidden, which is no
+/// reading of the model.
 fn hides_all(mask: &[i64], key: &VerifierKey) -> bool {
     let causal = || key.circuits.read().is_ok_and(|circuits| circuits.iter().any(|circuit| circuit.graph.is_causal()));
-    mask.first() == Some(&0) && (mask.iter().all(|visible| *visible == 0) || causal())
+    causal::hides_all(mask.iter().map(|visible| *visible != 0), causal)
 }

@@ -181,7 +181,7 @@ pub struct Basis {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(bytes)
 }
 
 /// Verifies a bundle of all layers, bound to its model, inputs, outputs, nonce and tensors.

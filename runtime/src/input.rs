@@ -6,6 +6,7 @@ use nanozk_compiler::data::read_input;
 use nanozk_compiler::pipeline::CompileError;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_ir::int::causal;
 use std::path::Path;
 
 /// One inference's input.
@@ -50,13 +51,11 @@ pub fn read<W>(artifact: &Artifact<W>, path: &Path) -> Result<Input> {
     Ok(Input { float, int, length })
 }
 
-/// The mask input that leaves some token without a visible one: the first, where tokens see none that follow, or all.
+/// The mask input that leaves some token without a visible one.
 fn hides_all<'a, W>(artifact: &'a Artifact<W>, values: &[InputValue]) -> Option<&'a str> {
     let model = &artifact.model;
-    let causal = model.is_causal();
     let blind = |value: &InputValue| match value {
-        InputValue::Mask(visible) if causal => !visible.first().is_some_and(|v| *v),
-        InputValue::Mask(visible) => !visible.iter().any(|v| *v),
+        InputValue::Mask(visible) => causal::hides_all(visible.iter().copied(), || model.is_causal()),
         _ => false,
     };
     let read = |tensor: &u32| model.layers.iter().any(|layer| layer.inputs.contains(tensor));

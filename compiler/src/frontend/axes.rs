@@ -2,6 +2,7 @@
 //! the first axis tract counts through all numbers.
 
 use super::rewrite::{Parts, integers};
+use super::screen::MAX_AXES;
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::{
     model::ParseResult,
@@ -18,9 +19,6 @@ const INPUTS: [(&str, usize); 7] =
 
 /// Operators that act on the last axis unless told otherwise.
 const LAST: [&str; 5] = ["LayerNormalization", "LpNormalization", "OneHot", "RMSNormalization", "TopK"];
-
-/// An axis this far from the first one or nearer is left to tract where it cannot be told whether it is there.
-const NEAR: u64 = 64;
 
 /// Nodes, by their place in the graph, of which nothing was inferred.
 #[derive(Default)]
@@ -114,7 +112,8 @@ fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
     }
     let rank = |value: &String| fact(value)?.shape.rank().concretize();
     let operands = if node.op_type == "Concat" { &node.input[..] } else { &node.input[..node.input.len().min(1)] };
-    let near = axes.iter().all(|axis| axis.unsigned_abs() <= NEAR);
+    // What a tensor may have is left to tract where it cannot be told whether it is there.
+    let near = axes.iter().all(|axis| axis.unsigned_abs() <= MAX_AXES);
     let Some((operand, rank)) = operands.iter().find_map(|value| Some((value, rank(value)?))) else {
         return if near { Axes::There } else { Axes::Open };
     };

@@ -7,7 +7,7 @@ use tract_onnx::pb::{
 };
 
 /// Most axes of a tensor.
-const MAX_AXES: u64 = 64;
+pub(super) const MAX_AXES: u64 = 64;
 
 /// Largest size that an attribute may name, in any one dimension.
 const MAX_SIZE: u64 = 1 << 24;

@@ -1,7 +1,7 @@
 //! Limbs of half the width.
 
 use nanozk_ir::int::gadgets::{Div, FloorDiv, Gadget, Max, Root, Step, TopK};
-use nanozk_ir::int::{Model, Node, Op};
+use nanozk_ir::int::{Model, Node, Op, Table};
 
 /// The same integers with limbs of half the width, twice as many: activations have two limbs then. `None` for an odd width,
 /// and for a model with an op that speaks of one limb: a table, a mantissa, a value that saturates.
@@ -18,8 +18,7 @@ pub fn halve_limbs(mut model: Model) -> Option<Model> {
 
 /// The op of a node with twice as many limbs, or as many as its bounds need.
 fn halved(node: &Node, limb_bits: u32) -> Option<Op> {
-    let magnitude = |v: i64| if v < 0 { -1 - v } else { v };
-    let own = (65 - magnitude(node.lo).max(magnitude(node.hi)).leading_zeros()).div_ceil(limb_bits);
+    let own = Table::width(&[node.lo, node.hi])?.div_ceil(limb_bits);
     Some(match node.op {
         Op::Table { .. } | Op::Attend { .. } | Op::Requant { clamp: true, .. } => return None,
         Op::Requant { limbs, clamp, .. } => Op::Requant { limbs: 2 * limbs, out_limbs: own, clamp },

@@ -2,7 +2,7 @@
 
 use nanozk_ir::int::{
     Layer,
-    packed::{pack, walk},
+    packed::{pack, unpack},
 };
 
 /// A matrix, packed. Equal ones have equal bytes.
@@ -20,10 +20,9 @@ impl Parked {
 
     /// The matrix.
     pub fn matrix(&self) -> Vec<i32> {
-        let mut matrix = Vec::with_capacity(self.len);
-        let whole = walk(&self.bytes, self.len, |w| matrix.push(w as i32));
-        debug_assert!(whole.is_some(), "what was packed unpacks");
-        matrix
+        let matrix = unpack(&self.bytes, self.len as u64);
+        debug_assert!(matrix.is_some(), "what was packed unpacks");
+        matrix.unwrap_or_default()
     }
 }
 

@@ -15,6 +15,12 @@ enum Sees {
     All,
 }
 
+/// Whether a mask, by token, leaves some token without a visible one: the first, where tokens see none that follow
+/// (`causal`, asked only if the first is hidden), or all.
+pub fn hides_all(mut visible: impl Iterator<Item = bool>, causal: impl FnOnce() -> bool) -> bool {
+    visible.next() != Some(true) && (!visible.any(|v| v) || causal())
+}
+
 impl Graph {
     /// Whether some attention hides from each token those that follow it.
     pub fn is_causal(&self) -> bool {

@@ -3,7 +3,7 @@
 //! A model is a chain of layers. Each layer instantiates a [`Graph`] (its *shape*: structure only) with its own
 //! weights, tables and parameters. [`interp`] gives every op its meaning.
 
-mod causal;
+pub mod causal;
 pub mod gadgets;
 mod graph;
 pub mod gumbel;

@@ -71,7 +71,7 @@ pub fn walk(bytes: &[u8], len: usize, mut each: impl FnMut(i64)) -> Option<()> {
 }
 
 /// The `len` weights in `bytes`. `None` for bytes that [`pack`] does not write of so many.
-pub(super) fn unpack(bytes: &[u8], len: u64) -> Option<Vec<i32>> {
+pub fn unpack(bytes: &[u8], len: u64) -> Option<Vec<i32>> {
     // Each block has a byte at least.
     let len = usize::try_from(len).ok().filter(|len| len.div_ceil(BLOCK) <= bytes.len())?;
     let (mut weights, mut narrow) = (Vec::with_capacity(len), true);

@@ -117,16 +117,14 @@ const POINT_BYTES: usize = 48;
 
 impl Ceremony {
     fn verifier_part(&self) -> Option<SrsVerifierPart> {
-        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Vec<u8>> = self.s_g2.as_bytes().chunks_exact(2).map(byte).collect();
-        SrsVerifierPart::try_from(bytes?).ok()
+        SrsVerifierPart::try_from(hex::decode(self.s_g2).ok()?).ok()
     }
 }
 
 impl SrsVerifierPart {
     /// The public ceremony that this SRS comes from, if it is a known one.
     pub fn ceremony(&self) -> Option<&'static Ceremony> {
-        let digits: String = self.s_g2.to_bytes().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex::encode(self.s_g2.to_bytes());
         ceremonies().find(|ceremony| ceremony.s_g2 == digits)
     }
 
@@ -212,8 +210,7 @@ mod tests {
             (monomial, "08797579f6cfd5788eddc1a215d64dcfabd04acbcaf2953fb2c1afb830f43315"),
             (lagrange, "52c7615a9bd3eb20df67eb5a81ee701c96787c82a5ff638740b54fbadfde960b"),
         ] {
-            let hash: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(hash, published);
+            assert_eq!(hex::encode(Sha256::digest(bytes)), published);
         }
     }
 

@@ -49,15 +49,11 @@ pub(super) fn sentences(key: &VerifierKey, model: &Architecture, tables: &[Table
 fn part(node: &Node, graph: &Graph) -> Option<String> {
     let matrix = |w: u32| graph.weights.get(w as usize).map(|(rows, cols)| format!("{rows} x {cols}"));
     Some(match &node.op {
-        Op::Linear { weight, bias, positions } => {
+        Op::Linear { weight, bias, positions } | Op::Diagonal { weight, bias, positions } => {
+            let what = if matches!(node.op, Op::Diagonal { .. }) { "diagonal" } else { "matrix" };
             let bias = if bias.is_some() { " and bias" } else { "" };
             let each = if *positions > 1 { format!(" at {positions} positions") } else { String::new() };
-            format!("matrix {}{bias}{each}", matrix(*weight)?)
-        }
-        Op::Diagonal { weight, bias, positions } => {
-            let bias = if bias.is_some() { " and bias" } else { "" };
-            let each = if *positions > 1 { format!(" at {positions} positions") } else { String::new() };
-            format!("diagonal {}{bias}{each}", matrix(*weight)?)
+            format!("{what} {}{bias}{each}", matrix(*weight)?)
         }
         Op::Embed { weight, vocab } => format!("embedding of {vocab} ids, {}", matrix(*weight)?),
         Op::TokenBias { weight } if graph.weights.get(*weight as usize)?.0 == 1 => {
