@@ -167,12 +167,14 @@ fn kind_of(expr: &Expr) -> Option<Kind> {
             Some(Kind::Part) | None => Some(Kind::Check),
             kind => kind,
         },
-        Expr::MethodCall(call) => Some(match call.method.to_string().as_str() {
-            "define" => Kind::Relation,
-            "bytes" | "ints" | "points" | "common" | "write" | "absorb" => Kind::Absorb,
-            "try_for_each" => Kind::Check,
-            _ => Kind::Part,
-        }),
+        Expr::MethodCall(call) => match call.method.to_string().as_str() {
+            "define" => Some(Kind::Relation),
+            "bytes" | "ints" | "points" | "common" | "write" | "absorb" => Some(Kind::Absorb),
+            "try_for_each" => Some(Kind::Check),
+            // An order, or room for what comes.
+            name if ["sort", "dedup", "reserve"].iter().any(|order| name.starts_with(order)) => None,
+            _ => Some(Kind::Part),
+        },
         Expr::Call(_) => Some(Kind::Part),
         _ => None,
     }

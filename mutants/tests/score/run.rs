@@ -27,7 +27,7 @@ const PACKAGES: [&str; 8] = [
 const LEFT_OUT: [&str; 4] = ["golden", "fuzz", "hostile", "orders"];
 
 /// CPU time for all tests of one mutant. A test that takes longer by itself is not used.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Workers side by side.
 const WORKERS: usize = 2;
@@ -177,22 +177,25 @@ pub fn notice<'f>(
     noticed.into_iter().collect()
 }
 
-/// Verdicts on mutants by tests that have not been built again since.
+/// Verdicts on mutants: one that a test noticed until that test is built again, the others until any is.
 struct Kept {
     directory: PathBuf,
-    built: Option<SystemTime>,
+    built: BTreeMap<String, Option<SystemTime>>,
 }
 
 impl Kept {
     fn open(directory: &Path, tests: &[Test]) -> Self {
         fs::create_dir_all(directory).unwrap();
-        Kept { directory: directory.into(), built: tests.iter().filter_map(|test| modified(&test.file)).max() }
+        let built = tests.iter().map(|test| (test.name.clone(), modified(&test.file))).collect();
+        Kept { directory: directory.into(), built }
     }
 
     /// The test that noticed the mutant; no name where none did.
     fn read(&self, mutant: &str) -> Option<String> {
         let file = self.directory.join(mutant);
-        if modified(&file) > self.built { fs::read_to_string(file).ok() } else { None }
+        let by = fs::read_to_string(&file).ok()?;
+        let built = if by.is_empty() { self.built.values().max() } else { self.built.get(&by) };
+        (modified(&file) > *built?).then_some(by)
     }
 
     fn write(&self, mutant: &str, test: &str) {
