@@ -119,6 +119,10 @@ pub fn make(root: &Path, copy: &Path) -> BTreeMap<usize, Planted> {
             fs::write(&to, changed).unwrap();
         }
     }
+    let copied = WalkDir::new(copy).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    for entry in copied.filter(|entry| !root.join(entry.path().strip_prefix(copy).unwrap()).exists()) {
+        fs::remove_file(entry.path()).unwrap();
+    }
     all
 }
 
