@@ -11,6 +11,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
+use zip::CompressionMethod;
 
 fn info(name: &str, shape: &[usize], kind: InputKind) -> InputInfo {
     let dtype = if kind == InputKind::Float { ElementType::Float32 } else { ElementType::Int64 };
@@ -169,20 +170,26 @@ fn npz_headers_are_checked_against_the_data() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("input.npz");
     let inputs = vec![info("x", &[1, 2, 3], InputKind::Float)];
-    let save = |shape: &str, descr: &str, order: &str, data: &[u8]| {
+    let save_as = |method: CompressionMethod, shape: &str, descr: &str, order: &str, data: &[u8]| {
         let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
         let npy = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat();
         let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).expect("file"));
-        archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).expect("entry");
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file("x.npy", options).expect("entry");
         archive.write_all(&npy).expect("data");
         archive.finish().expect("archive");
         read_input(&path, &inputs).map(|mut read| read.remove(0).value).map_err(|e| e.to_string())
+    };
+    let save = |shape: &str, descr: &str, order: &str, data: &[u8]| {
+        save_as(CompressionMethod::Stored, shape, descr, order, data)
     };
     let rows: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     let columns: Vec<u8> = [1i16, 4, 2, 5, 3, 6].iter().flat_map(|v| v.to_be_bytes()).collect();
     let expected = Ok(InputValue::Float(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
     assert_eq!(save("(2, 3)", "<f4", "False", &rows), expected);
     assert_eq!(save("(2, 3)", ">i2", "True", &columns), expected);
+    // As numpy.savez_compressed writes it.
+    assert_eq!(save_as(CompressionMethod::Deflated, "(2, 3)", "<f4", "False", &rows), expected);
     for shape in ["(99999999, 99999)", "(99999999999, 99999999999)", "(2, 2)", "(7,)", "(-1,)", "2, 3"] {
         let message = save(shape, "<f4", "False", &rows).expect_err("must be refused");
         assert!(message.contains("shape"), "{shape}: {message}");

@@ -1,7 +1,7 @@
 //! NumPy archives: one array per model input, by the input's name, or in the order of the archive.
 //!
 //! The format is that of `numpy.lib.format`. A header's shape is believed only when the archive holds as much data, so
-//! that memory is bounded by the file.
+//! that memory is bounded by the file, or by [`MOST_INFLATED`] where it is compressed.
 
 use super::{DataError, Raw, count};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
@@ -12,7 +12,10 @@ use std::{
 use zip::ZipArchive;
 
 /// What a supported array looks like, for errors.
-const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez";
+const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez or numpy.savez_compressed";
+
+/// Bytes that the arrays of a file may have together if they are more than the file.
+const MOST_INFLATED: usize = 1 << 28;
 
 /// Begins the record of an archive of more than 4 GB or 65535 files. Its counts are believed by the archive reader, which
 /// then allocates whatever they say.
@@ -24,6 +27,7 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Vec<Raw>, DataError> 
     if file.windows(ZIP64.len()).any(|bytes| bytes == ZIP64) {
         return Err(format(format!("a 64-bit .npz archive; {EXPECTED}")));
     }
+    let size = file.len();
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|e| format(format!("not an .npz archive: {e}")))?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let position = |input: &&str| names.iter().position(|n| n.trim_end_matches(".npy") == *input);
@@ -32,18 +36,25 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Vec<Raw>, DataError> 
         return Err(count(path, inputs, names.len()));
     }
     let chosen = by_name.unwrap_or_else(|| (0..names.len()).collect());
-    chosen
-        .into_iter()
-        .map(|index| {
-            let mut bytes = Vec::new();
-            let entry = archive.by_index(index);
-            entry
-                .map_err(|e| e.to_string())
-                .and_then(|mut e| e.read_to_end(&mut bytes).map_err(|e| e.to_string()))
-                .map_err(|e| format(format!("array \"{}\" cannot be read ({e}); {EXPECTED}", names[index])))?;
-            array(&bytes).map_err(|what| format(format!("array \"{}\" has {what}; {EXPECTED}", names[index])))
-        })
-        .collect()
+    let mut room = size.max(MOST_INFLATED);
+    let mut entry = |index: usize| {
+        let bytes = archive.by_index(index).map_err(|e| e.to_string()).and_then(|entry| inflated(entry, room));
+        let bytes =
+            bytes.map_err(|e| format(format!("array \"{}\" cannot be read ({e}); {EXPECTED}", names[index])))?;
+        room -= bytes.len();
+        array(&bytes).map_err(|what| format(format!("array \"{}\" has {what}; {EXPECTED}", names[index])))
+    };
+    chosen.into_iter().map(&mut entry).collect()
+}
+
+/// All bytes of an entry, of which there may be `most`.
+fn inflated(entry: impl Read, most: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    entry.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    match bytes.len() > most {
+        true => Err(format!("the arrays have more than {} MB together", most >> 20)),
+        false => Ok(bytes),
+    }
 }
 
 /// Decodes an `.npy` file.
@@ -114,4 +125,15 @@ fn decode(descr: &str, data: &[u8]) -> Option<(Vec<f64>, usize)> {
         "b1" if data.iter().all(|&b| b <= 1) => elements!(u8),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    /// A part of an array is no array, and an archive of a few bytes can unfold into any number.
+    #[test]
+    fn what_unfolds_beyond_the_limit_is_refused_and_not_cut() {
+        assert_eq!(super::inflated(&[7; 5][..], 5), Ok(vec![7; 5]));
+        assert!(super::inflated(&[7; 6][..], 5).is_err());
+        assert!(super::inflated(std::io::repeat(0), 1 << 20).unwrap_err().contains("more than 1 MB"));
+    }
 }

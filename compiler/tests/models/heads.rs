@@ -2,12 +2,14 @@
 
 use crate::general::numbers;
 use nanozk_compiler::artifact::Artifact;
+use nanozk_compiler::config::Visibility;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::frontend::{LoadOptions, load};
 use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::partition::partition;
-use nanozk_compiler::pipeline::{CompileOptions, compile};
+use nanozk_compiler::pipeline::{CompileOptions, Notice, compile};
 use nanozk_ir::float::{InputValue, Op};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -73,8 +75,8 @@ fn masked() -> Onnx {
     encoder(onnx, "hidden").whole_input("mask", &[1, T])
 }
 
-/// A compiled model, which must be close to the source model on the samples, and the folder of the latter.
-fn compiled(onnx: Onnx, samples: &[Vec<Vec<f32>>]) -> (Artifact, TempDir) {
+/// The model, the samples and the folder of both.
+fn written(onnx: Onnx, samples: &[Vec<Vec<f32>>]) -> (PathBuf, Vec<PathBuf>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = onnx.write(folder.path()).unwrap();
     let file = |(i, sample): (usize, &Vec<Vec<f32>>)| {
@@ -82,7 +84,13 @@ fn compiled(onnx: Onnx, samples: &[Vec<Vec<f32>>]) -> (Artifact, TempDir) {
         std::fs::write(&file, serde_json::json!({ "input_data": sample }).to_string()).unwrap();
         file
     };
-    let data: Vec<_> = samples.iter().enumerate().map(file).collect();
+    let data = samples.iter().enumerate().map(file).collect();
+    (path, data, folder)
+}
+
+/// A compiled model, which must be close to the source model on the samples, and the folder of the latter.
+fn compiled(onnx: Onnx, samples: &[Vec<Vec<f32>>]) -> (Artifact, TempDir) {
+    let (path, data, folder) = written(onnx, samples);
     let artifact = compile(&path, &CompileOptions { data: data.clone(), ..Default::default() }, &|_| {}).unwrap();
     let reference = artifact.source.reference(None).unwrap();
     let values = |file| read_input(file, &artifact.inputs).unwrap().into_iter().map(|i| i.value).collect::<Vec<_>>();
@@ -104,6 +112,25 @@ fn has_equal_blocks(artifact: &Artifact, layers: usize) {
     let shapes: Vec<u32> = artifact.model.layers.iter().map(|layer| layer.shape).collect();
     assert_eq!((artifact.model.tokens as usize, shapes.len()), (T, layers), "{shapes:?}");
     assert!(shapes.windows(2).any(|pair| pair[0] == pair[1]), "{shapes:?}");
+}
+
+#[test]
+fn a_mask_beside_a_private_input_stays_public_and_compile_says_so() {
+    let (path, data, _folder) = written(masked().output("b", &[1, T, D]), &samples());
+    let warnings = |input: Visibility| {
+        let told = RefCell::new(Vec::new());
+        let tell = |notice: Notice<'_>| {
+            if let Notice::Warning(warning) = notice {
+                told.borrow_mut().push(warning.to_owned());
+            }
+        };
+        let options = CompileOptions { data: data.clone(), input: Some(input), ..Default::default() };
+        compile(&path, &options, &tell).unwrap();
+        told.into_inner().into_iter().filter(|warning| warning.contains("public")).collect::<Vec<_>>()
+    };
+    let private = warnings(Visibility::Private);
+    assert!(private.len() == 1 && private[0].contains("the mask \"mask\" stays public"), "{private:?}");
+    assert!(warnings(Visibility::Public).is_empty());
 }
 
 /// The sum over the tokens that the mask shows, divided by their number, in the forms of several exporters.

@@ -23,7 +23,10 @@ enum Axis {
 
 /// What `--set` says, and what of it was of use.
 struct Settings<'o> {
+    path: &'o Path,
     set: &'o BTreeMap<String, Setting>,
+    /// The names that dimensions are sums of.
+    scope: SymbolScope,
     used: BTreeSet<&'o str>,
     offered: Vec<String>,
 }
@@ -33,12 +36,13 @@ struct Settings<'o> {
 /// # Errors
 /// When a dimension stays open, or a setting is of no use.
 pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Result<(), FrontendError> {
-    let mut settings = Settings { set: &options.set, used: BTreeSet::new(), offered: Vec::new() };
+    let (scope, used, offered) = (SymbolScope::default(), BTreeSet::new(), Vec::new());
+    let mut settings = Settings { path, set: &options.set, scope, used, offered };
     let mut kept = Vec::new();
     for (slot, input) in std::mem::take(&mut net.graph.input).into_iter().enumerate() {
         let sample = options.shapes.get(slot).and_then(Option::as_deref);
-        let (shape, elem_type) = settings.shape(path, &input, sample)?;
-        let value = settings.value(path, &input.name, &shape)?;
+        let (shape, elem_type) = settings.shape(&input, sample)?;
+        let value = settings.value(&input.name, &shape)?;
         let failed = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
         match value {
             Some(value) => {
@@ -53,10 +57,10 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
         }
     }
     if kept.is_empty() {
-        settings.nothing_left(path)?;
+        settings.nothing_left()?;
     }
     net.graph.input = kept;
-    settings.finish(path)
+    settings.finish()
 }
 
 /// A tensor full of one value.
@@ -67,31 +71,41 @@ fn constant(shape: &[usize], elem_type: i32, value: f64) -> TractResult<Tensor> 
 }
 
 impl<'o> Settings<'o> {
-    /// The value of a setting, spaces in names aside.
-    fn get(&mut self, name: &str) -> Option<(&'o str, Setting)> {
+    /// The value of a setting. Spaces and the order of a sum do not tell names apart.
+    fn get(&mut self, name: &str) -> Result<Option<(&'o str, Setting)>, FrontendError> {
         let plain = |s: &str| s.split_whitespace().collect::<String>();
-        let (key, &value) = self.set.iter().find(|(key, _)| *key == name || plain(key) == plain(name))?;
-        self.used.insert(key);
-        Some((key, value))
+        let expression = |s: &str| parse_onnx_dim(&self.scope, s).ok();
+        let (plain_name, sum) = (plain(name), expression(name));
+        let same = |key: &str| plain(key) == plain_name || (sum.is_some() && expression(key) == sum);
+        let found: Vec<(&str, Setting)> =
+            self.set.iter().map(|(key, &value)| (&key[..], value)).filter(|(key, _)| same(key)).collect();
+        self.used.extend(found.iter().map(|(key, _)| key));
+        let Some((&(key, value), others)) = found.split_first() else { return Ok(None) };
+        match others.iter().find(|(_, other)| *other != value) {
+            Some((other, differs)) => Err(self.bad(
+                key,
+                value,
+                format!("`--set {other}={differs}` is of the same dimension; give one of them"),
+            )),
+            None => Ok(Some((key, value))),
+        }
+    }
+
+    fn bad(&self, name: &str, value: Setting, reason: String) -> FrontendError {
+        FrontendError::BadSet { path: self.path.to_owned(), name: name.to_owned(), value, reason }
     }
 
     /// A setting as the length of an axis.
-    fn length(&mut self, path: &Path, name: &str) -> Result<Option<usize>, FrontendError> {
-        let Some((key, value)) = self.get(name) else { return Ok(None) };
-        value.length().map(Some).ok_or_else(|| {
-            let reason = "a dimension is a whole number from 0".to_owned();
-            FrontendError::BadSet { path: path.to_owned(), name: key.to_owned(), value, reason }
-        })
+    fn length(&mut self, name: &str) -> Result<Option<usize>, FrontendError> {
+        let Some((key, value)) = self.get(name)? else { return Ok(None) };
+        let whole = || self.bad(key, value, "a dimension is a whole number from 0".to_owned());
+        value.length().map(Some).ok_or_else(whole)
     }
 
     /// The shape and the element type of an input.
-    fn shape(
-        &mut self,
-        path: &Path,
-        input: &ValueInfoProto,
-        sample: Option<&[usize]>,
-    ) -> Result<(Vec<usize>, i32), FrontendError> {
+    fn shape(&mut self, input: &ValueInfoProto, sample: Option<&[usize]>) -> Result<(Vec<usize>, i32), FrontendError> {
         let name = &input.name;
+        let path = self.path;
         let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
         let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
             return Err(refused(format!("input \"{name}\" is not a tensor; export the model with tensors as inputs")));
@@ -110,69 +124,69 @@ impl<'o> Settings<'o> {
         for (place, axis) in axes.iter().enumerate() {
             shape.push(match axis {
                 Axis::Fixed(n) => *n,
-                Axis::Named(symbol) => self.named(path, name, place, symbol, sample.get(place).copied())?,
-                Axis::Unnamed => self.unnamed(path, name, place, sample.get(place).copied())?,
+                Axis::Named(symbol) => self.named(name, place, symbol, sample.get(place).copied())?,
+                Axis::Unnamed => self.unnamed(name, place, sample.get(place).copied())?,
             });
         }
         let elem_type = if tensor.elem_type == 0 { FLOAT } else { tensor.elem_type };
         Ok((shape, elem_type))
     }
 
-    fn unnamed(
-        &mut self,
-        path: &Path,
-        input: &str,
-        axis: usize,
-        sample: Option<usize>,
-    ) -> Result<usize, FrontendError> {
+    fn unnamed(&mut self, input: &str, axis: usize, sample: Option<usize>) -> Result<usize, FrontendError> {
         let symbol = format!("{input}.{axis}");
         self.offered.push(symbol.clone());
-        match self.length(path, &symbol)?.or(sample) {
+        match self.length(&symbol)?.or(sample) {
             Some(n) => Ok(n),
             None if axis == 0 => Ok(1),
             None => {
-                let (path, input) = (path.to_owned(), input.to_owned());
+                let (path, input) = (self.path.to_owned(), input.to_owned());
                 Err(FrontendError::DynamicDim { path, input, axis, symbol, sample: None })
             }
         }
     }
 
-    fn named(
-        &mut self,
-        path: &Path,
-        input: &str,
-        axis: usize,
-        symbol: &str,
-        sample: Option<usize>,
-    ) -> Result<usize, FrontendError> {
+    fn named(&mut self, input: &str, axis: usize, symbol: &str, sample: Option<usize>) -> Result<usize, FrontendError> {
         if !self.offered.iter().any(|o| o == symbol) {
             self.offered.push(symbol.to_owned());
         }
-        if let Some(n) = self.length(path, symbol)? {
-            return Ok(n);
-        }
+        let given = self.length(symbol)?;
         let batch = |symbol: &str| axis == 0 && symbol.to_lowercase().contains("batch");
+        let path = self.path;
         let open = |symbol: &str, sample| {
             let (path, input, symbol) = (path.to_owned(), input.to_owned(), symbol.to_owned());
             Err(FrontendError::DynamicDim { path, input, axis, symbol, sample })
         };
         // Not an expression, so one name.
-        let scope = SymbolScope::default();
-        let Ok(expression) = parse_onnx_dim(&scope, symbol) else {
-            return if batch(symbol) { Ok(1) } else { open(symbol, sample) };
+        let Ok(expression) = parse_onnx_dim(&self.scope, symbol) else {
+            return match given {
+                Some(n) => Ok(n),
+                None if batch(symbol) => Ok(1),
+                None => open(symbol, sample),
+            };
         };
-        let mut values = SymbolValues::default();
         let mut names: Vec<Symbol> = expression.symbols().into_iter().collect();
         names.sort_by_key(ToString::to_string);
-        for name in &names {
-            let text = name.to_string();
-            match self.length(path, &text)? {
-                Some(n) => values.set(name, n as i64),
-                None if batch(&text) => values.set(name, 1),
-                None => return open(&text, sample.filter(|_| names.len() == 1 && text == symbol)),
+        let length = |name: &Symbol| Ok((name.to_string(), self.length(&name.to_string())?));
+        let lengths: Vec<(String, Option<usize>)> = names.iter().map(length).collect::<Result<_, FrontendError>>()?;
+        if let Some(given) = given
+            && (names.is_empty() || lengths.iter().any(|(_, length)| length.is_none()))
+        {
+            return Ok(given);
+        }
+        let mut values = SymbolValues::default();
+        for (symbol_of, (name, length)) in names.iter().zip(&lengths) {
+            match length {
+                Some(n) => values.set(symbol_of, *n as i64),
+                None if batch(name) => values.set(symbol_of, 1),
+                None => return open(name, sample.filter(|_| names.len() == 1 && name == symbol)),
             }
         }
         let length = expression.eval(&values).to_i64().ok().and_then(|n| usize::try_from(n).ok());
+        if let Some(given) = given.filter(|&given| length != Some(given)) {
+            let parts = lengths.iter().filter_map(|(name, length)| Some(format!("`--set {name}={}`", (*length)?)));
+            let parts = parts.collect::<Vec<_>>().join(" and ");
+            return Err(self.bad(symbol, given.into(), format!("this contradicts {parts}; correct one of them")));
+        }
         length.ok_or_else(|| FrontendError::Analysis {
             path: path.to_owned(),
             reason: format!(
@@ -182,33 +196,30 @@ impl<'o> Settings<'o> {
     }
 
     /// The value that an input always has: that of a setting, or none because the input has no elements.
-    fn value(&mut self, path: &Path, input: &str, shape: &[usize]) -> Result<Option<f64>, FrontendError> {
+    fn value(&mut self, input: &str, shape: &[usize]) -> Result<Option<f64>, FrontendError> {
         if shape.contains(&0) {
             return Ok(Some(0.0));
         }
-        let Some((key, value)) = self.get(input) else { return Ok(None) };
+        let Some((key, value)) = self.get(input)? else { return Ok(None) };
         match shape.iter().all(|&d| d == 1) {
             true => Ok(Some(value.0)),
             false => {
                 let reason = format!("the input has shape {shape:?}; only an input of one element can be set");
-                Err(FrontendError::BadSet { path: path.to_owned(), name: key.to_owned(), value, reason })
+                Err(self.bad(key, value, reason))
             }
         }
     }
 
     /// Refuses settings that leave no input.
-    fn nothing_left(&self, path: &Path) -> Result<(), FrontendError> {
+    fn nothing_left(&self) -> Result<(), FrontendError> {
         match self.set.iter().find(|(_, value)| value.0 == 0.0) {
-            Some((name, &value)) => {
-                let (path, reason) = (path.to_owned(), "no input with values is left".to_owned());
-                Err(FrontendError::BadSet { path, name: name.clone(), value, reason })
-            }
+            Some((name, &value)) => Err(self.bad(name, value, "no input with values is left".to_owned())),
             None => Ok(()),
         }
     }
 
     /// Refuses settings that name nothing.
-    fn finish(self, path: &Path) -> Result<(), FrontendError> {
+    fn finish(self) -> Result<(), FrontendError> {
         let Some((name, &value)) = self.set.iter().find(|(key, _)| !self.used.contains(key.as_str())) else {
             return Ok(());
         };
@@ -216,7 +227,7 @@ impl<'o> Settings<'o> {
             true => "the model has no dynamic dimension and no input of one element of that name".to_owned(),
             false => format!("no such dimension or input of one element; the model has {}", self.offered.join(", ")),
         };
-        Err(FrontendError::BadSet { path: path.to_owned(), name: name.clone(), value, reason })
+        Err(self.bad(name, value, reason))
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    refuse::depends,
     scatter::MAX_MARKS,
 };
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
@@ -67,7 +68,7 @@ pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
             match known {
                 Some(count) => count,
                 None if make.facts.is_none() || make.net.is_fixed(k) => return Ok(Outcome::Later),
-                None => return Err("how many it takes is computed; export it with a fixed number".into()),
+                None => return Err(format!("how many it takes is {}", depends(make.net, node, 1))),
             }
         }
         None => node.int("k", 0),

@@ -51,6 +51,9 @@ fn names_and_sums_of_names_are_set_with_and_without_spaces() {
             assert_eq!(shape(&set(open(&["seq", name]), &[("seq", 2.0), (key, 9.0)])), [2, 9], "{name} {key}");
         }
     }
+    // A sum whose addends stand in another order.
+    assert_eq!(shape(&set(open(&["seq", "past + seq"]), &[("seq", 2.0), ("seq + past", 9.0)])), [2, 9]);
+    assert_eq!(shape(&set(open(&["past + seq"]), &[("past", 7.0), ("seq", 2.0), ("seq+past", 9.0)])), [9]);
     assert_eq!(shape(&set(open(&["seq of tokens"]), &[("seq of tokens", 7.0)])), [7]);
     assert_eq!(shape(&set(open(&["2", ""]), &[("x.1", 5.0)])), [2, 5]);
 }
@@ -70,6 +73,20 @@ fn open_dimensions_are_named_in_the_error() {
     for bad in [1.5, -1.0] {
         let error = set(open(&["seq"]), &[("seq", bad)]).refusal();
         assert!(error.contains("whole number"), "{error}");
+    }
+}
+
+#[test]
+fn contradicting_settings_are_refused() {
+    for (sum, other) in [("past + seq", "seq+past"), ("seq+past", "past + seq")] {
+        let error = set(open(&["seq", "past + seq"]), &[("past", 3.0), ("seq", 2.0), (sum, 9.0)]).refusal();
+        for part in ["past + seq=9`", "`--set past=3`", "`--set seq=2`", "; correct one"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let error = set(open(&["past + seq"]), &[(sum, 9.0), (other, 8.0)]).refusal();
+        for part in ["past + seq", "seq+past", "=9`", "=8`", "; give one"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 }
 

@@ -129,6 +129,16 @@ fn the_greatest_come_first_and_of_equals_the_first() {
 }
 
 #[test]
+fn a_count_that_is_an_input_is_settled_by_set() {
+    let model = Small::new(11).input("x", &[1, 4]).typed_input("k", 7, &[1]);
+    let mut model = model.node("TopK", &["x", "k"], &["v", "i"], &[]).output("v");
+    let error = model.refusal();
+    assert!(error.contains("TopK") && error.contains("; settle it with `--set k=VALUE`"), "{error}");
+    model.options.set = [("k".to_owned(), 2.into())].into();
+    near(&model.run(&[floats(&[1.0, 5.0, 6.0, 2.0], &[1, 4])])[0], &[1, 2], &[6.0, 5.0]);
+}
+
+#[test]
 fn transforms_and_their_inverses_give_the_values_back() {
     let x = [1.0f32, 2.0, -1.0, 0.5];
     let run = |parts: i64, attributes: &[AttributeProto], x: &Tensor| {
