@@ -3,9 +3,12 @@
 mod json;
 mod npz;
 
-use crate::frontend::InputInfo;
+use crate::frontend::{InputInfo, Setting};
 use nanozk_ir::float::{InputKind, InputValue};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// A value of one model input.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +92,19 @@ pub enum DataError {
         /// Shape of the model's input.
         expected: Vec<usize>,
     },
+    /// A value of an input that the model does not have, for compilation settled it, and to another value or one that is not
+    /// known here.
+    #[error("{}: {name} has the value {value}, and the model no such input{}; take it out of the file", path.display(), settled)]
+    Settled {
+        /// Input file.
+        path: PathBuf,
+        /// Where it stands in the file.
+        name: String,
+        /// The value.
+        value: f64,
+        /// What is known of the value that it was settled to.
+        settled: &'static str,
+    },
     /// A value the input cannot hold.
     #[error("{}: input {index} (\"{name}\"), value {position}: {value} is not {expected}", path.display())]
     Value {
@@ -115,24 +131,49 @@ struct Raw {
     shape: Option<Vec<usize>>,
 }
 
+/// A file's entries.
+struct Entries {
+    /// Those that may be of the model's inputs, in order.
+    inputs: Vec<Raw>,
+    /// Those of one value that are of none: their name or place, and the value.
+    singles: Vec<(String, f64)>,
+}
+
+/// What is known of the values that compilation settled inputs to.
+#[derive(Clone, Copy, Debug)]
+pub enum Settled<'s> {
+    /// What `--set` said, by name.
+    To(&'s BTreeMap<String, Setting>),
+    /// Nothing.
+    Unknown,
+}
+
+/// Reads the values of all inputs of a model with no settled ones from `path`, as [`read_beside`] does.
+///
+/// # Errors
+/// As [`read_beside`].
+pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
+    read_beside(path, inputs, Settled::To(&BTreeMap::new()))
+}
+
 /// Reads the values of all model inputs from `path` (`.npz`, otherwise JSON).
 ///
 /// Token and mask inputs may be shorter than the model's sequence: they are padded with 0 and keep their true length.
-/// Inputs without values that compilation settled may still stand in the file.
+/// Inputs that compilation settled may still stand in the file: without values, or with that which they were settled to.
 ///
 /// # Errors
 /// [`DataError`] for a file that cannot be read or is of another model.
-pub fn read_input(path: &Path, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
-    convert_all(path, &fitting(path, inputs)?, inputs)
+pub fn read_beside(path: &Path, inputs: &[InputInfo], settled: Settled) -> Result<Vec<InputTensor>, DataError> {
+    convert_all(path, &fitting(path, inputs, settled)?, inputs)
 }
 
-/// Reads sample data as [`read_input`] does. A file that holds several times the values of every input is of as many
+/// Reads sample data as [`read_beside`] does. A file that holds several times the values of every input is of as many
 /// samples, one behind the other, as EZKL's calibration data are.
 ///
 /// # Errors
-/// As [`read_input`].
-pub fn read_samples(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Vec<InputTensor>>, DataError> {
-    let raw = fitting(path, inputs)?;
+/// As [`read_beside`].
+pub fn read_samples(path: &Path, inputs: &[InputInfo], settled: Settled) -> Result<Vec<Vec<InputTensor>>, DataError> {
+    let raw = fitting(path, inputs, settled)?;
     let times = |(raw, info): (&Raw, &InputInfo)| {
         let size = info.shape.iter().product::<usize>().max(1);
         raw.values.len().is_multiple_of(size).then_some(raw.values.len() / size)
@@ -149,13 +190,34 @@ pub fn read_samples(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Vec<InputTe
 }
 
 /// One entry of the file for each input.
-fn fitting(path: &Path, inputs: &[InputInfo]) -> Result<Vec<Raw>, DataError> {
+fn fitting(path: &Path, inputs: &[InputInfo], settled: Settled) -> Result<Vec<Raw>, DataError> {
     let names: Vec<&str> = inputs.iter().map(|info| &info.name[..]).collect();
-    let raw = without_settled(raw(path, &names)?, inputs);
-    if raw.len() != inputs.len() {
-        return Err(count(path, &names, raw.len()));
+    let entries = without_settled(entries(path, &names)?, inputs);
+    if entries.inputs.len() != inputs.len() {
+        return Err(count(path, &names, entries.inputs.len()));
     }
-    Ok(raw)
+    match entries.singles.into_iter().find_map(|(name, value)| Some((settled.differs(&name, value)?, name, value))) {
+        Some((settled, name, value)) => Err(DataError::Settled { path: path.to_owned(), name, value, settled }),
+        None => Ok(entries.inputs),
+    }
+}
+
+impl Settled<'_> {
+    /// Why an entry of no input must not have this value.
+    fn differs(self, name: &str, value: f64) -> Option<&'static str> {
+        let Settled::To(set) = self else {
+            return Some(", so that nothing is known of the value that it was compiled with");
+        };
+        let plain = |name: &str| name.split_whitespace().collect::<String>();
+        // A file of single precision rounds it.
+        let equal = |setting: &Setting| setting.0 == value || f64::from(setting.0 as f32) == value;
+        let agrees = match set.iter().find(|(key, _)| plain(key) == plain(name)) {
+            Some((_, setting)) => equal(setting),
+            // Another entry of a file of names, or one without a name, which may be any.
+            None => !name.starts_with(PLACE) || set.values().any(equal),
+        };
+        (!agrees).then_some(", for it was compiled with another one")
+    }
 }
 
 fn convert_all(path: &Path, raw: &[Raw], inputs: &[InputInfo]) -> Result<Vec<InputTensor>, DataError> {
@@ -164,8 +226,8 @@ fn convert_all(path: &Path, raw: &[Raw], inputs: &[InputInfo]) -> Result<Vec<Inp
 
 /// Leaves out entries for inputs that compilation settled, which have no value or one, where the others then have the numbers
 /// of values that the model takes, and no other choice of entries has.
-fn without_settled(raw: Vec<Raw>, inputs: &[InputInfo]) -> Vec<Raw> {
-    let given: Vec<usize> = raw.iter().map(|raw| raw.values.len()).collect();
+fn without_settled(entries: Entries, inputs: &[InputInfo]) -> Entries {
+    let given: Vec<usize> = entries.inputs.iter().map(|raw| raw.values.len()).collect();
     let mut taken: Vec<usize> = inputs.iter().map(|info| info.shape.iter().product()).collect();
     let first = kept(given.iter().copied(), &taken);
     taken.reverse();
@@ -173,13 +235,21 @@ fn without_settled(raw: Vec<Raw>, inputs: &[InputInfo]) -> Vec<Raw> {
         kept.reverse();
         kept
     });
-    match first {
-        Some(first) if Some(&first) == last.as_ref() => {
-            raw.into_iter().zip(first).filter_map(|(raw, keep)| keep.then_some(raw)).collect()
+    let Some(kept) = first.filter(|first| Some(first) == last.as_ref()) else { return entries };
+    let Entries { inputs, mut singles } = entries;
+    let mut left = Vec::new();
+    for (place, (raw, keep)) in inputs.into_iter().zip(kept).enumerate() {
+        match raw.values.first() {
+            _ if keep => left.push(raw),
+            Some(value) => singles.push((format!("{PLACE}{place}"), *value)),
+            None => {}
         }
-        _ => raw,
     }
+    Entries { inputs: left, singles }
 }
+
+/// What an entry without a name is called, before its place.
+const PLACE: &str = "entry ";
 
 /// Which entries the model takes if each input takes the first one behind the others that fits.
 fn kept(given: impl Iterator<Item = usize>, taken: &[usize]) -> Option<Vec<bool>> {
@@ -192,8 +262,8 @@ fn kept(given: impl Iterator<Item = usize>, taken: &[usize]) -> Option<Vec<bool>
     kept.filter(|_| left.next().is_none())
 }
 
-/// The values of the inputs of these names, by name where the file names them, else in its order.
-fn raw(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
+/// The entries of the inputs of these names, by name where the file names them, else in its order.
+fn entries(path: &Path, names: &[&str]) -> Result<Entries, DataError> {
     match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
         true => npz::read(path, names),
         false => json::read(path, names),
@@ -203,7 +273,7 @@ fn raw(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
 /// The shapes that a file gives the inputs of these names; none where it gives none or cannot be read.
 pub fn sample_shapes(path: &Path, names: &[String]) -> Vec<Option<Vec<usize>>> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let raw = raw(path, &names).unwrap_or_default();
+    let raw = entries(path, &names).map_or_else(|_| Vec::new(), |entries| entries.inputs);
     raw.into_iter().map(|r| r.shape.or(Some(vec![r.values.len()]))).collect()
 }
 
@@ -211,7 +281,7 @@ pub fn sample_shapes(path: &Path, names: &[String]) -> Vec<Option<Vec<usize>>> {
 pub fn extents(files: &[PathBuf], names: &[String]) -> Vec<Option<(f64, f64)>> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut extents: Vec<Option<(f64, f64)>> = Vec::new();
-    for raw in files.iter().filter_map(|file| raw(file, &names).ok()) {
+    for raw in files.iter().filter_map(|file| Some(entries(file, &names).ok()?.inputs)) {
         extents.resize(extents.len().max(raw.len()), None);
         for (extent, input) in extents.iter_mut().zip(&raw) {
             let wider = |e: Option<(f64, f64)>, &v: &f64| Some(e.map_or((v, v), |(lo, hi)| (lo.min(v), hi.max(v))));

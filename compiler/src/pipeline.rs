@@ -3,7 +3,7 @@
 use crate::artifact::{self, Artifact, Calibration};
 use crate::circuits::Circuits;
 use crate::config::{Config, ConfigError, EMBEDDED_K, Head, Optimize, Visibility};
-use crate::data::{DataError, InputTensor, extents, read_samples, sample_shapes};
+use crate::data::{DataError, InputTensor, Settled, extents, read_samples, sample_shapes};
 use crate::fidelity::{FidelityError, Gap};
 use crate::frontend::{self, FrontendError, InputInfo, LoadOptions, Loaded, Setting};
 use crate::head::{self, HeadError};
@@ -278,12 +278,12 @@ fn compile_source(
 ) -> Result<Artifact, CompileError> {
     let mut loaded = source.load()?;
     loaded.notes.iter().for_each(|note| tell(Notice::Warning(note)));
-    let mut samples = samples_of(&loaded, &options.data)?;
+    let mut samples = samples_of(&loaded, &options.data, Settled::To(&config.set))?;
     let checked = match loaded.check(path, &samples) {
         Err(FrontendError::SelfCheck { .. }) => {
             // Tokens that see no other token, say: what rows cannot tell, single elements do.
             loaded = source.load_flat()?;
-            samples = samples_of(&loaded, &options.data)?;
+            samples = samples_of(&loaded, &options.data, Settled::To(&config.set))?;
             loaded.check(path, &samples)?
         }
         checked => checked?,
@@ -427,10 +427,11 @@ fn scores_of(graph: &Graph, sample: &[InputValue]) -> Result<Vec<Vec<f32>>, Fron
 }
 
 /// Calibration inputs. A model that reads only token ids and masks can do without files: every id is possible.
-fn samples_of(loaded: &Loaded, files: &[PathBuf]) -> Result<Vec<Vec<InputValue>>, CompileError> {
+fn samples_of(loaded: &Loaded, files: &[PathBuf], settled: Settled) -> Result<Vec<Vec<InputValue>>, CompileError> {
     let values = |inputs: Vec<InputTensor>| inputs.into_iter().map(|i| i.value).collect::<Vec<_>>();
     if !files.is_empty() {
-        let read = files.iter().map(|file| read_samples(file, &loaded.inputs)).collect::<Result<Vec<_>, _>>()?;
+        let read =
+            files.iter().map(|file| read_samples(file, &loaded.inputs, settled)).collect::<Result<Vec<_>, _>>()?;
         return Ok(read.into_iter().flatten().map(values).collect());
     }
     if loaded.inputs.iter().any(|i: &InputInfo| matches!(i.kind, InputKind::Float)) {

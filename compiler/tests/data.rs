@@ -1,8 +1,8 @@
 //! Input files: EZKL's JSON and NumPy archives.
 
 use nanozk_compiler::{
-    data::{InputTensor, extents, read_input, read_samples, sample_shapes},
-    frontend::InputInfo,
+    data::{InputTensor, Settled, extents, read_beside, read_input, read_samples, sample_shapes},
+    frontend::{InputInfo, Setting},
 };
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_plan::ElementType;
@@ -48,7 +48,8 @@ fn flat_and_nested_arrays() {
 #[test]
 fn several_samples_stand_one_behind_the_other() {
     let folder = tempfile::tempdir().expect("folder");
-    let samples = |text: &str, inputs: &[InputInfo]| read_samples(&write(folder.path(), text), inputs);
+    let samples =
+        |text: &str, inputs: &[InputInfo]| read_samples(&write(folder.path(), text), inputs, Settled::Unknown);
     let inputs = [floats(), tokens()].concat();
     let x = |from: u8| InputValue::Float((from..from + 4).map(f32::from).collect());
     let two = samples(r#"{"input_data": [[1, 2, 3, 4, 5, 6, 7, 8], [[1, 2, 3, 4], [5, 6, 7, 8]]]}"#, &inputs);
@@ -97,8 +98,27 @@ fn short_prompts_are_padded() {
 #[test]
 fn inputs_that_are_settled_may_stand_in_the_file() {
     let expected = Ok(vec![InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.5]), len: 4 }]);
-    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], []]", "[[0], [1, 2, 3, 4.5], [true]]"] {
+    for data in ["[[], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], []]"] {
         assert_eq!(read(&format!("{{\"input_data\": {data}}}"), &floats()), expected, "{data}");
+    }
+    let set = [("use cache", 0.0), ("flag", 1.0), ("gain", 0.1)]
+        .map(|(name, value)| (name.to_owned(), Setting(value)))
+        .into();
+    let folder = tempfile::tempdir().expect("folder");
+    let read_with =
+        |text: &str, settled| read_beside(&write(folder.path(), text), &floats(), settled).map_err(|e| e.to_string());
+    for (text, other) in [
+        (r#"{"input_data": [[0], [1, 2, 3, 4.5], [true]]}"#, None),
+        (r#"{"x": [1, 2, 3, 4.5], "usecache": false, "flag": [1], "other": [3, 4]}"#, None),
+        (r#"{"x": [1, 2, 3, 4.5], "gain": 0.10000000149011612}"#, None),
+        (r#"{"input_data": [[0], [1, 2, 3, 4.5], [2]]}"#, Some("entry 2 has the value 2")),
+        (r#"{"x": [1, 2, 3, 4.5], "use cache": [[1]]}"#, Some("use cache has the value 1")),
+    ] {
+        match other {
+            None => assert_eq!(read_with(text, Settled::To(&set)), expected, "{text}"),
+            Some(said) => assert!(read_with(text, Settled::To(&set)).unwrap_err().contains(said), "{text}"),
+        }
+        assert!(read_with(text, Settled::Unknown).unwrap_err().contains("take it out"), "{text}");
     }
     for data in ["[[1, 2], [1, 2, 3, 4.5]]", "[[1, 2, 3, 4.5], [1, 2, 3, 4.5]]"] {
         assert!(read(&format!("{{\"input_data\": {data}}}"), &floats()).is_err(), "{data}");
@@ -159,6 +179,14 @@ fn npz_by_name_or_order() {
         assert_eq!(read[0], InputTensor { value: InputValue::Tokens(vec![5, 6, 7, 0]), len: 3 });
         assert_eq!(read[1], InputTensor { value: InputValue::Float(vec![1.0, 2.0, 3.0, 4.0]), len: 4 });
     }
+    let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).expect("file"));
+    archive.add_array("x", &Array1::from(vec![1f32; 4])).expect("array");
+    archive.add_array("gain", &Array1::from(vec![-7f32])).expect("array");
+    archive.finish().expect("archive");
+    let refused = read_beside(&path, &inputs[1..], Settled::Unknown).expect_err("must be refused").to_string();
+    assert!(refused.contains("gain has the value -7"), "{refused}");
+    let set = [("gain".to_owned(), Setting(-7.0))].into();
+    assert!(read_beside(&path, &inputs[1..], Settled::To(&set)).is_ok());
     std::fs::write(&path, b"no archive").expect("write");
     let message = read_input(&path, &inputs).expect_err("must be refused").to_string();
     assert!(message.contains("not an .npz archive"), "{message}");

@@ -2,7 +2,7 @@
 
 use crate::shown::{Content, Number, Shown};
 use crate::{Error, Result, storage};
-use nanozk_compiler::data::read_input;
+use nanozk_compiler::data::{Settled, read_beside};
 use nanozk_compiler::frontend::InputInfo;
 use nanozk_compiler::pipeline::CompileError;
 use nanozk_compiler::quantise::encode_tensor;
@@ -19,7 +19,7 @@ use std::path::Path;
 /// A file that does not fit the model.
 pub fn input(key: &VerifierKey, bundle: &Bundle, shown: &[Shown], path: &Path) -> Result<Option<String>> {
     let infos: Vec<InputInfo> = key.inputs.iter().map(|input| info(key, input)).collect();
-    let read = read_input(path, &infos).map_err(CompileError::from)?;
+    let read = read_beside(path, &infos, Settled::Unknown).map_err(CompileError::from)?;
     if let Some(absent) = shown.iter().find_map(absent) {
         return Ok(Some(format!("input {absent}; verify without --input")));
     }
@@ -52,10 +52,9 @@ fn info(key: &VerifierKey, Endpoint { tensor, value }: &Endpoint) -> InputInfo {
     let spec = &key.tensors[*tensor as usize];
     let kind = match spec.rows {
         Rows::Equal => InputKind::Mask,
-        _ if value.dtype.exact() && spec.features == 1 => {
-            InputKind::Tokens { vocab: spec.hi.saturating_add(1) as usize }
-        }
-        _ => InputKind::Float,
+        _ if !value.dtype.exact() || spec.scale != 1.0 => InputKind::Float,
+        _ if spec.features == 1 && spec.lo == 0 => InputKind::Tokens { vocab: spec.hi.saturating_add(1) as usize },
+        _ => InputKind::Integer { lo: spec.lo, hi: spec.hi },
     };
     InputInfo { name: value.name.clone(), shape: value.shape.clone(), dtype: value.dtype, kind }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
-use nanozk_compiler::data::read_input;
+use nanozk_compiler::data::{Settled, read_beside};
 use nanozk_compiler::pipeline::CompileError;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::{InputKind, InputValue};
@@ -26,7 +26,8 @@ pub struct Input {
 /// A file that is no input of the model.
 pub fn read<W>(artifact: &Artifact<W>, path: &Path) -> Result<Input> {
     let infos = &artifact.inputs;
-    let tensors = read_input(path, infos).map_err(CompileError::from)?;
+    let settled = Settled::To(&artifact.source.options.set);
+    let tensors = read_beside(path, infos, settled).map_err(CompileError::from)?;
     let tokens = artifact.model.tokens;
     let masked = infos.iter().any(|i| i.kind == InputKind::Mask);
     let lengths = tensors.iter().zip(infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));

@@ -1,14 +1,14 @@
 //! EZKL's `input.json`: `{"input_data": [[..], ..], "input_shapes": [[..], ..]}`, one entry per model input, flat or
 //! nested; or one key for each input, `{"input_ids": [..], ..}`. Other keys are ignored.
 
-use super::{DataError, Raw};
+use super::{DataError, Entries, Raw};
 use serde_json::Value;
 use std::path::Path;
 
 /// What is expected, for errors.
 const EXPECTED: &str = "expected {\"input_data\": [[..]]}";
 
-pub(super) fn read(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
+pub(super) fn read(path: &Path, names: &[&str]) -> Result<Entries, DataError> {
     let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
     let root: Value = serde_json::from_str(&text).map_err(|e| format(format!("not JSON ({e}); {EXPECTED}")))?;
@@ -28,11 +28,12 @@ pub(super) fn read(path: &Path, names: &[&str]) -> Result<Vec<Raw>, DataError> {
         }
         Ok(raw)
     };
-    data.iter().enumerate().map(entry).collect::<Result<_, String>>().map_err(format)
+    let inputs = data.iter().enumerate().map(entry).collect::<Result<_, String>>().map_err(format)?;
+    Ok(Entries { inputs, singles: Vec::new() })
 }
 
-/// The entries of these names.
-fn named(root: &Value, names: &[&str]) -> Result<Vec<Raw>, String> {
+/// The entries of these names, and others of one number.
+fn named(root: &Value, names: &[&str]) -> Result<Entries, String> {
     let entry = |name: &&str| {
         let other = names.iter().find(|n| root.get(**n).is_some());
         let missing = || match other {
@@ -47,7 +48,13 @@ fn named(root: &Value, names: &[&str]) -> Result<Vec<Raw>, String> {
     if names.is_empty() {
         return Err(format!("no array \"input_data\"; {EXPECTED}"));
     }
-    names.iter().map(entry).collect()
+    let inputs = names.iter().map(entry).collect::<Result<_, String>>()?;
+    let others = root.as_object().into_iter().flatten().filter(|(key, _)| !names.contains(&&key[..]));
+    let single = |(key, value): (&String, &Value)| match numbers(value, key).as_deref() {
+        Ok([value]) => Some((key.clone(), *value)),
+        _ => None,
+    };
+    Ok(Entries { inputs, singles: others.filter_map(single).collect() })
 }
 
 /// Lengths of the first list of each depth.

@@ -3,7 +3,7 @@
 //! The format is that of `numpy.lib.format`. A header's shape is believed only when the archive holds as much data, so
 //! that memory is bounded by the file, or by [`MOST_INFLATED`] where it is compressed.
 
-use super::{DataError, Raw, count};
+use super::{DataError, Entries, Raw, count};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::{
     io::{Cursor, Read},
@@ -17,11 +17,14 @@ const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez 
 /// Bytes that the arrays of a file may have together if they are more than the file.
 const MOST_INFLATED: usize = 1 << 28;
 
+/// Bytes of an array of one value, at most.
+const MOST_SINGLE: usize = 1 << 12;
+
 /// Begins the record of an archive of more than 4 GB or 65535 files. Its counts are believed by the archive reader, which
 /// then allocates whatever they say.
 const ZIP64: &[u8] = b"PK\x06\x07";
 
-pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Vec<Raw>, DataError> {
+pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Entries, DataError> {
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
     let file = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     if file.windows(ZIP64.len()).any(|bytes| bytes == ZIP64) {
@@ -44,7 +47,16 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Vec<Raw>, DataError> 
         room -= bytes.len();
         array(&bytes).map_err(|what| format(format!("array \"{}\" has {what}; {EXPECTED}", names[index])))
     };
-    chosen.into_iter().map(&mut entry).collect()
+    let inputs = chosen.iter().map(|&index| entry(index)).collect::<Result<_, _>>()?;
+    let others = (0..names.len()).filter(|index| !chosen.contains(index));
+    let mut single = |index: usize| {
+        let bytes = inflated(archive.by_index(index).ok()?, MOST_SINGLE).ok()?;
+        match array(&bytes).ok()?.values[..] {
+            [value] => Some((names[index].trim_end_matches(".npy").to_owned(), value)),
+            _ => None,
+        }
+    };
+    Ok(Entries { inputs, singles: others.filter_map(&mut single).collect() })
 }
 
 /// All bytes of an entry, of which there may be `most`.

@@ -20,6 +20,8 @@ pub struct Ends {
     pub head: Head,
     pub input: Visibility,
     pub output: Visibility,
+    /// Dimensions and settled inputs, as the settings file has them.
+    pub set: &'static str,
 }
 
 /// A compiled model with one input.
@@ -41,7 +43,7 @@ impl Case {
         let input = file("input.json", serde_json::json!({ "input_data": data }).to_string().as_bytes());
         let options = CompileOptions {
             data: vec![input],
-            config: Some(file("nanozk.yaml", SETTINGS.as_bytes())),
+            config: Some(file("nanozk.yaml", format!("set: {{{}}}\n{SETTINGS}", ends.set).as_bytes())),
             head: Some(ends.head),
             input: Some(ends.input),
             output: Some(ends.output),

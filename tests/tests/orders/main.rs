@@ -3,6 +3,7 @@
 #![expect(clippy::result_large_err, reason = "errors of the library, met in tests only")]
 
 mod case;
+mod inputs;
 mod numbered;
 mod random;
 
