@@ -1,5 +1,6 @@
 //! Models that mix tokens, down to their integers.
 
+use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::onnx::{Onnx, float, int, ints};
 use nanozk_compiler::pipeline::{CompileOptions, compile};
@@ -11,6 +12,11 @@ pub fn numbers(count: usize) -> Vec<f32> {
 
 /// The greatest difference of the integers from float on a sample of all inputs, relative to the greatest output.
 fn gap(onnx: Onnx, sample: &[Vec<f32>]) -> f64 {
+    compiled(onnx, sample).1
+}
+
+/// The compiled model, and that difference.
+pub fn compiled(onnx: Onnx, sample: &[Vec<f32>]) -> (Artifact, f64) {
     let folder = tempfile::tempdir().unwrap();
     let path = onnx.write(folder.path()).unwrap();
     let data = folder.path().join("input.json");
@@ -19,7 +25,8 @@ fn gap(onnx: Onnx, sample: &[Vec<f32>]) -> f64 {
     let reference = artifact.source.reference(None).unwrap();
     let values: Vec<_> = read_input(&data, &artifact.inputs).unwrap().into_iter().map(|input| input.value).collect();
     let floats = reference.run(&values).unwrap();
-    artifact.models().measure(&[values], &[floats]).unwrap().gap()
+    let gap = artifact.models().measure(&[values], &[floats]).unwrap().gap();
+    (artifact, gap)
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod lengths;
 mod pooling;
 mod positions;
 mod promise;
+mod trees;
 mod weights;

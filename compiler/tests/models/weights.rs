@@ -1,9 +1,7 @@
 //! How many weights are committed.
 
-use nanozk_compiler::artifact::Artifact;
-use nanozk_compiler::data::read_input;
+use super::general::compiled;
 use nanozk_compiler::onnx::{Onnx, int};
-use nanozk_compiler::pipeline::{CompileOptions, compile};
 
 const STEPS: usize = 8;
 const HIDDEN: usize = 6;
@@ -11,20 +9,6 @@ const HIDDEN: usize = 6;
 /// Numbers of both signs that have no order.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37 + 11 * seed) % 101) as f32 / 101.0 - 0.5).collect()
-}
-
-/// The compiled model, and the greatest difference of its integers from float on a sample, relative to the greatest output.
-fn compiled(onnx: Onnx, sample: &[f32]) -> (Artifact, f64) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = onnx.write(folder.path()).unwrap();
-    let data = folder.path().join("input.json");
-    std::fs::write(&data, serde_json::json!({ "input_data": [sample] }).to_string()).unwrap();
-    let artifact = compile(&path, &CompileOptions { data: vec![data.clone()], ..Default::default() }, &|_| {}).unwrap();
-    let reference = artifact.source.reference(None).unwrap();
-    let values: Vec<_> = read_input(&data, &artifact.inputs).unwrap().into_iter().map(|input| input.value).collect();
-    let floats = reference.run(&values).unwrap();
-    let gap = artifact.models().measure(&[values], &[floats]).unwrap().gap();
-    (artifact, gap)
 }
 
 /// The steps of a recurrence read one committed matrix, whichever states leave the model.
@@ -41,7 +25,7 @@ fn recurrent_models_commit_their_weights_once() {
                 .node(kind, &["x", "w", "r", "b"], "all", &[int("hidden_size", HIDDEN as i64)])
                 .and(&["last"])
                 .output(output, &dims);
-            let (artifact, gap) = compiled(onnx, &numbers(STEPS * 3, 4));
+            let (artifact, gap) = compiled(onnx, &[numbers(STEPS * 3, 4)]);
             let weights = artifact.weights();
             assert_eq!(weights.parameters, (rows * (3 + HIDDEN + 2)) as u64);
             let most = weights.parameters * 6 / 5;
@@ -61,7 +45,7 @@ fn a_convolution_commits_its_weights_once() {
         .node("Conv", &["x", "w", "b"], "c", &[])
         .node("Relu", &["c"], "y", &[])
         .output("y", &[1, 3, 4, 4]);
-    let (artifact, gap) = compiled(onnx, &numbers(72, 3));
+    let (artifact, gap) = compiled(onnx, &[numbers(72, 3)]);
     let weights = artifact.weights();
     assert_eq!(weights.parameters, 57);
     assert!(weights.committed <= 57 + 3, "{weights:?}");

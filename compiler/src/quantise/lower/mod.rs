@@ -14,6 +14,7 @@ mod pick;
 mod port;
 mod rope;
 mod softmax;
+mod stretches;
 mod tokens;
 mod unary;
 mod whole;

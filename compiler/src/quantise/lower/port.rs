@@ -104,8 +104,13 @@ impl Lowering<'_> {
             data.push(weights(&name, read(&name, table)?.iter().map(entry))?);
         }
         let vocab = data.first().map_or(0, Vec::len) / n;
-        let w = self.b.weight(vocab, n, data);
-        let id = self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[ids], features)?;
+        let id = match self.stretches_of(ids, vocab, n) {
+            Some(stretches) => self.embed_stretches(&name, ids, &data, n, &stretches)?,
+            None => {
+                let w = self.b.weight(vocab, n, data);
+                self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[ids], features)?
+            }
+        };
         Ok(Val::uniform(id, features, &inverse(scale)))
     }
 

@@ -232,10 +232,9 @@ impl Scope<'_> {
                 let p = self.layer.params[*first as usize..*first as usize + n].to_vec();
                 Ok(Range::new(p.clone(), p))
             }
-            Op::Affine { rows } => match patterns::rotation(self, node, rows, r) {
-                Some(range) => range,
-                None => linear::affine(self, node, rows, r),
-            },
+            Op::Affine { rows } => patterns::rotation(self, node, rows, r)
+                .or_else(|| patterns::chosen(self, node, rows, r).map(Ok))
+                .unwrap_or_else(|| linear::affine(self, node, rows, r)),
             Op::Requant { limbs, out_limbs, clamp } => pointwise::requant(arg(0), limbs * b, out_limbs * b, *clamp),
             Op::Table { table } => pointwise::table(arg(0), &self.layer.tables[*table as usize]),
             Op::Mul => patterns::normalised(self, node, r)

@@ -332,3 +332,31 @@ pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[
     let off = (exact - 1.0).abs() * norm / root + 0.5;
     Some((n, norm + off * root))
 }
+
+/// The sum of entries times bits of which one is 1: one of the entries. The entries are those of a diagonal, each with the
+/// interval between 0 and itself.
+pub(super) fn chosen(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<Range> {
+    let products = source(scope, node, 0)?;
+    if node.inputs.len() != 1 || !matches!(products.op, Op::Diagonal { bias: None, .. }) {
+        return None;
+    }
+    let mut bits = source(scope, products, 0)?;
+    let picks = copies(bits);
+    if picks.is_some() {
+        bits = source(scope, bits, 0)?;
+    }
+    let Op::Gadget(Gadget::OneHot(one_hot)) = &bits.op else { return None };
+    let depth = one_hot.depth as usize;
+    let bit = |feature: u32| picks.as_ref().map_or(feature as usize, |picks| picks[feature as usize]);
+    let products = &r[node.inputs[0] as usize];
+    let ends = |terms: &Vec<Term>| {
+        let first = bit(terms.first()?.feature);
+        let whole = terms.len() == depth && first.is_multiple_of(depth);
+        let in_order = terms.iter().enumerate().all(|(i, t)| t.coef == 1 && bit(t.feature) == first + i);
+        let entry = |t: &Term| products.lo[t.feature as usize] + products.hi[t.feature as usize];
+        (whole && in_order).then_some(())?;
+        Some((terms.iter().map(entry).min()?, terms.iter().map(entry).max()?))
+    };
+    let (lo, hi) = rows.iter().map(ends).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some(Range::new(lo, hi))
+}
