@@ -167,13 +167,13 @@ impl Statement {
         Ok(statement)
     }
 
-    /// The verifier asks of public inputs what the graphs need: no padding where tokens would see it, no id that a table of
-    /// embeddings lacks.
+    /// The verifier asks of public tensors what the graphs need: of inputs no padding where tokens would see it, of any no id
+    /// that a table of embeddings lacks, which no public one-hot would name.
     fn check_inputs(&self, key: &VerifierKey) -> Result<(), StatementError> {
         let model = &self.model;
         let refused = |tensor: u32, what: &str| {
             let name = &model.tensors[tensor as usize].name;
-            Err(StatementError::Malformed(format!("input {name} {what}")))
+            Err(StatementError::Malformed(format!("tensor {name} {what}")))
         };
         let padded = |id: &&u32| {
             let tensor = &key.tensors[**id as usize];
@@ -189,7 +189,7 @@ impl Statement {
                 let Op::Input { port } = nodes[node.inputs[0] as usize].op else { continue };
                 let id = layer.inputs[port as usize];
                 let tensor = &model.tensors[id as usize];
-                if tensor.role == Role::PublicInput && (tensor.lo < 0 || tensor.hi >= i64::from(vocab)) {
+                if tensor.role.is_public() && (tensor.lo < 0 || tensor.hi >= i64::from(vocab)) {
                     return refused(id, "may hold ids that have no embedding");
                 }
             }

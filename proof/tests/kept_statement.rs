@@ -1,6 +1,7 @@
 //! What a verifier file says of its model, against its plans: the kept file with one thing changed, refused by the check that
 //! is there for it.
 
+use nanozk_ir::int::{Node, Op};
 use nanozk_plan::format::VERSION;
 use nanozk_plan::{FixedColumn, Functional, Lane, Operand, Plan, Public, TokenWeight};
 use nanozk_proof::key_proof::{self, KeyError};
@@ -101,13 +102,30 @@ fn graphs_layers_and_tensors_make_a_model() {
     refused("may be padded, and all tokens see padding", |key| {
         with_circuits(key, |circuits| {
             for node in &mut circuits[0].graph.nodes {
-                if let nanozk_ir::int::Op::Attend { causal, .. } = &mut node.op {
+                if let Op::Attend { causal, .. } = &mut node.op {
                     *causal = false;
                 }
             }
         });
         key.tensors[key.inputs[0].tensor as usize].rows = Rows::Padded;
     });
+}
+
+/// Also of ids that a layer gives to the next one for all to see.
+#[test]
+fn public_ids_have_embeddings() {
+    for visibility in [Visibility::PublicInput, Visibility::PublicOutput] {
+        refused("may hold ids that have no embedding", |key| {
+            with_circuits(key, |circuits| {
+                let graph = &mut circuits[0].graph;
+                let op = Op::Embed { weight: graph.weights.len() as u32, vocab: 4 };
+                graph.weights.push((4, 1));
+                let features = graph.nodes[0].features;
+                graph.nodes.push(Node { name: "embedding".into(), op, inputs: vec![0], features, lo: 0, hi: 0 });
+            });
+            key.tensors[key.layers[0].inputs[0] as usize].visibility = visibility;
+        });
+    }
 }
 
 #[test]
