@@ -7,8 +7,9 @@ use nanozk_ir::float::InputKind;
 use nanozk_ir::int::packed::Stored;
 use nanozk_ir::int::{self, Held, Known, Place, WeightFile};
 use nanozk_layout::{Fill, Lowered};
+use nanozk_plan::check::CheckError;
 use nanozk_plan::format::{self, Fields, FormatError, Kind, ReadError};
-use nanozk_plan::{Text, ValueInfo, WeightTile};
+use nanozk_plan::{Text, ValueError, ValueInfo, WeightTile};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -115,7 +116,7 @@ impl Artifact {
     /// A file that is none, or whose parts do not fit together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let artifact: Artifact = format::decode(Kind::Model, bytes)?;
-        artifact.check().map_err(malformed)?;
+        artifact.check().map_err(|e| malformed(e.to_string()))?;
         Ok(artifact)
     }
 }
@@ -148,7 +149,7 @@ impl Artifact<Held> {
             calibration: fields.field()?,
         };
         fields.finish()?;
-        artifact.check().map_err(malformed)?;
+        artifact.check().map_err(|e| malformed(e.to_string()))?;
         Ok(artifact)
     }
 }
@@ -174,43 +175,72 @@ fn matrix(fields: &mut Fields<&File>) -> Result<Place, ReadError> {
 
 impl<W: Known> Artifact<W> {
     /// What later steps rely on when they index.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Misfit> {
         let model = &self.model;
         check_circuits(model, &self.shapes)?;
         let known = |ids: &[int::TensorId]| ids.iter().all(|&id| (id as usize) < model.tensors.len());
         if !known(&model.inputs) || !known(&model.outputs) {
-            return Err("an input or output names a tensor that does not exist".into());
+            return Err(Misfit::NoTensor);
         }
         if self.inputs.len() != model.inputs.len() || self.outputs.len() != model.outputs.len() {
-            return Err("inputs or outputs are missing".into());
+            return Err(Misfit::Ends);
         }
         let len = |id: u32| u64::from(model.tokens) * u64::from(model.tensors[id as usize].features);
         for (info, &id) in self.inputs.iter().zip(&model.inputs) {
             let rows = if info.kind == InputKind::Mask { u64::from(model.tokens.max(1)) } else { 1 };
             info.value().check_whole(len(id) / rows)?;
         }
-        self.outputs.iter().zip(&model.outputs).try_for_each(|(value, &id)| value.check(len(id)))
+        self.outputs.iter().zip(&model.outputs).try_for_each(|(value, &id)| value.check(len(id)))?;
+        Ok(())
     }
+}
+
+/// What does not fit together in a compiled model.
+#[derive(Debug, thiserror::Error)]
+pub enum Misfit {
+    /// More or fewer circuits than shapes.
+    #[error("one circuit per shape is needed")]
+    Circuits,
+    /// A circuit that is not sound.
+    #[error(transparent)]
+    Plan(#[from] CheckError),
+    /// A circuit that is filled with values of nodes that are not there.
+    #[error("a circuit is filled from outside the model")]
+    Fill,
+    /// A layer that does not fit its graph.
+    #[error(transparent)]
+    Layer(#[from] int::interp::Error),
+    /// An input or output that is nowhere.
+    #[error("an input or output names a tensor that does not exist")]
+    NoTensor,
+    /// Fewer inputs or outputs than the source model's.
+    #[error("inputs or outputs are missing")]
+    Ends,
+    /// The source model's view of an input or output.
+    #[error(transparent)]
+    Value(#[from] ValueError),
 }
 
 /// Checks that a model has one circuit per shape, which is filled from the shape's graph, and that its layers fit.
 ///
 /// # Errors
 /// What does not fit.
-pub fn check_circuits<W: Known>(model: &int::Model<W>, shapes: &[Lowered]) -> Result<(), String> {
+pub fn check_circuits<W: Known>(model: &int::Model<W>, shapes: &[Lowered]) -> Result<(), Misfit> {
     if shapes.len() != model.shapes.len() {
-        return Err("one circuit per shape is needed".into());
+        return Err(Misfit::Circuits);
     }
     for (lowered, graph) in shapes.iter().zip(&model.shapes) {
-        nanozk_plan::check::check(&lowered.plan).map_err(|e| e.to_string())?;
+        nanozk_plan::check::check(&lowered.plan)?;
         let (slots, nodes) = (u64::from(lowered.plan.lane_slots()), graph.nodes.len());
         let outside = |f: &Fill| u64::from(f.slot) + u64::from(f.count) > slots || f.node as usize >= nodes;
         if lowered.fills.iter().any(outside) {
-            return Err("a circuit is filled from outside the model".into());
+            return Err(Misfit::Fill);
         }
     }
-    let check = |layer| int::interp::check(model, layer).map(drop).map_err(|e| e.to_string());
-    (0..model.layers.len()).try_for_each(check)
+    for layer in 0..model.layers.len() {
+        int::interp::check(model, layer)?;
+    }
+    Ok(())
 }
 
 fn malformed(what: impl Into<String>) -> FormatError {

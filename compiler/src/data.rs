@@ -1,9 +1,12 @@
 //! Input files: EZKL's `input.json` and NumPy's `.npz`.
 
 mod json;
+mod malformed;
 mod npz;
 
 use crate::frontend::{InputInfo, Setting};
+use malformed::EXPECTED;
+pub use malformed::Malformed;
 use nanozk_ir::float::{InputKind, InputValue};
 use std::{
     collections::BTreeMap,
@@ -35,8 +38,8 @@ pub enum DataError {
     Format {
         /// Input file.
         path: PathBuf,
-        /// What is wrong and what is expected.
-        reason: String,
+        /// What is wrong.
+        reason: Malformed,
     },
     /// The number of inputs differs from the model's.
     #[error("{}: {got} input(s) given, the model has {expected} ({names})", path.display())]
@@ -51,7 +54,7 @@ pub enum DataError {
         names: String,
     },
     /// An input without values.
-    #[error("{}: input {index} (\"{name}\") is empty; give {expected} value(s)", path.display())]
+    #[error("{}: input {index} (\"{name}\") is empty", path.display())]
     Empty {
         /// Input file.
         path: PathBuf,
@@ -94,7 +97,7 @@ pub enum DataError {
     },
     /// A value of an input that the model does not have, for compilation settled it, and to another value or one that is not
     /// known here.
-    #[error("{}: {name} has the value {value}, and the model no such input{}; take it out of the file", path.display(), settled)]
+    #[error("{}: {name} has the value {value}, and the model no such input{}", path.display(), settled)]
     Settled {
         /// Input file.
         path: PathBuf,
@@ -121,6 +124,20 @@ pub enum DataError {
         /// What it should be.
         expected: String,
     },
+}
+
+impl DataError {
+    /// What helps.
+    pub fn way_out(&self) -> String {
+        match self {
+            DataError::Io { .. } => "check the path".to_owned(),
+            DataError::Format { reason, .. } => reason.way_out(),
+            DataError::Empty { expected, .. } => format!("give {expected} value(s)"),
+            DataError::Settled { .. } => "take it out of the file".to_owned(),
+            DataError::Value { .. } => "correct the value".to_owned(),
+            DataError::Count { .. } | DataError::Length { .. } | DataError::Shape { .. } => EXPECTED.to_owned(),
+        }
+    }
 }
 
 /// Values of one input as a file gives them.

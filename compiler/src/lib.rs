@@ -21,4 +21,5 @@ pub mod quantise;
 mod scores;
 mod stored;
 pub mod tokenizer;
+mod way_out;
 mod widths;

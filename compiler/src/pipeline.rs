@@ -12,6 +12,7 @@ use crate::partition::partition;
 use crate::quantise::{QuantiseError, Stats, soft_mask};
 use crate::stored;
 use crate::tokenizer::{self, End, TokenizerError};
+use crate::way_out::Line;
 use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
@@ -61,7 +62,7 @@ pub struct CompileOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The settings file.
-    #[error("{}", line(.0, "`nanozk compile --help` and README.md list the settings"))]
+    #[error("{0}; `nanozk compile --help` and README.md list the settings")]
     Config(#[from] ConfigError),
     /// Settings that contradict each other.
     #[error(
@@ -77,16 +78,16 @@ pub enum CompileError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The model.
-    #[error("{}", frontend_line(.0))]
+    #[error("{}", Line(.0))]
     Frontend(#[from] FrontendError),
     /// An input file.
-    #[error("{}", data_line(.0))]
+    #[error("{}; {}", .0, .0.way_out())]
     Data(#[from] DataError),
     /// An output without a greatest score.
     #[error(transparent)]
     Head(#[from] HeadError),
     /// Quantisation.
-    #[error("{}", line(.0, "change the model or its sample data"))]
+    #[error("{}", Line(.0))]
     Quantise(#[from] QuantiseError),
     /// Outputs that are further from the source model's than the tolerance, at all widths.
     #[error(
@@ -121,10 +122,10 @@ pub enum CompileError {
         sample: usize,
     },
     /// The sample data cannot be run.
-    #[error("{}", line(.0, "change the sample data"))]
+    #[error("{}", Line(.0))]
     Fidelity(#[from] FidelityError),
     /// Layout.
-    #[error("layer shape {shape}: {}", line(source, "change the model"))]
+    #[error("layer shape {shape}: {}", Line(source))]
     Layout {
         /// Index of the shape.
         shape: usize,
@@ -132,7 +133,7 @@ pub enum CompileError {
         source: LayoutError,
     },
     /// Hidden tensors that are read too often, or lookups that hide too little.
-    #[error("{}", line(.0, "make the tensor public or cut the model into smaller parts"))]
+    #[error("{0}; make the tensor public or cut the model into smaller parts")]
     Hiding(#[from] HidingError),
     /// No common number of rows for all shapes.
     #[error(
@@ -158,30 +159,6 @@ pub enum CompileError {
         /// The greatest length that a circuit may hold.
         greatest: usize,
     },
-}
-
-/// `cause; way out`: a cause that names its way out stays as it is.
-fn line(cause: &dyn std::fmt::Display, way_out: &str) -> String {
-    let cause = cause.to_string();
-    if cause.contains("; ") { cause } else { format!("{cause}; {way_out}") }
-}
-
-fn data_line(cause: &DataError) -> String {
-    let way_out = match cause {
-        DataError::Value { .. } => "correct the value",
-        _ => "expected {\"input_data\": [[..], ..]}, or a .npz archive, with one array per model input",
-    };
-    line(cause, way_out)
-}
-
-fn frontend_line(cause: &FrontendError) -> String {
-    match cause {
-        // Every node has a way out of its own, or all have this one.
-        FrontendError::Unsupported { problems, .. } if problems.iter().any(|p| !p.reason.contains("; ")) => {
-            format!("{cause}; replace these nodes (README.md lists what is supported)")
-        }
-        _ => line(cause, "check the path and the model"),
-    }
 }
 
 /// What a compilation tells while it runs.

@@ -34,7 +34,7 @@ fn write(folder: &Path, text: &str) -> PathBuf {
 
 fn read(text: &str, inputs: &[InputInfo]) -> Result<Vec<InputTensor>, String> {
     let folder = tempfile::tempdir().expect("folder");
-    read_input(&write(folder.path(), text), inputs).map_err(|e| e.to_string())
+    read_input(&write(folder.path(), text), inputs).map_err(|e| format!("{e}; {}", e.way_out()))
 }
 
 #[test]
@@ -105,8 +105,9 @@ fn inputs_that_are_settled_may_stand_in_the_file() {
         .map(|(name, value)| (name.to_owned(), Setting(value)))
         .into();
     let folder = tempfile::tempdir().expect("folder");
-    let read_with =
-        |text: &str, settled| read_beside(&write(folder.path(), text), &floats(), settled).map_err(|e| e.to_string());
+    let read_with = |text: &str, settled| {
+        read_beside(&write(folder.path(), text), &floats(), settled).map_err(|e| format!("{e}; {}", e.way_out()))
+    };
     for (text, other) in [
         (r#"{"input_data": [[0], [1, 2, 3, 4.5], [true]]}"#, None),
         (r#"{"x": [1, 2, 3, 4.5], "usecache": false, "flag": [1], "other": [3, 4]}"#, None),

@@ -32,4 +32,4 @@ pub use functional::{Functional, FunctionalEntry, TokenWeight};
 pub use geometry::{Geometry, MASK_ROWS};
 pub use text::Text;
 pub use types::*;
-pub use value_info::{ElementMap, ElementType, ValueInfo};
+pub use value_info::{ElementMap, ElementType, ValueError, ValueInfo};

@@ -150,6 +150,31 @@ impl ElementMap {
     }
 }
 
+/// Why a value is none of its tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// Without elements, or with too many of them or of axes.
+    #[error("{name} has the shape {shape:?}")]
+    Shape {
+        /// Name of the value.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// The map leads out of the tensor.
+    #[error("{name} has elements outside its tensor")]
+    Outside {
+        /// Name of the value.
+        name: String,
+    },
+    /// Elements of the tensor that are none of the value, or several.
+    #[error("{name} does not determine its tensor")]
+    Undetermined {
+        /// Name of the value.
+        name: String,
+    },
+}
+
 impl ValueInfo {
     /// A value in its tensor's own order.
     pub fn row_major(name: impl Into<String>, shape: Vec<usize>, dtype: ElementType) -> Self {
@@ -167,11 +192,11 @@ impl ValueInfo {
     }
 
     /// Number of elements, where it is within bounds.
-    fn elements(&self) -> Result<u64, String> {
+    fn elements(&self) -> Result<u64, ValueError> {
         let product = self.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
         match product {
             Some(count) if count > 0 && self.shape.len() <= MAX_RANK => Ok(count),
-            _ => Err(format!("{} has the shape {:?}", self.name, self.shape)),
+            _ => Err(ValueError::Shape { name: self.name.clone(), shape: self.shape.clone() }),
         }
     }
 
@@ -179,8 +204,8 @@ impl ValueInfo {
     /// holds, not to the number of elements.
     ///
     /// # Errors
-    /// What is wrong with the map, in words.
-    pub fn check(&self, len: u64) -> Result<(), String> {
+    /// [`ValueError`]: what is wrong with the map.
+    pub fn check(&self, len: u64) -> Result<(), ValueError> {
         let count = self.elements()?;
         let inside = match &self.map {
             ElementMap::List(list) => list.len() as u64 == count && list.iter().all(|&i| u64::from(i) < len),
@@ -194,7 +219,7 @@ impl ValueInfo {
             }
         };
         if !inside || count > len.max(MAX_REPEATED) {
-            return Err(format!("{} has elements outside its tensor", self.name));
+            return Err(ValueError::Outside { name: self.name.clone() });
         }
         Ok(())
     }
@@ -204,7 +229,7 @@ impl ValueInfo {
     ///
     /// # Errors
     /// As [`ValueInfo::check`], and where an element of the tensor is none of the value, or several.
-    pub fn check_whole(&self, len: u64) -> Result<(), String> {
+    pub fn check_whole(&self, len: u64) -> Result<(), ValueError> {
         self.check(len)?;
         let once = match &self.map {
             _ if self.elements()? != len => false,
@@ -220,7 +245,7 @@ impl ValueInfo {
                 axes.iter().try_fold(1u64, |step, &(s, d)| (s == step).then(|| step * d)).is_some()
             }
         };
-        if once { Ok(()) } else { Err(format!("{} does not determine its tensor", self.name)) }
+        if once { Ok(()) } else { Err(ValueError::Undetermined { name: self.name.clone() }) }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     answer::Answer,
     field::{Fr, G1},
     keys::{Rows, TensorKey, VerifierKey, Visibility},
+    misfit::BundleMisfit,
     transcript::Absorber,
     wire,
 };
@@ -138,10 +139,10 @@ impl Bundle {
     /// Whether tensors and layers are exactly those of the model, in order, with values in range and padding 0.
     ///
     /// # Errors
-    /// What does not fit, in words.
-    pub fn fits(&self, key: &VerifierKey) -> Result<(), String> {
+    /// What does not fit.
+    pub fn fits(&self, key: &VerifierKey) -> Result<(), BundleMisfit> {
         if self.length == 0 || self.length > key.tokens {
-            return Err(format!("length {} is outside 1..={}", self.length, key.tokens));
+            return Err(BundleMisfit::Length { length: self.length, tokens: key.tokens });
         }
         let ids = |public: bool| {
             let ids = 0..key.tensors.len() as u32;
@@ -150,55 +151,51 @@ impl Bundle {
         if !ids(true).eq(self.public.iter().map(|t| t.tensor))
             || !ids(false).eq(self.committed.iter().map(|t| t.tensor))
         {
-            return Err("the tensors are not those of the model".into());
+            return Err(BundleMisfit::Tensors);
         }
         let held: BTreeSet<u32> = key.layers.iter().flat_map(|l| l.inputs.iter().chain(&l.outputs)).copied().collect();
         if let Some(tensor) = self.committed.iter().find(|t| !t.lanes.is_empty() && !held.contains(&t.tensor)) {
-            let name = &key.tensors[tensor.tensor as usize].name;
-            return Err(format!("hidden tensor {name} is committed to, and no layer reads it"));
+            return Err(BundleMisfit::Unread { tensor: key.tensors[tensor.tensor as usize].name.clone() });
         }
         let inputs: BTreeSet<u32> = key.inputs.iter().map(|input| input.tensor).collect();
         for tensor in &self.public {
             let spec = &key.tensors[tensor.tensor as usize];
+            let name = || spec.name.clone();
             // The verifier computes it.
             let rows = if spec.visibility == Visibility::Noise { 0 } else { key.tokens as usize };
             if tensor.values.len() != rows * spec.features as usize {
-                return Err(format!("public tensor {} has the wrong size", spec.name));
+                return Err(BundleMisfit::Elements { tensor: name() });
             }
             let outside = |v: &&i64| **v < spec.lo || **v > spec.hi;
-            if let Some(v) = tensor.values.iter().find(outside) {
-                return Err(format!("public tensor {} holds {v}, outside {}..={}", spec.name, spec.lo, spec.hi));
+            if let Some(&value) = tensor.values.iter().find(outside) {
+                return Err(BundleMisfit::Value { tensor: name(), value, lo: spec.lo, hi: spec.hi });
             }
             if inputs.contains(&tensor.tensor) {
                 self.rows_fit(&tensor.values, spec, key.tokens)?;
                 let masks = spec.rows == Rows::Equal && held.contains(&tensor.tensor);
                 if masks && hides_all(&tensor.values, key) {
-                    return Err(format!("public tensor {} hides all that some token sees", spec.name));
+                    return Err(BundleMisfit::HidesAll { tensor: name() });
                 }
             }
         }
         if !self.layers.is_sorted_by(|a, b| a.index < b.index)
             || self.layers.iter().any(|l| l.index as usize >= key.layers.len())
         {
-            return Err("the layers are not in order, repeated, or not of the model".into());
+            return Err(BundleMisfit::Layers);
         }
         Ok(())
     }
 
     /// Whether the rows of a public input are what its model asks for.
-    fn rows_fit(&self, values: &[i64], spec: &TensorKey, tokens: u32) -> Result<(), String> {
-        let (name, width) = (&spec.name, spec.features as usize);
+    fn rows_fit(&self, values: &[i64], spec: &TensorKey, tokens: u32) -> Result<(), BundleMisfit> {
+        let (tensor, width) = (spec.name.clone(), spec.features as usize);
         let mut rows = values.chunks(width.max(1));
         match spec.rows {
             Rows::Full | Rows::Padded if values[self.length as usize * width..].iter().any(|v| *v != 0) => {
-                Err(format!("public tensor {name} is not 0 beyond its length"))
+                Err(BundleMisfit::Padding { tensor })
             }
-            Rows::Full if self.length < tokens => {
-                Err(format!("{} of {tokens} tokens, but every token of this model sees all of {name}", self.length))
-            }
-            Rows::Equal if !rows.all(|row| row == &values[..width]) => {
-                Err(format!("public tensor {name} differs from token to token"))
-            }
+            Rows::Full if self.length < tokens => Err(BundleMisfit::Short { length: self.length, tokens, tensor }),
+            Rows::Equal if !rows.all(|row| row == &values[..width]) => Err(BundleMisfit::Rows { tensor }),
             _ => Ok(()),
         }
     }

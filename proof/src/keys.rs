@@ -7,6 +7,7 @@ use crate::{
     hiding,
     key_proof::KeyProof,
     layer::{LayerKey, Multiplier, ShapeKey, multipliers},
+    misfit::{ModelMisfit, ShapeMisfit},
     span::SPAN_ROWS,
     srs::SrsVerifierPart,
     statement::Circuits,
@@ -15,7 +16,7 @@ use crate::{
 };
 use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
 use nanozk_plan::{
-    Plan, Text, ValueInfo,
+    Plan, Text, ValueError, ValueInfo,
     format::{self, FormatError, Kind},
     work::{TooMuchWork, Work, side_by_side},
 };
@@ -146,8 +147,8 @@ impl ShapeFile {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn read(self) -> Result<ShapeKey, String> {
-        nanozk_plan::check::check(&self.plan).map_err(|e| e.to_string())?;
+    pub fn read(self) -> Result<ShapeKey, ShapeMisfit> {
+        nanozk_plan::check::check(&self.plan)?;
         let plan = Arc::new(self.plan);
         let (vk, multipliers) = rayon::join(
             || read_vk(&self.vk, &plan),
@@ -157,7 +158,7 @@ impl ShapeFile {
         let patterns_fit = multipliers.len() == self.patterns.len()
             && multipliers.iter().zip(&self.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
         if !patterns_fit || self.span_basis.len() != SPAN_ROWS {
-            return Err("a shape has the wrong number of pattern commitments".into());
+            return Err(ShapeMisfit::Patterns);
         }
         Ok(ShapeKey {
             columns: Columns::new(&plan),
@@ -202,7 +203,7 @@ impl VerifierKey {
     ) -> Result<Self, FormatError> {
         let (text, proof, id) = (Text::default(), None, [0; 32]);
         let key = VerifierKey { tokens, tensors, inputs, outputs, text, circuits, shapes, layers, srs, proof, id };
-        key.check().map_err(|what| FormatError::Malformed { expected: Kind::Verifier, what })?;
+        key.check().map_err(|e| malformed(&e))?;
         key.with_proof(None)
     }
 
@@ -279,16 +280,15 @@ impl VerifierKey {
     /// # Errors
     /// A file that is none, or whose parts do not fit together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
-        let malformed = |what: String| FormatError::Malformed { expected: Kind::Verifier, what };
         let wire: VerifierFile = format::decode(Kind::Verifier, bytes)?;
         let plans: Vec<&Plan> = wire.shapes.iter().map(|shape| &shape.plan).collect();
-        charge(bytes.len(), &plans, &wire.layers).map_err(|e| malformed(e.to_string()))?;
+        charge(bytes.len(), &plans, &wire.layers).map_err(|e| malformed(&e))?;
         let parts = side_by_side(plans.iter().map(|plan| plan.reading_work()));
         let (mut left, mut shapes) = (wire.shapes.into_iter(), Vec::new());
         for part in parts {
             let part: Vec<ShapeFile> = left.by_ref().take(part.len()).collect();
             let read: Result<Vec<_>, _> = part.into_par_iter().map(ShapeFile::read).collect();
-            shapes.extend(read.map_err(malformed)?);
+            shapes.extend(read.map_err(|e| malformed(&e))?);
         }
         let key = VerifierKey {
             tokens: wire.tokens,
@@ -303,25 +303,26 @@ impl VerifierKey {
             proof: wire.proof,
             id: model_id(bytes),
         };
-        key.check().map_err(malformed)?;
+        key.check().map_err(|e| malformed(&e))?;
         Ok(key)
     }
 
     /// Everything that later indexing relies on; one geometry, so that neighbours read a tensor's commitment alike; that
     /// the layers are chained; and that no column is opened more often than its random rows hide.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), ModelMisfit> {
         let tensor = |id: &u32| (*id as usize) < self.tensors.len();
         if !self.inputs.iter().chain(&self.outputs).all(|e| tensor(&e.tensor)) {
-            return Err("a model input or output names no tensor".into());
+            return Err(ModelMisfit::NoTensor);
         }
         self.inputs.iter().try_for_each(|input| self.determines_its_tensor(input))?;
         self.outputs.iter().try_for_each(|output| output.value.check(self.elements(output.tensor)))?;
         if self.tensors.iter().any(|t| !t.scale.is_finite() || t.scale <= 0.0 || t.lo > t.hi) {
-            return Err("a tensor has an invalid scale or range".into());
+            return Err(ModelMisfit::Tensor);
         }
         for layer in &self.layers {
-            let shape = self.shapes.get(layer.shape as usize).ok_or(format!("layer {} has no shape", layer.name))?;
-            let plan = &shape.plan;
+            let name = || layer.name.clone();
+            let shape = self.shapes.get(layer.shape as usize);
+            let plan = &shape.ok_or_else(|| ModelMisfit::NoShape { layer: name() })?.plan;
             let fits = plan.geometry.tokens == self.tokens
                 && layer.inputs.iter().chain(&layer.outputs).all(tensor)
                 && layer.tables.len() == plan.tables as usize
@@ -329,14 +330,15 @@ impl VerifierKey {
                 && layer.params.len() == plan.params as usize
                 && self.boundaries_fit(layer, plan);
             if !fits {
-                return Err(format!("layer {} does not fit its shape", layer.name));
+                return Err(ModelMisfit::Layer { layer: name() });
             }
         }
         if self.shapes.windows(2).any(|pair| pair[0].plan.geometry != pair[1].plan.geometry) {
-            return Err("two shapes have different geometries".into());
+            return Err(ModelMisfit::Geometries);
         }
         self.chained()?;
-        hiding::check(self).map_err(|e| e.to_string()).map(drop)
+        hiding::check(self)?;
+        Ok(())
     }
 
     /// Elements of a tensor.
@@ -345,7 +347,7 @@ impl VerifierKey {
     }
 
     /// Whether the values of an input leave nothing of its tensor open: where all rows are equal, the first is all of it.
-    fn determines_its_tensor(&self, input: &Endpoint) -> Result<(), String> {
+    fn determines_its_tensor(&self, input: &Endpoint) -> Result<(), ValueError> {
         let spec = &self.tensors[input.tensor as usize];
         let public = spec.visibility.public();
         let equal = public && spec.rows == Rows::Equal;
@@ -354,8 +356,8 @@ impl VerifierKey {
 
     /// Every tensor is a model input or has one layer that writes it, before all that read it: proofs of all layers then
     /// lead from the inputs to the outputs.
-    fn chained(&self) -> Result<(), String> {
-        let name = |id: u32| &self.tensors[id as usize].name;
+    fn chained(&self) -> Result<(), ModelMisfit> {
+        let name = |id: u32| self.tensors[id as usize].name.clone();
         let mut known = vec![false; self.tensors.len()];
         self.inputs.iter().for_each(|input| known[input.tensor as usize] = true);
         let noise: Vec<usize> =
@@ -363,28 +365,24 @@ impl VerifierKey {
         match noise[..] {
             [] => (),
             [noise] if !known[noise] => known[noise] = true,
-            _ => return Err("there is more than one tensor of noise, or it is an input".into()),
+            _ => return Err(ModelMisfit::Noise),
         }
         for layer in &self.layers {
             if let Some(id) = layer.inputs.iter().find(|id| !known[**id as usize]) {
-                return Err(format!("layer {} reads tensor {} before any layer writes it", layer.name, name(*id)));
+                return Err(ModelMisfit::Unwritten { layer: layer.name.clone(), tensor: name(*id) });
             }
             for id in &layer.outputs {
                 if std::mem::replace(&mut known[*id as usize], true) {
-                    return Err(format!(
-                        "layer {} writes tensor {}, which has its value already",
-                        layer.name,
-                        name(*id)
-                    ));
+                    return Err(ModelMisfit::WrittenTwice { layer: layer.name.clone(), tensor: name(*id) });
                 }
             }
         }
         let read = |id: &usize| self.layers.iter().any(|layer| layer.inputs.contains(&(*id as u32)));
         if let Some(&id) = noise.iter().find(|id| !read(id)) {
-            return Err(format!("no layer reads the noise {}", name(id as u32)));
+            return Err(ModelMisfit::UnreadNoise { tensor: name(id as u32) });
         }
         match self.outputs.iter().find(|output| !known[output.tensor as usize]) {
-            Some(output) => Err(format!("no layer writes the output {}", output.value.name)),
+            Some(output) => Err(ModelMisfit::NoOutput { output: output.value.name.clone() }),
             None => Ok(()),
         }
     }
@@ -399,6 +397,10 @@ impl VerifierKey {
                 tensor.features == b.features && b.lanes.len() == lanes as usize
             })
     }
+}
+
+fn malformed(what: &dyn std::fmt::Display) -> FormatError {
+    FormatError::Malformed { expected: Kind::Verifier, what: what.to_string() }
 }
 
 fn model_id(file: &[u8]) -> [u8; 32] {
@@ -420,17 +422,17 @@ fn charge(bytes: usize, plans: &[&Plan], layers: &[LayerKey]) -> Result<(), TooM
 }
 
 /// Reads Halo2's key of the circuit of a checked plan.
-pub(crate) fn read_vk(bytes: &[u8], plan: &Arc<Plan>) -> Result<VerifyingKey<Fr, Kzg>, String> {
+pub(crate) fn read_vk(bytes: &[u8], plan: &Arc<Plan>) -> Result<VerifyingKey<Fr, Kzg>, ShapeMisfit> {
     let k = plan.geometry.k;
     if k > MAX_K || bytes.get(1).copied() != Some(k as u8) {
-        return Err(format!("a shape has k = {k}, outside 1..={MAX_K}, or a key of another k"));
+        return Err(ShapeMisfit::Size { k, most: MAX_K });
     }
     let mut reader = bytes;
     let params = PlanParams(plan.clone());
     let vk = VerifyingKey::<Fr, Kzg>::read::<_, PlanCircuit>(&mut reader, SerdeFormat::Processed, params)
-        .map_err(|e| format!("a verifying key cannot be read: {e}"))?;
+        .map_err(|e| ShapeMisfit::Key(e.to_string()))?;
     if !reader.is_empty() || vk.fixed_commitments().len() != crate::circuit::fixed_columns(plan) {
-        return Err("a verifying key has the wrong number of columns".into());
+        return Err(ShapeMisfit::Columns);
     }
     Ok(vk)
 }

@@ -25,6 +25,7 @@ pub mod keygen;
 pub mod keys;
 pub mod layer;
 pub mod linear;
+pub mod misfit;
 pub mod msm;
 pub mod pcs;
 mod plonk;

@@ -6,8 +6,11 @@ use crate::{
     circuit::fixed_column_values,
     compress,
     field::{Fr, G1, int, powers},
+    keygen::KeygenError,
     layer::{self, LayerKey, ShapeKey},
-    linear, msm,
+    linear,
+    misfit::RangesMisfit,
+    msm,
     pcs::ProverBases,
     plonk::{self, Advice, FixedColumns},
     publics::{PublicData, public_values},
@@ -35,9 +38,12 @@ pub enum ProveError {
     /// The transcript could not be written.
     #[error("cannot write the proof: {0}")]
     Transcript(#[from] std::io::Error),
+    /// The ranges of weights are not those of the model.
+    #[error(transparent)]
+    Ranges(#[from] RangesMisfit),
     /// The circuits of a verifier file's own proof could not be made.
-    #[error("{0}")]
-    Keys(String),
+    #[error(transparent)]
+    Keys(#[from] KeygenError),
 }
 
 /// Proving key of a shape.

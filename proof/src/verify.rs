@@ -8,6 +8,7 @@ use crate::{
     guard::{self, LayerGuard},
     key_proof::{self, KeyError},
     keys::VerifierKey,
+    misfit::BundleMisfit,
     publics::PublicData,
     sampling,
     transcript::Absorber,
@@ -38,7 +39,7 @@ pub struct VerifyOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// The verifier file has another id than asked for.
-    #[error("the verifier file is of model {found}, not {expected}; get the verifier file of the model you expect")]
+    #[error("the verifier file is of model {found}, not {expected}")]
     ModelId {
         /// Asked for.
         expected: String,
@@ -54,33 +55,27 @@ pub enum VerifyError {
         found: String,
     },
     /// The nonce differs.
-    #[error("the proof does not carry the nonce asked for; ask the provider to prove with `--nonce`")]
+    #[error("the proof does not carry the nonce asked for")]
     Nonce,
     /// A drawn answer whose nonce nobody names.
     #[error(
-        "the answer is drawn with noise that follows from the nonce, so it means nothing without the one that you chose; \
-         name it with `--nonce`"
+        "the answer is drawn with noise that follows from the nonce, so it means nothing without the one that you chose"
     )]
     DrawnNonce,
     /// A locally generated SRS.
-    #[error(
-        "the SRS matches no known ceremony, so whoever made it can forge proofs; accept it with --allow-unsafe-srs"
-    )]
+    #[error("the SRS matches no known ceremony, so whoever made it can forge proofs")]
     UnsafeSrs,
     /// The verifier file does not hold what it must.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Contents that do not fit the model.
     #[error("the proof does not fit the model: {0}")]
-    Mismatch(String),
+    Mismatch(#[from] BundleMisfit),
     /// No layer is proven.
     #[error("the proof covers no layer")]
     Empty,
     /// Layers are left unproven, so nothing follows for the model as a whole.
-    #[error(
-        "the proof is partial, it covers {proven} of {total} layers: no output follows from the input; ask for a proof \
-         of all layers, give the challenge that it answers with `--challenge`, or look at it with `--allow-partial`"
-    )]
+    #[error("the proof is partial, it covers {proven} of {total} layers: no output follows from the input")]
     Partial {
         /// Layers proven.
         proven: usize,
@@ -88,9 +83,7 @@ pub enum VerifyError {
         total: usize,
     },
     /// A challenge of another model.
-    #[error(
-        "the challenge was drawn for model {found}, the verifier file is of {expected}; use the challenge of this answer"
-    )]
+    #[error("the challenge was drawn for model {found}, the verifier file is of {expected}")]
     OtherChallenge {
         /// Id of the verifier file.
         expected: String,
@@ -98,9 +91,7 @@ pub enum VerifyError {
         found: String,
     },
     /// A challenge of another commitment: of another answer, input, nonce or model, or of other masks.
-    #[error(
-        "the proof is of the commitment {found}, the challenge was drawn for {challenged}; ask for the proof that answers it"
-    )]
+    #[error("the proof is of the commitment {found}, the challenge was drawn for {challenged}")]
     OtherCommitment {
         /// What the challenge was drawn for.
         challenged: String,
@@ -108,7 +99,7 @@ pub enum VerifyError {
         found: String,
     },
     /// Other layers than were drawn.
-    #[error("the proof is of the layers {found:?}, drawn were {drawn:?}; ask for the proof of these")]
+    #[error("the proof is of the layers {found:?}, drawn were {drawn:?}")]
     OtherLayers {
         /// Layers drawn.
         drawn: Vec<u32>,
@@ -126,6 +117,32 @@ pub enum VerifyError {
         /// Why.
         error: LayerError,
     },
+}
+
+impl VerifyError {
+    /// What helps.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            VerifyError::ModelId { .. } => "get the verifier file of the model you expect",
+            VerifyError::Nonce => "ask the provider to prove with `--nonce`",
+            VerifyError::DrawnNonce => "name it with `--nonce`",
+            VerifyError::UnsafeSrs => "accept it with --allow-unsafe-srs",
+            VerifyError::Partial { .. } => {
+                "ask for a proof of all layers, give the challenge that it answers with `--challenge`, or look at it with \
+                 `--allow-partial`"
+            }
+            VerifyError::OtherChallenge { .. } => "use the challenge of this answer",
+            VerifyError::OtherCommitment { .. } => "ask for the proof that answers it",
+            VerifyError::OtherLayers { .. } => "ask for the proof of these",
+            VerifyError::Key(error @ (KeyError::Missing | KeyError::UnsafeSrs)) => error.way_out(),
+            VerifyError::OtherModel { .. }
+            | VerifyError::Key(_)
+            | VerifyError::Mismatch(_)
+            | VerifyError::Empty
+            | VerifyError::Answer(_)
+            | VerifyError::Layer { .. } => "do not rely on this output",
+        }
+    }
 }
 
 /// What an accepted bundle of all layers proves: that the model maps the bundle's inputs to its outputs.
@@ -240,7 +257,7 @@ pub fn verify_audited(
     }
     let (layers, total) = (drawn.design().layers(), key.layers.len());
     if layers != total {
-        return Err(VerifyError::Mismatch(format!("the challenge draws from {layers} layers, the model has {total}")));
+        return Err(BundleMisfit::Challenge { drawn: layers, layers: total }.into());
     }
     let prefix = bundle.prefix().to_repr();
     if prefix.as_ref() != drawn.commitment() {
@@ -272,7 +289,7 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     if ceremony.is_none() && !options.allow_unsafe_srs {
         return Err(VerifyError::UnsafeSrs);
     }
-    bundle.fits(key).map_err(VerifyError::Mismatch)?;
+    bundle.fits(key)?;
     if bundle.layers.is_empty() {
         return Err(VerifyError::Empty);
     }

@@ -37,7 +37,7 @@ fn refused_key(reason: &str, change: impl FnOnce(&mut VerifierKey)) {
     let mut key = key();
     change(&mut key);
     let error = made(key).map(drop).expect_err(reason);
-    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+    assert!(error.to_string().contains(reason), "refused by another check than '{reason}': {error}");
 }
 
 fn refused_file(reason: &str, change: impl FnOnce(&mut VerifierFile)) {
@@ -45,14 +45,14 @@ fn refused_file(reason: &str, change: impl FnOnce(&mut VerifierFile)) {
     change(&mut wire);
     let bytes = format::encode(Kind::Verifier, &wire).unwrap();
     let error = VerifierKey::from_bytes(&bytes).map(drop).expect_err(reason).to_string();
-    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+    assert!(error.to_string().contains(reason), "refused by another check than '{reason}': {error}");
 }
 
 fn refused_proof(reason: &str, change: impl FnOnce(&mut VerifierKey, &mut Bundle)) {
     let (mut key, mut bundle) = (key(), proof());
     change(&mut key, &mut bundle);
     let error = bundle.fits(&key).expect_err(reason);
-    assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+    assert!(error.to_string().contains(reason), "refused by another check than '{reason}': {error}");
 }
 
 fn hidden(key: &mut VerifierKey) -> u32 {
@@ -135,7 +135,7 @@ fn public_values_are_what_the_model_asks_for() {
     };
     let said = |key: &VerifierKey, bundle: &Bundle| {
         let words = ["is not 0", "sees all", "differs", "hides all"];
-        bundle.fits(key).map_err(|error| words.into_iter().find(|w| error.contains(w)))
+        bundle.fits(key).map_err(|error| words.into_iter().find(|w| error.to_string().contains(w)))
     };
     let with = |rows: Rows, length: u32, values: &dyn Fn(usize) -> i64| {
         let (key, bundle) = changed(rows, length, &|i| values(i / width));

@@ -114,7 +114,10 @@ fn measure_sensitivity(
     html: Option<PathBuf>,
     progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Answer> {
-    let reading = reading.map(str::parse).transpose().map_err(PyValueError::new_err)?;
+    let reading = reading
+        .map(str::parse)
+        .transpose()
+        .map_err(|e: sensitivity::UnknownReading| PyValueError::new_err(e.to_string()))?;
     let request = sensitivity::Request { model, data, probes, step, seed, reading, out, html };
     let measure = move |p: &dyn Progress| answer(&sensitivity::sensitivity(&request, p)?);
     watched(py, progress, errors::RunError::new_err, None, measure)

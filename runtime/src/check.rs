@@ -1,7 +1,6 @@
 //! `nanozk check`: what a verifier file says about its model holds.
 
-use crate::error::with_way_out;
-use crate::{Result, architecture, hex, keys, srs};
+use crate::{Refusal, Result, architecture, hex, keys, srs};
 use nanozk_proof::key_proof::check as check_key;
 use serde::Serialize;
 use std::path::Path;
@@ -15,7 +14,7 @@ pub struct CheckReport {
     pub checked: bool,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Refusal>,
     /// Id of the model.
     pub model_id: String,
     /// Whether the caller named the model id that was expected.
@@ -72,7 +71,8 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         ceremony,
     };
     if model_id.is_some_and(|id| id != key.model_id()) {
-        report.error = Some("the file is of another model; get the verifier file of the model you expect".into());
+        report.error =
+            Some(Refusal::new("the file is of another model", "get the verifier file of the model you expect"));
         return Ok(report);
     }
     let start = Instant::now();
@@ -91,7 +91,7 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.architecture = architecture::summary(&key)?;
             report.statistical_bits = verdict.budget.statistical_bits;
         }
-        Err(error) => report.error = Some(with_way_out(error.to_string(), "do not rely on this file")),
+        Err(error) => report.error = Some(Refusal::new(&error, error.way_out())),
     }
     Ok(report)
 }

@@ -1,7 +1,7 @@
 //! A verified statement beside the values that its reader sent and received.
 
 use crate::shown::{Content, Number, Shown};
-use crate::{Error, Result, storage};
+use crate::{Error, Refusal, Result, storage};
 use nanozk_compiler::data::{Settled, read_beside};
 use nanozk_compiler::frontend::InputInfo;
 use nanozk_compiler::pipeline::CompileError;
@@ -17,11 +17,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that does not fit the model.
-pub fn input(key: &VerifierKey, bundle: &Bundle, shown: &[Shown], path: &Path) -> Result<Option<String>> {
+pub fn input(key: &VerifierKey, bundle: &Bundle, shown: &[Shown], path: &Path) -> Result<Option<Refusal>> {
     let infos: Vec<InputInfo> = key.inputs.iter().map(|input| info(key, input)).collect();
     let read = read_beside(path, &infos, Settled::Unknown).map_err(CompileError::from)?;
     if let Some(absent) = shown.iter().find_map(absent) {
-        return Ok(Some(format!("input {absent}; verify without --input")));
+        return Ok(Some(Refusal::new(format!("input {absent}"), "verify without --input")));
     }
     let masked = infos.iter().any(|i| i.kind == InputKind::Mask);
     let lengths = read.iter().zip(&infos).filter(|(_, i)| matches!(i.kind, InputKind::Tokens { .. }));
@@ -64,7 +64,7 @@ fn info(key: &VerifierKey, Endpoint { tensor, value }: &Endpoint) -> InputInfo {
 ///
 /// # Errors
 /// A file of another form.
-pub fn output(shown: &[Shown], path: &Path) -> Result<Option<String>> {
+pub fn output(shown: &[Shown], path: &Path) -> Result<Option<Refusal>> {
     let wrong = |what: String| {
         let way_out = "expected the JSON of `run` or `prove`, or [[..], ..] with one array for each output";
         Error::refused(format!("{}: {what}", path.display()), way_out)
@@ -78,7 +78,8 @@ pub fn output(shown: &[Shown], path: &Path) -> Result<Option<String>> {
         let values = match &shown.content {
             Content::Known { values } => values,
             Content::Absent { reason } => {
-                return Ok(Some(format!("output {}: {reason}; verify without --output", shown.name.escape_debug())));
+                let cause = format!("output {}: {reason}", shown.name.escape_debug());
+                return Ok(Some(Refusal::new(cause, "verify without --output")));
             }
         };
         if entry.get("name").is_some_and(|name| *name != shown.name.as_str()) {
@@ -131,8 +132,8 @@ fn absent(shown: &Shown) -> Option<String> {
     }
 }
 
-fn differs(what: String, kind: &str) -> String {
-    format!("{what}; this proof is not of your {kind}")
+fn differs(what: String, kind: &str) -> Refusal {
+    Refusal::new(what, format!("this proof is not of your {kind}"))
 }
 
 /// An element by name and index.

@@ -70,7 +70,7 @@ pub fn demo(keep: Option<&Path>, progress: &dyn Progress) -> Result<DemoReport> 
     let request = verify::Request { verifier: keys.join("verifier.nanozk"), proof, ..Default::default() };
     let verify = verify(&request)?;
     if let Some(error) = &verify.error {
-        return Err(Error::part(error.clone()));
+        return Err(error.clone().into());
     }
     let (prompt, next) = read_out(&verify);
     Ok(DemoReport { prompt, next, compile, plan, run, setup, prove, verify, kept: keep.map(Path::to_path_buf) })

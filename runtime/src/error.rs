@@ -1,6 +1,8 @@
 //! Errors of the library: one line each, with cause and way out.
 
 use nanozk_plan::format::{FormatError, ReadError};
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Why a command failed.
@@ -37,13 +39,31 @@ pub enum Error {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Anything else.
-    #[error("{cause}; {way_out}")]
-    Refused {
-        /// What is wrong.
-        cause: String,
-        /// What helps.
-        way_out: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// What is wrong, and what helps. In reports it stands as one text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}; {way_out}")]
+pub struct Refusal {
+    /// What is wrong.
+    pub cause: String,
+    /// What helps.
+    pub way_out: String,
+}
+
+impl Refusal {
+    /// A cause and a way out.
+    pub fn new(cause: impl Display, way_out: impl Display) -> Self {
+        Refusal { cause: cause.to_string(), way_out: way_out.to_string() }
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Result of a library call.
@@ -74,7 +94,7 @@ impl Error {
     }
 
     /// What a part of nanozk refuses of a file, a layer or a step.
-    pub fn part_of<E>(of: impl std::fmt::Display) -> impl FnOnce(E) -> Self
+    pub fn part_of<E>(of: impl Display) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -82,14 +102,9 @@ impl Error {
     }
 
     /// A cause and a way out.
-    pub fn refused(cause: impl std::fmt::Display, way_out: impl std::fmt::Display) -> Self {
-        Error::Refused { cause: cause.to_string(), way_out: way_out.to_string() }
+    pub fn refused(cause: impl Display, way_out: impl Display) -> Self {
+        Refusal::new(cause, way_out).into()
     }
-}
-
-/// `message` if it names a way out, else `message; way_out`.
-pub(crate) fn with_way_out(message: String, way_out: &str) -> String {
-    if message.contains("; ") { message } else { format!("{message}; {way_out}") }
 }
 
 /// `text` on one line, control characters of hostile names removed.

@@ -34,7 +34,7 @@ pub mod storage;
 mod table;
 pub mod verify;
 
-pub use error::{Error, Result, one_line};
+pub use error::{Error, Refusal, Result, one_line};
 pub use nanozk_proof::verify::hex;
 pub use progress::{Progress, Silent};
 

@@ -3,9 +3,8 @@
 use crate::answer::{AnswerReport, Prompt, tokenizer};
 use crate::audit::files::{self, Recorded};
 use crate::compare;
-use crate::error::with_way_out;
 use crate::shown::Shown;
-use crate::{Error, Result, hex, keys, srs, storage};
+use crate::{Error, Refusal, Result, hex, keys, srs, storage};
 use nanozk_audit::{Challenge, Drawn, Randomness};
 use nanozk_compiler::tokenizer::Tokenizer;
 use nanozk_proof::answer::{Ended, Transcript};
@@ -60,7 +59,7 @@ pub struct VerifyReport {
     pub audited: Option<Audited>,
     /// Why not: `cause; way out`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Refusal>,
     /// Time to check, without reading the files.
     pub verify_seconds: f64,
     /// Time to read the verifier file and the proof.
@@ -164,7 +163,7 @@ pub fn verify(request: &Request) -> Result<VerifyReport> {
                 (.., difference) => difference,
             }
         }
-        Err(error) => Some(with_way_out(error.to_string(), "do not rely on this output")),
+        Err(error) => Some(Refusal::new(&error, error.way_out())),
     };
     if let Some(error) = refused {
         report = VerifyReport { read_seconds: report.read_seconds, ..describe(&key, &bundle, &request.options) };
@@ -216,16 +215,16 @@ fn check(
 }
 
 /// Records in the challenge that the proof `file` answered it. The refusal, if another did before.
-fn used(challenge: &Path, file: &[u8], audited: &mut Audited) -> Result<Option<String>> {
+fn used(challenge: &Path, file: &[u8], audited: &mut Audited) -> Result<Option<Refusal>> {
     match files::record(challenge, files::proof_digest(file))? {
         Recorded::First => Ok(None),
         Recorded::Again(at) => {
             audited.first_verified = Some(files::utc(at));
             Ok(None)
         }
-        Recorded::Other(at) => Ok(Some(format!(
-            "another proof answered this challenge at {}, and one is enough; draw another for another commitment",
-            files::utc(at)
+        Recorded::Other(at) => Ok(Some(Refusal::new(
+            format!("another proof answered this challenge at {}, and one is enough", files::utc(at)),
+            "draw another for another commitment",
         ))),
     }
 }
@@ -235,11 +234,11 @@ fn answered(
     transcript: Option<&Transcript>,
     request: &Request,
     tokenizer: Option<&Tokenizer>,
-) -> Result<Option<String>> {
+) -> Result<Option<Refusal>> {
     if request.prompt.is_none() && request.max_new.is_none() && request.temperature.is_none() {
         return Ok(None);
     }
-    let differs = |what: String| Ok(Some(format!("{what}; the proof is of another answer; ask again")));
+    let differs = |what: String| Ok(Some(Refusal::new(what, "the proof is of another answer; ask again")));
     let Some(Transcript { prompt, answer, ended, temperature }) = transcript else {
         return differs("the proof shows no answer".into());
     };
@@ -269,7 +268,7 @@ fn differences(
     key: &VerifierKey,
     bundle: &Bundle,
     request: &Request,
-) -> Result<Option<String>> {
+) -> Result<Option<Refusal>> {
     if let Some(path) = &request.input {
         if let Some(difference) = compare::input(key, bundle, &report.input, path)? {
             return Ok(Some(difference));

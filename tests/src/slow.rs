@@ -35,7 +35,7 @@ pub fn verify(key: &VerifierKey, bundle: &Bundle) -> Result<(), String> {
     if bundle.model_id[..] != Preimage::new("nanozk model id").bytes("verifier file", &file).digest()[..] {
         return Err("another model".into());
     }
-    bundle.fits(key)?;
+    bundle.fits(key).map_err(|e| e.to_string())?;
     if bundle.layers.is_empty() {
         return Err("no layer".into());
     }

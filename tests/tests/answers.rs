@@ -127,7 +127,7 @@ fn another_prompt_is_noticed_by_who_sent_one() {
     assert!(verdict(&prompt, LIMIT).verified);
     for (what, report) in [("prompt", verdict(&PROMPT, LIMIT)), ("limit", verdict(&prompt, LIMIT + 1))] {
         assert!(!report.verified && report.answer.is_none(), "{what}");
-        assert!(report.error.as_ref().is_some_and(|error| error.contains(what)), "{:?}", report.error);
+        assert!(report.error.as_ref().is_some_and(|error| error.to_string().contains(what)), "{:?}", report.error);
     }
 }
 

@@ -136,7 +136,7 @@ fn claims_are_bound_to_the_noise() {
     assert!(slow::verify(&honest.fixture.key, &above).is_err());
     let mut bundle = honest.bundle.clone();
     bundle.public.iter_mut().filter(|t| t.values.is_empty()).for_each(|t| t.values = vec![1; 3]);
-    assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.contains("noise")));
+    assert!(matches!(honest.verdict(&bundle), Err(VerifyError::Mismatch(why)) if why.to_string().contains("noise")));
 }
 
 /// A challenge of `count` layers of the honest bundle.

@@ -138,7 +138,9 @@ fn jobs_in_any_order_make_the_proof() {
     assert_eq!(run.outcome(last), Outcome::Done, "a second time");
     let found = run.join().unwrap();
     assert_eq!(found.missing, (0..last).collect::<Vec<_>>());
-    assert!(found.error.unwrap().contains("no part of jobs 0-") && found.proofs.is_empty() && !run.proof().exists());
+    assert!(
+        found.error.unwrap().cause.contains("no part of jobs 0-") && found.proofs.is_empty() && !run.proof().exists()
+    );
     assert_eq!(status(&run.dir).unwrap().open, found.missing);
 
     let report = prove_open(&run.dir);
@@ -203,7 +205,7 @@ fn wrong_and_foreign_parts_are_named() {
         let found = run.join().unwrap();
         assert_eq!((found.wrong.len(), found.wrong[0].job), (1, 0), "{found:?}");
         assert!(found.wrong[0].reason.contains(reason), "{reason}: {found:?}");
-        assert!(found.error.unwrap().starts_with("the part of job 0 is wrong") && !run.proof().exists());
+        assert!(found.error.unwrap().cause.starts_with("the part of job 0 is wrong") && !run.proof().exists());
         // It was set aside, so the job is open, and a later join names it as missing.
         assert_eq!(run.join().unwrap().missing, [0]);
     }

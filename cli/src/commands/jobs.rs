@@ -140,7 +140,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         Command::Status(args) => Report::new(&status::status(&args.run)?),
         Command::Join(args) => {
             let report = join::join(&args.run, &args.out, progress)?;
-            let failure = report.error.clone();
+            let failure = report.error.as_ref().map(ToString::to_string);
             Ok(Report { failure, ..Report::new(&report)? })
         }
     }

@@ -77,6 +77,6 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         tokenizer: args.prompt.tokenizer.clone(),
     };
     let report = verify::verify(&request)?;
-    let failure = report.error.clone();
+    let failure = report.error.as_ref().map(ToString::to_string);
     Ok(Report { failure, ..Report::new(&report)? })
 }

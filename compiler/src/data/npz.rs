@@ -3,16 +3,13 @@
 //! The format is that of `numpy.lib.format`. A header's shape is believed only when the archive holds as much data, so
 //! that memory is bounded by the file, or by [`MOST_INFLATED`] where it is compressed.
 
-use super::{DataError, Entries, Raw, count};
+use super::{DataError, Entries, Malformed, Raw, count};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::{
-    io::{Cursor, Read},
+    io::{self, Cursor, Read},
     path::Path,
 };
 use zip::ZipArchive;
-
-/// What a supported array looks like, for errors.
-const EXPECTED: &str = "use float32, float64, bool or integers, and numpy.savez or numpy.savez_compressed";
 
 /// Bytes that the arrays of a file may have together if they are more than the file.
 const MOST_INFLATED: usize = 1 << 28;
@@ -25,13 +22,13 @@ const MOST_SINGLE: usize = 1 << 12;
 const ZIP64: &[u8] = b"PK\x06\x07";
 
 pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Entries, DataError> {
-    let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
+    let format = |reason: Malformed| DataError::Format { path: path.to_owned(), reason };
     let file = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     if file.windows(ZIP64.len()).any(|bytes| bytes == ZIP64) {
-        return Err(format(format!("a 64-bit .npz archive; {EXPECTED}")));
+        return Err(format(Malformed::Zip64));
     }
     let size = file.len();
-    let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|e| format(format!("not an .npz archive: {e}")))?;
+    let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|e| format(Malformed::NoArchive(e)))?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let position = |input: &&str| names.iter().position(|n| n.trim_end_matches(".npy") == *input);
     let by_name: Option<Vec<usize>> = inputs.iter().map(position).collect();
@@ -41,11 +38,11 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Entries, DataError> {
     let chosen = by_name.unwrap_or_else(|| (0..names.len()).collect());
     let mut room = size.max(MOST_INFLATED);
     let mut entry = |index: usize| {
-        let bytes = archive.by_index(index).map_err(|e| e.to_string()).and_then(|entry| inflated(entry, room));
-        let bytes =
-            bytes.map_err(|e| format(format!("array \"{}\" cannot be read ({e}); {EXPECTED}", names[index])))?;
+        let bytes = archive.by_index(index).map_err(io::Error::from).and_then(|entry| inflated(entry, room));
+        let name = || names[index].clone();
+        let bytes = bytes.map_err(|cause| format(Malformed::Unreadable { name: name(), cause }))?;
         room -= bytes.len();
-        array(&bytes).map_err(|what| format(format!("array \"{}\" has {what}; {EXPECTED}", names[index])))
+        array(&bytes).map_err(|what| format(Malformed::Array { name: name(), what }))
     };
     let inputs = chosen.iter().map(|&index| entry(index)).collect::<Result<_, _>>()?;
     let others = (0..names.len()).filter(|index| !chosen.contains(index));
@@ -60,11 +57,11 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Entries, DataError> {
 }
 
 /// All bytes of an entry, of which there may be `most`.
-fn inflated(entry: impl Read, most: usize) -> Result<Vec<u8>, String> {
+fn inflated(entry: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    entry.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    entry.take(most as u64 + 1).read_to_end(&mut bytes)?;
     match bytes.len() > most {
-        true => Err(format!("the arrays have more than {} MB together", most >> 20)),
+        true => Err(io::Error::other(format!("the arrays have more than {} MB together", most >> 20))),
         false => Ok(bytes),
     }
 }
@@ -144,8 +141,8 @@ mod tests {
     /// A part of an array is no array, and an archive of a few bytes can unfold into any number.
     #[test]
     fn what_unfolds_beyond_the_limit_is_refused_and_not_cut() {
-        assert_eq!(super::inflated(&[7; 5][..], 5), Ok(vec![7; 5]));
+        assert_eq!(super::inflated(&[7; 5][..], 5).unwrap(), [7; 5]);
         assert!(super::inflated(&[7; 6][..], 5).is_err());
-        assert!(super::inflated(std::io::repeat(0), 1 << 20).unwrap_err().contains("more than 1 MB"));
+        assert!(super::inflated(std::io::repeat(0), 1 << 20).unwrap_err().to_string().contains("more than 1 MB"));
     }
 }

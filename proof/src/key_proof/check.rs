@@ -16,6 +16,7 @@ use crate::{
     budget::{Budget, key_budget},
     keys::VerifierKey,
     layer::ShapeKey,
+    misfit::RangesMisfit,
     statement::{Statement, StatementError},
     verifier::LayerError,
 };
@@ -27,16 +28,14 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The file carries no proof.
-    #[error("the verifier file has no proof about its weights; ask its publisher to run `nanozk setup` again")]
+    #[error("the verifier file has no proof about its weights")]
     Missing,
     /// A locally generated SRS.
-    #[error(
-        "the SRS matches no known ceremony, so whoever made it can forge this proof; accept it with --allow-unsafe-srs"
-    )]
+    #[error("the SRS matches no known ceremony, so whoever made it can forge this proof")]
     UnsafeSrs,
     /// The proof is not one about this file.
     #[error("the proof about the weights does not fit the file: {0}")]
-    Mismatch(String),
+    Mismatch(#[from] RangesMisfit),
     /// The file does not say what its model is, or has plans of another one.
     #[error("the file is not that of an integer model: {0}")]
     Statement(#[from] StatementError),
@@ -63,6 +62,21 @@ pub enum KeyError {
         /// Why.
         error: LayerError,
     },
+}
+
+impl KeyError {
+    /// What helps.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            KeyError::Missing => "ask its publisher to run `nanozk setup` again",
+            KeyError::UnsafeSrs => "accept it with --allow-unsafe-srs",
+            KeyError::Mismatch(_)
+            | KeyError::Statement(_)
+            | KeyError::Table { .. }
+            | KeyError::Known(_)
+            | KeyError::Range { .. } => "do not rely on this file",
+        }
+    }
 }
 
 /// What a checked verifier file holds.
@@ -97,7 +111,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     if key.srs.ceremony().is_none() && !allow_unsafe_srs {
         return Err(KeyError::UnsafeSrs);
     }
-    let parts = proof.limbs.parts(key).map_err(KeyError::Mismatch)?;
+    let parts = proof.limbs.parts(key)?;
     let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
     let all = all_sizes(key);
     let tables = tables(key);
@@ -107,17 +121,16 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
         || parts.len() != proof.ranges.len()
         || tables.len() != proof.tables.len()
     {
-        return Err(KeyError::Mismatch("it has the wrong number of parts".into()));
+        return Err(RangesMisfit::Parts.into());
     }
     let stated = || tables.iter().zip(&proof.tables);
     let table_bits = stated().try_fold(0, |most, (t, v)| width(t, v).map(|width| most.max(width)))?;
     let bounds = proof.limbs.bounds(key);
     let reach_bits = Statement::of(key)?.check(key, &bounds)?;
-    let statement =
-        statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(|e| KeyError::Mismatch(e.to_string()))?;
+    let statement = statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(RangesMisfit::from)?;
     let identities: Vec<Identity> = parts.iter().map(|part| part.identity(&statement)).collect();
     let shapes = identities.iter().map(|i| shape(key, &i.plan, circuits[&i.plan.geometry.k]));
-    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>().map_err(KeyError::Mismatch)?;
+    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>()?;
     let mut columns = 0;
     for (k, opening) in all.into_iter().zip(&proof.openings) {
         let of_size = |s: &&ShapeKey| s.plan.geometry.k == k;

@@ -5,7 +5,7 @@
 //! `sum over entries (c, r) of rho^c eta^r (sum_j 2^(j b) limb_j - 2^(m b - 1)) = sum over c and r of rho^c eta^r w_c[r]`.
 
 use super::identity::{Fold, Identity, Weights, circuit};
-use crate::{challenges::Challenges, field::powers, keys::VerifierKey, layer::LayerKey};
+use crate::{challenges::Challenges, field::powers, keys::VerifierKey, layer::LayerKey, misfit::RangesMisfit};
 use nanozk_plan::{Claim, Geometry, Monomial, Plan, Term};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -87,30 +87,30 @@ pub fn sizes(key: &VerifierKey) -> BTreeSet<u32> {
 ///
 /// # Errors
 /// What does not fit, when the limbs are not those of the model's matrices or stand for wider integers than weights are.
-pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, String> {
+pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, RangesMisfit> {
     if limbs.len() != key.layers.len() {
-        return Err("the ranges are not of this model's layers".into());
+        return Err(RangesMisfit::Layers);
     }
     let tiles = |layer: &LayerKey| key.shapes[layer.shape as usize].plan.tiles.iter();
     if key.layers.iter().flat_map(tiles).map(|t| t.outputs as u64).sum::<u64>() > MAX_OUTPUTS {
-        return Err("the matrices have too many outputs".into());
+        return Err(RangesMisfit::Outputs);
     }
     let mut out = Vec::new();
     for k in sizes(key) {
-        let geometry = Geometry::new(k, limb_bits(k), 1).ok_or("a circuit is too small for a table")?;
+        let geometry = Geometry::new(k, limb_bits(k), 1).ok_or(RangesMisfit::Table)?;
         let mut open: Vec<Column> = Vec::new();
         let mut cells = 0;
         for (layer, limbs) in limbs.iter().enumerate() {
             let plan = &key.shapes[key.layers[layer].shape as usize].plan;
             let most = WEIGHT_BITS.div_ceil(limb_bits(plan.geometry.k).max(1));
             if limbs.len() != plan.tiles.len() || !limbs.iter().all(|m| (1..=most).contains(m)) {
-                return Err(format!("the ranges of layer {layer} do not fit its weights"));
+                return Err(RangesMisfit::Layer { layer });
             }
             if plan.geometry.k != k {
                 continue;
             }
             if plan.operand_rows() as usize > geometry.rows() {
-                return Err(format!("layer {layer} has more rows than its proof of ranges"));
+                return Err(RangesMisfit::Rows { layer });
             }
             for column in columns(plan, layer, limbs) {
                 let more: u64 = column.runs.iter().map(Run::cells).sum();

@@ -23,6 +23,7 @@ use crate::{
     field::G1,
     keys::{VerifierKey, read_vk},
     layer::ShapeKey,
+    misfit::RangesMisfit,
     transcript::Absorber,
 };
 pub use check::{KeyError, KeyVerdict, check};
@@ -107,9 +108,9 @@ fn all_sizes(key: &VerifierKey) -> std::collections::BTreeSet<u32> {
 }
 
 /// Verifier's side of the circuit of a part, whose Halo2 key is `vk`.
-fn shape(key: &VerifierKey, plan: &Arc<Plan>, vk: &[u8]) -> Result<ShapeKey, String> {
+fn shape(key: &VerifierKey, plan: &Arc<Plan>, vk: &[u8]) -> Result<ShapeKey, RangesMisfit> {
     let same = |s: &&ShapeKey| s.plan.geometry.k == plan.geometry.k;
-    let span_basis = key.shapes.iter().find(same).ok_or("no circuit of this size")?.span_basis.clone();
+    let span_basis = key.shapes.iter().find(same).ok_or(RangesMisfit::NoCircuit)?.span_basis.clone();
     let (columns, vk) = (Columns::new(plan), read_vk(vk, plan)?);
     Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), multipliers: Vec::new(), span_basis })
 }

@@ -18,6 +18,7 @@ use crate::{
     challenges::Challenges,
     field::{Fr, int, powers},
     keys::VerifierKey,
+    misfit::RangesMisfit,
     msm::to_signed,
     transcript::Absorber,
 };
@@ -139,28 +140,28 @@ impl Projections {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn new(key: &VerifierKey, k: u32, limbs: u32) -> Result<Self, String> {
+    pub fn new(key: &VerifierKey, k: u32, limbs: u32) -> Result<Self, RangesMisfit> {
         let bits = super::chunks::limb_bits(k);
-        let geometry = Geometry::new(k, bits, 1).ok_or("a circuit is too small for a table")?;
+        let geometry = Geometry::new(k, bits, 1).ok_or(RangesMisfit::Table)?;
         if limbs == 0 || limbs.saturating_mul(bits) > MOST_BITS {
-            return Err("projections have no such width".into());
+            return Err(RangesMisfit::Width);
         }
         if limb_lanes(&geometry, cell_count(limbs)) > MOST_LANES {
-            return Err("circuits are too small for projections".into());
+            return Err(RangesMisfit::Lanes);
         }
         let plan = |layer: usize| &key.shapes[key.layers[layer].shape as usize].plan;
         let layers = (0..key.layers.len()).filter(|&l| plan(l).geometry.k == k && plan(l).weight_columns > 0);
         let layers: Vec<usize> = layers.collect();
-        let rows = layers.iter().map(|&l| plan(l).operand_rows() as usize).max().unwrap_or(0);
-        if rows > geometry.rows() {
-            return Err("a layer has more rows than its proof of ranges".into());
+        let rows = |&layer: &usize| plan(layer).operand_rows() as usize;
+        if let Some(&layer) = layers.iter().find(|layer| rows(layer) > geometry.rows()) {
+            return Err(RangesMisfit::Rows { layer });
         }
         let tiles = layers.iter().flat_map(|&l| &plan(l).tiles);
         Ok(Projections {
             geometry,
             limbs,
             columns: layers.iter().map(|&l| (l, plan(l).weight_columns as usize)).collect(),
-            rows,
+            rows: layers.iter().map(rows).max().unwrap_or(0),
             zeros: zeros::zeros(key, k)?,
             weights: tiles.map(|t| u64::from(t.inputs) * u64::from(t.outputs)).sum(),
         })

@@ -73,9 +73,9 @@ fn prove_with<C: Limb>(
     limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
-    let parts = limbs.parts(key).map_err(ProveError::Keys)?;
+    let parts = limbs.parts(key)?;
     let base = |k: u32| bases.get(&k).ok_or(ProveError::Mismatch("the SRS"));
-    let circuit = |plan: &Plan| keygen(plan, base(plan.geometry.k)?).map_err(|e| ProveError::Keys(e.to_string()));
+    let circuit = |plan: &Plan| keygen(plan, base(plan.geometry.k)?).map_err(ProveError::from);
     // The first circuit of each size; the others differ from it in their number of lanes only.
     let mut first = BTreeMap::new();
     for part in &parts {

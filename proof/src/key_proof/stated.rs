@@ -5,7 +5,7 @@ use super::{
     identity::{Forged, Identity, Weights},
     projection::{self, Limb, Projections},
 };
-use crate::keys::VerifierKey;
+use crate::{keys::VerifierKey, misfit::RangesMisfit};
 use nanozk_plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,16 +49,16 @@ impl Limbs {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn parts(&self, key: &VerifierKey) -> Result<Vec<Part>, String> {
+    pub fn parts(&self, key: &VerifierKey) -> Result<Vec<Part>, RangesMisfit> {
         match self {
             Limbs::Exact(limbs) => {
                 let tiles = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.tiles.len());
                 if !tiles.eq(limbs.iter().map(Vec::len)) {
-                    return Err("ranges are stated for other matrices".into());
+                    return Err(RangesMisfit::Matrices);
                 }
                 Ok(chunks(key, limbs)?.into_iter().map(Part::Chunk).collect())
             }
-            Limbs::Projected(_) if sizes(key).is_empty() => Err("there are no weights to project".into()),
+            Limbs::Projected(_) if sizes(key).is_empty() => Err(RangesMisfit::NoWeights),
             Limbs::Projected(limbs) => {
                 let of_size = |k: u32| Projections::new(key, k, *limbs).map(Part::Projections);
                 sizes(key).into_iter().map(of_size).collect()

@@ -9,6 +9,7 @@ use crate::{
     challenges::Challenges,
     field::{Fr, series},
     keys::VerifierKey,
+    misfit::RangesMisfit,
 };
 use ff::Field;
 use nanozk_plan::Plan;
@@ -33,11 +34,10 @@ pub type Columns = (usize, Range<usize>, usize);
 ///
 /// # Errors
 /// Columns of too many kinds.
-pub fn zeros(key: &VerifierKey, k: u32) -> Result<Vec<Zeros>, String> {
+pub fn zeros(key: &VerifierKey, k: u32) -> Result<Vec<Zeros>, RangesMisfit> {
     let of_shape = |plan: &Plan| if plan.geometry.k == k { unplaced(plan) } else { Some(Vec::new()) };
     let shapes: Option<Vec<Vec<Unplaced>>> = key.shapes.iter().map(|shape| of_shape(&shape.plan)).collect();
-    let many = "the matrices leave too many kinds of rows without weights";
-    let shapes = shapes.ok_or(many)?;
+    let shapes = shapes.ok_or(RangesMisfit::Zeros)?;
     let mut groups: BTreeMap<Vec<(u32, u32)>, Vec<Columns>> = BTreeMap::new();
     let mut before = 0;
     for (layer, data) in key.layers.iter().enumerate() {
@@ -48,7 +48,7 @@ pub fn zeros(key: &VerifierKey, k: u32) -> Result<Vec<Zeros>, String> {
         before += data.weights.len();
     }
     if groups.len() > MOST_FOLDS {
-        return Err(many.into());
+        return Err(RangesMisfit::Zeros);
     }
     let group = |(rows, columns): (Vec<(u32, u32)>, _)| {
         let rows = rows.into_iter().map(|(start, end)| start..end).collect();

@@ -2,7 +2,7 @@
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
-use nanozk_audit::{Challenge, Digest, Drawn, Policy, Use};
+use nanozk_audit::{Challenge, ChallengeError, Digest, Drawn, Policy, PolicyError, Use};
 use nanozk_proof::transcript::Absorber;
 use std::fs::File;
 use std::path::Path;
@@ -32,14 +32,35 @@ pub fn write_policy(path: &Path, policy: &Policy) -> Result<()> {
     storage::write_atomic(path, Secrecy::Open, (HEADER.to_owned() + &yaml).as_bytes())
 }
 
-/// A policy that can be drawn by, from the content of its file. The error says cause and way out.
+/// Why a file is no policy that can be drawn by.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyFileError {
+    /// Not the YAML of a policy.
+    #[error("not an audit policy ({0}); make one with `nanozk audit plan`")]
+    Yaml(#[from] serde_yaml::Error),
+    /// A policy that nobody can draw by.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// Why a file is no challenge.
+#[derive(Debug, thiserror::Error)]
+pub enum ChallengeFileError {
+    /// Not the JSON of a challenge.
+    #[error("not a challenge ({0}); draw one with `nanozk challenge`")]
+    Json(#[from] serde_json::Error),
+    /// Other layers than its randomness draws, or none to draw.
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+}
+
+/// A policy that can be drawn by, from the content of its file.
 ///
 /// # Errors
 /// What is wrong with it, and what helps.
-pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, String> {
-    let policy: Policy = serde_yaml::from_slice(bytes)
-        .map_err(|e| format!("not an audit policy ({e}); make one with `nanozk audit plan`"))?;
-    policy.design().map_err(|e| e.to_string())?;
+pub fn policy(bytes: &[u8]) -> std::result::Result<Policy, PolicyFileError> {
+    let policy: Policy = serde_yaml::from_slice(bytes)?;
+    policy.design()?;
     Ok(policy)
 }
 
@@ -71,14 +92,13 @@ pub fn write_challenge(path: &Path, challenge: &Challenge) -> Result<()> {
     }
 }
 
-/// A challenge whose draw was recomputed, from the content of its file. The error says cause and way out.
+/// A challenge whose draw was recomputed, from the content of its file.
 ///
 /// # Errors
 /// What is wrong with it, and what helps.
-pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), String> {
-    let challenge: Challenge = serde_json::from_slice(bytes)
-        .map_err(|e| format!("not a challenge ({e}); draw one with `nanozk challenge`"))?;
-    let drawn = challenge.check().map_err(|e| e.to_string())?;
+pub fn challenge(bytes: &[u8]) -> std::result::Result<(Challenge, Drawn), ChallengeFileError> {
+    let challenge: Challenge = serde_json::from_slice(bytes)?;
+    let drawn = challenge.check()?;
     Ok((challenge, drawn))
 }
 

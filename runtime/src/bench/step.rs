@@ -126,7 +126,7 @@ pub fn run(step: &Step, progress: &dyn Progress) -> Result<Measure> {
             let (verifier, proof) = (verifier.clone(), proof.clone());
             let report = verify(&verify::Request { verifier, proof, options, ..Default::default() })?;
             if let Some(error) = report.error {
-                return Err(Error::part(error));
+                return Err(error.into());
             }
             json(report)
         }

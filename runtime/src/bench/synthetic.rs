@@ -89,19 +89,22 @@ const NAMED: [(&str, Seeded); 3] = [
     ),
 ];
 
+/// A name of no model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected {}, or dWIDTH-hHEADS-tTOKENS with heads that divide the width, such as d64-h4-t32, and with \
+     -lLAYERS-vVOCABULARY behind it for a language model; not {}",
+    NAMED.map(|(name, _)| name).join(", "), .0
+)]
+pub struct UnknownModel(String);
+
 impl FromStr for Seeded {
-    type Err = String;
+    type Err = UnknownModel;
 
     /// A name, with parts that change it behind it, or `dWIDTH-hHEADS-tTOKENS` with `lLAYERS-vVOCABULARY` for a language
     /// model.
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        Self::read(text).ok_or_else(|| {
-            let names = NAMED.map(|(name, _)| name).join(", ");
-            format!(
-                "expected {names}, or dWIDTH-hHEADS-tTOKENS with heads that divide the width, such as d64-h4-t32, and with \
-                 -lLAYERS-vVOCABULARY behind it for a language model; not {text}"
-            )
-        })
+    fn from_str(text: &str) -> std::result::Result<Self, UnknownModel> {
+        Self::read(text).ok_or_else(|| UnknownModel(text.to_owned()))
     }
 }
 
@@ -166,7 +169,7 @@ impl Seeded {
         storage::make_dir(&folder)?;
         self.network(&folder)?;
         let input = serde_json::json!({ "input_data": [self.input()] });
-        let text = serde_json::to_vec(&input).map_err(Error::part)?;
+        let text = serde_json::to_vec(&input).map_err(|e| Error::refused(e, "name another model"))?;
         storage::write_atomic(&folder.join("input.json"), Secrecy::Open, &text)?;
         Ok(folder)
     }

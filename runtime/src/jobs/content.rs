@@ -16,7 +16,7 @@ use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::publics::PublicData;
 use nanozk_proof::srs::SrsVerifierPart;
-use nanozk_proof::verifier::{LayerClaim, prepare_layer};
+use nanozk_proof::verifier::{LayerClaim, LayerError, prepare_layer};
 use nanozk_proof::wire;
 use nanozk_proof::witness::Mask;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -152,10 +152,11 @@ impl ShapeReady {
     /// Derives the proving key. `bases` are asked for by the size of the circuit.
     pub fn new(shape: Shape, bases: &keys::Bases) -> Result<Self> {
         let Shape { tokens, limb_bits, graph, choices, fills, key } = shape;
-        let malformed = |what: String| Error::refused(format!("a shape of the run: {what}"), "split again");
+        let malformed =
+            |what: &dyn std::fmt::Display| Error::refused(format!("a shape of the run: {what}"), "split again");
         let lowered = Lowered { choices, plan: key.plan.clone(), fills };
-        let key = key.read().map_err(malformed)?;
-        let base = bases.get(&key.plan.geometry.k).ok_or_else(|| malformed("the SRS has no bases for it".into()))?;
+        let key = key.read().map_err(|e| malformed(&e))?;
+        let base = bases.get(&key.plan.geometry.k).ok_or_else(|| malformed(&"the SRS has no bases for it"))?;
         Ok(ShapeReady { tokens, limb_bits, graph, lowered, prover: ShapeProver::new(key, base) })
     }
 
@@ -179,13 +180,15 @@ impl ShapeReady {
     ) -> Result<LayerProof> {
         let LayerFile { layer, tensors, key, weight_masks } = file;
         let plan = &self.lowered.plan;
-        let misfit = |what: &str| Error::refused(format!("layer {} of the run: {what}", task.index), "split again");
+        let misfit = |what: &dyn std::fmt::Display| {
+            Error::refused(format!("layer {} of the run: {what}", task.index), "split again")
+        };
         let fits = key.tables.len() == layer.tables.len()
             && key.weights.len() == plan.weight_columns as usize
             && key.params == layer.params
             && [key.inputs.len(), key.outputs.len()] == [layer.inputs.len(), layer.outputs.len()];
         if !fits {
-            return Err(misfit("its key is not that of its weights"));
+            return Err(misfit(&"its key is not that of its weights"));
         }
         let model = Model {
             tokens: self.tokens,
@@ -214,9 +217,10 @@ impl ShapeReady {
         task: &Task,
         proof: &LayerProof,
         srs: &SrsVerifierPart,
-    ) -> std::result::Result<(), String> {
+    ) -> std::result::Result<(), LayerError> {
         let shape = &self.prover.key;
-        let boundary = key.boundary_lanes(&shape.plan, |id| task.commitments(id)).ok_or("a tensor is missing")?;
+        let boundary = key.boundary_lanes(&shape.plan, |id| task.commitments(id));
+        let boundary = boundary.ok_or(LayerError::Mismatch("a tensor"))?;
         let (inputs, outputs) = (task.public(&key.inputs), task.public(&key.outputs));
         let claim = LayerClaim {
             shape,
@@ -226,7 +230,6 @@ impl ShapeReady {
             public: PublicData { params: &key.params, inputs: &inputs, outputs: &outputs },
             prefix: task.prefix,
         };
-        let guard = prepare_layer(&claim, &proof.bytes).map_err(|e| e.to_string())?;
-        guard.check(srs).map_err(|e| e.to_string())
+        prepare_layer(&claim, &proof.bytes)?.check(srs)
     }
 }

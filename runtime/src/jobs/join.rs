@@ -4,7 +4,7 @@ use super::content::{Id, Part};
 use super::folder::{Folder, Manifest};
 use super::ranges;
 use crate::storage::{self, Secrecy, TEMPORARY};
-use crate::{Error, Progress, Result, hex};
+use crate::{Error, Progress, Refusal, Result, hex};
 use nanozk_plan::format::Kind;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::keys::VerifierKey;
@@ -32,7 +32,7 @@ pub struct JoinReport {
     /// Whole time.
     pub join_seconds: f64,
     /// Why not all proofs were written: `cause; way out`.
-    pub error: Option<String>,
+    pub error: Option<Refusal>,
 }
 
 /// The proof of an answer.
@@ -104,14 +104,14 @@ pub fn join(run: &Path, out: &Path, progress: &dyn Progress) -> Result<JoinRepor
 }
 
 /// The cause and the way out of a run that is not whole.
-fn failure(run: &Path, missing: &[usize], wrong: &[WrongPart]) -> String {
+fn failure(run: &Path, missing: &[usize], wrong: &[WrongPart]) -> Refusal {
     let mut causes: Vec<String> =
         wrong.iter().map(|w| format!("the part of job {} is wrong ({})", w.job, w.reason)).collect();
     if !missing.is_empty() {
         causes.push(format!("no part of jobs {}", ranges(missing)));
     }
     let way_out = format!("prove the open jobs with `nanozk jobs prove {} --all` and join again", run.display());
-    format!("{}; {way_out}", causes.join(", "))
+    Refusal::new(causes.join(", "), way_out)
 }
 
 /// What stands in the place of a part.

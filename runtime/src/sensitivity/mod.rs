@@ -12,7 +12,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
-pub use reading::Reading;
+pub use reading::{Reading, UnknownReading};
 
 use crate::page::{chart, escape, head};
 use crate::storage::{self, Secrecy};

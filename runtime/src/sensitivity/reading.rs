@@ -30,15 +30,20 @@ impl std::fmt::Display for Reading {
     }
 }
 
-impl std::str::FromStr for Reading {
-    type Err = String;
+/// A name of no reading.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is none of scores, probabilities, gaussian")]
+pub struct UnknownReading(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl std::str::FromStr for Reading {
+    type Err = UnknownReading;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReading> {
         match text {
             "scores" => Ok(Reading::Scores),
             "probabilities" => Ok(Reading::Probabilities),
             "gaussian" => Ok(Reading::Gaussian),
-            other => Err(format!("{other} is none of scores, probabilities, gaussian")),
+            other => Err(UnknownReading(other.to_owned())),
         }
     }
 }

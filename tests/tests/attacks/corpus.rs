@@ -1,6 +1,6 @@
 //! Writes `tests/corpus`: the attacks of these tests with the verdicts on them.
 
-use super::{CHAIN, Chain, SINGLE};
+use crate::{CHAIN, Chain, SINGLE, bytes, keys, layers, statement};
 use ff::PrimeField;
 use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
 use nanozk_plan::format::{Kind, seal};
@@ -128,15 +128,15 @@ fn write_the_corpus() {
         note("answers: another claim", &writer.key, &bundle, writer.verdict(&bundle).unwrap_err());
     }
     note("answers: unfinished", &writer.key, &unfinished, writer.verdict(&unfinished).unwrap_err());
-    super::public_fields();
-    super::public_values_out_of_range();
-    super::commitments();
-    super::layers();
-    super::a_dropped_layer_is_never_full();
-    super::some_bytes_flipped();
-    super::truncated_and_extended();
-    super::invalid_elements();
-    super::verifier_files();
+    statement::public_fields();
+    statement::public_values_out_of_range();
+    statement::commitments();
+    layers::layers();
+    layers::a_dropped_layer_is_never_full();
+    bytes::some_bytes_flipped();
+    bytes::truncated_and_extended();
+    bytes::invalid_elements();
+    keys::verifier_files();
 
     let mut corpus = CORPUS.lock().unwrap().take().unwrap();
     note_audits(&mut corpus);

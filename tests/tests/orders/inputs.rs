@@ -15,7 +15,7 @@ impl Case {
     /// Why the proof is not of the input file, if it is not.
     fn differs(&self) -> Option<String> {
         let compared = self.verify(|request| request.input = Some(self.path("input.json")));
-        compared.map_or_else(|error| Some(error.to_string()), |report| report.error)
+        compared.map_or_else(|error| Some(error.to_string()), |report| report.error.map(|error| error.to_string()))
     }
 }
 

@@ -146,10 +146,10 @@ fn a_hidden_input_that_no_layer_reads() {
     assert_eq!(bundle.committed.iter().map(|t| t.lanes.len()).collect::<Vec<_>>(), [1, 0]);
     bundle.fits(&key).unwrap();
     bundle.committed[1].lanes = bundle.committed[0].lanes.clone();
-    assert!(bundle.fits(&key).unwrap_err().contains("no layer reads it"));
+    assert!(bundle.fits(&key).unwrap_err().to_string().contains("no layer reads it"));
     let refused = case.verify(|request| request.input = Some(case.path("input.json"))).unwrap();
     assert!(!refused.verified && refused.input.is_empty(), "{refused:?}");
-    assert!(refused.error.unwrap().contains("hidden behind a commitment"));
+    assert!(refused.error.unwrap().cause.contains("hidden behind a commitment"));
 }
 
 /// Inputs that are read alike, by one matrix say, keep units of their own.

@@ -1,0 +1,105 @@
+//! What helps against the errors of the compiler's parts, where their own texts do not end in it.
+
+use crate::fidelity::FidelityError;
+use crate::frontend::FrontendError;
+use crate::quantise::QuantiseError;
+use nanozk_ir::int::interp;
+use nanozk_ir::int::ranges::RangeError;
+use nanozk_layout::LayoutError;
+use std::fmt::{self, Display, Formatter};
+
+/// An error that may leave the way out to the reader.
+pub(crate) trait WayOut: Display {
+    /// What helps; `None` where the error's text ends in it.
+    fn way_out(&self) -> Option<&'static str>;
+}
+
+/// Prints an error as `cause; way out`.
+pub(crate) struct Line<'a, E>(pub &'a E);
+
+impl<E: WayOut> Display for Line<'_, E> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.way_out() {
+            Some(way_out) => write!(f, "{}; {way_out}", self.0),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// Reasons of the front end and the quantiser are free text, which may end in a way out of its own.
+fn unless_named(reason: &str, way_out: &'static str) -> Option<&'static str> {
+    (!reason.contains("; ")).then_some(way_out)
+}
+
+impl WayOut for FrontendError {
+    fn way_out(&self) -> Option<&'static str> {
+        const CHECK: &str = "check the path and the model";
+        match self {
+            FrontendError::Io { .. } | FrontendError::OtherSource { .. } | FrontendError::Reference(_) => Some(CHECK),
+            FrontendError::Analysis { reason, .. } | FrontendError::BadSet { reason, .. } => {
+                unless_named(reason, CHECK)
+            }
+            // Every node has a way out of its own, or all have this one.
+            FrontendError::Unsupported { problems, .. } => {
+                let replace = "replace these nodes (README.md lists what is supported)";
+                problems.iter().find_map(|problem| unless_named(&problem.reason, replace))
+            }
+            FrontendError::LfsPointer { .. }
+            | FrontendError::NotOnnx { .. }
+            | FrontendError::Truncated { .. }
+            | FrontendError::MissingExternalData { .. }
+            | FrontendError::ShortExternalData { .. }
+            | FrontendError::OutsideExternalData { .. }
+            | FrontendError::DynamicDim { .. }
+            | FrontendError::LeftoverSymbol { .. }
+            | FrontendError::NonFiniteWeight { .. }
+            | FrontendError::SelfCheck { .. } => None,
+        }
+    }
+}
+
+impl WayOut for QuantiseError {
+    fn way_out(&self) -> Option<&'static str> {
+        const CHANGE: &str = "change the model or its sample data";
+        match self {
+            QuantiseError::Range { source: RangeError::Domain { .. }, .. } | QuantiseError::Sample { .. } => {
+                Some(CHANGE)
+            }
+            QuantiseError::Unsupported { why, .. } | QuantiseError::Input { why, .. } => unless_named(why, CHANGE),
+            QuantiseError::Range { source: RangeError::Wide { .. }, .. }
+            | QuantiseError::Loud { .. }
+            | QuantiseError::Weight { .. }
+            | QuantiseError::NotFinite { .. }
+            | QuantiseError::SoftMask { .. }
+            | QuantiseError::Stored { .. }
+            | QuantiseError::NoData
+            | QuantiseError::Unsettled { .. } => None,
+        }
+    }
+}
+
+impl WayOut for LayoutError {
+    fn way_out(&self) -> Option<&'static str> {
+        match self {
+            LayoutError::Port { .. }
+            | LayoutError::Operand { .. }
+            | LayoutError::Wraps { .. }
+            | LayoutError::DoesNotFit { .. } => Some("change the model"),
+            LayoutError::TooWide { .. } | LayoutError::TooLarge { .. } | LayoutError::Coefficient => None,
+        }
+    }
+}
+
+impl WayOut for FidelityError {
+    fn way_out(&self) -> Option<&'static str> {
+        use interp::Error as E;
+        match self {
+            FidelityError::Float(error) => error.way_out(),
+            FidelityError::Input(error) => error.way_out(),
+            FidelityError::Integer(E::NoLayer { .. } | E::InputCount { .. } | E::InputLength { .. }) => {
+                Some("change the sample data")
+            }
+            FidelityError::Integer(E::Weights(_) | E::Malformed { .. } | E::Unwritten { .. } | E::Value { .. }) => None,
+        }
+    }
+}
