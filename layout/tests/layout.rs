@@ -9,7 +9,7 @@ mod widths;
 
 use nanozk_ir::int::gadgets::{Gadget, Max};
 use nanozk_ir::int::{Op, Role};
-use nanozk_layout::{Choices, Lowered, Options, Squares, lower, lower_with};
+use nanozk_layout::{Budget, Choices, Derived, LayoutError, Lowered, Options, Squares, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::{Claim, Monomial, Plan, Relation, Tag, Term};
@@ -249,11 +249,25 @@ fn every_size_holds_the_same_layer() {
     assert!(sizes.len() > 4, "{sizes:?}");
 }
 
+/// A square of what no other product reads, and a product of two other values.
+fn a_square_beside_a_product(tokens: u32) -> Net {
+    let mut net = Net::new(tokens, 4);
+    let [x, y, z] = [0; 3].map(|_| {
+        let data = net.random(tokens as usize * 3, 7);
+        net.input(data, Role::PublicInput)
+    });
+    for factors in [[x, x], [y, z]] {
+        let product = net.push(Op::Mul, &factors, 3);
+        net.output(product, Role::PublicOutput);
+    }
+    net
+}
+
 /// However squares stand among the products, each cell beside them is pinned.
 #[test]
 fn squares_stand_anywhere_among_the_products() {
     let mut differ = false;
-    for net in [models::block(3, 4, 2, 1, true), models::activations(2)] {
+    for net in [models::block(3, 4, 2, 1, true), models::activations(2), a_square_beside_a_product(2)] {
         let (graph, ports, options) = (&net.model.shapes[0], net.ports(), net.options());
         let found = net.lower().choices;
         let with = |squares| {
@@ -281,6 +295,23 @@ fn plans_are_derived_from_the_graph_and_the_choices() {
                 assert_eq!(found, again);
             }
         }
+    }
+}
+
+/// Finding out which strips may share lanes takes work of its own, which the graph's size does not show.
+#[test]
+fn strips_are_charged_for() {
+    for net in [models::block(3, 4, 2, 1, true), models::comparisons(2)] {
+        let (graph, ports, options, choices) = (&net.model.shapes[0], net.ports(), net.options(), net.lower().choices);
+        let derive = |left: u64| {
+            let budget = Budget { left };
+            Derived::new(graph, &ports, options.tokens, options.limb_bits, &choices, budget).map(|d| d.budget().left)
+        };
+        let plenty = 1 << 40;
+        let emitted = plenty - derive(plenty).unwrap();
+        assert!(emitted > 0);
+        assert!(matches!(derive(emitted - 1), Err(LayoutError::TooLarge { .. })), "cells");
+        assert!(matches!(derive(emitted), Err(LayoutError::TooLarge { .. })), "strips");
     }
 }
 

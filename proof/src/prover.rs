@@ -280,7 +280,6 @@ pub fn prove_layer_with<C: Cell>(
         jump.into_iter().for_each(|jump| jump.of_run(excess, &mut run));
         helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
     };
-    transcript.bind();
     let witness = plonk::Witness { instances: values, committed, first, second };
     plonk::prove(bases, shape.vk.cs(), fixed, witness, &mut transcript, rng)?;
     Ok(transcript.finalize())

@@ -3,16 +3,18 @@
 mod tiny;
 
 use ff::Field;
+use nanozk_plan::MASK_ROWS;
 use nanozk_proof::{
     field::{Fr, G1},
     guard::{LayerGuard, check_all},
     layer::LayerKey,
     publics::PublicData,
+    span::SPAN_ROWS,
     verifier::{LayerClaim, LayerError, prepare_layer},
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_with};
+use rand_core::{CryptoRng, RngCore, SeedableRng};
+use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_drawing, prove_with};
 
 #[test]
 fn honest_layer_verifies() {
@@ -93,4 +95,49 @@ fn unused_product_rows_are_zero() {
         });
         assert!(!accepts(&f, &boundary, &proof, 7, &[3]), "row {row}");
     }
+}
+
+/// Counts the words that are drawn: four for a number, which is small enough to be taken at once.
+struct Counting(ChaCha20Rng, usize);
+
+impl RngCore for Counting {
+    fn next_u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.1 += 1;
+        self.0.next_u64() >> 4
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.0.try_fill_bytes(bytes)
+    }
+}
+
+impl CryptoRng for Counting {}
+
+/// What a proof hides by is drawn, all of it.
+#[test]
+fn as_many_numbers_are_drawn_as_hide_the_witness() {
+    let f = fixture();
+    let mut rng = Counting(ChaCha20Rng::seed_from_u64(5), 0);
+    prove_drawing(&f, lanes(&f), &f.weights, &mut rng, |_, _| {});
+
+    let (columns, cs) = (&f.shape.key.columns, f.shape.key.vk.cs());
+    let multiplicities = 1 + columns.tables;
+    let masks = MASK_ROWS * (columns.v + columns.a + columns.b + multiplicities);
+    // The deltas of the weight fold, and the nonces of their proof.
+    let span = 2 * SPAN_ROWS;
+    // The running sum has one column.
+    let blinded = multiplicities + columns.multipliers + 1;
+    let blinding = (cs.blinding_factors() + 1) * blinded;
+    let random_polynomial = 1 << f.shape.key.plan.geometry.k;
+    // Between two pieces of the quotient.
+    let pieces = cs.degree() - 2;
+    assert_eq!(rng.1, 4 * (masks + span + blinding + random_polynomial + pieces));
 }

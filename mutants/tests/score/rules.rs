@@ -171,11 +171,16 @@ fn kind_of(expr: &Expr) -> Option<Kind> {
             "define" => Some(Kind::Relation),
             "bytes" | "ints" | "points" | "common" | "write" | "absorb" => Some(Kind::Absorb),
             "try_for_each" => Some(Kind::Check),
+            // What the user is told of the work.
+            "stage" => None,
             // An order, or room for what comes.
             name if ["sort", "dedup", "reserve"].iter().any(|order| name.starts_with(order)) => None,
             _ => Some(Kind::Part),
         },
-        Expr::Call(_) => Some(Kind::Part),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) if function.path.is_ident("drop") => None,
+            _ => Some(Kind::Part),
+        },
         _ => None,
     }
 }

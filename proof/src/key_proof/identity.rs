@@ -244,7 +244,6 @@ pub fn prove<C: Cell>(
         let (helpers, run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
         helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
     };
-    transcript.bind();
     let committed = values.len();
     values.extend(plain);
     let witness = plonk::Witness { instances: values, committed, first, second };

@@ -17,7 +17,7 @@ use nanozk_proof::{
     witness::LaneColumn,
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{CryptoRng, RngCore, SeedableRng};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -157,13 +157,22 @@ pub fn prove_with(
     weights: &WeightColumns,
     choose: impl FnOnce(&Challenges, &mut Chosen),
 ) -> (Vec<u8>, Vec<Option<G1>>) {
-    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    prove_drawing(f, lanes, weights, &mut ChaCha20Rng::seed_from_u64(3), choose)
+}
+
+pub fn prove_drawing(
+    f: &Fixture,
+    lanes: Vec<LaneColumn>,
+    weights: &WeightColumns,
+    rng: &mut (impl RngCore + CryptoRng),
+    choose: impl FnOnce(&Challenges, &mut Chosen),
+) -> (Vec<u8>, Vec<Option<G1>>) {
     let boundary = boundary(f, &lanes);
     let layer =
         LayerProver { shape: &f.shape, key: &f.key, tables: &f.tables, weights: Cow::Borrowed(weights), index: 0 };
     let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
     let input = LayerInput { lanes, boundary: &boundary, public, prefix: Fr::from(7) };
-    (prove_layer_with(&f.bases, layer, input, &mut rng, choose).unwrap(), boundary)
+    (prove_layer_with(&f.bases, layer, input, rng, choose).unwrap(), boundary)
 }
 
 pub fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
