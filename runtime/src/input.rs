@@ -49,7 +49,21 @@ pub fn read<W>(artifact: &Artifact<W>, path: &Path) -> Result<Input> {
         ));
     }
     let int = quantise::encode(&artifact.model, &float).map_err(CompileError::from)?;
+    if let Some(name) = longer(artifact, &int, length as usize) {
+        return Err(Error::refused(
+            format!("{}: \"{name}\" goes on behind the {length} tokens that another input has", path.display()),
+            "give all inputs for as many tokens",
+        ));
+    }
     Ok(Input { float, int, length })
+}
+
+/// The input that is not 0 for tokens beyond the true `length`; of a mask all rows are the same.
+fn longer<'a, W>(artifact: &'a Artifact<W>, values: &[Vec<i64>], length: usize) -> Option<&'a str> {
+    let tokens = artifact.model.tokens as usize;
+    let goes_on = |values: &[i64]| values.iter().skip(length * (values.len() / tokens)).any(|v| *v != 0);
+    let mut inputs = artifact.inputs.iter().zip(values);
+    inputs.find(|(info, values)| info.kind != InputKind::Mask && goes_on(values)).map(|(info, _)| &info.name[..])
 }
 
 /// The mask input that leaves some token without a visible one.

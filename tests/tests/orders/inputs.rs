@@ -69,3 +69,34 @@ fn whole_numbers_are_compared_exactly() {
         }
     }
 }
+
+/// The true length is that of the shortest prompt, and what goes on behind it is refused before anything is proven.
+#[test]
+fn inputs_are_as_long_as_each_other() {
+    let mut g = Numbered::default();
+    let ids = ["ids", "kinds"].map(|name| g.input(name, DataType::Int64, &[1, 4]));
+    let x = g.input("x", DataType::Float, &[1, 4, 2]);
+    let [ids, kinds] = ids.map(|ids| {
+        let table = g.constant(&[9, 2], &distinct(18));
+        g.node("Gather", &[&table, &ids], &[int("axis", 0)])
+    });
+    let y = g.node("Sum", &[&ids, &kinds, &x], &[]);
+    g.output("y", &y, &[1, 4, 2]);
+    let case = Case::new(g, &json!([[1, 2, 3, 4], [5, 6, 7, 8], distinct(8)]), Ends::default()).unwrap();
+    case.verified().unwrap();
+    let zeros = [0.1, 0.2, 0.3, 0.4, 0.0, 0.0, 0.0, 0.0];
+    for (ids, kinds, x, longer) in [
+        (json!([1, 2]), json!([5, 6]), json!(zeros), None),
+        (json!([1, 2]), json!([5, 6, 0, 0]), json!(zeros), None),
+        (json!([1, 2]), json!([5, 6, 7]), json!(zeros), Some("\"kinds\" goes on behind the 2 tokens")),
+        (json!([1, 2, 3]), json!([5, 6]), json!(zeros), Some("\"ids\" goes on behind the 2 tokens")),
+        (json!([1, 2]), json!([5, 6]), json!(distinct(8)), Some("\"x\" goes on behind the 2 tokens")),
+    ] {
+        case.send(&json!({ "input_data": [ids, kinds, x] }));
+        match (case.run(), longer) {
+            (Ok(_), None) => {}
+            (Err(error), Some(longer)) => assert!(error.to_string().contains(longer), "{error}"),
+            (ran, longer) => panic!("{:?} where {longer:?} is expected", ran.map(|_| "run")),
+        }
+    }
+}
