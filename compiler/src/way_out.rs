@@ -51,7 +51,6 @@ impl WayOut for FrontendError {
             | FrontendError::ShortExternalData { .. }
             | FrontendError::OutsideExternalData { .. }
             | FrontendError::DynamicDim { .. }
-            | FrontendError::LeftoverSymbol { .. }
             | FrontendError::NonFiniteWeight { .. }
             | FrontendError::SelfCheck { .. } => None,
         }

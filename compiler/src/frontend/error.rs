@@ -112,18 +112,6 @@ pub enum FrontendError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A shape that depends on data.
-    #[error("{}: the shape {shape} of node \"{node}\" depends on data ({symbols}); export the model with fixed shapes", path.display())]
-    LeftoverSymbol {
-        /// Model file.
-        path: PathBuf,
-        /// Node.
-        node: String,
-        /// Its shape.
-        shape: String,
-        /// The symbols in it.
-        symbols: String,
-    },
     /// NaN or infinity in a weight.
     #[error("{}: weight \"{node}\" holds {value} at index {index}; train or export the model again", path.display())]
     NonFiniteWeight {
@@ -153,7 +141,7 @@ pub enum FrontendError {
         problems: Vec<Problem>,
     },
     /// The canonical graph does not compute what the model computes.
-    #[error("{}: the lowered graph differs from the model by {error:e} on {input} at output {output}; please report this model", path.display())]
+    #[error("{}: {}", path.display(), differs(input, *output, *error, undefined.as_deref()))]
     SelfCheck {
         /// Model file.
         path: PathBuf,
@@ -163,6 +151,8 @@ pub enum FrontendError {
         output: usize,
         /// Largest difference relative to the largest output value.
         error: f64,
+        /// The first node that gives no number there, if one does.
+        undefined: Option<String>,
     },
     /// Another file than the model was compiled from.
     #[error("{}: this is not the file that the model was compiled from", path.display())]
@@ -178,6 +168,18 @@ pub enum FrontendError {
 /// The length to set, where the sample data tells it.
 fn length(sample: Option<usize>) -> String {
     sample.map_or_else(|| "N".to_owned(), |n| n.to_string())
+}
+
+fn differs(input: &str, output: usize, error: f64, undefined: Option<&str>) -> String {
+    match undefined {
+        Some(node) => format!(
+            "node \"{node}\" gives no number (NaN) on {input}, and a circuit computes with numbers alone; keep what it reads \
+             where it is defined (Clip, Max)"
+        ),
+        None => format!(
+            "the lowered graph differs from the model by {error:e} on {input} at output {output}; please report this model"
+        ),
+    }
 }
 
 fn list(problems: &[Problem]) -> String {

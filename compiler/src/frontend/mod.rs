@@ -4,6 +4,7 @@
 //! views; [`recognise`] finds LayerNorm, GELU, rotary embedding and the like by evaluating regions; [`simplify`]
 //! merges biases, gains and scales; [`emit`] writes the canonical graph, which is then compared with tract's own run.
 
+mod analysis;
 mod axes;
 mod emit;
 mod error;
@@ -199,7 +200,7 @@ impl<'p> Source<'p> {
 
     fn flat(&self) -> Result<Loaded, FrontendError> {
         let (graph, notes) = general::lower(&self.model, &self.names(), &self.header.seen)
-            .map_err(|problems| problems.into_iter().map(|p| self.header.in_file(p)).collect())
+            .map_err(|problems| problems.into_iter().map(|p| self.header.nodes.in_file(p)).collect())
             .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
         let outputs = self
             .model
@@ -355,12 +356,16 @@ impl Loaded {
         other: Option<&[Vec<f64>]>,
     ) -> Result<Vec<Vec<f64>>, FrontendError> {
         let expected = self.unrounded.run(values)?;
-        let mut undefined = false;
-        let mut see = |_: NodeId, values: &[f32]| undefined |= values.iter().any(|v| v.is_nan());
+        let mut undefined = None;
+        let mut see = |id: NodeId, values: &[f32]| {
+            if undefined.is_none() && values.iter().any(|v| v.is_nan()) {
+                undefined = Some(id);
+            }
+        };
         let got = float::eval(&self.graph, values, &mut see).map_err(|e| FrontendError::Reference(e.to_string()))?;
         // Beyond the samples a function may have no value (an arc cosine), for which tract's kernels give numbers, and what
         // compares them makes numbers of them again.
-        if undefined && other.is_some() {
+        if undefined.is_some() && other.is_some() {
             return Ok(expected);
         }
         for (output, ((got, info), expected)) in got.iter().zip(&self.outputs).zip(&expected).enumerate() {
@@ -375,7 +380,8 @@ impl Loaded {
             let bound = if self.soft_masks.is_empty() && !jumps { SELF_CHECK } else { 100.0 * SELF_CHECK };
             if got.len() != expected.len() || error > bound {
                 let (path, input) = (path.to_owned(), input.to_owned());
-                return Err(FrontendError::SelfCheck { path, input, output, error });
+                let undefined = undefined.map(|id| self.graph.dag[id].name.clone());
+                return Err(FrontendError::SelfCheck { path, input, output, error, undefined });
             }
         }
         Ok(expected)

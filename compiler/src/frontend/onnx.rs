@@ -1,8 +1,10 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, Problem, Quantisation, axes, external, parameters,
-    rewrite::{Parts, Rewriting, rewrite},
+    FrontendError, LoadOptions, Quantisation,
+    analysis::{Nodes, analyse},
+    external, parameters,
+    rewrite::{Rewriting, rewrite},
     screen::screen,
 };
 use nanozk_plan::ElementType;
@@ -10,9 +12,8 @@ use prost::Message;
 use std::{collections::HashMap, path::Path};
 use tract_onnx::{
     Onnx,
-    pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto, type_proto},
+    pb::{GraphProto, ModelProto, ValueInfoProto, type_proto},
     prelude::*,
-    tract_hir::internal::*,
 };
 
 /// What an ONNX file says about itself.
@@ -31,19 +32,8 @@ pub(super) struct Header {
     pub rounded: Option<TypedModel>,
     /// What the file rounds.
     pub quantisation: Quantisation,
-    /// Names and operators of the nodes.
-    nodes: Vec<(String, String)>,
-}
-
-impl Header {
-    /// The problem with the name and the operator of the node in the file. tract's own names begin with the former.
-    pub fn in_file(&self, problem: Problem) -> Problem {
-        let found = self.nodes.iter().filter(|(name, _)| problem.node.starts_with(name)).max_by_key(|n| n.0.len());
-        match found {
-            Some((node, op)) => Problem { node: node.clone(), op: op.clone(), ..problem },
-            None => problem,
-        }
-    }
+    /// Its nodes.
+    pub nodes: Nodes,
 }
 
 /// Shortest wording of a tract error: the chain of causes on one line.
@@ -105,7 +95,7 @@ impl File {
     /// The model with all input dimensions fixed by the file or by `options`.
     pub fn load(self, path: &Path, options: &LoadOptions) -> Result<(TypedModel, Header), FrontendError> {
         let (onnx, source) = (parser(), self.digest(path)?);
-        let (types, nodes) = (element_types(&self.graph), named_nodes(&self.graph));
+        let (types, nodes) = (element_types(&self.graph), Nodes::of(&self.graph));
         let File { model, graph, bytes } = self;
         let mut model = ModelProto { graph: Some(graph), ..model };
         let Rewriting { outputs, seen, notes, rounded, quantisation } =
@@ -121,8 +111,8 @@ impl File {
             let (ir_version, opset_import) = (model.ir_version, model.opset_import.clone());
             ModelProto { ir_version, opset_import, graph: Some(graph), ..Default::default() }
         });
-        let typed = analyse(path, &onnx, model)?;
-        let rounded = rounded.map(|model| analyse(path, &onnx, model)).transpose()?;
+        let typed = analyse(path, &onnx, model, &nodes)?;
+        let rounded = rounded.map(|model| analyse(path, &onnx, model, &nodes)).transpose()?;
         let ends = |names: &[String], outlets: &[OutletId]| {
             let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
                 let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
@@ -153,13 +143,6 @@ fn element_types(graph: &GraphProto) -> HashMap<String, ElementType> {
         type_proto::Value::TensorType(t) => Some((v.name.clone(), ElementType::from_onnx(t.elem_type)?)),
     };
     graph.input.iter().chain(&graph.output).filter_map(typed).collect()
-}
-
-/// Names and operators of the nodes; a node without a name has that of its first output.
-fn named_nodes(graph: &GraphProto) -> Vec<(String, String)> {
-    let name =
-        |n: &NodeProto| Some(&n.name).filter(|n| !n.is_empty()).or(n.output.first()).cloned().unwrap_or_default();
-    graph.node.iter().map(|n| (name(n), n.op_type.clone())).filter(|n| !n.0.is_empty()).collect()
 }
 
 /// The element type that follows where the file gives none.
@@ -195,70 +178,4 @@ fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
     std::panic::set_hook(hook);
     result
-}
-
-/// tract's own simplifications; where those fail, constant propagation alone.
-fn declutter(model: TypedModel) -> TractResult<TypedModel> {
-    model.clone().into_decluttered().or_else(|_| {
-        let mut model = model;
-        model.prop_consts()?;
-        model.into_compact()
-    })
-}
-
-/// Analyses a model, whose own copy of the weights goes as soon as tract has one.
-fn analyse(path: &Path, onnx: &Onnx, model: ModelProto) -> Result<TypedModel, FrontendError> {
-    let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
-    let mut parsed = onnx.parse(&model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
-    let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
-    if let Some(unknown) = parsed.unresolved_inputs.first() {
-        let reason = format!("nothing makes the value \"{unknown}\"; export the model again");
-        return Err(FrontendError::Analysis { path: path.to_owned(), reason });
-    }
-    let left = axes::infer(&mut parsed, &nodes);
-    let open = "which axes it names, or how many there are, is not settled; export the model with fixed shapes";
-    let open = left.open.into_iter().map(|place| (place, open.to_owned()));
-    let problem = |(place, reason): (usize, String)| {
-        let node = &nodes[place];
-        Problem { node: node.label().to_owned(), op: node.op_type.clone(), shapes: String::new(), reason }
-    };
-    let problems: Vec<Problem> = left.absent.into_iter().chain(open).map(problem).collect();
-    if !problems.is_empty() {
-        return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
-    }
-    let mut model = parsed.model;
-    for slot in 0..model.outputs.len() {
-        model.set_output_fact(slot, InferenceFact::default()).map_err(analysis)?;
-    }
-    let typed = model.into_typed().map_err(analysis)?;
-    let model = declutter(typed).map_err(analysis)?;
-    check(&model, path)?;
-    Ok(model)
-}
-
-/// Refuses data-dependent shapes and NaN in constants.
-fn check(model: &TypedModel, path: &Path) -> Result<(), FrontendError> {
-    for node in &model.nodes {
-        for output in &node.outputs {
-            if output.fact.shape.as_concrete().is_none() {
-                let symbols: Vec<String> =
-                    output.fact.shape.iter().flat_map(|d| d.symbols()).map(|s| s.to_string()).collect();
-                return Err(FrontendError::LeftoverSymbol {
-                    path: path.to_owned(),
-                    node: node.name.clone(),
-                    shape: format!("{:?}", output.fact.shape),
-                    symbols: symbols.join(", "),
-                });
-            }
-        }
-        if let Some(constant) = node.op_as::<tract_core::ops::konst::Const>()
-            && constant.val().datum_type() == f32::datum_type()
-            && let Ok(values) = constant.val().to_plain_array_view::<f32>()
-            && let Some(index) = values.iter().position(|v| v.is_nan())
-        {
-            let node = node.name.clone();
-            return Err(FrontendError::NonFiniteWeight { path: path.to_owned(), node, index, value: f32::NAN });
-        }
-    }
-    Ok(())
 }

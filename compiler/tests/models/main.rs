@@ -3,6 +3,7 @@
 mod functions;
 mod general;
 mod heads;
+mod inconsistent;
 mod lengths;
 mod pooling;
 mod positions;

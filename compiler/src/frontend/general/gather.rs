@@ -43,7 +43,11 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
 fn places(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
     let (lo, hi) = g.whole_of(ids).ok_or("an index that is not a whole number; cast it to an integer type")?;
     if !lo.is_finite() || !hi.is_finite() {
-        return Err("an index of unknown range; give sample data with --data, or clip it".to_owned());
+        return Err(
+            "an index of unknown range; give sample data with --data, or clip it to the rows that there are where it \
+                    is made of real numbers"
+                .to_owned(),
+        );
     }
     if lo >= 0.0 {
         return Ok(ids.to_vec());

@@ -15,7 +15,7 @@ use super::{
     quantised::{lanes, qlinear},
     ranking, recurrent,
     resize::resize,
-    scatter, windows,
+    scatter, stretch, windows,
 };
 use tract_onnx::pb::NodeProto;
 
@@ -46,6 +46,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "BitShift" => Some(indices::bit_shift),
             "CausalConvWithState" => Some(linear_attention::causal_conv),
             "Celu" => Some(arithmetic::celu),
+            "Compress" => Some(moves::compress),
             "CenterCropPad" => Some(moves::center_crop_pad),
             "Col2Im" => Some(moves::col2im),
             "ConvTranspose" => Some(conv_transpose),
@@ -75,12 +76,14 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
             "RNN" => Some(recurrent::rnn),
+            "Range" => Some(stretch::range),
             "ReduceLogSumExp" => Some(arithmetic::log_sum_exp),
             "ReduceMax" | "ReduceMin" => Some(arithmetic::extreme),
             "Resize" | "Upsample" => Some(resize),
             "ReverseSequence" => Some(scatter::reverse),
             "RoiAlign" => Some(deform::roi_align),
             "STFT" => Some(fourier::stft),
+            "Slice" => Some(stretch::slice),
             "Scatter" | "ScatterElements" => Some(scatter::elements),
             "ScatterND" => Some(scatter::slices),
             "SoftmaxCrossEntropyLoss" => Some(loss::cross_entropy),
@@ -100,7 +103,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
 }
 
 /// Operators that have a rule for rare forms.
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 21] = [
     "ArgMax",
     "ArgMin",
     "BatchNormalization",
@@ -116,10 +119,12 @@ const KEPT: [&str; 19] = [
     "OneHot",
     "Pad",
     "QuantizeLinear",
+    "Range",
     "ReduceMax",
     "ReduceMin",
     "ScatterElements",
     "ScatterND",
+    "Slice",
 ];
 
 /// Whether tract reads a node as it is meant, apart from rare forms.

@@ -41,6 +41,7 @@ mod scan;
 mod scatter;
 mod selection;
 mod sequence;
+mod stretch;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,8 @@ pub(super) fn rewrite(
     let folder = path.parent().and_then(Path::to_str);
     let functions = Functions::take(model, bytes);
     let mut net = Net::new(model, onnx, folder);
+    let ops: BTreeMap<String, String> =
+        net.graph.node.iter().map(|node| (node.label().to_owned(), node.op_type.clone())).collect();
     normalise::normalise(&mut net).map_err(refused)?;
     outputs::select(&mut net, path, &options.outputs)?;
     outputs::prune(&mut net, []);
@@ -105,7 +108,10 @@ pub(super) fn rewrite(
     outputs::prune(&mut net, []);
     refuse::remaining(&mut net);
     if !net.refusals.is_empty() {
-        let problem = |r: Refusal| Problem { node: r.node, op: r.op, shapes: String::new(), reason: r.reason };
+        let problem = |r: Refusal| {
+            let op = ops.get(&r.node).cloned().unwrap_or(r.op);
+            Problem { node: r.node, op, shapes: String::new(), reason: r.reason }
+        };
         let problems = net.refusals.into_iter().map(problem).collect();
         return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
     }

@@ -1,4 +1,4 @@
-//! Movements of elements that tract lacks or reads otherwise: `CenterCropPad`, `Col2Im`, `Pad`, `SpaceToDepth`.
+//! Movements of elements that tract lacks or reads otherwise: `CenterCropPad`, `Col2Im`, `Compress`, `Pad`, `SpaceToDepth`.
 
 use super::{
     builder::Builder,
@@ -59,10 +59,50 @@ pub(super) fn center_crop_pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> R
     Ok(Outcome::Replaced)
 }
 
-/// `Pad` whose filling is a list of one: tract takes a number.
-pub(super) fn filling(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let Some(value) = node.at(2).map(|f| make.net.constant(f)).transpose()?.flatten() else {
+/// The elements that a condition marks: what stands at the places where it is not 0.
+pub(super) fn compress(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
+    let (x, condition, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let flat = node.attribute("axis").is_none();
+    let x = if flat { make.reshape("flat", x, &[-1])? } else { x.to_owned() };
+    let places = make.op("marked", "NonZero", &[condition], Vec::new());
+    let places = make.reshape("places", &places, &[-1])?;
+    make.last("Gather", &[&x, &places], y, vec![node::int("axis", node.int("axis", 0))]);
+    Ok(Outcome::Replaced)
+}
+
+/// `Pad` with a computed filling: a filling of 0, and then the number where no element is.
+fn computed(make: &mut Builder<'_, '_>, node: &NodeProto, filling: &str) -> Rewritten<Outcome> {
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (Some(shape), Some(kind)) = (make.shape(x), make.facts.and_then(|f| f.datum_type(x))) else {
+        return Ok(Outcome::Later);
+    };
+    let others: Vec<&str> = [1, 3].into_iter().filter_map(|slot| node.at(slot)).collect();
+    if !kind.is_float()
+        || !matches!(&node.text("mode")[..], "" | "constant")
+        || !others.iter().all(|o| make.net.is_fixed(o))
+    {
         return Ok(Outcome::Kept);
+    }
+    let (amounts, axes) = (node.at(1).unwrap_or_default(), node.at(3).unwrap_or_default());
+    let around = |make: &mut Builder<'_, '_>, part: &str, x: &str, value: f32| {
+        let value = make.scalar(&format!("{part}_filling"), value)?;
+        Ok::<_, String>(make.op(part, "Pad", &[x, amounts, &value, axes], Vec::new()))
+    };
+    let padded = around(make, "padded", x, 0.0)?;
+    let within = make.floats("within", &vec![0.0; shape.iter().product()], &shape)?;
+    let outside = around(make, "outside", &within, 1.0)?;
+    let single = make.reshape("single", filling, &[1])?;
+    let filled = make.mul("filled", &outside, &single);
+    make.last("Add", &[&padded, &filled], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
+/// `Pad` whose filling is a list of one, for tract takes a number, or computed.
+pub(super) fn filling(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let Some(given) = node.at(2) else { return Ok(Outcome::Kept) };
+    let Some(value) = make.net.constant(given)? else {
+        return if make.net.is_fixed(given) { Ok(Outcome::Kept) } else { computed(make, node, given) };
     };
     if value.rank() == 0 || value.len() != 1 {
         return Ok(Outcome::Kept);

@@ -8,6 +8,39 @@ use tract_onnx::pb::{NodeProto, ValueInfoProto, tensor_shape_proto::dimension, t
 const FOREIGN: [(&str, &str); 3] =
     [("com.microsoft", "BiasGelu"), ("com.microsoft", "FastGelu"), ("com.microsoft", "QuickGelu")];
 
+/// Operands that fix what a node does: their operators and positions, and what they tell.
+const FIXED: [(&[&str], &[usize], &str); 18] = [
+    (&["ConstantOfShape"], &[0], "the shape of its result"),
+    (&["CenterCropPad", "Expand", "Reshape"], &[1], "the shape of its result"),
+    (&["MaxUnpool"], &[2], "the shape of its result"),
+    (&["Tile"], &[1], "how often it repeats its input"),
+    (&["Slice"], &[1, 2], "where it cuts"),
+    (&["Slice"], &[3], "along which axes it cuts"),
+    (&["Slice"], &[4], "the step of its cut"),
+    (&["Split"], &[1], "where it cuts"),
+    (&["Pad"], &[1], "how much it adds"),
+    (&["Pad"], &[3], "along which axes it adds"),
+    (&["Range"], &[0, 1, 2], "how many numbers it counts"),
+    (&["OneHot"], &[1], "the length of its rows"),
+    (&["TopK"], &[1], "how many elements it takes"),
+    (&["Resize", "Upsample"], &[1, 2, 3], "the size of its result"),
+    (&["Squeeze", "Unsqueeze", "CumSum", "CumProd"], &[1], "which axis it means"),
+    (&["Trilu"], &[1], "which diagonal it means"),
+    (&["BlackmanWindow", "HammingWindow", "HannWindow"], &[0], "the length of its window"),
+    (&["Col2Im", "DFT"], &[1, 2], "the size of its result"),
+];
+
+/// Why an operand of a node that must be fixed is not, if there is one.
+fn unsettled(net: &Net<'_>, node: &NodeProto) -> Option<String> {
+    let op = &node.op_type[..];
+    let reduces = op.starts_with("Reduce").then_some((1, "along which axes it reduces"));
+    let named = FIXED.iter().filter(|(ops, ..)| ops.contains(&op));
+    let named = named.flat_map(|(_, slots, what)| slots.iter().map(move |&slot| (slot, *what)));
+    let open = |slot: usize| node.at(slot).is_some_and(|value| !net.is_fixed(value));
+    let (slot, what) = named.chain(reduces).find(|(slot, _)| open(*slot))?;
+    node.domain.is_empty().then(|| format!("{what} is {}", depends(net, node, slot)))
+}
+
 /// Refuses all nodes of the graph that tract does not read.
 pub(super) fn remaining(net: &mut Net<'_>) {
     let reasons: Vec<(NodeProto, String)> = net
@@ -18,6 +51,14 @@ pub(super) fn remaining(net: &mut Net<'_>) {
         .collect();
     for (node, reason) in reasons {
         net.refuse(&node, reason);
+    }
+    // A rule that lacks such an operand knows less of what decides it.
+    for place in 0..net.refusals.len() {
+        let refused = &net.refusals[place];
+        let node = net.graph.node.iter().find(|node| node.label() == refused.node && node.op_type == refused.op);
+        if let Some(reason) = node.and_then(|node| unsettled(net, node)) {
+            net.refusals[place].reason = reason;
+        }
     }
 }
 
@@ -37,10 +78,12 @@ fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
             "the length of its sequence, or a place in it, is {}",
             depends(net, node, if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) })
         )),
-        "Split" if node.at(1).is_some_and(|sizes| !net.is_fixed(sizes)) => {
-            Some(format!("where it cuts is {}", depends(net, node, 1)))
-        }
-        _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => None,
+        "NonMaxSuppression" | "Unique" => Some(
+            "how many values it gives depends on data, and a circuit is fixed; give what it reads as outputs \
+             (`--outputs`), and select outside of the model"
+                .into(),
+        ),
+        _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => unsettled(net, node),
         _ if node.domain.is_empty() => {
             Some("this operator is not supported; compute it outside of the model or replace it".into())
         }

@@ -15,6 +15,7 @@ mod operators;
 mod outputs;
 mod quantised;
 mod recurrent;
+mod refusals;
 mod resize;
 mod selection;
 mod types;

@@ -51,13 +51,3 @@ fn cubic_rows_keep_a_straight_line() {
         assert!((value - at).abs() < 1e-5, "{value} is not {at}");
     }
 }
-
-#[test]
-fn computed_sizes_are_refused() {
-    let model = Small::new(13)
-        .input("x", &[1, 1, 4])
-        .input("scales", &[3])
-        .node("Resize", &["x", "", "scales"], &["y"], &[])
-        .output("y");
-    assert!(model.refusal().contains("export it with fixed ones"), "{}", model.refusal());
-}
