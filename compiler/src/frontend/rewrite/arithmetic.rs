@@ -69,6 +69,39 @@ pub(super) fn swiglu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     Ok(Outcome::Replaced)
 }
 
+/// Operators of two operands before version 7 of the operator set, whose second one may stand along given axes of the first.
+pub(super) fn along(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let ((a, y), b) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let (Some(rank), Some(other)) = (make.rank(a), make.shape(b)) else { return Ok(Outcome::Later) };
+    let axis = node::place(node.int("axis", 0), rank).ok_or("its axis lies outside; correct the model")?;
+    let behind =
+        rank.checked_sub(axis + other.len()).ok_or("its second operand has too many axes; correct the model")?;
+    let shape: Vec<i64> = other.iter().map(|&d| d as i64).chain(vec![1; behind]).collect();
+    let b = make.reshape("along", b, &shape)?;
+    make.last(&node.op_type, &[a, &b], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
+/// `Pow` and `Mul` that square integers, for tract's own square takes none: the product with the negated, negated.
+pub(super) fn square(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let ((x, y), other) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let signed =
+        make.facts.and_then(|facts| facts.datum_type(x)).is_some_and(|kind| kind.is_signed() && kind.is_integer());
+    let squares = match &node.op_type[..] {
+        "Mul" => x == other,
+        _ => {
+            make.net.constant(other)?.is_some_and(|e| e.len() == 1 && tensor::floats(&e).is_ok_and(|e| e[..] == [2.0]))
+        }
+    };
+    if !signed || !squares {
+        return Ok(Outcome::Kept);
+    }
+    let negated = make.op("negated", "Neg", &[x], Vec::new());
+    let product = make.mul("product", &negated, x);
+    make.last("Neg", &[&product], y, Vec::new());
+    Ok(Outcome::Replaced)
+}
+
 /// The scalar product of two vectors.
 pub(super) fn matmul(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let ((a, y), b) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);

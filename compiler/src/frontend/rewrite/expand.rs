@@ -38,6 +38,11 @@ fn rule(node: &NodeProto) -> Option<Rule> {
     match &node.domain[..] {
         "" => match &node.op_type[..] {
             "AffineGrid" => Some(grid::affine),
+            "Add" | "And" | "Div" | "Equal" | "Greater" | "Less" | "Mul" | "Or" | "Pow" | "Sub" | "Xor"
+                if node.int("broadcast", 0) != 0 && node.attribute("axis").is_some() =>
+            {
+                Some(arithmetic::along)
+            }
             "ArgMax" | "ArgMin" => Some(ranking::arg),
             "Attention" => Some(attention::attention),
             "AveragePool" if node.int("ceil_mode", 0) != 0 => Some(windows::average),
@@ -60,6 +65,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "Equal" => Some(arithmetic::equal),
             "GRU" => Some(recurrent::gru),
             "GatherND" => Some(scatter::gather_nd),
+            "GlobalLpPool" => Some(windows::global_lp),
             "GridSample" => Some(grid::sample),
             "If" if node.input.len() == 3 => Some(control::choose),
             "LRN" => Some(arithmetic::lrn),
@@ -73,6 +79,8 @@ fn rule(node: &NodeProto) -> Option<Rule> {
             "OneHot" => Some(scatter::one_hot),
             "Pad" if node.text("mode") == "wrap" => Some(moves::pad),
             "Pad" => Some(crop::pad),
+            "Mul" if node.at(0) == node.at(1) => Some(arithmetic::square),
+            "Pow" => Some(arithmetic::square),
             "QLinearConv" => Some(qlinear::conv),
             "QLinearMatMul" => Some(qlinear::matmul),
             "RNN" => Some(recurrent::rnn),
@@ -103,7 +111,7 @@ fn rule(node: &NodeProto) -> Option<Rule> {
 }
 
 /// Operators that have a rule for rare forms.
-const KEPT: [&str; 21] = [
+const KEPT: [&str; 23] = [
     "ArgMax",
     "ArgMin",
     "BatchNormalization",
@@ -116,8 +124,10 @@ const KEPT: [&str; 21] = [
     "GatherND",
     "MatMul",
     "MatMulInteger",
+    "Mul",
     "OneHot",
     "Pad",
+    "Pow",
     "QuantizeLinear",
     "Range",
     "ReduceMax",

@@ -9,7 +9,10 @@ use super::{
     tensor,
 };
 use std::collections::HashMap;
-use tract_onnx::{pb::NodeProto, tract_hir::internal::tensor0};
+use tract_onnx::{
+    pb::{NodeProto, ValueInfoProto},
+    tract_hir::internal::tensor0,
+};
 
 /// Longest sequence.
 const MAX_LENGTH: usize = 1 << 16;
@@ -39,10 +42,31 @@ pub(super) fn unroll(net: &mut Net<'_>, facts: &Facts, sequences: &mut Sequences
             }
         }
         if !progress {
-            return changed;
+            return outputs(net, sequences) || changed;
         }
         changed = true;
     }
+}
+
+/// Gives the tensors of a sequence that is an output as outputs; says whether there was one.
+fn outputs(net: &mut Net<'_>, sequences: &Sequences) -> bool {
+    let mut changed = false;
+    for output in std::mem::take(&mut net.graph.output) {
+        let Some(tensors) = sequences.get(&output.name) else {
+            net.graph.output.push(output);
+            continue;
+        };
+        changed = true;
+        let mut names = Vec::new();
+        for (i, tensor) in tensors.iter().enumerate() {
+            let name = net.fresh(format!("{}/{i}", output.name));
+            net.graph.node.push(node::node(&name, "Identity", &[tensor], &name, Vec::new()));
+            net.graph.output.push(ValueInfoProto { name: name.clone(), ..Default::default() });
+            names.push(format!("\"{name}\""));
+        }
+        net.notes.push(format!("output \"{}\" is a list, given as the outputs {}", output.name, names.join(", ")));
+    }
+    changed
 }
 
 /// Replaces one node, when all it needs is known.

@@ -1,4 +1,4 @@
-//! Pooling that tract lacks or reads otherwise: `LpPool`, `AveragePool` with rounding up, `MaxPool` with indices, and
+//! Pooling that tract lacks or reads otherwise: `LpPool`, `GlobalLpPool`, `AveragePool` with rounding up, `MaxPool` with indices, and
 //! `MaxUnpool`.
 
 use super::{
@@ -127,6 +127,28 @@ pub(super) fn lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outc
     let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axes = Axis::all(node, &shape)?;
+    let norm = norm(make, node, x, |make, powers| sums(make, powers, shape[1], &axes))?;
+    make.export(&norm, Some(y));
+    Ok(Outcome::Replaced)
+}
+
+/// `GlobalLpPool`: tract takes the mean of the powers, and not their sum.
+pub(super) fn global_lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let Some(rank) = make.rank(x) else { return Ok(Outcome::Later) };
+    let axes: Vec<i64> = (2..rank as i64).collect();
+    let norm = norm(make, node, x, |make, powers| make.reduce("sums", "ReduceSum", powers, &axes))?;
+    make.export(&norm, Some(y));
+    Ok(Outcome::Replaced)
+}
+
+/// The root of the sums of powers, of the order that the node names.
+fn norm<'n, 'a>(
+    make: &mut Builder<'n, 'a>,
+    node: &NodeProto,
+    x: &str,
+    sums: impl FnOnce(&mut Builder<'n, 'a>, &str) -> Rewritten<String>,
+) -> Rewritten<String> {
     let p = node.int("p", 2);
     let sizes = match p {
         2 => make.mul("squares", x, x),
@@ -137,15 +159,13 @@ pub(super) fn lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outc
         Ok::<_, String>(make.op(part, "Pow", &[x, &exponent], Vec::new()))
     };
     let powers = if p > 2 { power(make, "powers", &sizes, p as f32)? } else { sizes };
-    let sums = sums(make, &powers, shape[1], &axes)?;
-    let root = match p {
-        1 => sums,
-        2 => make.op("root", "Sqrt", &[&sums], Vec::new()),
-        3.. => power(make, "root", &sums, 1.0 / p as f32)?,
-        _ => return Err(format!("its norm is of order {p}; correct the model")),
-    };
-    make.export(&root, Some(y));
-    Ok(Outcome::Replaced)
+    let sums = sums(make, &powers)?;
+    match p {
+        1 => Ok(sums),
+        2 => Ok(make.op("root", "Sqrt", &[&sums], Vec::new())),
+        3.. => power(make, "root", &sums, 1.0 / p as f32),
+        _ => Err(format!("its norm is of order {p}; correct the model")),
+    }
 }
 
 /// `MaxPool` whose indices are read: each window written out, its greatest element, and where it stands.

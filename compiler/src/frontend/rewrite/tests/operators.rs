@@ -249,3 +249,41 @@ fn shifts_by_no_digit_of_the_type_leave_the_sign() {
     let by = [0u8, 2, 7, 8, 255];
     assert_eq!(shift("RIGHT", 2, tensor1(&[200u8; 5]), tensor1(&by)), [200, 50, 1, 0, 0]);
 }
+
+/// The sum of the powers, not their mean.
+#[test]
+fn norms_of_whole_planes_are_of_sums() {
+    for (p, want) in [(1, [10.0, 8.0]), (2, [30f32.sqrt(), 32f32.sqrt()]), (3, [100f32.cbrt(), 128f32.cbrt()])] {
+        let small =
+            Small::new(17).input("x", &[1, 2, 2, 2]).node("GlobalLpPool", &["x"], &["y"], &[int("p", p)]).output("y");
+        let x = tensor1(&[1f32, -2.0, 3.0, 4.0, -4.0, 4.0, 0.0, 0.0]).into_shape(&[1, 2, 2, 2]).unwrap();
+        near(&small.run(&[x])[0], &[1, 2, 1, 1], &want);
+    }
+}
+
+/// The second operand along the first axis, as Caffe2 wrote biases of channels.
+#[test]
+fn operands_of_old_files_stand_along_given_axes() {
+    let small = Small::new(6)
+        .input("x", &[2, 3])
+        .constant("w", tensor1(&[10f32, 20.0]))
+        .node("Sub", &["x", "w"], &["y"], &[int("broadcast", 1), int("axis", 0)])
+        .output("y");
+    near(
+        &small.run(&[floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])])[0],
+        &[2, 3],
+        &[-9., -8., -7., -16., -15., -14.],
+    );
+}
+
+#[test]
+fn integers_are_squared() {
+    let small = Small::new(17)
+        .typed_input("x", 7, &[3])
+        .constant("two", tensor1(&[2i64]))
+        .node("Pow", &["x", "two"], &["power"], &[])
+        .node("Mul", &["x", "x"], &["product"], &[])
+        .node("Add", &["power", "product"], &["y"], &[])
+        .output("y");
+    assert_eq!(small.run(&[tensor1(&[1i64, -3, 5])])[0], tensor1(&[2i64, 18, 50]));
+}

@@ -80,3 +80,19 @@ fn nodes_of_one_name_or_none_are_told_apart() {
         [2.0 * x[0], 3.0 * x[1]]
     });
 }
+
+#[test]
+fn lists_that_are_outputs_are_given_as_their_tensors() {
+    let small = Small::new(17)
+        .input("x", &[2])
+        .node("Neg", &["x"], &["less"], &[])
+        .node("SequenceConstruct", &["x", "less"], &["both"], &[])
+        .output("both");
+    let (model, notes) = small.rewritten().unwrap();
+    assert_eq!(notes, ["output \"both\" is a list, given as the outputs \"both/0\", \"both/1\""]);
+    let names: Vec<&str> = model.graph.as_ref().unwrap().output.iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(names, ["both/0", "both/1"]);
+    let values = small.run(&[tensor1(&[1f32, 2.0])]);
+    near(&values[0], &[2], &[1.0, 2.0]);
+    near(&values[1], &[2], &[-1.0, -2.0]);
+}
