@@ -1,36 +1,15 @@
 //! A challenge: the layers that a verifier drew for one commitment.
 
 use crate::design::Design;
+use crate::digest::Digest;
 use crate::policy::{Policy, PolicyError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Version of the file.
 pub const VERSION: u32 = 1;
 
 /// Least and greatest length of the random value in bytes.
 const VALUE: std::ops::RangeInclusive<usize> = 16..=1024;
-
-/// 32 bytes, in files and messages as 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(pub [u8; 32]);
-
-impl std::fmt::Display for Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        hex::serialize(self.0, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hex::deserialize(deserializer).map(Digest)
-    }
-}
 
 /// Where the randomness of a draw comes from, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

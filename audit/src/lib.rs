@@ -9,14 +9,16 @@
 mod challenge;
 mod design;
 mod detection;
+mod digest;
 mod draw;
 mod plan;
 mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use challenge::{Challenge, ChallengeError, Digest, Drawn, Randomness, Use};
+pub use challenge::{Challenge, ChallengeError, Drawn, Randomness, Use};
 pub use design::{Design, DesignError, UNIT};
 pub use detection::over_answers;
+pub use digest::Digest;
 pub use plan::{PlanError, Weights, plan};
 pub use policy::{Policy, PolicyError};

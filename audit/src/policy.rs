@@ -1,7 +1,7 @@
 //! What a policy file holds.
 
-use crate::challenge::Digest;
 use crate::design::{Design, DesignError};
+use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Version of the file.

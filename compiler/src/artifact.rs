@@ -1,8 +1,9 @@
 //! The content of `model.nanozk`.
 
 use crate::config::Head;
+use crate::data::InputInfo;
 use crate::fidelity::Models;
-use crate::frontend::{FrontendError, InputInfo, LoadOptions, Reference};
+use crate::frontend::{FrontendError, LoadOptions, Reference};
 use nanozk_ir::float::InputKind;
 use nanozk_ir::int::packed::Stored;
 use nanozk_ir::int::{self, Held, Known, Place, WeightFile};

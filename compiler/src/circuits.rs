@@ -1,6 +1,6 @@
 //! Circuits of one size for all layers of a model.
 
-use crate::pipeline::CompileError;
+use crate::error::CompileError;
 use nanozk_ir::int;
 use nanozk_layout::{self as layout, LayoutError, Lowered, Options, Ports};
 use nanozk_plan::Geometry;

@@ -1,6 +1,6 @@
 //! `nanozk.yaml`: every setting of a compilation.
 
-use crate::frontend::Setting;
+use crate::setting::Setting;
 use crate::tokenizer::End;
 use nanozk_ir::int::gumbel;
 pub use nanozk_plan::check::MAX_K;

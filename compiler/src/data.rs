@@ -4,14 +4,36 @@ mod json;
 mod malformed;
 mod npz;
 
-use crate::frontend::{InputInfo, Setting};
+use crate::setting::Setting;
 use malformed::EXPECTED;
 pub use malformed::Malformed;
 use nanozk_ir::float::{InputKind, InputValue};
+use nanozk_plan::{ElementType, ValueInfo};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+
+/// An input of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputInfo {
+    /// Name in the source model.
+    pub name: String,
+    /// Shape in the source model.
+    pub shape: Vec<usize>,
+    /// Element type in the source model.
+    pub dtype: ElementType,
+    /// What it carries.
+    pub kind: InputKind,
+}
+
+impl InputInfo {
+    /// Its elements in its tensor: all of it, or the first row of a mask's, whose rows are equal.
+    pub fn value(&self) -> ValueInfo {
+        ValueInfo::row_major(&self.name, self.shape.clone(), self.dtype)
+    }
+}
 
 /// A value of one model input.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,9 +6,9 @@
 
 use crate::config::{Config, Quantise};
 use crate::data::InputTensor;
+use crate::error::CompileError;
 use crate::frontend::{File, LoadOptions};
 use crate::partition::partition;
-use crate::pipeline::CompileError;
 use crate::quantise::{self, Stats};
 use crate::widths::GREATEST_LIMB_BITS;
 use nanozk_plan::check::{MAX_CELLS, MAX_ITEMS};
@@ -82,7 +82,7 @@ pub(crate) fn check(path: &Path, load: &LoadOptions, config: &Config) -> Result<
 }
 
 /// A length that is worth the question.
-fn length(setting: &crate::frontend::Setting) -> Option<usize> {
+fn length(setting: &crate::setting::Setting) -> Option<usize> {
     setting.length().filter(|&length| length > SHORT)
 }
 

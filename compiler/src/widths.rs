@@ -3,9 +3,9 @@
 use crate::blame::worst_node;
 use crate::circuits::{Circuits, lay_out};
 use crate::config::{Config, EMBEDDED_K, Head, MAX_K, Quantise, STRONGEST_K};
+use crate::error::CompileError;
 use crate::fidelity::{Measured, Models};
 use crate::partition::Partition;
-use crate::pipeline::CompileError;
 use crate::quantise::{self, ParkedWeights, QuantiseError, Quantised, Stats};
 use crate::scores::Scores;
 use nanozk_ir::float::{Graph, InputValue};

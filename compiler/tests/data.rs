@@ -1,8 +1,9 @@
 //! Input files: EZKL's JSON and NumPy archives.
 
 use nanozk_compiler::{
+    data::InputInfo,
     data::{InputTensor, Settled, extents, read_beside, read_input, read_samples, sample_shapes},
-    frontend::{InputInfo, Setting},
+    setting::Setting,
 };
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_plan::ElementType;

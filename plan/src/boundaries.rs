@@ -1,6 +1,6 @@
 //! Checks of a plan's boundary tensors.
 
-use crate::check::CheckError;
+use crate::defect::CheckError;
 use crate::{Boundary, LaneId, Plan, Port, Public, SlotId};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -15,6 +15,7 @@
 mod boundaries;
 pub mod check;
 pub mod cost;
+mod defect;
 pub mod format;
 pub mod functional;
 pub mod geometry;

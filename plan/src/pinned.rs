@@ -17,7 +17,7 @@ mod factors;
 mod held;
 
 use crate::boundaries::boundary_lanes;
-use crate::check::CheckError;
+use crate::defect::CheckError;
 use crate::{LaneId, Plan, Port, Public, SlotId, Term};
 use equations::Equations;
 use held::Held;

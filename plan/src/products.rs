@@ -1,6 +1,6 @@
 //! Static checks of the bilinear identity: no output, and no row of A or B, can make up for another.
 
-use crate::check::{CheckError, MAX_ITEMS, size};
+use crate::defect::{CheckError, MAX_ITEMS, size};
 use crate::slots::SlotKind;
 use crate::{Operand, Plan, SlotId, TokenWeight, WeightTile};
 use std::collections::BTreeSet;

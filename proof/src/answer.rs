@@ -5,25 +5,15 @@
 //! the tokens before it. Token `t` of the input is then what the model gave at `t - 1`, for all `t` beyond the prompt.
 
 use crate::{
-    bundle::Bundle,
+    bundle::{Answer, Bundle},
     keys::{Endpoint, Rows, VerifierKey, Visibility},
     layer::LayerKey,
     sampling,
     statement::StatementError,
 };
 use nanozk_ir::int::{Graph, Op, interp};
-use serde::{Deserialize, Serialize};
-
-/// What a bundle claims of its tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Tokens of the prompt, at least 1: of these nothing is claimed.
-    pub prompt: u32,
-    /// Most tokens that the answer was to have.
-    pub limit: u32,
-    /// Temperature in thousandths at which each token is drawn ([`crate::sampling`]); 0: each is the likeliest.
-    pub temperature: u32,
-}
+use rayon::prelude::*;
+use serde::Serialize;
 
 /// A prompt with the model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +147,8 @@ impl Writer {
     /// # Errors
     /// What the model lacks.
     pub fn of(key: &VerifierKey) -> Result<Self, AnswerError> {
-        let graphs: Vec<Graph> = key.circuits.read()?.into_iter().map(|circuit| circuit.graph).collect();
+        let circuits = key.circuits.read().map_err(StatementError::from)?;
+        let graphs: Vec<Graph> = circuits.into_iter().map(|circuit| circuit.graph).collect();
         let (input, fixed) = inputs(key)?;
         let [output] = &key.outputs[..] else { return Err(AnswerError::Model("it must have one output")) };
         let chosen = &key.tensors[output.tensor as usize];
@@ -251,7 +242,7 @@ impl Answer {
         let (read, chosen) = (values(input)?, values(output)?);
         let Answer { prompt, limit, temperature } = self;
         let length = bundle.length;
-        sampling::check_temperature(key, temperature)?;
+        check_temperature(key, temperature)?;
         if temperature > 0 && bundle.nonce.is_empty() {
             return Err(AnswerError::NoNonce);
         }
@@ -285,4 +276,40 @@ impl Answer {
         let (prompt, answer) = (ids(&read[..first]), ids(&chosen[first - 1..length]));
         Ok(Transcript { prompt, answer, ended, temperature })
     }
+}
+
+/// Whether answers can be drawn at this temperature, in thousandths; 0 is always possible.
+///
+/// # Errors
+/// A model without noise, or whose tensor of noise has no room for it.
+pub fn check_temperature(key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
+    if temperature == 0 {
+        return Ok(());
+    }
+    let most = sampling::tensor(key).map_or(0, |id| sampling::max_temperature(&key.tensors[id as usize]));
+    if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
+}
+
+/// The tensor of noise of a model that has one, with the values that the claims of a bundle lead to.
+///
+/// # Errors
+/// A temperature for which the tensor has no room.
+pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>)>, AnswerError> {
+    let temperature = bundle.answer.map_or(0, |answer| answer.temperature);
+    check_temperature(key, temperature)?;
+    let Some(id) = sampling::tensor(key) else { return Ok(None) };
+    let spec = &key.tensors[id as usize];
+    let (tokens, features) = (key.tokens as usize, spec.features as usize);
+    let mut values = vec![0; tokens * features];
+    let read = inputs(key).ok().and_then(|(tokens, _)| bundle.public(tokens)).unwrap_or_default();
+    let (prompt, length) = (bundle.answer.map_or(0, |answer| answer.prompt as usize), bundle.length as usize);
+    // A claim that fits no run is refused with the answer.
+    if temperature > 0 && (1..=length).contains(&prompt) && length <= tokens && read.len() == tokens {
+        let prompt_ids: Vec<u32> = read[..prompt].iter().map(|token| *token as u32).collect();
+        let noise = sampling::Noise::new(&bundle.model_id, spec, &bundle.nonce, &prompt_ids, temperature);
+        let drawn = &mut values[(prompt - 1) * features..length * features];
+        let rows = drawn.par_chunks_mut(features).enumerate();
+        rows.for_each(|(at, row)| row.copy_from_slice(&noise.row(prompt - 1 + at)));
+    }
+    Ok(Some((id, values)))
 }

@@ -1,7 +1,6 @@
 //! A proof bundle: what a provider hands over with an answer.
 
 use crate::{
-    answer::Answer,
     field::{Fr, G1},
     keys::{Rows, TensorKey, VerifierKey, Visibility},
     misfit::BundleMisfit,
@@ -12,6 +11,17 @@ use nanozk_ir::int::causal;
 use nanozk_plan::format::{self, FormatError, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// What a bundle claims of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Tokens of the prompt, at least 1: of these nothing is claimed.
+    pub prompt: u32,
+    /// Most tokens that the answer was to have.
+    pub limit: u32,
+    /// Temperature in thousandths at which each token is drawn ([`crate::sampling`]); 0: each is the likeliest.
+    pub temperature: u32,
+}
 
 /// Values of a public tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! What stands in a cell of a lane.
 
 use crate::{
+    field::Mask,
     field::{Fr, G1, int},
     msm::to_signed,
     pcs::ProverBases,
-    witness::Mask,
 };
 
 /// The value of a cell. Honest cells are small integers; a cheating prover may put any field element there.

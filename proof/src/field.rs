@@ -1,11 +1,15 @@
 //! The field, the group, and small-integer conversions.
 
-use crate::plonk::block;
+use crate::block;
 use ff::{Field, PrimeField};
 pub use halo2curves::{Bls12, Fq as Fr, G1Affine, G1Projective as G1};
+use nanozk_plan::MASK_ROWS;
 
 /// The commitment scheme that the verifier uses.
 pub type Kzg = halo2_proofs::poly::kzg::KZGCommitmentScheme<Bls12>;
+
+/// Random values of the mask rows of a committed column.
+pub type Mask = [Fr; MASK_ROWS];
 
 /// A signed integer as a field element.
 pub fn int(value: i64) -> Fr {

@@ -2,10 +2,10 @@
 //! checked with one multi-scalar product on each side of one pairing.
 
 use crate::{
+    error::LayerError,
     field::{Bls12, Fr, G1, G1Affine},
     msm,
     srs::SrsVerifierPart,
-    verifier::LayerError,
 };
 use ff::Field;
 use group::{Curve, Group, prime::PrimeCurveAffine};

@@ -1,6 +1,9 @@
 //! Whether proofs hide what they must: the counts of [`nanozk_plan::hiding`] with the openings of the actual circuit.
 
-use crate::{keys::VerifierKey, layer::ShapeKey, span::SPAN_ROWS};
+use crate::{
+    layer::{LayerKey, ShapeKey},
+    span_proof::SPAN_ROWS,
+};
 use nanozk_plan::{
     MASK_ROWS,
     hiding::{self, Counts, HeldTensors, HidingError},
@@ -25,18 +28,18 @@ pub fn points(shape: &ShapeKey) -> usize {
     queries.values().map(openings).max().unwrap_or(0)
 }
 
-/// Counts what the proofs of a bundle of all layers reveal.
+/// Counts what the proofs of a bundle of all layers, which name their shapes, reveal.
 ///
 /// # Errors
 /// A lane, a column of one proof or a helper column that its random rows do not hide.
-pub fn check(key: &VerifierKey) -> Result<Counts, HidingError> {
-    let points = key.shapes.iter().map(points).max().unwrap_or(0);
+pub fn check(shapes: &[ShapeKey], layers: &[LayerKey]) -> Result<Counts, HidingError> {
+    let points = shapes.iter().map(points).max().unwrap_or(0);
     let once = [("a column of one proof", MASK_ROWS), ("the weight fold", SPAN_ROWS)];
     if let Some((what, rows)) = once.into_iter().find(|(_, rows)| points >= *rows) {
         return Err(HidingError::Openings { what: what.into(), openings: points, limit: rows - 1 });
     }
-    let layers = key.layers.iter().filter_map(|layer| {
-        let plan = &*key.shapes.get(layer.shape as usize)?.plan;
+    let layers = layers.iter().filter_map(|layer| {
+        let plan = &*shapes.get(layer.shape as usize)?.plan;
         Some(HeldTensors { plan, inputs: &layer.inputs, outputs: &layer.outputs })
     });
     hiding::check(&layers.collect::<Vec<_>>(), points)

@@ -3,11 +3,12 @@
 use crate::{
     circuit::{PlanCircuit, PlanParams},
     columns::Columns,
+    error::KeygenError,
     field::{Fr, G1, Kzg},
     layer::{Multiplier, ShapeKey, multipliers},
     pcs::{ProverBases, ProverKzg, ProverParams},
     prover::ShapeProver,
-    span::SPAN_ROWS,
+    span_proof::SPAN_ROWS,
 };
 use halo2_proofs::{
     plonk::{VerifyingKey, keygen_vk_with_k},
@@ -15,14 +16,6 @@ use halo2_proofs::{
 };
 use nanozk_plan::Plan;
 use std::{ops::Range, sync::Arc};
-
-/// Why key generation failed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeygenError {
-    /// Halo2 refused the circuit.
-    #[error("Halo2 could not generate keys for the shape: {0}")]
-    Halo2(String),
-}
 
 /// Generates the keys of a plan; deterministic for a plan and an SRS.
 ///

@@ -2,19 +2,19 @@
 
 use crate::{
     circuit::{PlanCircuit, PlanParams},
+    circuits::Circuits,
     columns::Columns,
     field::{Fr, G1, Kzg},
     hiding,
-    key_proof::KeyProof,
     layer::{LayerKey, Multiplier, ShapeKey, multipliers},
     misfit::{ModelMisfit, ShapeMisfit},
-    span::SPAN_ROWS,
+    span_proof::SPAN_ROWS,
     srs::SrsVerifierPart,
-    statement::Circuits,
     transcript::Absorber,
     wire,
 };
 use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
+use nanozk_ir::int::Table;
 use nanozk_plan::{
     Plan, Text, ValueError, ValueInfo,
     format::{self, FormatError, Kind},
@@ -115,6 +115,31 @@ pub struct VerifierKey {
     /// Proof about the weights and keys, to be checked once by [`crate::key_proof::check`].
     pub proof: Option<KeyProof>,
     id: [u8; 32],
+}
+
+/// The stated ranges of weights, with b of [`crate::key_proof::chunks::limb_bits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limbs {
+    /// For each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)`.
+    Exact(Vec<Vec<u32>>),
+    /// Limbs m of each random projection of all weights, which are of magnitude below `2^(m b + 1)`.
+    Projected(u32),
+}
+
+/// The proof over a verifier file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyProof {
+    /// The stated ranges.
+    pub limbs: Limbs,
+    /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
+    pub circuits: Vec<Vec<u8>>,
+    /// The distinct pair tables in the order of [`crate::key_proof::tables::tables`].
+    pub tables: Vec<Table>,
+    /// Openings of the known columns, one for each size of any circuit in ascending order.
+    #[serde(with = "wire::points")]
+    pub openings: Vec<G1>,
+    /// Proofs of [`Limbs::statements`].
+    pub ranges: Vec<Vec<u8>>,
 }
 
 /// A shape as it stands in the file.
@@ -337,7 +362,7 @@ impl VerifierKey {
             return Err(ModelMisfit::Geometries);
         }
         self.chained()?;
-        hiding::check(self)?;
+        hiding::check(&self.shapes, &self.layers)?;
         Ok(())
     }
 

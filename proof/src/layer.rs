@@ -29,7 +29,7 @@ pub struct ShapeKey {
     pub patterns: Vec<Vec<G1>>,
     /// The classes of each multiplier column.
     pub multipliers: Vec<MultiplierClasses>,
-    /// Lagrange commitments of the first [`crate::span::SPAN_ROWS`] mask rows.
+    /// Lagrange commitments of the first [`crate::span_proof::SPAN_ROWS`] mask rows.
     pub span_basis: Vec<G1>,
 }
 

@@ -7,15 +7,19 @@
 extern crate self as nanozk_proof;
 
 pub mod answer;
+mod block;
 pub mod budget;
 pub mod bundle;
 pub mod cell;
 pub mod challenges;
 pub mod circuit;
+pub mod circuits;
 pub mod columns;
 mod compress;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+mod domain;
+pub mod error;
 pub mod field;
 mod fp;
 pub mod guard;
@@ -33,7 +37,7 @@ mod points;
 pub mod prover;
 pub mod publics;
 pub mod sampling;
-pub mod span;
+pub mod span_proof;
 pub mod srs;
 pub mod statement;
 pub mod transcript;
@@ -43,4 +47,4 @@ pub mod weights;
 pub mod wire;
 pub mod witness;
 
-pub use plonk::Domain;
+pub use domain::Domain;

@@ -14,9 +14,9 @@ use halo2_proofs::poly::{Coeff, Error, LagrangeCoeff, Polynomial, ProverQuery, V
 use halo2_proofs::transcript::{Hashable, Sampleable, Transcript};
 use rand_core::OsRng;
 
+use crate::domain::Domain;
 use crate::field::{Bls12, Fr, G1, G1Affine};
 use crate::msm::{self, Bases};
-use crate::plonk::Domain;
 use crate::srs::{Srs, SrsError, SrsVerifierPart};
 
 type Stock = KZGCommitmentScheme<Bls12>;

@@ -5,19 +5,18 @@ use crate::{
     challenges::{Challenges, Lambda},
     circuit::fixed_column_values,
     compress,
+    error::ProveError,
+    field::Mask,
     field::{Fr, G1, int, powers},
-    keygen::KeygenError,
     layer::{self, LayerKey, ShapeKey},
-    linear,
-    misfit::RangesMisfit,
-    msm,
+    linear, msm,
     pcs::ProverBases,
     plonk::{self, Advice, FixedColumns},
     publics::{PublicData, public_values},
-    span::Span,
+    span_proof::SpanWitness,
     transcript::LayerTranscript,
     weights::WeightColumns,
-    witness::{AdviceBuilder, LaneColumn, LayerWitness, Mask, column, multiplicities},
+    witness::{AdviceBuilder, LaneColumn, LayerWitness, column, multiplicities},
 };
 use ff::Field;
 use halo2_proofs::transcript::Transcript;
@@ -25,26 +24,6 @@ use nanozk_plan::Geometry;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
 use std::borrow::Cow;
-
-/// Why a layer could not be proven.
-#[derive(Debug, thiserror::Error)]
-pub enum ProveError {
-    /// The witness, the layer data and the plan do not belong together.
-    #[error("{0} does not match the plan of the layer; run setup again")]
-    Mismatch(&'static str),
-    /// A challenge was 0 (probability below 2^-250).
-    #[error("a challenge was zero; prove again with a new seed")]
-    ZeroChallenge,
-    /// The transcript could not be written.
-    #[error("cannot write the proof: {0}")]
-    Transcript(#[from] std::io::Error),
-    /// The ranges of weights are not those of the model.
-    #[error(transparent)]
-    Ranges(#[from] RangesMisfit),
-    /// The circuits of a verifier file's own proof could not be made.
-    #[error(transparent)]
-    Keys(#[from] KeygenError),
-}
 
 /// Proving key of a shape.
 pub struct ShapeProver {
@@ -311,8 +290,8 @@ fn fold_weights(
     weights: &WeightColumns,
     ch: &Challenges,
     rng: &mut impl RngCore,
-) -> (Option<(Vec<Fr>, Mask)>, Span) {
-    let span = Span::random(rng);
+) -> (Option<(Vec<Fr>, Mask)>, SpanWitness) {
+    let span = SpanWitness::random(rng);
     if shape.columns.w == 0 {
         return (None, span);
     }

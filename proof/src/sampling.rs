@@ -6,15 +6,12 @@
 //! follows from what the prefix covers: prover and verifier compute it. It is 0 where no answer is drawn.
 
 use crate::{
-    answer::{self, AnswerError},
-    bundle::Bundle,
     keys::{TensorKey, VerifierKey, Visibility},
     transcript::Absorber,
 };
 use nanozk_ir::int::gumbel;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use rayon::prelude::*;
 
 /// The noise of one answer.
 #[derive(Clone, Debug)]
@@ -61,20 +58,8 @@ pub fn tensor(key: &VerifierKey) -> Option<u32> {
     key.tensors.iter().position(|tensor| tensor.visibility == Visibility::Noise).map(|id| id as u32)
 }
 
-/// Whether answers can be drawn at this temperature, in thousandths; 0 is always possible.
-///
-/// # Errors
-/// A model without noise, or whose tensor of noise has no room for it.
-pub fn check_temperature(key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
-    if temperature == 0 {
-        return Ok(());
-    }
-    let most = tensor(key).map_or(0, |id| max_temperature(&key.tensors[id as usize]));
-    if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
-}
-
 /// Greatest temperature, in thousandths, at which all noise fits its tensor.
-fn max_temperature(tensor: &TensorKey) -> u32 {
+pub fn max_temperature(tensor: &TensorKey) -> u32 {
     let fits = |thousandths: &u32| {
         let (lo, hi) = gumbel::range(*thousandths, tensor.scale);
         tensor.lo <= lo && hi <= tensor.hi
@@ -85,30 +70,6 @@ fn max_temperature(tensor: &TensorKey) -> u32 {
         if fits(&middle) { fitting = middle } else { end = middle }
     }
     fitting
-}
-
-/// The tensor of noise of a model that has one, with the values that the claims of a bundle lead to.
-///
-/// # Errors
-/// A temperature for which the tensor has no room.
-pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>)>, AnswerError> {
-    let temperature = bundle.answer.map_or(0, |answer| answer.temperature);
-    check_temperature(key, temperature)?;
-    let Some(id) = tensor(key) else { return Ok(None) };
-    let spec = &key.tensors[id as usize];
-    let (tokens, features) = (key.tokens as usize, spec.features as usize);
-    let mut values = vec![0; tokens * features];
-    let read = answer::inputs(key).ok().and_then(|(tokens, _)| bundle.public(tokens)).unwrap_or_default();
-    let (prompt, length) = (bundle.answer.map_or(0, |answer| answer.prompt as usize), bundle.length as usize);
-    // A claim that fits no run is refused with the answer.
-    if temperature > 0 && (1..=length).contains(&prompt) && length <= tokens && read.len() == tokens {
-        let prompt_ids: Vec<u32> = read[..prompt].iter().map(|token| *token as u32).collect();
-        let noise = Noise::new(&bundle.model_id, spec, &bundle.nonce, &prompt_ids, temperature);
-        let drawn = &mut values[(prompt - 1) * features..length * features];
-        let rows = drawn.par_chunks_mut(features).enumerate();
-        rows.for_each(|(at, row)| row.copy_from_slice(&noise.row(prompt - 1 + at)));
-    }
-    Ok(Some((id, values)))
 }
 
 #[cfg(test)]

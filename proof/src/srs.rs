@@ -5,6 +5,7 @@
 //! for tests and benchmarks, from a local random `s` that is thrown away ([`Srs::generate_unsafe`]).
 
 mod ceremony;
+mod checks;
 mod file;
 mod import;
 mod json;

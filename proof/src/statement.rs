@@ -4,37 +4,24 @@
 //! read when somebody asks what the id means.
 
 use crate::{
+    circuits::UnreadableCircuits,
     key_proof::tables,
     keys::{Rows, VerifierKey, Visibility},
 };
 use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp};
 use nanozk_layout::{Budget, Choices, Derived, Known, Ports, size};
 use nanozk_plan::Plan;
-use serde::{Deserialize, Serialize};
 
 /// Cells and terms that any graphs may ask for, and for each slot or term of their plans or byte of their own.
 const BASE_SIZE: u64 = 1 << 21;
 const PER_SIZE: u64 = 32;
 
-/// All that the plan of a shape depends on, beside the numbers that all shapes share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Circuit {
-    /// What is computed.
-    pub graph: Graph,
-    /// How its plan is laid out.
-    pub choices: Choices,
-}
-
-/// The circuits of all shapes, as bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Circuits(Vec<u8>);
-
 /// Why a file does not say what its model is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
     /// Bytes that are no integer graphs.
-    #[error("its integer graphs cannot be read: {0}")]
-    Unreadable(String),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableCircuits),
     /// Graphs, layers and tensors that do not fit together.
     #[error("its parts do not make a model: {0}")]
     Malformed(String),
@@ -64,39 +51,6 @@ pub enum StatementError {
     },
 }
 
-impl Circuits {
-    /// The circuits as bytes.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn new(circuits: &[Circuit]) -> Result<Self, StatementError> {
-        postcard::to_stdvec(circuits).map(Circuits).map_err(|e| StatementError::Unreadable(e.to_string()))
-    }
-
-    /// Any bytes: they are read when they are needed.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Circuits(bytes)
-    }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The circuits.
-    ///
-    /// # Errors
-    /// When the bytes are no circuits.
-    pub fn read(&self) -> Result<Vec<Circuit>, StatementError> {
-        let (circuits, rest) =
-            postcard::take_from_bytes(&self.0).map_err(|e| StatementError::Unreadable(e.to_string()))?;
-        match rest {
-            [] => Ok(circuits),
-            _ => Err(StatementError::Unreadable(format!("{} unread bytes", rest.len()))),
-        }
-    }
-}
-
 /// The model that a file speaks of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
@@ -120,7 +74,7 @@ impl Statement {
             return Err(malformed("there is not one graph for each plan"));
         }
         // Every layer's graph is looked at, and a short layer may have a long graph.
-        if (key.circuits.0.len() as u64 / 16).saturating_mul(key.layers.len() as u64) > limit(key) {
+        if (key.circuits.bytes().len() as u64 / 16).saturating_mul(key.layers.len() as u64) > limit(key) {
             return Err(malformed("there are too many layers for graphs of this size"));
         }
         let layer_tables =
@@ -304,7 +258,7 @@ impl From<Visibility> for Role {
 /// Cells and terms that the graphs of a file may ask for.
 fn limit(key: &VerifierKey) -> u64 {
     let plans = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.size());
-    let size = plans.fold(key.circuits.0.len() as u64, u64::saturating_add);
+    let size = plans.fold(key.circuits.bytes().len() as u64, u64::saturating_add);
     BASE_SIZE.saturating_add(PER_SIZE.saturating_mul(size))
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     challenges::{Challenges, Lambda},
     columns::Columns,
+    error::LayerError,
     field::{Bls12, Fr, G1, Kzg, powers},
     guard::LayerGuard,
     layer::{self, LayerCommitments, LayerKey, ShapeKey},
@@ -10,7 +11,7 @@ use crate::{
     msm,
     plonk::LagrangeRatios,
     publics::{PublicData, public_values},
-    span::{SPAN_ROWS, SpanProof},
+    span_proof::{SPAN_ROWS, SpanProof},
     transcript::LayerTranscript,
     wire::{POINT_BYTES, SCALAR_BYTES},
 };
@@ -20,26 +21,6 @@ use halo2_proofs::{
     poly::kzg::msm::DualMSM,
     transcript::Transcript,
 };
-
-/// Why a layer proof was rejected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LayerError {
-    /// A part could not be read: truncated, a point outside the subgroup, a scalar out of range.
-    #[error("the proof is malformed: {0}")]
-    Malformed(String),
-    /// Bytes follow the proof.
-    #[error("bytes follow the proof")]
-    TrailingBytes,
-    /// Public data or commitments do not fit the layer.
-    #[error("{0} does not fit the layer")]
-    Mismatch(&'static str),
-    /// The weights used are not the committed ones.
-    #[error("the weight fold is not that of the committed weights")]
-    Weights,
-    /// The constraint system rejects.
-    #[error("the proof does not hold: {0}")]
-    Rejected(String),
-}
 
 /// One layer of a bundle, as the verifier sees it.
 pub struct LayerClaim<'a> {

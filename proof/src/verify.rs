@@ -1,18 +1,18 @@
 //! Verifying a bundle.
 
 use crate::{
-    answer::{AnswerError, Transcript},
+    answer::{self, AnswerError, Transcript},
     budget::{Budget, budget},
     bundle::{Bundle, LayerProof},
+    error::LayerError,
     field::Fr,
     guard::{self, LayerGuard},
     key_proof::{self, KeyError},
     keys::VerifierKey,
     misfit::BundleMisfit,
     publics::PublicData,
-    sampling,
     transcript::Absorber,
-    verifier::{LayerClaim, LayerError, prepare_layer},
+    verifier::{LayerClaim, prepare_layer},
 };
 use ff::PrimeField;
 use nanozk_audit::Drawn;
@@ -296,7 +296,7 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     if options.check_weights {
         key_proof::check(key, options.allow_unsafe_srs)?;
     }
-    let noise = sampling::noise(key, bundle)?;
+    let noise = answer::noise(key, bundle)?;
     let prefix = bundle.prefix();
     let mut guards: Vec<LayerGuard> = Vec::with_capacity(bundle.layers.len());
     for part in side_by_side(bundle.layers.iter().map(|l| key.shape(l.index).plan.verifying_work())) {

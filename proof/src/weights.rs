@@ -1,9 +1,9 @@
 //! Hidden weights as committed columns, and their folds.
 
 use crate::{
+    field::Mask,
     field::{Fr, G1, IntegerDot},
     pcs::ProverBases,
-    witness::Mask,
 };
 use nanozk_plan::{Geometry, MASK_ROWS, Plan};
 use rayon::prelude::*;

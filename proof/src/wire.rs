@@ -3,8 +3,8 @@
 
 pub use crate::points::POINT_BYTES;
 use crate::{
+    field::Mask,
     field::{Fr, G1},
-    witness::Mask,
 };
 use ff::PrimeField;
 use group::GroupEncoding;
@@ -30,11 +30,17 @@ pub mod points {
     use super::*;
 
     /// Writes the points as one byte string.
+    ///
+    /// # Errors
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(points: &[G1], s: S) -> Result<S::Ok, S::Error> {
         encode(points).serialize(s)
     }
 
     /// Reads and checks the points.
+    ///
+    /// # Errors
+    /// Bytes that are none of them, and those of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<G1>, D::Error> {
         decode(&Vec::<u8>::deserialize(d)?).ok_or_else(|| D::Error::custom("an invalid curve point"))
     }
@@ -45,11 +51,17 @@ pub mod point_lists {
     use super::*;
 
     /// Writes each list as one byte string.
+    ///
+    /// # Errors
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(lists: &[Vec<G1>], s: S) -> Result<S::Ok, S::Error> {
         lists.iter().map(|l| encode(l)).collect::<Vec<_>>().serialize(s)
     }
 
     /// Reads and checks the points.
+    ///
+    /// # Errors
+    /// Bytes that are none of them, and those of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Vec<G1>>, D::Error> {
         let lists = Vec::<Vec<u8>>::deserialize(d)?;
         lists.iter().map(|l| decode(l).ok_or_else(|| D::Error::custom("an invalid curve point"))).collect()
@@ -75,11 +87,17 @@ pub mod scalar {
     use super::*;
 
     /// Writes the canonical bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(scalar: &Fr, s: S) -> Result<S::Ok, S::Error> {
         write_scalar(scalar).serialize(s)
     }
 
     /// Reads and checks them.
+    ///
+    /// # Errors
+    /// Bytes that are none of them, and those of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Fr, D::Error> {
         read_scalar(&<[u8; SCALAR_BYTES]>::deserialize(d)?).ok_or_else(|| D::Error::custom("an invalid field element"))
     }
@@ -90,11 +108,17 @@ pub mod masks {
     use super::*;
 
     /// Writes the masks cell by cell.
+    ///
+    /// # Errors
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(masks: &[Mask], s: S) -> Result<S::Ok, S::Error> {
         masks.iter().map(|mask| mask.each_ref().map(write_scalar)).collect::<Vec<_>>().serialize(s)
     }
 
     /// Reads and checks the masks.
+    ///
+    /// # Errors
+    /// Bytes that are none of them, and those of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Mask>, D::Error> {
         let read = |cells: [[u8; SCALAR_BYTES]; MASK_ROWS]| {
             let cells: Option<Vec<Fr>> = cells.iter().map(read_scalar).collect();

@@ -3,14 +3,11 @@
 use crate::{
     cell::Cell,
     circuit::fractions,
-    field::{Fr, batch_invert, int},
+    field::{Fr, Mask, batch_invert, int},
 };
 use ff::Field;
 use nanozk_plan::{FixedColumn, Geometry, Lookup, MASK_ROWS, Plan, Tag, hiding::FRACTIONS_PER_HELPER};
 use rayon::prelude::*;
-
-/// Random values of the mask rows of a committed column.
-pub type Mask = [Fr; MASK_ROWS];
 
 /// A column of small integers, or what a cheating prover puts there, with its mask.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use nanozk_ir::int::Op;
 use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{ElementMap, Geometry, Plan, Port};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
+use nanozk_proof::circuits::Circuits;
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof::{self, KeyError};
 use nanozk_proof::keys::{Rows, TensorKey, VerifierFile, VerifierKey, Visibility};
-use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_layers};
 use std::path::Path;
 use std::sync::Arc;
@@ -308,7 +308,7 @@ fn tensors_and_layers_fit_together() {
 fn openings_of_committed_columns_are_counted() {
     let key = key();
     assert_eq!(nanozk_proof::hiding::points(&key.shapes[0]), 1, "committed columns are opened at x");
-    nanozk_proof::hiding::check(&key).unwrap();
+    nanozk_proof::hiding::check(&key.shapes, &key.layers).unwrap();
 }
 
 /// A tensor that comes with more or fewer commitments than it has lanes has none.

@@ -4,9 +4,11 @@
 use nanozk_ir::int::{Node, Op};
 use nanozk_plan::format::VERSION;
 use nanozk_plan::{FixedColumn, Functional, Lane, Operand, Plan, Public, TokenWeight};
+use nanozk_proof::circuits::Circuit;
+use nanozk_proof::circuits::Circuits;
 use nanozk_proof::key_proof::{self, KeyError};
-use nanozk_proof::keys::{Rows, VerifierKey, Visibility};
-use nanozk_proof::statement::{Circuit, Circuits, Statement};
+use nanozk_proof::keys::{KeyProof, Limbs, Rows, VerifierKey, Visibility};
+use nanozk_proof::statement::Statement;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,16 +141,16 @@ fn weights_have_proven_ranges() {
 }
 
 /// The stated ranges of a proof that has those of every matrix.
-fn exact(proof: &mut key_proof::KeyProof) -> &mut Vec<Vec<u32>> {
+fn exact(proof: &mut KeyProof) -> &mut Vec<Vec<u32>> {
     match &mut proof.limbs {
-        key_proof::Limbs::Exact(limbs) => limbs,
-        key_proof::Limbs::Projected(_) => panic!("no exact ranges"),
+        Limbs::Exact(limbs) => limbs,
+        Limbs::Projected(_) => panic!("no exact ranges"),
     }
 }
 
 #[test]
 fn proofs_about_weights_have_the_right_parts() {
-    let refused = |reason: &str, change: &dyn Fn(&mut key_proof::KeyProof)| {
+    let refused = |reason: &str, change: &dyn Fn(&mut KeyProof)| {
         let mut key = key();
         change(key.proof.as_mut().unwrap());
         let error = key_proof::check(&key, false).expect_err(reason).to_string();
@@ -168,7 +170,7 @@ fn proofs_about_weights_have_the_right_parts() {
     refused("does not fit the file", &|proof| exact(proof)[0].push(1));
     refused("does not fit the file", &|proof| exact(proof)[0][0] = 0);
     refused("does not fit the file", &|proof| exact(proof)[0][0] = 99);
-    let projected = |limbs| move |proof: &mut key_proof::KeyProof| proof.limbs = key_proof::Limbs::Projected(limbs);
+    let projected = |limbs| move |proof: &mut KeyProof| proof.limbs = Limbs::Projected(limbs);
     [0, 99, u32::MAX].iter().for_each(|limbs| refused("projections have no such width", &projected(*limbs)));
     let mut none = key();
     none.proof = None;

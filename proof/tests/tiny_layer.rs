@@ -5,12 +5,13 @@ mod tiny;
 use ff::Field;
 use nanozk_plan::MASK_ROWS;
 use nanozk_proof::{
+    error::LayerError,
     field::{Fr, G1},
     guard::{LayerGuard, check_all},
     layer::LayerKey,
     publics::PublicData,
-    span::SPAN_ROWS,
-    verifier::{LayerClaim, LayerError, prepare_layer},
+    span_proof::SPAN_ROWS,
+    verifier::{LayerClaim, prepare_layer},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore, SeedableRng};

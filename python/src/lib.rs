@@ -8,6 +8,7 @@ mod watch;
 
 use nanozk_runtime::Progress;
 use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::decoding::Asked;
 use nanozk_runtime::storage::{self, Secrecy};
 use nanozk_runtime::{
     Error, architecture, audit, check, commit, compile, generate, inspect, keys, plan, prove, run, sensitivity, setup,
@@ -282,7 +283,7 @@ fn generate_answer(
     keep: Option<Py<PyAny>>,
 ) -> PyResult<Answer> {
     let (prompt, nonce) = (prompt.into(), short(nonce)?);
-    let asked = generate::Asked { prompt, max_new, temperature, tokenizer };
+    let asked = Asked { prompt, max_new, temperature, tokenizer };
     let request = generate::Request { keys, asked, out, nonce, strict, memory };
     watched(py, progress, errors::ProveError::new_err, keep, move |p| answer(&generate::generate(&request, p)?))
 }

@@ -1,7 +1,7 @@
 //! Prompts and answers in reports, as tokens and as text.
 
 use crate::{Error, Result};
-use nanozk_compiler::pipeline::CompileError;
+use nanozk_compiler::error::CompileError;
 use nanozk_compiler::tokenizer::Tokenizer;
 use nanozk_plan::Text;
 use nanozk_proof::answer::{Ended, Transcript};

@@ -2,9 +2,9 @@
 
 use crate::shown::{Content, Number, Shown};
 use crate::{Error, Refusal, Result, storage};
+use nanozk_compiler::data::InputInfo;
 use nanozk_compiler::data::{Settled, read_beside};
-use nanozk_compiler::frontend::InputInfo;
-use nanozk_compiler::pipeline::CompileError;
+use nanozk_compiler::error::CompileError;
 use nanozk_compiler::quantise::encode_tensor;
 use nanozk_ir::float::InputKind;
 use nanozk_ir::int::{Role, Tensor};

@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// Compilation or input reading failed.
     #[error(transparent)]
-    Compile(#[from] nanozk_compiler::pipeline::CompileError),
+    Compile(#[from] nanozk_compiler::error::CompileError),
     /// The integer model left its bounds.
     #[error("{0}")]
     Interpreter(#[from] nanozk_ir::int::interp::Error),

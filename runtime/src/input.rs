@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::{Settled, read_beside};
-use nanozk_compiler::pipeline::CompileError;
+use nanozk_compiler::error::CompileError;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_ir::int::causal;

@@ -4,7 +4,7 @@ use crate::table::Table;
 use crate::{Result, hex, load_model};
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::Head;
-use nanozk_compiler::frontend::InputInfo;
+use nanozk_compiler::data::InputInfo;
 use nanozk_ir::float::InputKind;
 use nanozk_ir::int::{Graph, Role, Tensor};
 use nanozk_plan::{ElementType, ValueInfo};

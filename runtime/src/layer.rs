@@ -11,6 +11,7 @@ use nanozk_ir::int::{self, Known, Model, interp};
 use nanozk_layout::{Lowered, witness};
 use nanozk_plan::Plan;
 use nanozk_proof::bundle::LayerProof;
+use nanozk_proof::field::Mask;
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
@@ -18,7 +19,7 @@ use nanozk_proof::prover::{LayerInput, LayerProver, ShapeProver, prove_layer, ra
 use nanozk_proof::publics::PublicData;
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire;
-use nanozk_proof::witness::{LaneColumn, Mask};
+use nanozk_proof::witness::LaneColumn;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ pub mod clamped;
 pub mod commit;
 mod compare;
 pub mod compile;
+pub mod decoding;
 pub mod demo;
 mod error;
 mod eval;

@@ -10,7 +10,8 @@ use nanozk_proof::verify::{PartialVerdict, Verdict, VerifyError, VerifyOptions, 
 use nanozk_runtime::Silent;
 use nanozk_runtime::answer::{AnswerReport, Prompt};
 use nanozk_runtime::commit::Statement;
-use nanozk_runtime::generate::{self, Asked};
+use nanozk_runtime::decoding::Asked;
+use nanozk_runtime::generate;
 use nanozk_runtime::keys::{self, ProverKeys};
 use nanozk_runtime::prove::{self, Job, Request, prove};
 use nanozk_runtime::setup::{Options, setup};

@@ -6,7 +6,7 @@ use nanozk_plan::hiding::FRACTIONS_PER_HELPER;
 use nanozk_plan::{MASK_ROWS, Plan};
 use nanozk_proof::field::{Fr, int, powers};
 use nanozk_proof::layer::{LayerKey, ShapeKey};
-use nanozk_proof::span::SPAN_ROWS;
+use nanozk_proof::span_proof::SPAN_ROWS;
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;

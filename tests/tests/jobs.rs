@@ -3,7 +3,7 @@
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::verify::{VerifyOptions, verify};
-use nanozk_runtime::generate::Asked;
+use nanozk_runtime::decoding::Asked;
 use nanozk_runtime::jobs::join::{JoinReport, join};
 use nanozk_runtime::jobs::prove::{JobsReport, Outcome, Request, Which, prove};
 use nanozk_runtime::jobs::split::{self, split};

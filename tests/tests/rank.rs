@@ -80,7 +80,7 @@ fn a_bundle_reveals_independent_values() {
 #[test]
 fn shared_tensors_are_opened_by_several_layers() {
     let (key, _) = &*CHAIN;
-    let counts = nanozk_proof::hiding::check(key).unwrap();
+    let counts = nanozk_proof::hiding::check(&key.shapes, &key.layers).unwrap();
     let mut layers: BTreeMap<u32, usize> = BTreeMap::new();
     for layer in &key.layers {
         layer.inputs.iter().chain(&layer.outputs).for_each(|t| *layers.entry(*t).or_default() += 1);

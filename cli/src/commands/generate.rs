@@ -3,6 +3,7 @@
 use super::prove::{Nonce, parse_nonce};
 use super::{Report, parse_bytes};
 use nanozk_runtime::answer::Prompt;
+use nanozk_runtime::decoding::Asked;
 use nanozk_runtime::{Progress, generate};
 use std::path::PathBuf;
 
@@ -75,16 +76,16 @@ pub struct AskedArgs {
 
 impl AskedArgs {
     /// What to answer, where that is asked.
-    pub fn asked(&self) -> Option<generate::Asked> {
+    pub fn asked(&self) -> Option<Asked> {
         Some(self.prompt.asked(self.max_new?, self.temperature))
     }
 }
 
 impl PromptArgs {
     /// What to answer.
-    fn asked(&self, max_new: u32, temperature: Option<f64>) -> generate::Asked {
+    fn asked(&self, max_new: u32, temperature: Option<f64>) -> Asked {
         let prompt = self.prompt().unwrap_or_else(|| Prompt::Tokens(Vec::new()));
-        generate::Asked { prompt, max_new, temperature, tokenizer: self.tokenizer.clone() }
+        Asked { prompt, max_new, temperature, tokenizer: self.tokenizer.clone() }
     }
 
     /// The prompt, if there is one.

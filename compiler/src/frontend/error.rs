@@ -1,6 +1,6 @@
 //! What can go wrong between an ONNX file and the canonical graph.
 
-use super::Setting;
+use crate::setting::Setting;
 use std::{fmt, path::PathBuf};
 
 /// A node of the source model that has no canonical form.

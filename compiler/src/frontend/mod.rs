@@ -19,7 +19,6 @@ mod reference;
 mod rewrite;
 mod rounding;
 mod screen;
-mod setting;
 mod simplify;
 mod view;
 
@@ -27,13 +26,13 @@ pub use error::{FrontendError, Problem};
 pub use lower::SoftMask;
 pub use reference::Reference;
 pub use rounding::{Quantisation, Rounding};
-pub use setting::Setting;
 
-use crate::data::InputTensor;
+use crate::data::{InputInfo, InputTensor};
 use crate::quantise::INPUT_ROOM;
+use crate::setting::Setting;
 use lower::{Layout, Outcome};
-use nanozk_ir::float::{self, Graph, InputKind, InputValue, NodeId, Op};
-use nanozk_plan::{ElementMap, ElementType, ValueInfo};
+use nanozk_ir::float::{self, Graph, InputValue, NodeId, Op};
+use nanozk_plan::{ElementMap, ValueInfo};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 use tract_onnx::prelude::*;
@@ -55,26 +54,6 @@ pub struct LoadOptions {
     /// Which activations are rounded as the file says; the reference rounds all.
     #[serde(skip)]
     pub rounding: Rounding,
-}
-
-/// An input of the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InputInfo {
-    /// Name in the source model.
-    pub name: String,
-    /// Shape in the source model.
-    pub shape: Vec<usize>,
-    /// Element type in the source model.
-    pub dtype: ElementType,
-    /// What it carries.
-    pub kind: InputKind,
-}
-
-impl InputInfo {
-    /// Its elements in its tensor: all of it, or the first row of a mask's, whose rows are equal.
-    pub fn value(&self) -> ValueInfo {
-        ValueInfo::row_major(&self.name, self.shape.clone(), self.dtype)
-    }
 }
 
 /// A loaded model.

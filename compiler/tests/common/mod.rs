@@ -2,7 +2,7 @@
 
 use nanozk_compiler::{
     config::{Config, Head},
-    data::read_input,
+    data::{InputInfo, read_input},
     fidelity::{Fidelity, Meter, Models},
     frontend::{self, LoadOptions, Loaded},
     head,
@@ -123,7 +123,7 @@ pub fn forms() -> Vec<(String, frontend::Loaded)> {
 }
 
 /// A pseudo-random input: uniform token ids, values of variance 1, a mask that hides some last keys.
-pub fn sample(inputs: &[frontend::InputInfo], seed: u64) -> Vec<InputValue> {
+pub fn sample(inputs: &[InputInfo], seed: u64) -> Vec<InputValue> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = move || {
         state ^= state << 13;
@@ -132,7 +132,7 @@ pub fn sample(inputs: &[frontend::InputInfo], seed: u64) -> Vec<InputValue> {
         state >> 11
     };
     let mut unit = move || next() as f32 / (1u64 << 53) as f32;
-    let one = |info: &frontend::InputInfo| {
+    let one = |info: &InputInfo| {
         let len: usize = info.shape.iter().product();
         match info.kind {
             InputKind::Tokens { vocab } => {

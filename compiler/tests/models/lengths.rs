@@ -1,7 +1,8 @@
 //! Lengths of dynamic dimensions.
 
+use nanozk_compiler::error::CompileError;
 use nanozk_compiler::onnx::{Onnx, int, ints};
-use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
+use nanozk_compiler::pipeline::{CompileOptions, compile};
 
 /// Attention over a million tokens is refused before anything of that length is made, with a length that may fit.
 #[test]

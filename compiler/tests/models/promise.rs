@@ -3,7 +3,8 @@
 use nanozk_compiler::onnx::{AttributeProto, Onnx, float, int, ints};
 use nanozk_compiler::{
     artifact::Artifact,
-    pipeline::{CompileError, CompileOptions, Notice, Outcome, compile},
+    error::CompileError,
+    pipeline::{CompileOptions, Notice, Outcome, compile},
 };
 use std::cell::RefCell;
 use tempfile::TempDir;

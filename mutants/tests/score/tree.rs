@@ -14,6 +14,7 @@ const PLANTED: [(&str, &[&str]); 7] = [
         "plan check",
         &[
             "plan/src/check.rs",
+            "plan/src/defect.rs",
             "plan/src/products.rs",
             "plan/src/boundaries.rs",
             "plan/src/pinned.rs",
@@ -26,6 +27,7 @@ const PLANTED: [(&str, &[&str]); 7] = [
     (
         "statement",
         &[
+            "proof/src/circuits.rs",
             "proof/src/statement.rs",
             "layout/src/bounds.rs",
             "layout/src/size.rs",
@@ -64,7 +66,7 @@ const PLANTED: [(&str, &[&str]); 7] = [
         "prover",
         &[
             "proof/src/prover.rs",
-            "proof/src/span.rs",
+            "proof/src/span_proof.rs",
             "proof/src/plonk/mod.rs",
             "runtime/src/setup.rs",
             "runtime/src/prove",

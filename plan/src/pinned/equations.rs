@@ -2,7 +2,7 @@
 
 use super::State;
 use super::factors::Factors;
-use crate::check::CheckError;
+use crate::defect::CheckError;
 use crate::{Plan, SlotId, Term};
 use nanozk_mutants::mutant;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Which cells lookups and gates over one lane hold.
 
 use super::{Reads, State};
-use crate::check::{CheckError, MAX_FREE_CELLS, MAX_FREE_SLOTS, size};
+use crate::defect::{CheckError, MAX_FREE_CELLS, MAX_FREE_SLOTS, size};
 use crate::{Gate, Plan, RowForm, SlotId};
 use std::collections::BTreeMap;
 

@@ -1,24 +1,24 @@
 //! The verifier's side.
 
 use super::{
-    Limbs, all_sizes,
+    all_sizes,
     chunks::sizes,
     identity::{self, Identity, Place},
     known::Known,
     prefix,
     projection::ERROR_BITS,
     shape,
-    stated::Part,
+    stated::RangeStatement,
     statement,
     tables::{TableKey, tables},
 };
 use crate::{
     budget::{Budget, key_budget},
-    keys::VerifierKey,
+    error::LayerError,
+    keys::{Limbs, VerifierKey},
     layer::ShapeKey,
     misfit::RangesMisfit,
     statement::{Statement, StatementError},
-    verifier::LayerError,
 };
 use nanozk_ir::int::Table;
 use rayon::prelude::*;
@@ -111,7 +111,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     if key.srs.ceremony().is_none() && !allow_unsafe_srs {
         return Err(KeyError::UnsafeSrs);
     }
-    let parts = proof.limbs.parts(key)?;
+    let parts = proof.limbs.statements(key)?;
     let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
     let all = all_sizes(key);
     let tables = tables(key);
@@ -152,7 +152,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     let exact = matches!(proof.limbs, Limbs::Exact(_));
     let widest = bounds.iter().flatten().fold(0.5, |most: f64, bound| most.max(*bound));
     Ok(KeyVerdict {
-        weights: parts.iter().map(Part::weights).sum(),
+        weights: parts.iter().map(RangeStatement::weights).sum(),
         bits: widest.log2() as u32 + 1,
         exact,
         tables: tables.len(),

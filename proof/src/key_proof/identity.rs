@@ -5,13 +5,15 @@
 //! `sum of claims over the cells = sum over folds f of sum_r A_f[r] (sum_c a_f[c] w_c[r])`,
 //!
 //! where the `a_f` and the columns `A_f` are functions of the challenges that everybody knows. The cells are limbs in the
-//! range table. A fold is committed by the prover, re-randomised as in [`crate::span`], so that opening it shows nothing of
+//! range table. A fold is committed by the prover, re-randomised as in [`crate::span_proof`], so that opening it shows nothing of
 //! the weights; the verifier evaluates `A_f` itself. The circuit is that of a plan with one token: its lanes are those of the
 //! limbs, which are looked up, and then one for each fold, and the running sum adds them up with public coefficients.
 
 use crate::{
     cell::Cell,
     challenges::Challenges,
+    error::LayerError,
+    error::ProveError,
     field::{Fr, G1},
     guard::LayerGuard,
     keys::VerifierKey,
@@ -19,10 +21,10 @@ use crate::{
     linear, msm,
     pcs::ProverBases,
     plonk::{self, Advice},
-    prover::{ProveError, ShapeProver, commit_lane, random_mask},
-    span::{Span, SpanProof},
+    prover::{ShapeProver, commit_lane, random_mask},
+    span_proof::{SpanProof, SpanWitness},
     transcript::LayerTranscript,
-    verifier::{LayerError, read_halo2, zero},
+    verifier::{read_halo2, zero},
     weights::WeightColumns,
     witness::{AdviceBuilder, LaneColumn, LayerWitness, column, multiplicities},
 };
@@ -210,7 +212,7 @@ pub fn prove<C: Cell>(
     let ch = draw_challenges(&mut transcript).ok_or(ProveError::ZeroChallenge)?;
     let factors: Vec<Vec<Fr>> = identity.folds.iter().map(|fold| (fold.factors)(&ch)).collect();
     let mut folds = fold_all(identity, &factors, weights, forged)?;
-    let spans: Vec<Span> = folds.iter().map(|_| Span::random(rng)).collect();
+    let spans: Vec<SpanWitness> = folds.iter().map(|_| SpanWitness::random(rng)).collect();
     for (((fold, factors), column), span) in identity.folds.iter().zip(&factors).zip(&mut folds).zip(&spans) {
         column.mask.iter_mut().zip(&span.delta).for_each(|(mask, delta)| *mask += delta);
         transcript.write(&(msm::lincomb(&fold.commitments(key), factors) + span.offset(span_basis)))?;

@@ -15,7 +15,7 @@ use crate::{
     msm,
     pcs::ProverBases,
     prover::table_column,
-    span::SPAN_ROWS,
+    span_proof::SPAN_ROWS,
     srs::{SrsVerifierPart, root_of_unity},
     transcript::Absorber,
 };

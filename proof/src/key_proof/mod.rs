@@ -20,8 +20,7 @@ pub mod zeros;
 
 use crate::{
     columns::Columns,
-    field::G1,
-    keys::{VerifierKey, read_vk},
+    keys::{Limbs, VerifierKey, read_vk},
     layer::ShapeKey,
     misfit::RangesMisfit,
     transcript::Absorber,
@@ -33,25 +32,7 @@ use nanozk_plan::{
     format::{FormatError, Kind},
 };
 pub use prove::{limbs, prove, prove_forged};
-use serde::{Deserialize, Serialize};
-pub use stated::Limbs;
 use std::sync::Arc;
-
-/// The proof over a verifier file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeyProof {
-    /// The stated ranges.
-    pub limbs: Limbs,
-    /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
-    pub circuits: Vec<Vec<u8>>,
-    /// The distinct pair tables in the order of [`tables::tables`].
-    pub tables: Vec<Table>,
-    /// Openings of the known columns, one for each size of any circuit in ascending order.
-    #[serde(with = "crate::wire::points")]
-    pub openings: Vec<G1>,
-    /// Proofs of [`Limbs::parts`].
-    pub ranges: Vec<Vec<u8>>,
-}
 
 /// Hash of all that the proof is about.
 fn statement(
@@ -171,9 +152,9 @@ mod tests {
         let key =
             VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
                 .unwrap();
-        assert!(Limbs::Exact(Vec::new()).parts(&key).is_ok());
+        assert!(Limbs::Exact(Vec::new()).statements(&key).is_ok());
         for wrong in [Limbs::Projected(1), Limbs::Projected(u32::MAX), Limbs::Exact(vec![vec![0]])] {
-            assert!(wrong.parts(&key).is_err(), "{wrong:?}");
+            assert!(wrong.statements(&key).is_err(), "{wrong:?}");
         }
     }
 }

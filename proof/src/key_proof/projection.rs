@@ -344,7 +344,7 @@ impl Limb for Fr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{weights::WeightColumns, witness::Mask};
+    use crate::{field::Mask, weights::WeightColumns};
     use rand_chacha::ChaCha20Rng;
     use rand_core::{RngCore, SeedableRng};
 

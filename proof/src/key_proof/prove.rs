@@ -1,7 +1,7 @@
 //! The publisher's side.
 
 use super::{
-    KeyProof, Limbs, all_sizes,
+    all_sizes,
     chunks::{limb_bits, limbs_for},
     identity::{self, Forged, Place, Weights},
     known::Known,
@@ -10,11 +10,12 @@ use super::{
     statement, tables,
 };
 use crate::{
+    error::ProveError,
     field::Fr,
     keygen::keygen,
-    keys::VerifierKey,
+    keys::{KeyProof, Limbs, VerifierKey},
     pcs::ProverBases,
-    prover::{ProveError, random_mask},
+    prover::random_mask,
     witness::LaneColumn,
 };
 use halo2_proofs::utils::SerdeFormat;
@@ -73,7 +74,7 @@ fn prove_with<C: Limb>(
     limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
-    let parts = limbs.parts(key)?;
+    let parts = limbs.statements(key)?;
     let base = |k: u32| bases.get(&k).ok_or(ProveError::Mismatch("the SRS"));
     let circuit = |plan: &Plan| keygen(plan, base(plan.geometry.k)?).map_err(ProveError::from);
     // The first circuit of each size; the others differ from it in their number of lanes only.

@@ -5,22 +5,15 @@ use super::{
     identity::{Forged, Identity, Weights},
     projection::{self, Limb, Projections},
 };
-use crate::{keys::VerifierKey, misfit::RangesMisfit};
+use crate::{
+    keys::{Limbs, VerifierKey},
+    misfit::RangesMisfit,
+};
 use nanozk_plan::Plan;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The stated ranges of weights, with b of [`limb_bits`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Limbs {
-    /// For each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)`.
-    Exact(Vec<Vec<u32>>),
-    /// Limbs m of each random projection of all weights, which are of magnitude below `2^(m b + 1)`.
-    Projected(u32),
-}
-
 /// What one proof of ranges is about.
-pub enum Part {
+pub enum RangeStatement {
     /// Some weight columns, exactly.
     Chunk(Chunk),
     /// All columns of circuits of one size.
@@ -36,7 +29,7 @@ impl Limbs {
         let Some(limbs) = limbs.and_then(|limbs| limbs.into_iter().max()) else { return exact };
         let projected = Limbs::Projected(limbs);
         let lanes = |limbs: &Limbs| -> Option<usize> {
-            Some(limbs.parts(key).ok()?.iter().map(|part| part.plan().lanes.len()).sum())
+            Some(limbs.statements(key).ok()?.iter().map(|part| part.plan().lanes.len()).sum())
         };
         match (lanes(&exact), lanes(&projected)) {
             (Some(all), Some(some)) if all <= some => exact,
@@ -49,18 +42,18 @@ impl Limbs {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn parts(&self, key: &VerifierKey) -> Result<Vec<Part>, RangesMisfit> {
+    pub fn statements(&self, key: &VerifierKey) -> Result<Vec<RangeStatement>, RangesMisfit> {
         match self {
             Limbs::Exact(limbs) => {
                 let tiles = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.tiles.len());
                 if !tiles.eq(limbs.iter().map(Vec::len)) {
                     return Err(RangesMisfit::Matrices);
                 }
-                Ok(chunks(key, limbs)?.into_iter().map(Part::Chunk).collect())
+                Ok(chunks(key, limbs)?.into_iter().map(RangeStatement::Chunk).collect())
             }
             Limbs::Projected(_) if sizes(key).is_empty() => Err(RangesMisfit::NoWeights),
             Limbs::Projected(limbs) => {
-                let of_size = |k: u32| Projections::new(key, k, *limbs).map(Part::Projections);
+                let of_size = |k: u32| Projections::new(key, k, *limbs).map(RangeStatement::Projections);
                 sizes(key).into_iter().map(of_size).collect()
             }
         }
@@ -85,20 +78,20 @@ impl Limbs {
     }
 }
 
-impl Part {
+impl RangeStatement {
     /// What is to be shown, for the hash of all that the file's proof is about.
     pub fn identity(&self, statement: &[u8; 32]) -> Identity {
         match self {
-            Part::Chunk(chunk) => chunk.identity.clone(),
-            Part::Projections(projections) => projections.identity(statement),
+            RangeStatement::Chunk(chunk) => chunk.identity.clone(),
+            RangeStatement::Projections(projections) => projections.identity(statement),
         }
     }
 
     /// The circuit of its proof.
     pub fn plan(&self) -> Arc<Plan> {
         match self {
-            Part::Chunk(chunk) => chunk.identity.plan.clone(),
-            Part::Projections(projections) => Arc::new(projections.plan()),
+            RangeStatement::Chunk(chunk) => chunk.identity.plan.clone(),
+            RangeStatement::Projections(projections) => Arc::new(projections.plan()),
         }
     }
 
@@ -106,27 +99,27 @@ impl Part {
     /// missing or do not fit.
     pub fn lanes_of<C: Limb>(&self, statement: &[u8; 32], weights: &Weights, forged: &[Forged]) -> Option<Vec<Vec<C>>> {
         match self {
-            Part::Chunk(chunk) => {
+            RangeStatement::Chunk(chunk) => {
                 let lane = |lane: Vec<i64>| lane.into_iter().map(C::of).collect();
                 Some(chunk.lanes_of(weights)?.into_iter().map(lane).collect())
             }
-            Part::Projections(projections) => projections.lanes_of(statement, weights, forged),
+            RangeStatement::Projections(projections) => projections.lanes_of(statement, weights, forged),
         }
     }
 
     /// Number of weights.
     pub fn weights(&self) -> u64 {
         match self {
-            Part::Chunk(chunk) => chunk.weights(),
-            Part::Projections(projections) => projections.weights,
+            RangeStatement::Chunk(chunk) => chunk.weights(),
+            RangeStatement::Projections(projections) => projections.weights,
         }
     }
 
     /// First and last of its layers.
     pub fn layers(&self) -> (usize, usize) {
         let layers: Vec<usize> = match self {
-            Part::Chunk(chunk) => chunk.columns.iter().map(|c| c.layer).collect(),
-            Part::Projections(projections) => projections.columns.iter().map(|(layer, _)| *layer).collect(),
+            RangeStatement::Chunk(chunk) => chunk.columns.iter().map(|c| c.layer).collect(),
+            RangeStatement::Projections(projections) => projections.columns.iter().map(|(layer, _)| *layer).collect(),
         };
         (layers.first().copied().unwrap_or(0), layers.last().copied().unwrap_or(0))
     }

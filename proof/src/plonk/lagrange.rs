@@ -5,7 +5,7 @@ use std::{iter::successors, ops::Range};
 use ff::Field;
 use rayon::prelude::*;
 
-use super::block::{self, Block, LANES};
+use crate::block::{self, Block, LANES};
 use crate::field::{Fr, batch_invert, series};
 use crate::srs::root_of_unity;
 

@@ -4,10 +4,6 @@
 //! checks it. What differs is how: the arithmetic runs on eight elements at a time, the quotient is computed on as many
 //! cosets of n rows as its degree needs, one after the other, and every commitment goes through [`crate::msm`].
 
-pub(crate) mod block;
-mod domain;
-#[cfg(target_arch = "x86_64")]
-mod ifma;
 mod lagrange;
 mod opening;
 mod program;
@@ -22,12 +18,12 @@ use halo2_proofs::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
 
+use crate::block::{self, Block, LANES};
+use crate::domain::Domain;
+use crate::error::ProveError;
 use crate::field::{Fr, G1};
 use crate::pcs::ProverBases;
-use crate::prover::ProveError;
 use crate::transcript::LayerTranscript;
-use block::{Block, LANES};
-pub use domain::Domain;
 pub(crate) use lagrange::LagrangeRatios;
 use opening::{Opening, Poly};
 use program::{Layout, Program};

@@ -9,7 +9,7 @@ use ff::Field;
 use halo2_proofs::transcript::Transcript;
 use rayon::prelude::*;
 
-use super::block::{self, Block};
+use crate::block::{self, Block};
 use crate::field::{Fr, powers};
 use crate::pcs::ProverBases;
 use crate::transcript::LayerTranscript;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use ff::Field;
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 
-use super::block::{self, Block, Constant, MAX_BOUND, Ops, PRODUCT_BOUND, kernels};
-use super::domain::VALUE_BOUND;
+use crate::block::{self, Block, Constant, MAX_BOUND, Ops, PRODUCT_BOUND, kernels};
+use crate::domain::VALUE_BOUND;
 use crate::field::Fr;
 
 /// Blocks that an instruction works on, to spread the cost of decoding it.

@@ -7,9 +7,9 @@
 use ff::{Field, PrimeField};
 use rayon::prelude::*;
 
-use super::block::{self, Block, LANES};
-use super::domain::{Coset, Domain, shifts};
 use super::program::Program;
+use crate::block::{self, Block, LANES};
+use crate::domain::{Coset, Domain, shifts};
 use crate::field::{Fr, batch_invert, powers};
 
 /// Blocks of rows that one task evaluates.

@@ -4,9 +4,9 @@ use halo2_proofs::poly::Rotation;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::block::{self, Ops, Portable};
-use super::domain::Coset;
 use super::*;
+use crate::block::{self, Ops, Portable};
+use crate::domain::Coset;
 use crate::field::powers;
 
 fn random(n: usize, rng: &mut ChaCha8Rng) -> Vec<Fr> {

@@ -175,7 +175,7 @@ fn decode_unchecked(bytes: &[u8]) -> Option<G1Affine> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srs::import::{check_lagrange, check_powers, decode_compressed};
+    use crate::srs::checks::{check_lagrange, check_powers, decode_compressed};
     use sha2::{Digest, Sha256};
 
     /// `[s]_2` fixes every power, so with these checks nothing is left to trust but the constants above.

@@ -7,7 +7,7 @@ use halo2curves::G2Affine;
 use halo2curves::fft::best_fft;
 use serde::Deserialize;
 
-use super::import::{checked, decode_compressed};
+use super::checks::{checked, decode_compressed};
 use super::{MAX_K, Srs, SrsError, check_k, root_of_unity};
 use crate::field::{G1, G1Affine};
 use crate::msm::to_affine;

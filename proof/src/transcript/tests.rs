@@ -5,10 +5,11 @@
 mod tiny;
 
 use super::*;
-use crate::answer::Answer;
+use crate::bundle::Answer;
 use crate::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
+use crate::error::LayerError;
 use crate::publics::PublicData;
-use crate::verifier::{self, LayerClaim, LayerError, prepare_layer};
+use crate::verifier::{self, LayerClaim, prepare_layer};
 use crate::wire::{self, POINT_BYTES};
 use ff::{Field, PrimeField};
 use group::Group;

@@ -1,6 +1,6 @@
 //! From one layer of each shape to the whole model.
 
-use super::report::StepTimes;
+use super::times::StepTimes;
 use crate::compile::Excerpt;
 use serde::Serialize;
 use serde_json::Value;

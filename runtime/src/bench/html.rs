@@ -1,7 +1,8 @@
 //! The report as one page: tables and plots.
 
 use super::plot::{Line, plot};
-use super::report::{BenchReport, Measured, StepTimes};
+use super::report::{BenchReport, Measured};
+use super::times::StepTimes;
 use crate::page::{chart, escape, head, number};
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,7 +1,8 @@
 //! The steps of one model, in order, each repeated.
 
-use super::report::{Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
+use super::report::{Fidelity, Measured, ModelReport, ProofSize, Sizes};
 use super::step::{Measure, Step};
+use super::times::StepTimes;
 use super::{Extrapolated, Request};
 use crate::compile::Excerpt;
 use crate::storage::KeyDir;

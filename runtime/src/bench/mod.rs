@@ -11,11 +11,13 @@ mod plot;
 mod report;
 pub mod step;
 mod synthetic;
+mod times;
 
 pub use extrapolated::Extrapolated;
 pub use machine::Machine;
-pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes, StepTimes};
+pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes};
 pub use synthetic::Seeded;
+pub use times::StepTimes;
 
 use crate::compile::Visibility;
 use crate::storage::{self, Secrecy};

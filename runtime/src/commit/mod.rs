@@ -9,7 +9,7 @@ mod tensors;
 
 use crate::answer::AnswerReport;
 use crate::clamped::{self, Clamped};
-use crate::generate::{Answered, Asked};
+use crate::decoding::{Answered, Asked};
 use crate::keys::{self, Bases, ProverKeys, Seed};
 use crate::layer::{Held, Task};
 use crate::setup::secret_seed;
@@ -18,7 +18,7 @@ use crate::storage::{self, Batch, KeyDir, NewDir, Secrecy};
 use crate::{Error, Progress, Result, hex, input, memory};
 use ff::PrimeField;
 use nanozk_ir::int::interp;
-use nanozk_proof::answer::Answer;
+use nanozk_proof::bundle::Answer;
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::field::Fr;
 use serde::Serialize;

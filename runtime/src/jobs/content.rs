@@ -10,15 +10,16 @@ use nanozk_layout::{Choices, Fill, Lowered};
 use nanozk_plan::Plan;
 use nanozk_plan::format::{self, Kind};
 use nanozk_proof::bundle::LayerProof;
+use nanozk_proof::error::LayerError;
+use nanozk_proof::field::Mask;
 use nanozk_proof::keys::ShapeFile;
 use nanozk_proof::layer::LayerKey;
 use nanozk_proof::pcs::ProverBases;
 use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::publics::PublicData;
 use nanozk_proof::srs::SrsVerifierPart;
-use nanozk_proof::verifier::{LayerClaim, LayerError, prepare_layer};
+use nanozk_proof::verifier::{LayerClaim, prepare_layer};
 use nanozk_proof::wire;
-use nanozk_proof::witness::Mask;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 

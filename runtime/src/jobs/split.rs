@@ -5,7 +5,7 @@ use super::folder::{Answer, Folder, Manifest, is_file_name};
 use crate::answer;
 use crate::clamped::{self, Clamped};
 use crate::commit::{self, Committed, Inference, Made, Of};
-use crate::generate::Asked;
+use crate::decoding::Asked;
 use crate::keys::{self, ProverKeys};
 use crate::storage::{self, KeyDir, NewDir, Secrecy};
 use crate::{Error, Progress, Result, hex, memory};

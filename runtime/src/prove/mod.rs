@@ -13,7 +13,7 @@ use crate::pool::{self, Provers};
 use crate::shown::Shown;
 use crate::storage::{self, KeyDir, Secrecy};
 use crate::{Error, Progress, Result, hex, input, memory};
-use nanozk_proof::answer::Answer;
+use nanozk_proof::bundle::Answer;
 use nanozk_proof::bundle::{Bundle, LayerProof};
 use nanozk_proof::transcript::Absorber;
 use nanozk_proof::verify::{VerifyOptions, verify_layers};

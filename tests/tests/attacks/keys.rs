@@ -3,10 +3,10 @@
 use crate::{Attacks, CHAIN, Chain, SINGLE};
 use group::Group;
 use nanozk_plan::{ElementMap, ElementType, ValueInfo};
+use nanozk_proof::circuits::Circuits;
 use nanozk_proof::field::G1;
 use nanozk_proof::keys::{VerifierKey, Visibility};
 use nanozk_proof::srs::Srs;
-use nanozk_proof::statement::Circuits;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_tests::fixture::{Fixture, NONCE};
 use rand_chacha::ChaCha20Rng;

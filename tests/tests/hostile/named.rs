@@ -7,8 +7,8 @@ use nanozk_plan::{
     Claim, FixedColumn, Functional, FunctionalEntry, Gate, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public,
     Relation, RowForm, Tag, Term, TokenWeight, WeightTile,
 };
+use nanozk_proof::circuits::Circuits;
 use nanozk_proof::keys::VerifierFile;
-use nanozk_proof::statement::Circuits;
 
 /// Reads the file within its bounds, and says what the reader said.
 fn within_bounds(name: &str, mut file: VerifierFile) -> String {

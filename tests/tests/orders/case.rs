@@ -3,7 +3,8 @@
 use crate::numbered::Numbered;
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::config::{Head, Visibility};
-use nanozk_compiler::pipeline::{CompileError, CompileOptions, compile};
+use nanozk_compiler::error::CompileError;
+use nanozk_compiler::pipeline::{CompileOptions, compile};
 use nanozk_proof::bundle::Bundle;
 use nanozk_proof::keys::VerifierKey;
 use nanozk_runtime::shown::{Content, Number, Shown};

@@ -9,9 +9,9 @@ mod random;
 
 use case::{Case, Ends, gap, numbers};
 use nanozk_compiler::config::{Head, Visibility};
+use nanozk_compiler::error::CompileError;
 use nanozk_compiler::frontend::FrontendError;
 use nanozk_compiler::onnx::{DataType, int, ints};
-use nanozk_compiler::pipeline::CompileError;
 use nanozk_ir::float::InputKind;
 use nanozk_plan::ElementType;
 use nanozk_runtime::shown::Shown;

@@ -1,8 +1,9 @@
 //! The shapes of the inputs, by the file, by `--set` and by the sample data; inputs whose value is settled.
 
 use super::{facts::FLOAT, net::Net};
-use crate::frontend::{FrontendError, LoadOptions, Setting};
+use crate::frontend::{FrontendError, LoadOptions};
 use crate::onnx::value_info;
+use crate::setting::Setting;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

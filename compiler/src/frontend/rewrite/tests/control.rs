@@ -34,7 +34,7 @@ fn a_condition_is_settled_by_the_model_or_by_the_user() {
     let x = tensor1(&[1f32, -3.0]);
     for (set, want) in [(1.0, [-1.0, 3.0]), (0.0, [1.0, 3.0])] {
         let mut small = conditional();
-        small.options.set.insert("negate".into(), crate::frontend::Setting(set));
+        small.options.set.insert("negate".into(), crate::setting::Setting(set));
         near(&small.run(std::slice::from_ref(&x))[0], &[2], &want);
     }
     // From a shape: the first axis of x has length 2.

@@ -1,36 +1,39 @@
 //! Scalar field arithmetic on eight elements at a time.
 
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+
 use ff::Field;
 
-use crate::field::Fr;
+use halo2curves::Fq as Fr;
 
 /// Elements of a [`Block`].
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 /// Sums and differences of values below this multiple of the modulus may be formed before a reduction.
-pub(super) const MAX_BOUND: f64 = 30.0;
+pub(crate) const MAX_BOUND: f64 = 30.0;
 /// A product of values below `a p` and `b p` is below `(1 + PRODUCT_BOUND a b) p`.
-pub(super) const PRODUCT_BOUND: f64 = 0.0284;
+pub(crate) const PRODUCT_BOUND: f64 = 0.0284;
 
 /// Eight elements in the form in which this machine computes fastest; only [`Ops`] of one and the same kind make and
 /// read them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Block(pub(super) [[u64; LANES]; 5]);
+pub(crate) struct Block(pub(crate) [[u64; LANES]; 5]);
 
 impl Block {
     /// Memory to write to; not a value in every form.
-    pub(super) const BLANK: Block = Block([[0; LANES]; 5]);
+    pub(crate) const BLANK: Block = Block([[0; LANES]; 5]);
 }
 
 /// An element as an operand for all lanes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Constant(pub(super) [u64; 5]);
+pub(crate) struct Constant(pub(crate) [u64; 5]);
 
 /// Arithmetic on blocks. Values are only known modulo `p`: callers see to it that sums and differences stay below
 /// [`MAX_BOUND`] times `p`, and that operands of products are *tight*.
 ///
 /// Every method is inlined into the kernel that uses it, which is compiled for the instructions that it needs.
-pub(super) trait Ops: Copy {
+pub(crate) trait Ops: Copy {
     /// A block in registers.
     type Value: Copy;
 
@@ -56,7 +59,7 @@ pub(super) trait Ops: Copy {
 
 /// Arithmetic with the field library's elements.
 #[derive(Clone, Copy)]
-pub(super) struct Portable;
+pub(crate) struct Portable;
 
 impl Ops for Portable {
     type Value = [Fr; LANES];
@@ -146,44 +149,44 @@ macro_rules! kernels {
                 // SAFETY: `ifma` says that this machine has them.
                 return unsafe { vector(ifma, $($arg),*) };
             }
-            $generic($crate::plonk::block::Portable, $($arg),*)
+            $generic($crate::block::Portable, $($arg),*)
         }
     )*};
 }
-pub(super) use kernels;
+pub(crate) use kernels;
 
 kernels! {
     /// Blocks of `elements`; a last block that is not full is filled with zeros.
-    pub(super) fn enter(elements: &[Fr]) -> Vec<Block> = enter_blocks;
+    pub(crate) fn enter(elements: &[Fr]) -> Vec<Block> = enter_blocks;
     /// The elements of `blocks`.
-    pub(super) fn leave(blocks: &[Block]) -> Vec<Fr> = leave_blocks;
+    pub(crate) fn leave(blocks: &[Block]) -> Vec<Fr> = leave_blocks;
     /// The operand form of an element.
-    pub(super) fn constant(element: &Fr) -> Constant = make_constant;
+    pub(crate) fn constant(element: &Fr) -> Constant = make_constant;
     /// `first[lane] step^j` in lane and block j.
-    pub(super) fn progression(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> = make_progression;
+    pub(crate) fn progression(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> = make_progression;
     /// Fills `out` with the elements of a [`progression`].
     fn write_progression(first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) = fill_progression;
     /// The inner product of a [`progression`] with a column.
-    pub(super) fn dot_progression(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr = dot_progression_blocks;
+    pub(crate) fn dot_progression(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr = dot_progression_blocks;
     /// Multiplies elementwise; the result is tight and below `2 p` for factors below `p`.
-    pub(super) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
+    pub(crate) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
     /// `shifts[i] sum_q factors[q] column[q m + i]` for the m shifts, of which the column has as many parts as there are
     /// factors, the first of them 1; the result is tight and below `2 p` for values below `2 p` and at most eight parts.
-    pub(super) fn fold(column: &[Block], factors: &[Constant], shifts: &[Block]) -> Vec<Block> = fold_blocks;
+    pub(crate) fn fold(column: &[Block], factors: &[Constant], shifts: &[Block]) -> Vec<Block> = fold_blocks;
     /// Multiplies by one element.
-    pub(super) fn scale(target: &mut [Block], factor: &Constant) = scale_blocks;
+    pub(crate) fn scale(target: &mut [Block], factor: &Constant) = scale_blocks;
     /// `sum_i factors[i] columns[i]` over equally long columns.
-    pub(super) fn combine(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> = combine_blocks;
+    pub(crate) fn combine(columns: &[&[Block]], factors: &[Constant]) -> Vec<Block> = combine_blocks;
     /// `(even + odd) halves` in the first half, `(even - odd) halves` in the second, for the progressions `odd` and
     /// `even`; the result is tight and below `2 p`, as `halves` must be.
-    pub(super) fn split(halves: &[Block], odd: &[Fr; LANES], odd_step: &Fr, even: &[Fr; LANES], even_step: &Fr)
+    pub(crate) fn split(halves: &[Block], odd: &[Fr; LANES], odd_step: &Fr, even: &[Fr; LANES], even_step: &Fr)
         -> Vec<Block> = split_blocks;
     /// The inner product of two columns.
-    pub(super) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
+    pub(crate) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
 }
 
 /// The first block of `first, first ratio, first ratio^2, ...`, and the ratio of neighbouring blocks.
-pub(super) fn lanes(first: Fr, ratio: Fr) -> ([Fr; LANES], Fr) {
+pub(crate) fn lanes(first: Fr, ratio: Fr) -> ([Fr; LANES], Fr) {
     let mut lanes = [first; LANES];
     for i in 1..LANES {
         lanes[i] = lanes[i - 1] * ratio;

@@ -6,7 +6,7 @@
 
 use ff::{Field, PrimeField};
 
-use super::block::{self, Block, Constant, LANES, Ops, kernels};
+use crate::block::{self, Block, Constant, LANES, Ops, kernels};
 use crate::field::{Fr, batch_invert, powers};
 
 /// Least `k` of the fast transforms.
@@ -15,7 +15,7 @@ const MIN_K: u32 = 6;
 const MAX_FAST_K: u32 = 16;
 
 /// Bound of the values that transforms return, in multiples of `p`.
-pub(super) const VALUE_BOUND: f64 = 8.0;
+pub(crate) const VALUE_BOUND: f64 = 8.0;
 
 /// The `2^k` rows as roots of unity.
 #[derive(Debug)]
@@ -69,17 +69,17 @@ impl Domain {
     }
 
     /// Rows are `2^k`.
-    pub(super) fn k(&self) -> u32 {
+    pub(crate) fn k(&self) -> u32 {
         self.k
     }
 
     /// Rows.
-    pub(super) fn n(&self) -> usize {
+    pub(crate) fn n(&self) -> usize {
         1 << self.k
     }
 
     /// The root of unity of row 1.
-    pub(super) fn omega(&self) -> Fr {
+    pub(crate) fn omega(&self) -> Fr {
         self.forward.omega
     }
 
@@ -91,7 +91,7 @@ impl Domain {
     }
 
     /// [`Domain::coefficients`] in blocks.
-    pub(super) fn interpolate(&self, values: &[Fr]) -> Vec<Block> {
+    pub(crate) fn interpolate(&self, values: &[Fr]) -> Vec<Block> {
         let mut blocks = block::enter(values);
         blocks.resize(self.n().div_ceil(LANES), block::enter(&[Fr::ZERO; LANES])[0]);
         let mut out = self.transform(&self.inverse, blocks);
@@ -100,12 +100,12 @@ impl Domain {
     }
 
     /// Values on a coset, of a polynomial whose coefficients may be more than rows.
-    pub(super) fn evaluate(&self, coefficients: &[Block], coset: &Coset) -> Vec<Block> {
+    pub(crate) fn evaluate(&self, coefficients: &[Block], coset: &Coset) -> Vec<Block> {
         self.transform(&self.forward, block::fold(coefficients, &coset.folds, &coset.shifts))
     }
 
     /// `n` times the coefficients of the polynomial in `g X` that has the given values on the coset of factor g.
-    pub(super) fn interpolate_coset(&self, values: Vec<Block>) -> Vec<Block> {
+    pub(crate) fn interpolate_coset(&self, values: Vec<Block>) -> Vec<Block> {
         self.transform(&self.inverse, values)
     }
 
@@ -130,7 +130,7 @@ impl Domain {
 }
 
 /// A coset of the rows' roots of unity, as polynomials are brought to it.
-pub(super) struct Coset {
+pub(crate) struct Coset {
     /// Powers of its factor g.
     shifts: Vec<Block>,
     /// `g^(n i)`: what coefficients are worth that stand i times n behind others.
@@ -139,7 +139,7 @@ pub(super) struct Coset {
 
 impl Coset {
     /// The coset of factor g, for polynomials of `blocks` blocks of coefficients.
-    pub(super) fn new(domain: &Domain, g: Fr, blocks: usize) -> Self {
+    pub(crate) fn new(domain: &Domain, g: Fr, blocks: usize) -> Self {
         let shifts = shifts(domain, g);
         let folds = powers(g.pow_vartime([domain.n() as u64]), blocks.div_ceil(shifts.len()));
         Coset { folds: folds.iter().map(block::constant).collect(), shifts }
@@ -147,7 +147,7 @@ impl Coset {
 }
 
 /// The powers of g.
-pub(super) fn shifts(domain: &Domain, g: Fr) -> Vec<Block> {
+pub(crate) fn shifts(domain: &Domain, g: Fr) -> Vec<Block> {
     let (first, step) = block::lanes(Fr::ONE, g);
     block::progression(&first, &step, domain.n().div_ceil(LANES))
 }

@@ -21,19 +21,19 @@ pub const SPAN_ROWS: usize = 4;
 
 /// The deltas with the nonces of their proof.
 #[derive(Clone, Debug)]
-pub struct Span {
+pub struct SpanWitness {
     /// Added to the fold on the first [`SPAN_ROWS`] mask rows.
     pub delta: [Fr; SPAN_ROWS],
     kappa: [Fr; SPAN_ROWS],
 }
 
-impl Span {
+impl SpanWitness {
     /// Fresh deltas and nonces.
     pub fn random(rng: &mut impl RngCore) -> Self {
         let mut draw = || std::array::from_fn(|_| Fr::random(&mut *rng));
         let delta: [Fr; SPAN_ROWS] = draw();
         let delta = mutant!(OneRandomRow, delta, std::array::from_fn(|r| if r == 0 { delta[0] } else { Fr::ZERO }));
-        Span { delta, kappa: draw() }
+        SpanWitness { delta, kappa: draw() }
     }
 
     /// `sum_r delta_r [L_r]`.
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn every_row_is_random() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let drawn: Vec<Span> = (0..2).map(|_| Span::random(&mut rng)).collect();
+        let drawn: Vec<SpanWitness> = (0..2).map(|_| SpanWitness::random(&mut rng)).collect();
         let numbers: HashSet<_> = drawn.iter().flat_map(|span| span.delta.iter().chain(&span.kappa)).copied().collect();
         assert_eq!(numbers.len(), 2 * 2 * SPAN_ROWS, "numbers that re-randomise a fold are equal");
         assert!(!numbers.contains(&Fr::ZERO), "a row of a fold is not re-randomised");

@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use ff::Field;
 
-use super::block::{Block, Constant, LANES, Ops};
+use crate::block::{Block, Constant, LANES, Ops};
 use crate::cpu::Ifma;
-use crate::field::Fr;
+use halo2curves::Fq as Fr;
 
 const LIMBS: usize = 5;
 const LIMB_BITS: u32 = 52;
