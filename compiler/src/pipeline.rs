@@ -3,8 +3,7 @@
 use crate::artifact::{self, Artifact, Calibration};
 use crate::circuits::Circuits;
 use crate::config::{Config, EMBEDDED_K, Head, Optimize, Visibility};
-use crate::data::InputInfo;
-use crate::data::{InputTensor, Settled, extents, read_samples, sample_shapes};
+use crate::data::{InputInfo, InputTensor, Settled, extents, read_samples, sample_shapes};
 use crate::error::CompileError;
 use crate::fidelity::Gap;
 use crate::frontend::{self, FrontendError, LoadOptions, Loaded};

@@ -1,8 +1,7 @@
 //! Input files: EZKL's JSON and NumPy archives.
 
 use nanozk_compiler::{
-    data::InputInfo,
-    data::{InputTensor, Settled, extents, read_beside, read_input, read_samples, sample_shapes},
+    data::{InputInfo, InputTensor, Settled, extents, read_beside, read_input, read_samples, sample_shapes},
     setting::Setting,
 };
 use nanozk_ir::float::{InputKind, InputValue};

@@ -2,8 +2,7 @@
 //! the lowered graphs, and the errors for files that cannot be used.
 
 use nanozk_compiler::{
-    data::InputInfo,
-    data::{InputTensor, read_input},
+    data::{InputInfo, InputTensor, read_input},
     frontend::{FrontendError, LoadOptions, Loaded, load},
 };
 use nanozk_ir::float::{self, Graph, InputKind, InputValue, NodeId, Op};

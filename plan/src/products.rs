@@ -6,6 +6,9 @@ use crate::{Operand, Plan, SlotId, TokenWeight, WeightTile};
 use std::collections::BTreeSet;
 
 /// All claims have distinct monomials.
+///
+/// # Errors
+/// Two that have the same.
 pub fn monomials(plan: &Plan) -> Result<(), CheckError> {
     let mut all: Vec<(u32, u32)> =
         plan.claims.iter().flat_map(|claim| (0..claim.count).map(|i| claim.monomial.at(i))).collect();
@@ -72,6 +75,9 @@ fn product_row(operand: &Operand, i: u32) -> usize {
 
 /// Rows of B belong to one matrix entry, one functional entry or right operands; A carries each input of a matrix with the exponents
 /// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
+///
+/// # Errors
+/// The first row that does not.
 pub fn rows(plan: &Plan) -> Result<(), CheckError> {
     let a = RowTerms::new(plan);
     let mut used = vec![false; a.ends.len()];

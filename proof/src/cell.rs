@@ -1,8 +1,7 @@
 //! What stands in a cell of a lane.
 
 use crate::{
-    field::Mask,
-    field::{Fr, G1, int},
+    field::{Fr, G1, Mask, int},
     msm::to_signed,
     pcs::ProverBases,
 };

@@ -1,8 +1,7 @@
 //! Hidden weights as committed columns, and their folds.
 
 use crate::{
-    field::Mask,
-    field::{Fr, G1, IntegerDot},
+    field::{Fr, G1, IntegerDot, Mask},
     pcs::ProverBases,
 };
 use nanozk_plan::{Geometry, MASK_ROWS, Plan};

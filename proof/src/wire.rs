@@ -1,11 +1,8 @@
 //! Serde for group elements (compressed points, each checked to be on the curve and in the subgroup on reading) and for
 //! field elements (each checked to be canonical).
 
+use crate::field::{Fr, G1, Mask};
 pub use crate::points::POINT_BYTES;
-use crate::{
-    field::Mask,
-    field::{Fr, G1},
-};
 use ff::PrimeField;
 use group::GroupEncoding;
 use nanozk_plan::MASK_ROWS;

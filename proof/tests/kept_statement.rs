@@ -4,8 +4,7 @@
 use nanozk_ir::int::{Node, Op};
 use nanozk_plan::format::VERSION;
 use nanozk_plan::{FixedColumn, Functional, Lane, Operand, Plan, Public, TokenWeight};
-use nanozk_proof::circuits::Circuit;
-use nanozk_proof::circuits::Circuits;
+use nanozk_proof::circuits::{Circuit, Circuits};
 use nanozk_proof::key_proof::{self, KeyError};
 use nanozk_proof::keys::{KeyProof, Limbs, Rows, VerifierKey, Visibility};
 use nanozk_proof::statement::Statement;

@@ -2,8 +2,7 @@
 
 use crate::shown::{Content, Number, Shown};
 use crate::{Error, Refusal, Result, storage};
-use nanozk_compiler::data::InputInfo;
-use nanozk_compiler::data::{Settled, read_beside};
+use nanozk_compiler::data::{InputInfo, Settled, read_beside};
 use nanozk_compiler::error::CompileError;
 use nanozk_compiler::quantise::encode_tensor;
 use nanozk_ir::float::InputKind;

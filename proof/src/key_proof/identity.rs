@@ -12,8 +12,7 @@
 use crate::{
     cell::Cell,
     challenges::Challenges,
-    error::LayerError,
-    error::ProveError,
+    error::{LayerError, ProveError},
     field::{Fr, G1},
     guard::LayerGuard,
     keys::VerifierKey,

@@ -5,8 +5,7 @@
 mod tiny;
 
 use super::*;
-use crate::bundle::Answer;
-use crate::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
+use crate::bundle::{Answer, Bundle, CommittedTensor, LayerProof, PublicTensor};
 use crate::error::LayerError;
 use crate::publics::PublicData;
 use crate::verifier::{self, LayerClaim, prepare_layer};

@@ -41,6 +41,9 @@ fn layer(dir: &Path, index: u32) -> PathBuf {
 }
 
 /// Writes the secrets into `dir`.
+///
+/// # Errors
+/// A file that cannot be written.
 pub fn save(dir: &Path, committed: &Committed) -> Result<()> {
     let Committed { bundle, values, seed, .. } = committed;
     let kept = State { bundle: bundle.clone(), values: values.clone(), seed: *seed };
@@ -48,6 +51,9 @@ pub fn save(dir: &Path, committed: &Committed) -> Result<()> {
 }
 
 /// Reads the secrets in `dir`, which must be of the model of `keys`.
+///
+/// # Errors
+/// A file that cannot be read, or is not of a commitment under these keys.
 pub fn load(dir: &Path, keys: &ProverKeys) -> Result<Committed> {
     let State { bundle, values, seed } = storage::load(Kind::Work, &state(dir))?;
     if bundle.model_id != keys.verifier.model_id() {

@@ -3,8 +3,7 @@
 use crate::keys::{self, Bases, ProverKeys, Seed};
 use nanozk_plan::{Boundary, Plan, Port};
 use nanozk_proof::bundle::{CommittedTensor, PublicTensor};
-use nanozk_proof::field::G1;
-use nanozk_proof::field::Mask;
+use nanozk_proof::field::{G1, Mask};
 use nanozk_proof::keys::Visibility;
 use nanozk_proof::prover::{commit_lane, random_mask};
 use nanozk_proof::witness::LaneColumn;

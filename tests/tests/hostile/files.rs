@@ -8,13 +8,12 @@ use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, Term, ValueInfo};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
 use nanozk_proof::circuit::fixed_columns;
-use nanozk_proof::circuits::Circuit;
-use nanozk_proof::circuits::Circuits;
+use nanozk_proof::circuits::{Circuit, Circuits};
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof;
-use nanozk_proof::keys::KeyProof;
-use nanozk_proof::keys::Limbs;
-use nanozk_proof::keys::{Endpoint, Rows, ShapeFile, TensorKey, VerifierFile, VerifierKey, Visibility};
+use nanozk_proof::keys::{
+    Endpoint, KeyProof, Limbs, Rows, ShapeFile, TensorKey, VerifierFile, VerifierKey, Visibility,
+};
 use nanozk_proof::layer::{LayerKey, ShapeKey, multipliers};
 use nanozk_proof::span_proof::SPAN_ROWS;
 use nanozk_proof::verify::{VerifyOptions, verify};
