@@ -11,7 +11,7 @@ use nanozk_compiler::{
     pipeline::{CompileOptions, compile},
     quantise::{self, QuantiseError, Stats},
 };
-use nanozk_ir::int::{Model, Op, interp, ranges};
+use nanozk_ir::int::{Model, Op, interp, ops, ranges};
 
 /// Largest difference over the outputs of one run, relative to the largest float output (at least 1).
 fn gap(pair: &Pair) -> f64 {
@@ -137,7 +137,7 @@ fn private_tensors_are_range_checked_and_as_exact() {
     let Some(m) = Shared::load("block-d16-t16") else { return };
     let config = Config { input: Visibility::Private, output: Visibility::Private, ..Config::default() };
     let model = quantised(&m, &config);
-    assert!(model.shapes[0].nodes.iter().any(|n| matches!(n.op, Op::Range { .. })));
+    assert!(model.shapes[0].nodes.iter().any(|n| matches!(n.op, Op::Range(ops::Range { .. }))));
     assert!(gap(&m.models(&model, Head::Logits).run(&m.loaded.reference, &m.input).unwrap()) < 1e-2);
 }
 

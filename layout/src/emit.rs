@@ -4,10 +4,12 @@ use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
 use super::fill::{Fill, Part};
 use super::hidden::{Group, GroupShape, Product};
-use super::options::{Ports, Squares};
+use super::ops::circuit;
+use super::options::{PortSpec, Ports, Squares};
 use super::size::{Budget, size};
 use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
-use nanozk_ir::int::{Graph, Node, Op, ValueId};
+use nanozk_ir::int::ops::{self, Site};
+use nanozk_ir::int::{Graph, Node, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
 use std::collections::BTreeMap;
 
@@ -33,6 +35,8 @@ pub struct Emitted {
 pub struct Emitter<'g> {
     pub graph: &'g Graph,
     pub ports: &'g Ports,
+    /// Features of the ports.
+    widths: ops::Ports<'g>,
     pub tokens: u32,
     pub bits: u32,
     /// Expression of each feature of each node met so far.
@@ -58,7 +62,10 @@ pub fn emit(
     mut budget: Budget,
 ) -> Result<Emitted, LayoutError> {
     budget.charge(size(graph, ports, tokens, limb_bits))?;
-    let mut emitter = Emitter::new(graph, ports, tokens, limb_bits, squares)?;
+    let features = |specs: &[PortSpec]| specs.iter().map(|spec| spec.features).collect::<Vec<u32>>();
+    let (inputs, outputs) = (features(&ports.inputs), features(&ports.outputs));
+    let widths = ops::Ports { inputs: &inputs, outputs: &outputs };
+    let mut emitter = Emitter::new(graph, ports, widths, tokens, limb_bits, squares)?;
     emitter.out.budget = budget;
     for id in 0..graph.nodes.len() as ValueId {
         let value = emitter.lower_node(id)?;
@@ -74,7 +81,14 @@ pub fn emit(
 }
 
 impl<'g> Emitter<'g> {
-    fn new(graph: &'g Graph, ports: &'g Ports, tokens: u32, bits: u32, squares: Squares) -> Result<Self, LayoutError> {
+    fn new(
+        graph: &'g Graph,
+        ports: &'g Ports,
+        widths: ops::Ports<'g>,
+        tokens: u32,
+        bits: u32,
+        squares: Squares,
+    ) -> Result<Self, LayoutError> {
         let mut consumers = vec![Vec::new(); graph.nodes.len()];
         let mut uses: Vec<Vec<u32>> = graph.nodes.iter().map(|n| vec![0; n.features as usize]).collect();
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -83,13 +97,18 @@ impl<'g> Emitter<'g> {
                     return Err(operand_error(node, format!("operand {operand} is not an earlier node")));
                 }
                 consumers[input as usize].push(id as ValueId);
-                count_uses(graph, node, operand as u32, &mut uses[input as usize])?;
+            }
+            let site = Site::new(tokens, bits, graph, node, widths);
+            node.op.meaning().check(&site).map_err(|reason| operand_error(node, reason))?;
+            for (operand, &input) in (0..).zip(&node.inputs) {
+                circuit(&node.op).reads(&site, operand, &mut uses[input as usize]);
             }
         }
         let space = |name: &str, kind| Space { name: name.into(), kind, len: 0 };
         let mut emitter = Emitter {
             graph,
             ports,
+            widths,
             tokens,
             bits,
             values: Vec::with_capacity(graph.nodes.len()),
@@ -140,6 +159,12 @@ impl<'g> Emitter<'g> {
     /// The node.
     pub fn node(&self, id: ValueId) -> &'g Node {
         &self.graph.nodes[id as usize]
+    }
+
+    /// Lowers one node; the expressions of its features.
+    fn lower_node(&mut self, id: ValueId) -> Result<Vec<Expr>, LayoutError> {
+        let node = self.node(id);
+        circuit(&node.op).emit(self, id, &Site::new(self.tokens, self.bits, self.graph, node, self.widths))
     }
 
     /// Operand `i` of a node.
@@ -365,16 +390,6 @@ impl<'g> Emitter<'g> {
         let node = self.node(id);
         Err(LayoutError::TooWide { node: node.name.clone(), op: node.op.name(), what, bits, limit })
     }
-
-    /// Refuses operands of another width.
-    pub fn expect_features(&self, id: ValueId, operand: ValueId, features: u32) -> Result<(), LayoutError> {
-        let found = self.node(operand).features;
-        if found == features {
-            return Ok(());
-        }
-        let reason = format!("operand '{}' has {found} features, expected {features}", self.node(operand).name);
-        Err(operand_error(self.node(id), reason))
-    }
 }
 
 /// The public slot that is 1 for every token.
@@ -388,28 +403,4 @@ pub fn bits(value: i128) -> u32 {
 /// An operand error of a node.
 pub fn operand_error(node: &Node, reason: String) -> LayoutError {
     LayoutError::Operand { node: node.name.clone(), op: node.op.name(), reason }
-}
-
-/// Adds the reads of one operand of a node.
-fn count_uses(graph: &Graph, node: &Node, operand: u32, uses: &mut [u32]) -> Result<(), LayoutError> {
-    match &node.op {
-        Op::Affine { rows } => {
-            for term in rows.iter().flatten().filter(|t| t.input == operand) {
-                let slot = uses.get_mut(term.feature as usize);
-                *slot.ok_or_else(|| operand_error(node, format!("feature {} does not exist", term.feature)))? += 1;
-            }
-        }
-        Op::Linear { weight, .. } => {
-            let (_, outputs) = weight_shape(graph, node, *weight)?;
-            uses.iter_mut().for_each(|u| *u += outputs.div_ceil(32));
-        }
-        _ => uses.iter_mut().for_each(|u| *u += 1),
-    }
-    Ok(())
-}
-
-/// `[rows, columns]` of a weight matrix.
-pub fn weight_shape(graph: &Graph, node: &Node, weight: u32) -> Result<(u32, u32), LayoutError> {
-    let shape = graph.weights.get(weight as usize).copied();
-    shape.ok_or_else(|| operand_error(node, format!("weight {weight} does not exist")))
 }

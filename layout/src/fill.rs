@@ -12,36 +12,7 @@ pub enum Part {
     Value,
     /// The square of the node's value.
     Square,
-    /// Requant: `x + half - 2^S floor(..)`. Recip: `C - r z`. Attend: the same of the raw score.
-    Remainder,
-    /// Requant with clamp: what exceeds the greatest value. Attend: `m - s - d` (any integer where hidden).
-    Over,
-    /// Requant with clamp: what falls short of the least value.
-    Under,
-    /// Recip: `z - 1 - remainder`.
-    Gap,
-    /// Recip: `r z`.
-    Product,
-    /// RSqrt: `r^2 v`.
-    Cubic,
-    /// RSqrt: `r v`.
-    Linear,
-    /// RSqrt: `C - r^2 v`.
-    Low,
-    /// RSqrt: `(r + 1)^2 v - 1 - C`.
-    High,
-    /// Attend, ArgMax: the greatest of each group `[tokens, groups]`.
-    Max,
-    /// Attend: `d = min(m - s, 2^b - 1)`. ArgMax: `max - x`. As wide as the operand.
-    Distance,
-    /// Attend, ArgMax: 1 at the lowest index of the maximum. As wide as the operand. Embed: 1 at the id of each position,
-    /// `[tokens, positions * vocabulary]`.
-    IsMax,
-    /// ArgMax: 1 at indices below the winner.
-    Below,
-    /// ArgMax: distance less [`Part::Below`].
-    Excess,
-    /// Quantity of this index of an op of the registry: see [`nanozk_ir::int::gadgets::Meaning::parts`].
+    /// A quantity of its own of this index: see [`nanozk_ir::int::ops::Meaning::parts`].
     Own(u8),
 }
 

@@ -2,7 +2,7 @@
 
 use super::expr::Expr;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::MatMul;
+use nanozk_ir::int::ops::MatMul;
 
 /// How the outputs of a product group map to monomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,5 +29,6 @@ pub use choose::lower;
 pub use derive::{Derived, lower_with};
 pub use error::LayoutError;
 pub use fill::{Fill, Lowered, Part};
+pub use ops::argument;
 pub use options::{Choices, Options, PortSpec, Ports, Squares};
 pub use size::{Budget, size};

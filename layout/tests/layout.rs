@@ -7,8 +7,8 @@ mod operands;
 #[path = "layout/widths.rs"]
 mod widths;
 
-use nanozk_ir::int::gadgets::{Gadget, Max};
-use nanozk_ir::int::{Op, Role};
+use nanozk_ir::int::ops::{Gadget, Max};
+use nanozk_ir::int::{Op, Role, ops};
 use nanozk_layout::{Budget, Choices, Derived, LayoutError, Lowered, Options, Squares, lower, lower_with};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
@@ -56,8 +56,11 @@ fn argued_by_inequalities_only(net: &Net, lowered: &Lowered, report: &check::Rep
         let argued = (fill.slot..fill.slot + fill.count).any(|slot| report.argued.contains(&slot));
         let op = &net.model.shapes[0].nodes[fill.node as usize].op;
         let by_inequality = match op {
-            Op::Requant { clamp, .. } => *clamp,
-            Op::Recip { .. } | Op::RSqrt { .. } | Op::Attend { .. } | Op::ArgMax { .. } => true,
+            Op::Requant(ops::Requant { clamp, .. }) => *clamp,
+            Op::Recip(ops::Recip { .. })
+            | Op::RSqrt(ops::RSqrt { .. })
+            | Op::Attend(ops::Attend { .. })
+            | Op::ArgMax(ops::ArgMax { .. }) => true,
             Op::Gadget(Gadget::Step(_) | Gadget::MatMul(_)) => false,
             Op::Gadget(_) => true,
             _ => false,
@@ -177,9 +180,10 @@ fn masks_of_lookups_serve_nothing_else() {
         let qkv = net.linear(x, 16, true);
         let qkv = net.requant(qkv, 1);
         let (q, k) = (net.slice(qkv, 0..8), net.slice(qkv, 8..16));
-        let scores = net.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 8);
+        let scores = net.push(ops::Scores { heads: 2, kv_heads: 2, head_dim: 4 }.into(), &[q, k], 8);
         let table = net.table(|i| 63 - i);
-        let attend = Op::Attend { keys: vec![4; 2], table, limbs: 2 - over_limbs, over_limbs, causal: true };
+        let attend =
+            Op::Attend(ops::Attend { keys: vec![4; 2], table, limbs: 2 - over_limbs, over_limbs, causal: true });
         let weights = net.push(attend, &[scores], 8);
         net.output(weights, Role::PublicOutput);
     }
@@ -257,7 +261,7 @@ fn a_square_beside_a_product(tokens: u32) -> Net {
         net.input(data, Role::PublicInput)
     });
     for factors in [[x, x], [y, z]] {
-        let product = net.push(Op::Mul, &factors, 3);
+        let product = net.push(ops::Mul.into(), &factors, 3);
         net.output(product, Role::PublicOutput);
     }
     net

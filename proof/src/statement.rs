@@ -8,7 +8,7 @@ use crate::{
     key_proof::tables,
     keys::{Rows, VerifierKey, Visibility},
 };
-use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp};
+use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp, ops};
 use nanozk_layout::{Budget, Choices, Derived, Known, Ports, size};
 use nanozk_plan::Plan;
 
@@ -139,8 +139,8 @@ impl Statement {
         for layer in &model.layers {
             let nodes = &model.shapes[layer.shape as usize].nodes;
             for node in nodes {
-                let Op::Embed { vocab, .. } = node.op else { continue };
-                let Op::Input { port } = nodes[node.inputs[0] as usize].op else { continue };
+                let Op::Embed(ops::Embed { vocab, .. }) = node.op else { continue };
+                let Op::Input(ops::Input { port }) = nodes[node.inputs[0] as usize].op else { continue };
                 let id = layer.inputs[port as usize];
                 let tensor = &model.tensors[id as usize];
                 if tensor.role.is_public() && (tensor.lo < 0 || tensor.hi >= i64::from(vocab)) {

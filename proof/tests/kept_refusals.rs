@@ -2,7 +2,7 @@
 //! it: the kept file and proof with one thing changed.
 
 use group::Group;
-use nanozk_ir::int::Op;
+use nanozk_ir::int::{Op, ops};
 use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{ElementMap, Geometry, Plan, Port};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
@@ -155,7 +155,7 @@ fn public_values_are_what_the_model_asks_for() {
     assert_eq!(said(&key, &bundle), Err(Some("hides all")));
     let mut circuits = key.circuits.read().unwrap();
     for node in circuits.iter_mut().flat_map(|circuit| &mut circuit.graph.nodes) {
-        if let Op::Attend { causal, .. } = &mut node.op {
+        if let Op::Attend(ops::Attend { causal, .. }) = &mut node.op {
             *causal = false;
         }
     }

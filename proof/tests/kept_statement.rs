@@ -1,7 +1,7 @@
 //! What a verifier file says of its model, against its plans: the kept file with one thing changed, refused by the check that
 //! is there for it.
 
-use nanozk_ir::int::{Node, Op};
+use nanozk_ir::int::{Node, Op, ops};
 use nanozk_plan::format::VERSION;
 use nanozk_plan::{FixedColumn, Functional, Lane, Operand, Plan, Public, TokenWeight};
 use nanozk_proof::circuits::{Circuit, Circuits};
@@ -103,7 +103,7 @@ fn graphs_layers_and_tensors_make_a_model() {
     refused("may be padded, and all tokens see padding", |key| {
         with_circuits(key, |circuits| {
             for node in &mut circuits[0].graph.nodes {
-                if let Op::Attend { causal, .. } = &mut node.op {
+                if let Op::Attend(ops::Attend { causal, .. }) = &mut node.op {
                     *causal = false;
                 }
             }
@@ -119,7 +119,7 @@ fn public_ids_have_embeddings() {
         refused("may hold ids that have no embedding", |key| {
             with_circuits(key, |circuits| {
                 let graph = &mut circuits[0].graph;
-                let op = Op::Embed { weight: graph.weights.len() as u32, vocab: 4 };
+                let op = ops::Embed { weight: graph.weights.len() as u32, vocab: 4 }.into();
                 graph.weights.push((4, 1));
                 let features = graph.nodes[0].features;
                 graph.nodes.push(Node { name: "embedding".into(), op, inputs: vec![0], features, lo: 0, hi: 0 });

@@ -1,8 +1,8 @@
 //! Layers of the shapes that real models have.
 
 use crate::net::Net;
-use nanozk_ir::int::gadgets::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Root, Step, TopK};
-use nanozk_ir::int::{Op, Role, ValueId};
+use nanozk_ir::int::ops::{Bits, Div, FloorDiv, MatMul, Max, Normalise, OneHot, Root, Step, TopK};
+use nanozk_ir::int::{Op, Role, ValueId, ops};
 
 /// `(x - mean) / deviation`, scaled and cut to one limb.
 fn layer_norm(net: &mut Net, x: ValueId) -> ValueId {
@@ -10,14 +10,14 @@ fn layer_norm(net: &mut Net, x: ValueId) -> ValueId {
     let sum = net.sum(x);
     let centred = (0..d).map(|j| vec![(0, j, d as i64), (1, 0, -1)]).collect();
     let centred = net.affine(&[x, sum], centred);
-    let squares = net.push(Op::Mul, &[centred, centred], d);
+    let squares = net.push(ops::Mul.into(), &[centred, centred], d);
     let total = net.sum(squares);
-    let one = net.push(Op::Const { rows: 1, data: vec![1] }, &[], 1);
+    let one = net.push(ops::Const { rows: 1, data: vec![1] }.into(), &[], 1);
     let variance = net.add(total, one);
     let param = net.param(1 << 40);
-    let inverse = net.push(Op::RSqrt { param }, &[variance], 1);
+    let inverse = net.push(ops::RSqrt { param }.into(), &[variance], 1);
     let inverse = net.broadcast(inverse, d);
-    let scaled = net.push(Op::Mul, &[centred, inverse], d);
+    let scaled = net.push(ops::Mul.into(), &[centred, inverse], d);
     net.requant(scaled, 1)
 }
 
@@ -30,19 +30,19 @@ fn attention(net: &mut Net, x: ValueId, heads: u32, kv_heads: u32, causal: bool)
     let q = net.slice(qkv, 0..d);
     let k = net.slice(qkv, d..d + width);
     let v = net.slice(qkv, d + width..d + 2 * width);
-    let scores = net.push(Op::Scores { heads, kv_heads, head_dim }, &[q, k], heads * tokens);
+    let scores = net.push(ops::Scores { heads, kv_heads, head_dim }.into(), &[q, k], heads * tokens);
     let top = (1i64 << b) - 1;
     let table = net.table(|i| if i == top { 0 } else { top / (i + 1) });
     let keys = vec![tokens; heads as usize];
-    let attend = Op::Attend { keys, table, limbs: 1, over_limbs: 1, causal };
+    let attend = Op::Attend(ops::Attend { keys, table, limbs: 1, over_limbs: 1, causal });
     let weights = net.push(attend, &[scores], heads * tokens);
-    let context = net.push(Op::Context { heads, kv_heads, head_dim }, &[weights, v], d);
+    let context = net.push(ops::Context { heads, kv_heads, head_dim }.into(), &[weights, v], d);
     let sums = (0..heads).map(|h| (0..tokens).map(|u| (0, h * tokens + u, 1)).collect()).collect();
     let sums = net.affine(&[weights], sums);
     let param = net.param(1 << 20);
-    let inverse = net.push(Op::Recip { param }, &[sums], heads);
+    let inverse = net.push(ops::Recip { param }.into(), &[sums], heads);
     let inverse = net.affine(&[inverse], (0..d).map(|j| vec![(0, j / head_dim, 1)]).collect());
-    let mixed = net.push(Op::Mul, &[context, inverse], d);
+    let mixed = net.push(ops::Mul.into(), &[context, inverse], d);
     let mixed = net.requant(mixed, 1);
     let out = net.linear(mixed, d, true);
     net.requant(out, 1)
@@ -54,7 +54,7 @@ fn mlp(net: &mut Net, x: ValueId) -> ValueId {
     let hidden = net.requant(hidden, 1);
     let half = 1i64 << (net.model.limb_bits - 1);
     let table = net.table(|i| (i - half).max(0));
-    let hidden = net.push(Op::Table { table }, &[hidden], 4 * d);
+    let hidden = net.push(ops::Table { table }.into(), &[hidden], 4 * d);
     let out = net.linear(hidden, d, true);
     net.requant(out, 1)
 }
@@ -93,12 +93,12 @@ pub fn activations(tokens: u32) -> Net {
     for (entry, factor) in entries.into_iter().zip([3, 300, 40]) {
         let wide = net.linear(x, 5, true);
         let scaled = net.affine(&[wide], (0..5).map(|j| vec![(0, j, factor)]).collect());
-        let clamped = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[scaled], 5);
+        let clamped = net.push(ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[scaled], 5);
         let table = net.table(entry);
-        x = net.push(Op::Table { table }, &[clamped], 5);
+        x = net.push(ops::Table { table }.into(), &[clamped], 5);
     }
     let wide = net.linear(x, 4, true);
-    let x = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[wide], 4);
+    let x = net.push(ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[wide], 4);
     net.output(x, Role::PublicOutput);
     net
 }
@@ -110,34 +110,34 @@ pub fn language(tokens: u32, d: u32, vocab: u32, ids_role: Role) -> Net {
     let ids = (0..tokens as i64).map(|t| (5 * t + 3) % vocab as i64).collect();
     let ids = net.input(ids, ids_role);
     let weight = net.weight(vocab, d, 500);
-    let embedded = net.push(Op::Embed { weight, vocab }, &[ids], d);
+    let embedded = net.push(ops::Embed { weight, vocab }.into(), &[ids], d);
     let weight = net.weight(tokens, d, 300);
-    let place = net.push(Op::TokenBias { weight }, &[], d);
+    let place = net.push(ops::TokenBias { weight }.into(), &[], d);
     let weight = net.weight(1, d, 300);
-    let all = net.push(Op::TokenBias { weight }, &[], d);
+    let all = net.push(ops::TokenBias { weight }.into(), &[], d);
     let rows = (0..d).map(|j| vec![(0, j, 2), (1, j, 3), (2, j, -1)]).collect();
     let x = net.affine(&[embedded, place, all], rows);
     let x = net.requant(x, 2);
     let side = net.random((tokens * d) as usize, 1000);
     let side = net.input(side, Role::PrivateInput);
-    let side = net.push(Op::Range { limbs: 2 }, &[side], d);
+    let side = net.push(ops::Range { limbs: 2 }.into(), &[side], d);
     let x = net.add(x, side);
-    let x = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[x], d);
+    let x = net.push(ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[x], d);
     let wide = net.linear(x, d, false);
-    let wide = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[wide], d);
+    let wide = net.push(ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[wide], d);
     let table = net.table(|i| 63 - i);
-    let wide = net.push(Op::Table { table }, &[wide], d);
+    let wide = net.push(ops::Table { table }.into(), &[wide], d);
     let angles = net.random((tokens * d) as usize, 15);
-    let angles = net.push(Op::Const { rows: tokens, data: angles }, &[], d);
-    let turned = net.push(Op::Mul, &[wide, angles], d);
+    let angles = net.push(ops::Const { rows: tokens, data: angles }.into(), &[], d);
+    let turned = net.push(ops::Mul.into(), &[wide, angles], d);
     let gain = net.param(3);
-    let gain = net.push(Op::Param { first: gain }, &[], 1);
+    let gain = net.push(ops::Param { first: gain }.into(), &[], 1);
     let gain = net.broadcast(gain, d);
-    let turned = net.push(Op::Mul, &[turned, gain], d);
+    let turned = net.push(ops::Mul.into(), &[turned, gain], d);
     let turned = net.requant(turned, 1);
     net.output(turned, Role::PublicOutput);
     let logits = net.linear(turned, vocab, true);
-    let winner = net.push(Op::ArgMax { groups: 1, limbs: 3 }, &[logits], 1);
+    let winner = net.push(ops::ArgMax { groups: 1, limbs: 3 }.into(), &[logits], 1);
     net.output(winner, Role::PublicOutput);
     net
 }
@@ -154,7 +154,7 @@ pub fn convolution(tokens: u32) -> Net {
     let patch = |p: u32| (0..4).map(move |i| pixel(p / 3 + i / 2, p % 3 + i % 2));
     let patches = net.affine(&[x], (0..9).flat_map(patch).collect());
     let (weight, bias) = (net.weight(4, 2, 20), net.weight(1, 2, 100));
-    let raw = net.push(Op::Linear { weight, bias: Some(bias), positions: 9 }, &[patches], 18);
+    let raw = net.push(ops::Linear { weight, bias: Some(bias), positions: 9 }.into(), &[patches], 18);
     let by_channel =
         |id: ValueId, net: &mut Net| net.affine(&[id], (0..18).map(|f| vec![(0, f % 9 * 2 + f / 9, 1)]).collect());
     let short = net.requant(raw, 1);
@@ -182,7 +182,7 @@ pub fn flat_attention() -> Net {
     let seen = || (0..3).flat_map(|t| (0..=t).map(move |u| (t, u)));
     let visible = net.affine(&[scores], seen().map(|(t, u)| vec![(0, t * 3 + u, 1)]).collect());
     let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
-    let attend = Op::Attend { keys: vec![1, 2, 3], table, limbs: 1, over_limbs: 1, causal: false };
+    let attend = Op::Attend(ops::Attend { keys: vec![1, 2, 3], table, limbs: 1, over_limbs: 1, causal: false });
     let weights = net.push(attend, &[visible], 6);
     let place = |t: u32, u: u32| if u <= t { vec![(0, t * (t + 1) / 2 + u, 1)] } else { Vec::new() };
     let all = net.affine(&[weights], (0..9).map(|f| place(f / 3, f % 3)).collect());
@@ -205,14 +205,14 @@ pub fn comparisons(tokens: u32) -> Net {
         let floor = net.push(FloorDiv { divisor, limbs }.into(), &[wide], 8);
         net.output(floor, Role::Internal);
     }
-    let argmax = Op::ArgMax { groups: 2, limbs: 1 };
+    let argmax = Op::ArgMax(ops::ArgMax { groups: 2, limbs: 1 });
     let winners = net.push(argmax.clone(), &[x], 2);
     net.output(winners, Role::Internal);
     let winners = net.push(argmax, &[x], 2);
     net.output(winners, Role::PublicOutput);
     let noise = net.input([0, -9, 4, 12, -2, 1, 3, -30].repeat(tokens as usize), Role::Noise);
     for (groups, role) in [(1, Role::PublicOutput), (2, Role::Internal)] {
-        let drawn = net.push(Op::ArgMax { groups, limbs: 2 }, &[x, noise], groups);
+        let drawn = net.push(ops::ArgMax { groups, limbs: 2 }.into(), &[x, noise], groups);
         net.output(drawn, role);
     }
     let positive = net.affine(&[x], vec![vec![(0, 1, 1)], vec![(0, 7, 21)], vec![(0, 4, 600)]]);
@@ -225,18 +225,18 @@ pub fn comparisons(tokens: u32) -> Net {
 pub fn chained() -> Net {
     let mut net = Net::new(1, 6);
     let x = net.input(vec![-4, 6, 6, -9], Role::Internal);
-    let winner = net.push(Op::ArgMax { groups: 1, limbs: 1 }, &[x], 1);
+    let winner = net.push(ops::ArgMax { groups: 1, limbs: 1 }.into(), &[x], 1);
     let weight = net.weight(4, 2, 500);
-    let embedded = net.push(Op::Embed { weight, vocab: 4 }, &[winner], 2);
+    let embedded = net.push(ops::Embed { weight, vocab: 4 }.into(), &[winner], 2);
     net.output(embedded, Role::Internal);
-    let one = net.push(Op::Const { rows: 1, data: vec![1] }, &[], 1);
+    let one = net.push(ops::Const { rows: 1, data: vec![1] }.into(), &[], 1);
     let positive = net.affine(&[x, one], (0..4).map(|j| vec![(0, j, 13), (1, 0, 200)]).collect());
     let normal = net.push(Normalise { limbs: 2 }.into(), &[positive], 8);
     let key = net.affine(&[normal, one], (0..4).map(|j| vec![(0, j, 1), (1, 0, -32)]).collect());
     let table = net.table(|i| (i + 64) * 7);
-    let read = net.push(Op::Table { table }, &[key], 4);
+    let read = net.push(ops::Table { table }.into(), &[key], 4);
     let exponents = net.slice(normal, 4..8);
-    let product = net.push(Op::Mul, &[read, exponents], 4);
+    let product = net.push(ops::Mul.into(), &[read, exponents], 4);
     net.output(product, Role::Internal);
     net
 }
@@ -252,7 +252,7 @@ pub fn recurrence() -> Net {
     for step in 0..3 {
         let read = vec![vec![(0, 2 * step, 1)], vec![(0, 2 * step + 1, 1)], vec![(1, 0, 1)], vec![(1, 1, 1)]];
         let read = net.affine(&[x, state], read);
-        let next = net.push(Op::Linear { weight, bias: Some(bias), positions: 1 }, &[read], 2);
+        let next = net.push(ops::Linear { weight, bias: Some(bias), positions: 1 }.into(), &[read], 2);
         state = net.requant(next, 1);
     }
     net.output(state, Role::Internal);
@@ -267,9 +267,9 @@ pub fn pools(tokens: u32) -> Net {
     let shown: Vec<i64> = (0..tokens).map(|u| i64::from(u % 3 != 1)).collect();
     let mask = net.input(shown.repeat(tokens as usize), Role::PublicInput);
     let data = (1..=i64::from(tokens)).collect();
-    let weights = net.push(Op::Const { rows: 1, data }, &[], tokens);
+    let weights = net.push(ops::Const { rows: 1, data }.into(), &[], tokens);
     for weights in [weights, mask] {
-        let sum = net.push(Op::Context { heads: 1, kv_heads: 1, head_dim: 2 }, &[weights, x], 2);
+        let sum = net.push(ops::Context { heads: 1, kv_heads: 1, head_dim: 2 }.into(), &[weights, x], 2);
         let sum = net.requant(sum, 1);
         net.output(sum, Role::Internal);
     }
@@ -283,24 +283,26 @@ pub fn diagonals(tokens: u32) -> Net {
     let data = net.random((tokens * 4) as usize, 20);
     let x = net.input(data, Role::Internal);
     let (pair, bias) = (net.weight(2, 1, 20), net.weight(1, 2, 100));
-    let shifted = net.push(Op::Diagonal { weight: pair, bias: Some(bias), positions: 2 }, &[x], 4);
+    let shifted = net.push(ops::Diagonal { weight: pair, bias: Some(bias), positions: 2 }.into(), &[x], 4);
     let shifted = net.requant(shifted, 1);
     net.output(shifted, Role::Internal);
     let one = net.weight(1, 1, 20);
-    let scaled = net.push(Op::Diagonal { weight: one, bias: None, positions: 4 }, &[shifted], 4);
+    let scaled = net.push(ops::Diagonal { weight: one, bias: None, positions: 4 }.into(), &[shifted], 4);
     let wide = net.linear(x, 4, true);
     let each = net.weight(4, 1, 20);
-    let own = net.push(Op::Diagonal { weight: each, bias: None, positions: 1 }, &[x], 4);
+    let own = net.push(ops::Diagonal { weight: each, bias: None, positions: 1 }.into(), &[x], 4);
     let sum = net.affine(&[wide, own], (0..4).map(|j| vec![(0, j, 1), (1, j, 3)]).collect());
     let sum = net.requant(sum, 1);
     net.output(sum, Role::Internal);
-    let again = net.push(Op::Diagonal { weight: each, bias: None, positions: 1 }, &[sum], 4);
+    let again = net.push(ops::Diagonal { weight: each, bias: None, positions: 1 }.into(), &[sum], 4);
     let last = net.add(again, scaled);
     let last = net.requant(last, 1);
     net.output(last, Role::Internal);
     let weight = net.weight(4, 4, 20);
-    let shared =
-        [Op::Diagonal { weight: each, bias: None, positions: 1 }, Op::Linear { weight, bias: None, positions: 1 }];
+    let shared = [
+        Op::Diagonal(ops::Diagonal { weight: each, bias: None, positions: 1 }),
+        Op::Linear(ops::Linear { weight, bias: None, positions: 1 }),
+    ];
     for op in shared {
         let products = [x, shifted].map(|factor| net.push(op.clone(), &[factor], 4));
         let sum = net.add(products[0], products[1]);
@@ -354,7 +356,7 @@ pub fn embeddings(role: Role) -> Net {
     let mut net = Net::new(1, 6);
     let ids = net.input(vec![3, 2], role);
     let weight = net.weight(4, 3, 500);
-    let embedded = net.push(Op::Embed { weight, vocab: 4 }, &[ids], 6);
+    let embedded = net.push(ops::Embed { weight, vocab: 4 }.into(), &[ids], 6);
     let embedded = net.requant(embedded, 1);
     net.output(embedded, Role::Internal);
     net

@@ -1,6 +1,6 @@
 //! Small integer models, built value by value so that every shift fits what it shifts.
 
-use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Tensor, Term, ValueId, interp};
+use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Tensor, Term, ValueId, interp, ops};
 use nanozk_layout::{Lowered, Options, Ports, lower};
 use nanozk_plan::Port;
 use nanozk_plan::mock::{self, Assignment, MockError};
@@ -74,7 +74,7 @@ impl Net {
         let port = self.inputs.len() as u32;
         self.inputs.push(data);
         self.model.layers[0].inputs.push(tensor);
-        self.push(Op::Input { port }, &[], features)
+        self.push(ops::Input { port }.into(), &[], features)
     }
 
     /// Makes a value an output.
@@ -83,7 +83,7 @@ impl Net {
         let tensor = self.tensor(features, role);
         self.model.layers[0].outputs.push(tensor);
         let port = self.model.layers[0].outputs.len() as u32 - 1;
-        self.push(Op::Output { port }, &[x], features);
+        self.push(ops::Output { port }.into(), &[x], features);
     }
 
     /// A random matrix.
@@ -114,7 +114,7 @@ impl Net {
         let inputs = self.features(x);
         let weight = self.weight(inputs, outputs, self.magnitude);
         let bias = bias.then(|| self.weight(1, outputs, 100));
-        self.push(Op::Linear { weight, bias, positions: 1 }, &[x], outputs)
+        self.push(ops::Linear { weight, bias, positions: 1 }.into(), &[x], outputs)
     }
 
     /// Sums of features with coefficients, one row for each feature of the result: input, feature, coefficient.
@@ -122,7 +122,7 @@ impl Net {
         let term = |&(input, feature, coef): &(u32, u32, i64)| Term { input, feature, coef };
         let rows: Vec<Vec<Term>> = rows.iter().map(|row| row.iter().map(term).collect()).collect();
         let features = rows.len() as u32;
-        self.push(Op::Affine { rows }, inputs, features)
+        self.push(Op::Affine(ops::Affine { rows }), inputs, features)
     }
 
     /// `x + y`.
@@ -153,7 +153,7 @@ impl Net {
         let max = self.values[x as usize].iter().map(|v| v.abs()).max().unwrap();
         let limbs = (1..).find(|s| (max >> (s * b)) + 1 < 1 << (out_limbs * b - 1)).unwrap();
         let features = self.features(x);
-        self.push(Op::Requant { limbs, out_limbs, clamp: false }, &[x], features)
+        self.push(ops::Requant { limbs, out_limbs, clamp: false }.into(), &[x], features)
     }
 
     /// The tensors at the ends of the layer.

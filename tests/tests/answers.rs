@@ -3,7 +3,7 @@
 use nanozk_compiler::config::Head;
 use nanozk_compiler::onnx::Onnx;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_ir::int::Op;
+use nanozk_ir::int::{Op, ops};
 use nanozk_plan::{ElementMap, ElementType, ValueInfo};
 use nanozk_proof::answer::{AnswerError, Ended, Fixed, Transcript, Writer};
 use nanozk_proof::bundle::{Answer, Bundle};
@@ -353,22 +353,22 @@ fn models_that_nearly_write_answers() {
     };
     refused("see those that follow", &|key| {
         graphs(key, &|op| {
-            if let Op::Attend { causal, .. } = op {
+            if let Op::Attend(ops::Attend { causal, .. }) = op {
                 *causal = false;
             }
         });
     });
     refused(output, &|key| {
         graphs(key, &|op| {
-            if let Op::ArgMax { groups, .. } = op {
+            if let Op::ArgMax(ops::ArgMax { groups, .. }) = op {
                 *groups = 2;
             }
         });
     });
     refused(output, &|key| {
         graphs(key, &|op| {
-            if let Op::ArgMax { limbs, .. } = *op {
-                *op = Op::Range { limbs };
+            if let Op::ArgMax(ops::ArgMax { limbs, .. }) = *op {
+                *op = Op::Range(ops::Range { limbs });
             }
         });
     });

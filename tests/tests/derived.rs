@@ -2,8 +2,8 @@
 //! plans from the integer graphs and refuses.
 
 use nanozk_compiler::artifact::Artifact;
-use nanozk_ir::int::gadgets::OneHot;
-use nanozk_ir::int::{Node, Op};
+use nanozk_ir::int::ops::OneHot;
+use nanozk_ir::int::{Node, Op, ops};
 use nanozk_layout::{Ports, lower_with};
 use nanozk_plan::format::{self, Kind};
 use nanozk_plan::{Plan, Public, Tag, Term};
@@ -65,9 +65,9 @@ fn circuits_of_another_graph_are_refused() {
     let (fixture, honest) = &*HONEST;
     let mut artifact = fixture.artifact.clone();
     let model = &mut artifact.model;
-    let output = model.shapes[0].nodes.iter().position(|n| matches!(n.op, Op::Output { .. })).unwrap();
+    let output = model.shapes[0].nodes.iter().position(|n| matches!(n.op, Op::Output(ops::Output { .. }))).unwrap();
     let before = model.shapes[0].nodes[output].inputs[0] as usize;
-    let Op::Affine { rows } = &mut model.shapes[0].nodes[before].op else { panic!("a residual sum") };
+    let Op::Affine(ops::Affine { rows }) = &mut model.shapes[0].nodes[before].op else { panic!("a residual sum") };
     rows.iter_mut().flatten().for_each(|term| term.coef = -term.coef);
     for node in [before, output] {
         let node = &mut model.shapes[0].nodes[node];
@@ -176,7 +176,7 @@ fn graphs_whose_values_wrap_are_refused() {
     let (mut x, features) = (0, graph.nodes[0].features);
     for i in 0..7 {
         let name = format!("square {i}");
-        x = graph.push(Node { name, op: Op::Mul, inputs: vec![x, x], features, lo: -1, hi: 1 });
+        x = graph.push(Node { name, op: Op::Mul(ops::Mul), inputs: vec![x, x], features, lo: -1, hi: 1 });
     }
     let ports = Ports::of(model, 0).unwrap();
     let choices = artifact.shapes[0].choices;
@@ -210,13 +210,20 @@ fn graphs_that_ask_for_too_much_are_refused() {
         move |c: &mut Circuit| {
             let id =
                 c.graph.push(Node { name: "more".into(), op: op.clone(), inputs: vec![0], features, lo: 0, hi: 1 });
-            c.graph.push(Node { name: "twice".into(), op: Op::Mul, inputs: vec![id, id], features, lo: 0, hi: 1 });
+            c.graph.push(Node {
+                name: "twice".into(),
+                op: Op::Mul(ops::Mul),
+                inputs: vec![id, id],
+                features,
+                lo: 0,
+                hi: 1,
+            });
         }
     };
     let many = u32::MAX / width;
     refused(&more(OneHot { depth: many }.into(), many * width), "more cells");
-    refused(&more(Op::Range { limbs: 5 }, width), "other ones");
-    refused(&|c| (0..20_000).for_each(|_| more(Op::Range { limbs: 5 }, width)(c)), "shape 0");
+    refused(&more(Op::Range(ops::Range { limbs: 5 }), width), "other ones");
+    refused(&|c| (0..20_000).for_each(|_| more(Op::Range(ops::Range { limbs: 5 }), width)(c)), "shape 0");
     refused(&|c| c.choices.weight_columns = u32::MAX, "too many");
     refused(&|c| c.choices.weight_columns = 1 << 16, "shape 0");
     refused(&|c| c.choices.k = u32::MAX, "no circuit");
@@ -280,13 +287,14 @@ fn graphs_that_do_not_fit_are_refused() {
     refused(&|c| c.push(c[0].clone()), "not one graph for each plan");
     refused(&|c| c[0].graph.nodes[3].inputs = vec![3], "not an earlier node");
     refused(&|c| c[0].graph.nodes[3].features += 1, "layer");
-    let output = |c: &Circuit| c.graph.nodes.iter().find(|n| matches!(n.op, Op::Output { .. })).unwrap().clone();
+    let output =
+        |c: &Circuit| c.graph.nodes.iter().find(|n| matches!(n.op, Op::Output(ops::Output { .. }))).unwrap().clone();
     let twice = |c: &mut Vec<Circuit>| {
         let node = output(&c[0]);
         c[0].graph.nodes.push(node);
     };
     refused(&twice, "outputs once");
-    refused(&|c| c[0].graph.nodes.retain(|n| !matches!(n.op, Op::Output { .. })), "outputs once");
+    refused(&|c| c[0].graph.nodes.retain(|n| !matches!(n.op, Op::Output(ops::Output { .. }))), "outputs once");
     refused(&|c| c[0].choices.k += 1, "the plan of shape 0");
     refused(&|c| c[0].choices.k = 0, "shape 0 has no circuit");
     refused(&|c| c[0].choices.weight_columns *= 2, "the plan of shape 0");

@@ -2,7 +2,7 @@
 
 use ff::PrimeField;
 use nanozk_audit::{Challenge, Digest, Policy, Randomness, Weights, plan};
-use nanozk_ir::int::{Graph, Op};
+use nanozk_ir::int::{Graph, Op, ops};
 use nanozk_proof::answer::{AnswerError, Writer};
 use nanozk_proof::bundle::{Answer, Bundle, LayerProof};
 use nanozk_proof::circuits::{Circuit, Circuits};
@@ -229,7 +229,8 @@ fn noise_elsewhere_makes_no_draw() {
         Writer::of(&key)
     };
     assert!(with(&|_| ()).unwrap().noise.is_some());
-    let choice = |graph: &Graph| graph.nodes.iter().position(|node| matches!(node.op, Op::ArgMax { .. })).unwrap();
+    let choice =
+        |graph: &Graph| graph.nodes.iter().position(|node| matches!(node.op, Op::ArgMax(ops::ArgMax { .. }))).unwrap();
     let changes: [&dyn Fn(&mut Graph); 3] = [
         &|graph| {
             let at = choice(graph);

@@ -5,7 +5,7 @@ use super::{
     parked::{Parked, ParkedWeights},
 };
 use nanozk_ir::int::{
-    Curve, Graph, Layer, Node, Op, Table, Term, ValueId, interp,
+    Curve, Graph, Layer, Node, Op, Table, Term, ValueId, interp, ops,
     ranges::{Norms, Range, Scope},
 };
 use nanozk_mutants::mutant;
@@ -67,7 +67,7 @@ impl Builder {
             .zip(self.ports.par_iter().zip(&self.ranges))
             .map(|((layer, parked), (ports, ranges))| {
                 layer.weights.resize(parked.len(), Vec::new());
-                let read = graph.nodes[id as usize].op.weights();
+                let read = graph.nodes[id as usize].op.meaning().weights();
                 read.iter().for_each(|&w| layer.weights[w as usize] = parked[w as usize].matrix());
                 let scope = Scope { tokens, limb_bits, graph, layer, ports, norms };
                 let range = scope.node(id, ranges);
@@ -127,22 +127,22 @@ impl Builder {
     /// `picks` of one value.
     pub fn pick(&mut self, name: String, x: ValueId, picks: &[usize]) -> Result<ValueId, QuantiseError> {
         let rows = picks.iter().map(|&f| vec![term(0, f, 1)]).collect();
-        self.push(name, Op::Affine { rows }, &[x], picks.len())
+        self.push(name, ops::Affine { rows }.into(), &[x], picks.len())
     }
 
     /// Elementwise `ca * a + cb * b`.
     pub fn combine(&mut self, name: String, a: (ValueId, i64), b: (ValueId, i64)) -> Result<ValueId, QuantiseError> {
         let n = self.features(a.0);
         let rows = (0..n).map(|j| vec![term(0, j, a.1), term(1, j, b.1)]).collect();
-        self.push(name, Op::Affine { rows }, &[a.0, b.0], n)
+        self.push(name, ops::Affine { rows }.into(), &[a.0, b.0], n)
     }
 
     /// `x + c` with a structural constant.
     pub fn plus(&mut self, name: String, x: ValueId, c: i64) -> Result<ValueId, QuantiseError> {
-        let constant = self.push(format!("{name}.constant"), Op::Const { rows: 1, data: vec![c] }, &[], 1)?;
+        let constant = self.push(format!("{name}.constant"), ops::Const { rows: 1, data: vec![c] }.into(), &[], 1)?;
         let n = self.features(x);
         let rows = (0..n).map(|j| vec![term(0, j, 1), term(1, 0, 1)]).collect();
-        self.push(name, Op::Affine { rows }, &[x, constant], n)
+        self.push(name, ops::Affine { rows }.into(), &[x, constant], n)
     }
 
     /// Limbs that hold every value of `x` after dropping `shift` bits, over all layers.

@@ -9,7 +9,7 @@ use crate::{
 };
 use nanozk_ir::{
     float::{Graph, InputKind, InputValue, NodeId, NormKind, Op as Float, UnaryFn, eval},
-    int::{Model, Op, Role, interp},
+    int::{Model, Op, Role, interp, ops},
 };
 use nanozk_plan::{ElementType, ValueInfo};
 
@@ -90,9 +90,9 @@ fn gain_and_shift_of_a_normalisation_go_into_the_next_linear_map() {
         let y = linear(&mut g, n, 5, 1);
         output(&mut g, y);
         let model = built(&g, &Config::default()).unwrap();
-        assert_eq!(ops(&model).iter().filter(|o| matches!(o, Op::Linear { .. })).count(), 1);
+        assert_eq!(ops(&model).iter().filter(|o| matches!(o, Op::Linear(ops::Linear { .. }))).count(), 1);
         assert!(
-            !ops(&model).iter().any(|o| matches!(o, Op::Requant { clamp: true, .. })),
+            !ops(&model).iter().any(|o| matches!(o, Op::Requant(ops::Requant { clamp: true, .. }))),
             "normalised rows are bounded"
         );
         assert!(error(&g, &model) < 1e-2);
@@ -172,9 +172,9 @@ fn only_tables_saturate() {
     let model = built(&g, &Config::default()).unwrap();
     for shape in &model.shapes {
         for (id, node) in shape.nodes.iter().enumerate() {
-            if matches!(node.op, Op::Requant { clamp: true, .. }) {
+            if matches!(node.op, Op::Requant(ops::Requant { clamp: true, .. })) {
                 let mut readers = shape.nodes.iter().filter(|n| n.inputs.contains(&(id as u32)));
-                assert!(readers.all(|n| matches!(n.op, Op::Table { .. })), "{}", node.name);
+                assert!(readers.all(|n| matches!(n.op, Op::Table(ops::Table { .. }))), "{}", node.name);
             }
         }
     }
@@ -218,7 +218,7 @@ fn softmax_and_its_argmax() {
     assert!(error(&g, &model) < 5e-3);
     argmax(&mut g, &mut [ValueInfo::row_major("y", vec![2, 5], ElementType::Float32)]).unwrap();
     let model = built(&g, &Config { head: Head::Argmax, ..Config::default() }).unwrap();
-    assert!(!ops(&model).iter().any(|o| matches!(o, Op::Table { .. })), "softmax keeps the order");
+    assert!(!ops(&model).iter().any(|o| matches!(o, Op::Table(ops::Table { .. }))), "softmax keeps the order");
     assert_eq!(model.tensors[model.outputs[0] as usize].features, 1);
 }
 
@@ -231,7 +231,7 @@ fn roles_follow_the_configuration() {
     let model = built(&g, &config).unwrap();
     assert_eq!(model.tensors[model.inputs[0] as usize].role, Role::PrivateInput);
     assert_eq!(model.tensors[model.outputs[0] as usize].role, Role::PrivateOutput);
-    assert!(ops(&model).iter().any(|o| matches!(o, Op::Range { limbs: 2 })));
+    assert!(ops(&model).iter().any(|o| matches!(o, Op::Range(ops::Range { limbs: 2 }))));
     assert!(error(&g, &model) < 1e-2);
 }
 
@@ -421,13 +421,13 @@ fn what_needs_one_limb_is_not_halved() {
     let g = perceptron(UnaryFn::Relu, false);
     let wide = |compare| Quantise { limb_bits: Some(16), compare, ..Default::default() };
     let tables = built(&g, &Config { quantise: wide(false), ..Config::default() }).unwrap();
-    assert!(ops(&tables).iter().any(|op| matches!(op, Op::Table { .. })) && halve_limbs(tables).is_none());
+    assert!(ops(&tables).iter().any(|op| matches!(op, Op::Table(ops::Table { .. }))) && halve_limbs(tables).is_none());
     let odd = Config { quantise: Quantise { limb_bits: Some(15), ..wide(true) }, ..Config::default() };
     assert!(halve_limbs(built(&g, &odd).unwrap()).is_none());
     let mut saturates = built(&g, &Config { quantise: wide(true), ..Config::default() }).unwrap();
     assert!(halve_limbs(saturates.clone()).is_some());
     let requant = saturates.shapes[0].nodes.iter_mut().find_map(|node| match &mut node.op {
-        Op::Requant { clamp, .. } => Some(clamp),
+        Op::Requant(ops::Requant { clamp, .. }) => Some(clamp),
         _ => None,
     });
     *requant.unwrap() = true;

@@ -1,10 +1,11 @@
 //! Which tokens the results of a token depend on.
 
-use super::{Graph, Node, Op, Term};
+use super::Graph;
+use super::ops::Port;
 
 /// What row t of a value depends on, `[tokens, features]`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Sees {
+pub enum Sees {
     /// Rows up to t, and feature `h T + u` is 0 for u > t.
     Hiding,
     /// Rows up to t.
@@ -13,6 +14,18 @@ enum Sees {
     Key,
     /// Any row.
     All,
+}
+
+impl Sees {
+    /// What all operands together depend on; rows up to t when there are none.
+    pub fn most(operands: &[Sees]) -> Sees {
+        operands.iter().copied().max().unwrap_or(Sees::Past)
+    }
+
+    /// What the result of an op depends on that works on each row by itself, and mixes its features.
+    pub fn apart(operands: &[Sees]) -> Sees {
+        if Sees::most(operands) <= Sees::Past { Sees::Past } else { Sees::All }
+    }
 }
 
 /// Whether a mask, by token, leaves some token without a visible one: the first, where tokens see none that follow
@@ -24,7 +37,7 @@ pub fn hides_all(mut visible: impl Iterator<Item = bool>, causal: impl FnOnce() 
 impl Graph {
     /// Whether some attention hides from each token those that follow it.
     pub fn is_causal(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(node.op, Op::Attend { causal: true, .. }))
+        self.nodes.iter().any(|node| node.op.meaning().sees(1, &[Sees::Past]) == Sees::Hiding)
     }
 
     /// Whether some token sees one that follows it, so that padding would enter the results of true tokens. Never `false`
@@ -35,44 +48,21 @@ impl Graph {
         for node in &self.nodes {
             let operands: Vec<Sees> =
                 node.inputs.iter().map(|&id| seen.get(id as usize).copied().unwrap_or(Sees::All)).collect();
-            let sees = of(node, &operands, tokens);
-            output |= matches!(node.op, Op::Output { .. }) && sees > Sees::Past;
+            let sees = match Sees::most(&operands) {
+                Sees::All => Sees::All,
+                _ => node.op.meaning().sees(tokens, &operands),
+            };
+            output |= matches!(node.op.meaning().port(), Some(Port::Output(_))) && sees > Sees::Past;
             seen.push(sees);
         }
         output
     }
 }
 
-/// What a result depends on, whose operands depend on `operands`.
-fn of(node: &Node, operands: &[Sees], tokens: u32) -> Sees {
-    let most = operands.iter().copied().max().unwrap_or(Sees::Past);
-    match &node.op {
-        _ if most == Sees::All => Sees::All,
-        Op::Scores { .. } if most <= Sees::Past => Sees::Key,
-        Op::Attend { causal: true, .. } => Sees::Hiding,
-        Op::Context { .. } if operands.first() == Some(&Sees::Hiding) && most <= Sees::Past => Sees::Past,
-        Op::Scores { .. } | Op::Context { .. } => Sees::All,
-        Op::Requant { .. } if most == Sees::Hiding => Sees::Hiding,
-        _ if most <= Sees::Past => Sees::Past,
-        // A key stays at its place.
-        Op::Requant { .. } | Op::Table { .. } | Op::Mul | Op::Range { .. } => Sees::Key,
-        Op::Affine { rows } if aligned(rows, operands, tokens) => Sees::Key,
-        _ => Sees::All,
-    }
-}
-
-/// Whether each sum takes values of pairs of tokens from its own key only.
-fn aligned(rows: &[Vec<Term>], operands: &[Sees], tokens: u32) -> bool {
-    let own = |at: usize, term: &Term| {
-        operands.get(term.input as usize).is_some_and(|sees| *sees < Sees::Key)
-            || u64::from(term.feature) % u64::from(tokens) == at as u64 % u64::from(tokens)
-    };
-    tokens > 0 && rows.iter().enumerate().all(|(at, row)| row.iter().all(|term| own(at, term)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::int::{Node, Op, Term, ops};
 
     const T: u32 = 3;
 
@@ -81,24 +71,24 @@ mod tests {
     }
 
     fn attend(causal: bool) -> Op {
-        Op::Attend { keys: vec![T], table: 0, limbs: 1, over_limbs: 0, causal }
+        Op::Attend(ops::Attend { keys: vec![T], table: 0, limbs: 1, over_limbs: 0, causal })
     }
 
     /// One head whose scores pass through `between` and whose weights go through `weights`.
     fn attention(between: impl Fn(&mut Graph, u32) -> u32, weights: impl Fn(&mut Graph, u32) -> u32) -> bool {
         let mut g = Graph::default();
-        let x = push(&mut g, Op::Input { port: 0 }, &[], 2);
-        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: 2 }, &[x, x], T);
+        let x = push(&mut g, ops::Input { port: 0 }.into(), &[], 2);
+        let scores = push(&mut g, ops::Scores { heads: 1, kv_heads: 1, head_dim: 2 }.into(), &[x, x], T);
         let scores = between(&mut g, scores);
         let e = weights(&mut g, scores);
-        let y = push(&mut g, Op::Context { heads: 1, kv_heads: 1, head_dim: 2 }, &[e, x], 2);
-        push(&mut g, Op::Output { port: 0 }, &[y], 2);
+        let y = push(&mut g, ops::Context { heads: 1, kv_heads: 1, head_dim: 2 }.into(), &[e, x], 2);
+        push(&mut g, ops::Output { port: 0 }.into(), &[y], 2);
         g.sees_padding(T)
     }
 
     fn permuted(graph: &mut Graph, x: u32, by: u32) -> u32 {
         let rows = (0..T).map(|j| vec![Term { input: 0, feature: (j + by) % T, coef: 1 }]).collect();
-        push(graph, Op::Affine { rows }, &[x], T)
+        push(graph, ops::Affine { rows }.into(), &[x], T)
     }
 
     #[test]
@@ -108,7 +98,7 @@ mod tests {
         assert!(attention(|_, s| s, mask(false)));
         // A bias by key and narrower weights change nothing.
         assert!(!attention(|g, s| permuted(g, s, 0), mask(true)));
-        let narrow = Op::Requant { limbs: 1, out_limbs: 1, clamp: true };
+        let narrow = Op::Requant(ops::Requant { limbs: 1, out_limbs: 1, clamp: true });
         assert!(!attention(
             |_, s| s,
             |g, s| {
@@ -133,21 +123,21 @@ mod tests {
         assert!(attention(|_, s| s, |_, s| s));
         // Scores that leave the layer.
         let mut g = Graph::default();
-        let x = push(&mut g, Op::Input { port: 0 }, &[], 2);
-        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: 2 }, &[x, x], T);
-        push(&mut g, Op::Output { port: 0 }, &[scores], T);
+        let x = push(&mut g, ops::Input { port: 0 }.into(), &[], 2);
+        let scores = push(&mut g, ops::Scores { heads: 1, kv_heads: 1, head_dim: 2 }.into(), &[x, x], T);
+        push(&mut g, ops::Output { port: 0 }.into(), &[scores], T);
         assert!(g.sees_padding(T) && g.sees_padding(0));
     }
 
     /// Context of these weights and values, as the output of a layer with the input x and its masked weights e.
     fn context(operands: impl Fn(&mut Graph, u32, u32) -> [u32; 2]) -> bool {
         let mut g = Graph::default();
-        let x = push(&mut g, Op::Input { port: 0 }, &[], T);
-        let scores = push(&mut g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
+        let x = push(&mut g, ops::Input { port: 0 }.into(), &[], T);
+        let scores = push(&mut g, ops::Scores { heads: 1, kv_heads: 1, head_dim: T }.into(), &[x, x], T);
         let e = push(&mut g, attend(true), &[scores], T);
         let operands = operands(&mut g, x, e);
-        let y = push(&mut g, Op::Context { heads: 1, kv_heads: 1, head_dim: T }, &operands, T);
-        push(&mut g, Op::Output { port: 0 }, &[y], T);
+        let y = push(&mut g, ops::Context { heads: 1, kv_heads: 1, head_dim: T }.into(), &operands, T);
+        push(&mut g, ops::Output { port: 0 }.into(), &[y], T);
         g.sees_padding(T)
     }
 
@@ -157,19 +147,21 @@ mod tests {
         // Weights that are no mask's, though each is one of the past.
         assert!(context(|_, x, _| [x, x]));
         // Values that see their keys.
-        assert!(context(|g, x, e| { [e, push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T)] }));
+        assert!(context(|g, x, e| {
+            [e, push(g, ops::Scores { heads: 1, kv_heads: 1, head_dim: T }.into(), &[x, x], T)]
+        }));
         // A mask over what sees all already.
         assert!(context(|g, x, _| {
-            let all = push(g, Op::Context { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
-            let scores = push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[all, all], T);
+            let all = push(g, ops::Context { heads: 1, kv_heads: 1, head_dim: T }.into(), &[x, x], T);
+            let scores = push(g, ops::Scores { heads: 1, kv_heads: 1, head_dim: T }.into(), &[all, all], T);
             [push(g, attend(true), &[scores], T), x]
         }));
         // Scores with a number of the looking token added, whatever feature it is.
         assert!(!context(|g, x, _| {
-            let scores = push(g, Op::Scores { heads: 1, kv_heads: 1, head_dim: T }, &[x, x], T);
+            let scores = push(g, ops::Scores { heads: 1, kv_heads: 1, head_dim: T }.into(), &[x, x], T);
             let term = |input, feature| Term { input, feature, coef: 1 };
             let rows = (0..T).map(|j| vec![term(0, j), term(1, 0)]).collect();
-            let sum = push(g, Op::Affine { rows }, &[scores, x], T);
+            let sum = push(g, ops::Affine { rows }.into(), &[scores, x], T);
             [push(g, attend(true), &[sum], T), x]
         }));
     }

@@ -66,7 +66,7 @@ pub fn thousandths(temperature: f64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::int::interp::argmax;
+    use crate::int::ops::argmax;
     use rand::{RngCore, SeedableRng};
     use rand_chacha::ChaCha20Rng;
 

@@ -4,13 +4,12 @@
 //! weights, tables and parameters. [`interp`] gives every op its meaning.
 
 pub mod causal;
-pub mod gadgets;
 mod graph;
 pub mod gumbel;
 mod held;
 pub mod interp;
 mod model;
-mod op;
+pub mod ops;
 pub mod packed;
 pub mod ranges;
 pub mod table;
@@ -18,5 +17,5 @@ pub mod table;
 pub use graph::{Graph, Node, ValueId};
 pub use held::{Held, HeldError, Known, Place, WeightFile};
 pub use model::{Architecture, Layer, Model, Role, Tensor, TensorId, Weights};
-pub use op::{Op, Term};
+pub use ops::{Op, affine::Term};
 pub use table::{Curve, Table};

@@ -1,45 +1,49 @@
 //! Affine: sums stay virtual, and long sums that many facts read get a cell.
 
-use crate::emit::{Emitter, operand_error};
+use super::Circuit;
+use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::space::RAW;
+use nanozk_ir::int::ops::{Affine, Site};
 use nanozk_ir::int::{Term, ValueId};
 
-impl Emitter<'_> {
-    /// The sums as expressions.
-    pub fn lower_affine(&mut self, id: ValueId, rows: &[Vec<Term>]) -> Result<Vec<Expr>, LayoutError> {
-        let node = self.node(id);
-        if rows.len() != node.features as usize {
-            return Err(operand_error(node, format!("{} sums for {} features", rows.len(), node.features)));
-        }
-        let mut exprs = Vec::with_capacity(rows.len());
-        for row in rows {
+impl Circuit for Affine {
+    fn emit(&self, emitter: &mut Emitter, id: ValueId, _: &Site) -> Result<Vec<Expr>, LayoutError> {
+        let mut exprs = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
             let part = |term: &Term| {
-                let input = self.input(id, term.input as usize)?;
-                let value = self.values[input as usize].get(term.feature as usize);
-                let value =
-                    value.ok_or_else(|| operand_error(node, format!("feature {} does not exist", term.feature)))?;
-                Ok((value, term.coef as i128))
+                let input = emitter.input(id, term.input as usize)?;
+                Ok((&emitter.values[input as usize][term.feature as usize], term.coef as i128))
             };
-            let parts: Vec<(&Expr, i128)> = row.iter().map(part).collect::<Result<_, LayoutError>>()?;
-            exprs.push(Expr::sum(parts));
+            exprs.push(Expr::sum(row.iter().map(part).collect::<Result<Vec<_>, LayoutError>>()?));
         }
-        if let Some(joined) = self.join_products(id, &exprs) {
+        if let Some(joined) = emitter.join_products(id, &exprs) {
             return Ok(joined);
         }
-        let long: Vec<usize> = (0..exprs.len()).filter(|&j| self.worth_a_cell(id, j, &exprs[j])).collect();
+        let long: Vec<usize> = (0..exprs.len()).filter(|&j| emitter.worth_a_cell(id, j, &exprs[j])).collect();
         for j in long {
-            let cell = Atom::Cell(RAW, self.alloc(RAW, 1));
-            self.fill(&[cell], id, Part::Value, j as u32, 0, None);
-            self.define(Expr::atom(cell).plus(&exprs[j], -1));
+            let cell = Atom::Cell(RAW, emitter.alloc(RAW, 1));
+            emitter.fill(&[cell], id, Part::Value, j as u32, 0, None);
+            emitter.define(Expr::atom(cell).plus(&exprs[j], -1));
             exprs[j] = Expr::atom(cell);
         }
         Ok(exprs)
     }
 
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (1, self.rows.iter().map(|row| row.len() as u64).sum())
+    }
+
+    fn reads(&self, _: &Site, operand: u32, uses: &mut [u32]) {
+        let own = self.rows.iter().flatten().filter(|term| term.input == operand);
+        own.for_each(|term| uses[term.feature as usize] += 1);
+    }
+}
+
+impl Emitter<'_> {
     /// Whether the facts that read the sum become much shorter when it has a cell. A sum with a product that needs a
     /// cell anyway takes the product's place.
     fn worth_a_cell(&self, id: ValueId, feature: usize, expr: &Expr) -> bool {

@@ -3,10 +3,11 @@
 use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
-use crate::expr::Expr;
+use crate::expr::{Atom, Expr};
 use crate::fill::Part;
+use crate::space::{Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Bits, Site};
+use nanozk_ir::int::ops::{Bits, Site};
 
 impl Circuit for Bits {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -18,5 +19,36 @@ impl Circuit for Bits {
             emitter.define(x.plus(&sum, -1));
         }
         Ok(bits.into_iter().map(Expr::atom).collect())
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (2, 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "digits: each is 0 or 1, and they add up to the number"
+    }
+}
+
+impl Emitter<'_> {
+    /// New cells that are 0 or 1.
+    pub fn bits(&mut self, id: ValueId, part: Part, count: u32) -> Vec<Atom> {
+        let signature = Signature {
+            name: "bits".into(),
+            columns: vec!["bit".into()],
+            lookups: Vec::new(),
+            gates: vec![StripGate {
+                name: "0 or 1",
+                rows: Where::Everywhere,
+                a: column(0),
+                b: (vec![(0, 1)], -1),
+                c: constant(0),
+            }],
+            spare_raw: None,
+        };
+        let (strip, first) = self.strip(signature, count);
+        let cells = self.cells(strip, 0, first, count);
+        self.fill(&cells, id, part, 0, 0, None);
+        cells
     }
 }

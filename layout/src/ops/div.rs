@@ -9,7 +9,7 @@ use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Div, Site, div};
+use nanozk_ir::int::ops::{Div, Site, div};
 
 impl Circuit for Div {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -39,5 +39,13 @@ impl Circuit for Div {
             emitter.define(b.plus(&one, -1).plus(&rest[j], -1).plus(&gap[j], -1));
         }
         Ok(rows.a.into_iter().map(Expr::atom).collect())
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (4 + u64::from(self.limbs) + 2 * u64::from(self.rest_limbs), 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "quotient: both its remainder and divisor - 1 - remainder are limbs"
     }
 }

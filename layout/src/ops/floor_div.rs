@@ -3,13 +3,13 @@
 //! Uniqueness: `0 <= rem < d`, and y is made of limbs, so that `d y + rem` is far below the field and the division of
 //! integers is the only solution.
 
-use super::Circuit;
+use super::{Circuit, any_limbs};
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{FloorDiv, Site, floor_div};
+use nanozk_ir::int::ops::{FloorDiv, Site, floor_div};
 
 impl Circuit for FloorDiv {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -33,5 +33,13 @@ impl Circuit for FloorDiv {
             }
         }
         Ok(values)
+    }
+
+    fn size(&self, site: &Site) -> (u64, u64) {
+        (1 + 3 * any_limbs(site), 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "quotient: both its remainder and divisor - 1 - remainder are limbs"
     }
 }

@@ -6,7 +6,7 @@ use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::hidden::{GroupShape, Product};
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{MatMul, Site};
+use nanozk_ir::int::ops::{MatMul, Site};
 
 impl Circuit for MatMul {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -15,5 +15,9 @@ impl Circuit for MatMul {
         let right = (0..site.widths[1]).map(|f| emitter.value(z, f)).collect();
         let shape = GroupShape::Pair { rows: self.batch * self.rows, cols: self.cols };
         Ok(emitter.group(id, shape, vec![Product::Pair { sizes: *self, left, right }]))
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (2, 0)
     }
 }

@@ -10,7 +10,7 @@ use crate::expr::Expr;
 use crate::fill::Part;
 use crate::space::{ColumnForm, RAW, Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Max, Site, max};
+use nanozk_ir::int::ops::{Max, Site, max};
 
 impl Circuit for Max {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -54,5 +54,13 @@ impl Circuit for Max {
             emitter.define(Expr::atoms(marks.chain([(ONE, -1)])));
         }
         Ok(maximum.into_iter().map(Expr::atom).collect())
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (2 + u64::from(self.limbs), 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "maximum: no distance is negative, and one is 0"
     }
 }

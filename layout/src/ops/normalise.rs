@@ -10,7 +10,7 @@ use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Normalise, Site, normalise};
+use nanozk_ir::int::ops::{Normalise, Site, normalise};
 
 impl Circuit for Normalise {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -41,5 +41,14 @@ impl Circuit for Normalise {
             emitter.define(a.plus(&one, -1).plus(&rest[j], -1).plus(&gap[j], -1));
         }
         Ok(mantissa.into_iter().chain(exponent).collect())
+    }
+
+    fn size(&self, site: &Site) -> (u64, u64) {
+        let limbs = u64::from(self.limbs);
+        (4 + 2 * limbs + limbs * u64::from(site.limb_bits), 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "mantissa and exponent: one bit is 1, and the rest is below its power"
     }
 }

@@ -1,57 +1,57 @@
-//! Requant and Range: values cut into range-checked limbs.
+//! Requant: values cut into range-checked limbs.
 //!
 //! Uniqueness: `x + 2^(S-1) = 2^S y + rem` with `0 <= rem < 2^S` has one solution over the integers, and all sides are
 //! far below the field. With clamping, `y + over - under` is that solution, and `over > 0` only at the greatest y,
 //! `under > 0` only at the least.
 
 use super::table::pair_lookup;
-use crate::emit::{Emitter, operand_error};
+use super::{Circuit, FOLLOWS, any_limbs};
+use crate::emit::Emitter;
 use crate::error::LayoutError;
-use crate::expr::{Atom, Expr};
+use crate::expr::Expr;
 use crate::fill::Part;
 use crate::space::{Signature, StripGate, StripLookup, Where, column, constant};
-use nanozk_ir::int::{Op, ValueId};
+use nanozk_ir::int::ValueId;
+use nanozk_ir::int::ops::{Op, Requant, Site, Table, requant};
 
-impl Emitter<'_> {
-    /// `y` from its limbs, with the fact that ties it to the operand.
-    pub fn lower_requant(
-        &mut self,
-        id: ValueId,
-        limbs: u32,
-        out_limbs: u32,
-        clamp: bool,
-    ) -> Result<Vec<Expr>, LayoutError> {
-        let (node, b) = (self.node(id), self.bits);
-        let operand = self.input(id, 0)?;
-        self.expect_features(id, operand, node.features)?;
-        if out_limbs == 0 || (clamp && out_limbs != 1) {
-            return Err(operand_error(node, format!("{out_limbs} output limbs")));
-        }
-        self.limit(id, "the remainder", limbs * b, 62)?;
-        self.limit(id, "the result", out_limbs * b, 62)?;
-        let half = if limbs == 0 { 0 } else { 1i128 << (limbs * b - 1) };
+impl Circuit for Requant {
+    fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
+        let Requant { limbs, out_limbs, clamp } = *self;
+        let (features, b, operand) = (site.features as u32, site.limb_bits, emitter.input(id, 0)?);
+        let half = 1i128 << (limbs * b - 1);
         let offset = 1i64 << (out_limbs * b - 1);
-        let table = self.consumers[id as usize].iter().copied().find(|&c| matches!(self.node(c).op, Op::Table { .. }));
+        let table =
+            emitter.consumers[id as usize].iter().copied().find(|&c| matches!(emitter.node(c).op, Op::Table(_)));
         let table = table.filter(|_| out_limbs == 1);
 
-        let (over, under) = if clamp { self.clamp_limbs(operand, limbs * b, half, offset) } else { (0, 0) };
+        let (over, under) = if clamp { emitter.clamp_limbs(operand, limbs * b, half, offset) } else { (0, 0) };
         let (unsigned, excess) = if over + under > 0 || table.is_some() {
-            self.requant_strip(id, table, over, under, offset)
+            emitter.requant_strip(id, table, over, under, offset)
         } else {
-            let features = node.features;
-            (self.range(id, Part::Value, features, out_limbs, offset), vec![Expr::default(); features as usize])
+            (emitter.range(id, Part::Value, features, out_limbs, offset), vec![Expr::default(); features as usize])
         };
-        let remainder = self.range(id, Part::Remainder, node.features, limbs, 0);
-        let values = self.signed(id, Part::Value, &unsigned, offset, limbs * b);
-        let bias = self.constant(half);
+        let remainder = emitter.range(id, Part::Own(requant::REMAINDER), features, limbs, 0);
+        let values = emitter.signed(id, Part::Value, &unsigned, offset, limbs * b);
+        let bias = emitter.constant(half);
         for j in 0..values.len() {
             let total = values[j].plus(&excess[j], 1).scaled(1 << (limbs * b)).plus(&remainder[j], 1);
-            let expr = self.values[operand as usize][j].plus(&bias, 1).plus(&total, -1);
-            self.define(expr);
+            let expr = emitter.values[operand as usize][j].plus(&bias, 1).plus(&total, -1);
+            emitter.define(expr);
         }
         Ok(values)
     }
 
+    fn size(&self, site: &Site) -> (u64, u64) {
+        let clamp = if self.clamp { 2 * any_limbs(site) } else { 0 };
+        (2 + u64::from(self.limbs) + u64::from(self.out_limbs) + clamp, 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        if self.clamp { "clamped value: what exceeds the range is 0 except at its ends" } else { FOLLOWS }
+    }
+}
+
+impl Emitter<'_> {
     /// Limbs of what may exceed and fall short of the result's range.
     fn clamp_limbs(&self, operand: ValueId, s: u32, half: i128, offset: i64) -> (u32, u32) {
         let x = self.node(operand);
@@ -73,7 +73,7 @@ impl Emitter<'_> {
     ) -> (Vec<Expr>, Vec<Expr>) {
         let features = self.node(id).features;
         let table_index = table.and_then(|t| match self.node(t).op {
-            Op::Table { table } => Some(table),
+            Op::Table(Table { table }) => Some(table),
             _ => None,
         });
         let first_limb = 1 + table_index.is_some() as usize;
@@ -114,9 +114,10 @@ impl Emitter<'_> {
             self.table_values.insert(table, value);
         }
         let mut excess = vec![Expr::default(); features as usize];
-        for (part, limbs, start, sign) in
-            [(Part::Over, over, first_limb, 1i128), (Part::Under, under, first_limb + over as usize, -1)]
-        {
+        for (part, limbs, start, sign) in [
+            (Part::Own(requant::OVER), over, first_limb, 1i128),
+            (Part::Own(requant::UNDER), under, first_limb + over as usize, -1),
+        ] {
             for limb in 0..limbs {
                 let cells = self.cells(strip, start + limb as usize, first, features);
                 self.fill(&cells, id, part, 0, 0, Some((limb, limbs)));
@@ -126,28 +127,5 @@ impl Emitter<'_> {
             }
         }
         (key.into_iter().map(Expr::atom).collect(), excess)
-    }
-
-    /// Identity whose result is made of range-checked limbs.
-    pub fn lower_range(&mut self, id: ValueId, limbs: u32) -> Result<Vec<Expr>, LayoutError> {
-        let features = self.node(id).features;
-        let operand = self.input(id, 0)?;
-        self.expect_features(id, operand, features)?;
-        if limbs == 0 {
-            return Err(operand_error(self.node(id), "no limbs".into()));
-        }
-        self.limit(id, "the range", limbs * self.bits, 62)?;
-        let offset = 1i64 << (limbs * self.bits - 1);
-        let unsigned = self.range(id, Part::Value, features, limbs, offset);
-        let shift = self.constant(-(offset as i128));
-        let mut values = Vec::new();
-        for (j, u) in unsigned.iter().enumerate() {
-            let value = u.plus(&shift, 1);
-            let operand = self.values[operand as usize][j].clone();
-            self.define(operand.plus(&value, -1));
-            let single = operand.len() == 1 && !matches!(operand.terms()[0].0, Atom::Raw(..));
-            values.push(if single { operand } else { value });
-        }
-        Ok(values)
     }
 }

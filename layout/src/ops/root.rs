@@ -10,7 +10,7 @@ use crate::expr::Expr;
 use crate::fill::Part;
 use crate::space::{Signature, StripGate, Where, column};
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Root, Site, root};
+use nanozk_ir::int::ops::{Root, Site, root};
 
 impl Circuit for Root {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -44,5 +44,13 @@ impl Circuit for Root {
             emitter.define(limbs.scaled(2).plus(&rest[j], -1).plus(&gap[j], -1));
         }
         Ok(root.into_iter().map(Expr::atom).collect())
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (3 + u64::from(self.limbs) + 2 * u64::from(self.rest_limbs), 0)
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "root: both x - y^2 and 2 y less that are limbs"
     }
 }

@@ -8,7 +8,7 @@ use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{Site, Step, step};
+use nanozk_ir::int::ops::{Site, Step, step};
 
 impl Circuit for Step {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -23,5 +23,9 @@ impl Circuit for Step {
             emitter.define(x.plus(&one, reach).plus(bit, -reach).plus(rest, -1));
         }
         Ok(bits)
+    }
+
+    fn size(&self, _: &Site) -> (u64, u64) {
+        (1 + u64::from(self.limbs), 0)
     }
 }

@@ -11,7 +11,7 @@ use crate::expr::Expr;
 use crate::fill::Part;
 use crate::hidden::{GroupShape, Product};
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::gadgets::{MatMul, Site, TopK, top_k};
+use nanozk_ir::int::ops::{MatMul, Site, TopK, top_k};
 
 impl Circuit for TopK {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -52,5 +52,13 @@ impl Circuit for TopK {
             }
         }
         Ok(values.into_iter().chain(indices).collect())
+    }
+
+    fn size(&self, site: &Site) -> (u64, u64) {
+        (2 + 2 * u64::from(self.limbs), site.read().saturating_mul(self.k.into()))
+    }
+
+    fn argument(&self, _: Part) -> &'static str {
+        "ranks: keys descend, and no other key reaches the last"
     }
 }

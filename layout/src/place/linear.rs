@@ -6,7 +6,7 @@ use crate::expr::Expr;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::merge::{self, Placed};
 use crate::space::{ETA, ROW};
-use nanozk_ir::int::gadgets::MatMul;
+use nanozk_ir::int::ops::MatMul;
 use nanozk_plan::check::MAX_ITEMS;
 use nanozk_plan::{Functional, FunctionalEntry, TokenWeight, WeightTile};
 use std::collections::BTreeSet;

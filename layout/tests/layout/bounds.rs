@@ -1,7 +1,7 @@
 //! Equations hold over the integers, or the node whose equation may wrap is named.
 
-use nanozk_ir::int::gadgets::Step;
-use nanozk_ir::int::{Op, Role};
+use nanozk_ir::int::ops::Step;
+use nanozk_ir::int::{Role, ops};
 use nanozk_layout::{Bounds, Budget, Derived, Known, LayoutError};
 use nanozk_testkit::models;
 use nanozk_testkit::net::Net;
@@ -100,7 +100,7 @@ fn stated_bounds_are_not_believed() {
         let mut net = Net::new(2, 6);
         let mut x = net.input(vec![1; 4], role);
         for _ in 0..9 {
-            x = net.push(Op::Mul, &[x, x], 2);
+            x = net.push(ops::Mul.into(), &[x, x], 2);
         }
         net.output(x, Role::Internal);
         let with = |bound: f64| bounds(&net, &Known { inputs: vec![Some(bound)], ..known(&net) });
@@ -118,7 +118,7 @@ fn hidden_inputs_need_a_range() {
     let net = |ranged: bool| {
         let mut net = Net::new(2, 6);
         let x = net.input(vec![3, -2, 1, 0], Role::PrivateInput);
-        let x = if ranged { net.push(Op::Range { limbs: 2 }, &[x], 2) } else { x };
+        let x = if ranged { net.push(ops::Range { limbs: 2 }.into(), &[x], 2) } else { x };
         let y = net.push(Step { limbs: 2 }.into(), &[x], 2);
         let z = net.add(x, y);
         net.output(z, Role::Internal);
@@ -130,7 +130,7 @@ fn hidden_inputs_need_a_range() {
     // Two products of the unknown, so that no equation alone gives it a bound.
     let mut open = Net::new(2, 6);
     let x = open.input(vec![3, -2, 1, 0], Role::PrivateInput);
-    let y = open.push(Op::Mul, &[x, x], 2);
+    let y = open.push(ops::Mul.into(), &[x, x], 2);
     open.output(y, Role::Internal);
     named(unknown(&open).unwrap_err(), "Mul 1");
     // A comparison shows in passing that its operand is an integer.

@@ -1,7 +1,7 @@
 //! Nodes whose operands are not what their ops take are refused, whatever checked the graph before.
 
-use nanozk_ir::int::gadgets::Gadget;
-use nanozk_ir::int::{Graph, Op, Role};
+use nanozk_ir::int::ops::Gadget;
+use nanozk_ir::int::{Graph, Op, Role, ops};
 use nanozk_layout::{Choices, Lowered, lower_with};
 use nanozk_testkit::models;
 use nanozk_testkit::net::Net;
@@ -36,7 +36,10 @@ fn operands_of_another_width() {
         for id in 0..graph.nodes.len() {
             // Sums may read any features that are there, and greatest ones are of groups of any width.
             let op = &graph.nodes[id].op;
-            let any = matches!(op, Op::Affine { .. } | Op::Output { .. } | Op::ArgMax { .. });
+            let any = matches!(
+                op,
+                Op::Affine(ops::Affine { .. }) | Op::Output(ops::Output { .. }) | Op::ArgMax(ops::ArgMax { .. })
+            );
             if any || matches!(op, Op::Gadget(Gadget::Max(_) | Gadget::TopK(_))) {
                 continue;
             }
@@ -68,14 +71,17 @@ fn limbs_that_no_cell_holds() {
         let choices = Choices { k: 14, ..net.lower().choices };
         for (id, node) in graph.nodes.iter().enumerate() {
             let wider = match node.op.clone() {
-                Op::Requant { limbs, out_limbs, clamp } => {
-                    vec![Op::Requant { limbs: MANY, out_limbs, clamp }, Op::Requant { limbs, out_limbs: MANY, clamp }]
+                Op::Requant(ops::Requant { limbs, out_limbs, clamp }) => {
+                    vec![
+                        Op::Requant(ops::Requant { limbs: MANY, out_limbs, clamp }),
+                        Op::Requant(ops::Requant { limbs, out_limbs: MANY, clamp }),
+                    ]
                 }
-                Op::Range { .. } => vec![Op::Range { limbs: MANY }],
-                Op::ArgMax { groups, .. } => vec![Op::ArgMax { groups, limbs: MANY }],
-                Op::Attend { keys, table, limbs, over_limbs, causal } => vec![
-                    Op::Attend { keys: keys.clone(), table, limbs: MANY, over_limbs, causal },
-                    Op::Attend { keys, table, limbs, over_limbs: MANY, causal },
+                Op::Range(ops::Range { .. }) => vec![Op::Range(ops::Range { limbs: MANY })],
+                Op::ArgMax(ops::ArgMax { groups, .. }) => vec![Op::ArgMax(ops::ArgMax { groups, limbs: MANY })],
+                Op::Attend(ops::Attend { keys, table, limbs, over_limbs, causal }) => vec![
+                    Op::Attend(ops::Attend { keys: keys.clone(), table, limbs: MANY, over_limbs, causal }),
+                    Op::Attend(ops::Attend { keys, table, limbs, over_limbs: MANY, causal }),
                 ],
                 _ => continue,
             };

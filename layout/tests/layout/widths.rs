@@ -1,7 +1,7 @@
 //! What is laid out can be proven: every value within a node's bounds, at every width of limbs.
 
-use nanozk_ir::int::gadgets::{Div, FloorDiv, Max, Normalise, Root, Step};
-use nanozk_ir::int::{Op, Role, ValueId};
+use nanozk_ir::int::ops::{Div, FloorDiv, Max, Normalise, Root, Step};
+use nanozk_ir::int::{Op, Role, ValueId, ops};
 use nanozk_layout::{LayoutError, Options, lower, witness};
 use nanozk_testkit::net::Net;
 
@@ -60,10 +60,10 @@ fn reciprocals_and_roots() {
         for numerator in [1i64, 1 << 20, 1 << 44, 1 << 60, (1 << 61) - 1] {
             for hi in [1, 1 << 10, 1 << 31, 1 << 50, (1 << 61) - 1] {
                 let (x, what) = (operands(hi), format!("{numerator} over up to {hi}, {bits} bits"));
-                let mut recip = net(bits, &x, 1, hi, |n| Op::Recip { param: n.param(numerator) });
+                let mut recip = net(bits, &x, 1, hi, |n| Op::Recip(ops::Recip { param: n.param(numerator) }));
                 bound(&mut recip, 1, 0, numerator);
                 accepted[0] += i32::from(proven(&recip, &what));
-                let mut root = net(bits, &x, 1, hi, |n| Op::RSqrt { param: n.param(numerator) });
+                let mut root = net(bits, &x, 1, hi, |n| Op::RSqrt(ops::RSqrt { param: n.param(numerator) }));
                 bound(&mut root, 1, 0, numerator.isqrt());
                 accepted[1] += i32::from(proven(&root, &what));
             }
@@ -83,13 +83,14 @@ fn requantisations_and_ranges() {
                 let hi = if clamp { 1 << 61 } else { hi };
                 let x = [hi, -hi, 0, 1 - hi / 3];
                 let what = format!("{limbs} limbs dropped, {out_limbs} left, {bits} bits, clamp {clamp}");
-                let requant = net(bits, &x, -hi, hi, |_| Op::Requant { limbs, out_limbs, clamp });
+                let requant = net(bits, &x, -hi, hi, |_| Op::Requant(ops::Requant { limbs, out_limbs, clamp }));
                 accepted += i32::from(proven(&requant, &what));
             }
         }
         for limbs in 1..=62 / bits {
             let half = 1i64 << (limbs * bits - 1);
-            let range = net(bits, &[half - 1, -half, 0, half / 3], -half, half - 1, |_| Op::Range { limbs });
+            let range =
+                net(bits, &[half - 1, -half, 0, half / 3], -half, half - 1, |_| Op::Range(ops::Range { limbs }));
             accepted += i32::from(proven(&range, &format!("{limbs} limbs of {bits} bits")));
         }
         assert!(accepted > 10, "{bits} bits: {accepted}");

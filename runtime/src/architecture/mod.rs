@@ -7,9 +7,8 @@ mod text;
 
 use crate::inspect::{TensorInfo, tensor_info};
 use crate::{Error, Result, hex};
-use nanozk_ir::int::gadgets::Gadget;
-use nanozk_ir::int::{Architecture, Graph, Op, Table as IntTable};
-use nanozk_layout::{Choices, Derived, Part};
+use nanozk_ir::int::{Architecture, Graph, Table as IntTable};
+use nanozk_layout::{Choices, Derived, argument};
 use nanozk_plan::{ValueInfo, check};
 use nanozk_proof::keys::{Endpoint, Rows, VerifierKey};
 use nanozk_proof::statement::Statement;
@@ -191,27 +190,4 @@ fn shape(derived: &Derived, graph: &Graph, choices: Choices) -> Result<ShapeInfo
         }
     }
     Ok(ShapeInfo { graph: graph.clone(), choices, slots: plan.lane_slots(), argued, free_cells: report.free_cells() })
-}
-
-/// Why cells are unique that the plan check does not follow (docs/protocol.md, section 9).
-fn argument(op: &Op, part: Part) -> &'static str {
-    match op {
-        Op::Requant { clamp: true, .. } => "clamped value: what exceeds the range is 0 except at its ends",
-        Op::Recip { .. } => "quotient: both its remainder and divisor - 1 - remainder are limbs",
-        Op::RSqrt { .. } => "root: both C - r^2 v and (r + 1)^2 v - 1 - C are limbs",
-        Op::Attend { .. } if part == Part::Max => "maximum: no distance is negative, and one is 0",
-        Op::Attend { .. } => "distance from the maximum: it is beyond the table only at its end",
-        Op::ArgMax { .. } => "winner: no distance is negative, and that of the winner is 0",
-        Op::Gadget(Gadget::Max(_)) => "maximum: no distance is negative, and one is 0",
-        Op::Gadget(Gadget::FloorDiv(_) | Gadget::Div(_)) => {
-            "quotient: both its remainder and divisor - 1 - remainder are limbs"
-        }
-        Op::Gadget(Gadget::Root(_)) => "root: both x - y^2 and 2 y less that are limbs",
-        Op::Gadget(Gadget::TopK(_)) => "ranks: keys descend, and no other key reaches the last",
-        Op::Gadget(Gadget::Normalise(_)) => "mantissa and exponent: one bit is 1, and the rest is below its power",
-        Op::Embed { .. } | Op::Gadget(Gadget::OneHot(_) | Gadget::Bits(_)) => {
-            "digits: each is 0 or 1, and they add up to the number"
-        }
-        _ => "follows from these",
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::TableInfo;
 use crate::hex;
-use nanozk_ir::int::{Architecture, Graph, Layer, Node, Op};
+use nanozk_ir::int::{Architecture, Layer};
 use nanozk_proof::answer::Writer;
 use nanozk_proof::keys::{Endpoint, VerifierKey};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) fn sentences(key: &VerifierKey, model: &Architecture, tables: &[Table
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for layer in &model.layers {
         let graph = &model.shapes[layer.shape as usize];
-        let parts = graph.nodes.iter().filter_map(|node| part(node, graph));
+        let parts = graph.nodes.iter().filter_map(|node| node.op.meaning().summary(graph));
         parts.for_each(|part| *counts.entry(part).or_default() += 1);
     }
     let parts = counts.into_iter().map(|(part, n)| if n > 1 { format!("{n} times {part}") } else { part });
@@ -43,30 +43,4 @@ pub(super) fn sentences(key: &VerifierKey, model: &Architecture, tables: &[Table
         out.push(format!("{stated} tables without a name: `nanozk inspect --tables` prints their values"));
     }
     out
-}
-
-/// What a node contributes to an architecture; nothing of it for data movement and rounding.
-fn part(node: &Node, graph: &Graph) -> Option<String> {
-    let matrix = |w: u32| graph.weights.get(w as usize).map(|(rows, cols)| format!("{rows} x {cols}"));
-    Some(match &node.op {
-        Op::Linear { weight, bias, positions } | Op::Diagonal { weight, bias, positions } => {
-            let what = if matches!(node.op, Op::Diagonal { .. }) { "diagonal" } else { "matrix" };
-            let bias = if bias.is_some() { " and bias" } else { "" };
-            let each = if *positions > 1 { format!(" at {positions} positions") } else { String::new() };
-            format!("{what} {}{bias}{each}", matrix(*weight)?)
-        }
-        Op::Embed { weight, vocab } => format!("embedding of {vocab} ids, {}", matrix(*weight)?),
-        Op::TokenBias { weight } if graph.weights.get(*weight as usize)?.0 == 1 => {
-            format!("constants, {}", matrix(*weight)?)
-        }
-        Op::TokenBias { weight } => format!("position embedding, {}", matrix(*weight)?),
-        Op::Scores { heads, kv_heads, head_dim } => {
-            format!("attention of {heads} heads over {kv_heads} key heads of {head_dim} features")
-        }
-        Op::Attend { causal, .. } => format!("softmax, {}", if *causal { "causal" } else { "over all keys" }),
-        Op::RSqrt { .. } => "normalisation".into(),
-        Op::ArgMax { groups, .. } => format!("argmax in {groups} groups"),
-        Op::Gadget(gadget) => format!("{gadget:?}"),
-        _ => return None,
-    })
 }

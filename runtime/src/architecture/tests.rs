@@ -1,6 +1,6 @@
 use super::*;
 use nanozk_ir::float::{Binary, Formula, Step, UnaryFn};
-use nanozk_ir::int::{Curve, Node, Role, Term};
+use nanozk_ir::int::{Curve, Node, Op, Role, Term, ops};
 use nanozk_plan::{ElementMap, ElementType};
 use nanozk_testkit::models;
 use serde::de::DeserializeOwned;
@@ -95,7 +95,7 @@ fn every_field_of_a_graph_shows() {
         let graph = &net.model.shapes[0];
         // Nodes by themselves, and the rest without most of them.
         for (index, node) in graph.nodes.iter().enumerate() {
-            if ops.insert(node.op.name()) || matches!(node.op, Op::Affine { .. }) {
+            if ops.insert(node.op.name()) || matches!(node.op, Op::Affine(ops::Affine { .. })) {
                 changes += every_change_shows(node, |node| text::node(index, node));
             }
         }
@@ -104,8 +104,7 @@ fn every_field_of_a_graph_shows() {
         changes += every_change_shows(&graph, |graph| shape_words(graph, choices));
         changes += every_change_shows(&choices, |choices| shape_words(&graph, *choices));
     }
-    let known = Gadget::NAMES.iter().chain(&["Linear", "Diagonal", "Const", "Attend", "Embed", "ArgMax", "Requant"]);
-    let missing: Vec<_> = known.filter(|name| !ops.contains(*name)).collect();
+    let missing: Vec<_> = Op::NAMES.iter().filter(|name| !ops.contains(*name)).collect();
     assert!(missing.is_empty() && changes > 1000, "{changes} changes, none of {missing:?}");
 }
 
@@ -114,7 +113,7 @@ fn every_field_of_a_graph_shows() {
 fn long_data_shows() {
     let rows: Vec<Vec<_>> = (0..100).map(|feature| vec![Term { input: 0, feature, coef: -1 }]).collect();
     let data = (0..300).collect();
-    for op in [Op::Affine { rows }, Op::Const { rows: 3, data }] {
+    for op in [Op::Affine(ops::Affine { rows }), Op::Const(ops::Const { rows: 3, data })] {
         let node = Node { name: "a\nb".into(), op, inputs: vec![0], features: 100, lo: -1, hi: 1 };
         let words = text::node(1, &node);
         assert!(words.lines().count() == 1 && words.contains(" in all, BLAKE2b-256 "), "{words}");

@@ -4,8 +4,8 @@
 use super::{ArchitectureReport, EndInfo, ShapeInfo};
 use crate::hex;
 use crate::table::Table;
-use nanozk_ir::each_gadget;
-use nanozk_ir::int::{Node, Op, Term};
+use nanozk_ir::each_op;
+use nanozk_ir::int::{Node, Op, Term, ops};
 use nanozk_plan::ElementMap;
 use nanozk_proof::keys::Rows;
 use serde::Serialize;
@@ -49,10 +49,11 @@ fn sum(terms: &[Term]) -> String {
 /// An op with all of its fields.
 fn op(op: &Op) -> String {
     match op {
-        Op::Affine { rows } => format!("Affine {{ rows: {} }}", listed(rows, |row| sum(row))),
-        Op::Const { rows, data } => format!("Const {{ rows: {rows}, data: {} }}", listed(data, i64::to_string)),
-        Op::Gadget(gadget) => each_gadget!(gadget, gadget => format!("{gadget:?}")),
-        op => format!("{op:?}"),
+        Op::Affine(ops::Affine { rows }) => format!("Affine {{ rows: {} }}", listed(rows, |row| sum(row))),
+        Op::Const(ops::Const { rows, data }) => {
+            format!("Const {{ rows: {rows}, data: {} }}", listed(data, i64::to_string))
+        }
+        op => each_op!(op, op => format!("{op:?}")),
     }
 }
 

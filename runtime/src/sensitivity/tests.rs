@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Silent;
-use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Tensor};
+use nanozk_ir::int::{Graph, Layer, Model, Node, Op, Role, Tensor, ops};
 use nanozk_plan::{ElementType, ValueInfo};
 
 const BOUND: i64 = 1 << 40;
@@ -12,20 +12,20 @@ const BOUND: i64 = 1 << 40;
 fn shape(features: u32, ops: &[(Op, u32)], weights: Vec<(u32, u32)>) -> Graph {
     let mut graph = Graph { weights, ..Graph::default() };
     let node = |op, inputs, features| Node { name: "n".into(), op, inputs, features, lo: -BOUND, hi: BOUND };
-    let mut last = graph.push(node(Op::Input { port: 0 }, vec![], features));
+    let mut last = graph.push(node(Op::Input(ops::Input { port: 0 }), vec![], features));
     let mut width = features;
     for (op, features) in ops {
-        let inputs = if *op == Op::Mul { vec![last, last] } else { vec![last] };
+        let inputs = if *op == Op::Mul(ops::Mul) { vec![last, last] } else { vec![last] };
         last = graph.push(node(op.clone(), inputs, *features));
         width = *features;
     }
-    graph.push(node(Op::Output { port: 0 }, vec![last], width));
+    graph.push(node(Op::Output(ops::Output { port: 0 }), vec![last], width));
     graph
 }
 
 /// `x -> x -> W x -> (W x)^2`, elementwise, for two tokens: 4, 4, 3 and 3 features. Nothing is rounded.
 fn model() -> Model {
-    let linear = Op::Linear { weight: 0, bias: None, positions: 1 };
+    let linear = Op::Linear(ops::Linear { weight: 0, bias: None, positions: 1 });
     let matrix: Vec<i32> = vec![3, -2, 1, 0, 5, -4, 2, 2, -1, -3, 1, 4];
     let layer = |shape: u32, weights| Layer {
         name: format!("layer{shape}"),
@@ -39,7 +39,11 @@ fn model() -> Model {
     Model {
         tokens: 2,
         limb_bits: 12,
-        shapes: vec![shape(4, &[], vec![]), shape(4, &[(linear, 3)], vec![(4, 3)]), shape(3, &[(Op::Mul, 3)], vec![])],
+        shapes: vec![
+            shape(4, &[], vec![]),
+            shape(4, &[(linear, 3)], vec![(4, 3)]),
+            shape(3, &[(Op::Mul(ops::Mul), 3)], vec![]),
+        ],
         layers: vec![layer(0, vec![]), layer(1, vec![matrix]), layer(2, vec![])],
         tensors: vec![
             tensor(4, 4096.0, Role::PublicInput),

@@ -6,7 +6,7 @@ mod onnx;
 
 use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::pipeline::{CompileOptions, compile};
-use nanozk_ir::int::{Graph, Model, Op};
+use nanozk_ir::int::{Graph, Model, Op, ops};
 use nanozk_layout::{Options, Ports, lower};
 use nanozk_plan::{Plan, Public};
 use nanozk_proof::bundle::Bundle;
@@ -168,9 +168,9 @@ fn every_constant_op_is_bound() {
             let plan = |graph: &Graph| lower(graph, &ports, &options).unwrap().plan;
             assert_eq!(plan(graph), lowered.plan, "{name}: the same graph, the same plan");
             for (n, node) in graph.nodes.iter().enumerate() {
-                let Op::Const { data, .. } = &node.op else { continue };
+                let Op::Const(ops::Const { data, .. }) = &node.op else { continue };
                 let mut changed = graph.clone();
-                if let Op::Const { data: other, .. } = &mut changed.nodes[n].op {
+                if let Op::Const(ops::Const { data: other, .. }) = &mut changed.nodes[n].op {
                     other[[0, data.len() / 2, data.len() - 1][n % 3]] += 1;
                 }
                 assert!(plan(&changed) != lowered.plan, "{name}: '{}' is not bound", node.name);

@@ -2,7 +2,7 @@
 //! as whoever wants a file to be read would do.
 
 use group::{Group, GroupEncoding};
-use nanozk_ir::int::{self as ir, Graph, Node, Op, Table};
+use nanozk_ir::int::{self as ir, Graph, Node, Table, ops};
 use nanozk_layout::{Choices, Squares};
 use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, Term, ValueInfo};
@@ -62,10 +62,10 @@ pub fn sum(geometry: Geometry) -> VerifierFile {
         |op, inputs: &[u32]| Node { name: String::new(), op, inputs: inputs.to_vec(), features: 1, lo: -18, hi: 18 };
     let operand = |input| ir::Term { input, feature: 0, coef: 1 };
     let nodes = vec![
-        node(Op::Input { port: 0 }, &[]),
-        node(Op::Input { port: 1 }, &[]),
-        node(Op::Affine { rows: vec![vec![operand(0), operand(1)]] }, &[0, 1]),
-        node(Op::Output { port: 0 }, &[2]),
+        node(ops::Input { port: 0 }.into(), &[]),
+        node(ops::Input { port: 1 }.into(), &[]),
+        node(ops::Affine { rows: vec![vec![operand(0), operand(1)]] }.into(), &[0, 1]),
+        node(ops::Output { port: 0 }.into(), &[2]),
     ];
     let choices = Choices { k: geometry.k, squares: Squares::Plain, weight_columns: 0 };
     let circuit = Circuit { graph: Graph { nodes, ..Graph::default() }, choices };

@@ -1,7 +1,7 @@
 //! Verifier files made for integer graphs, whatever these are.
 
 use crate::files::{block, fit, seal};
-use nanozk_ir::int::{Architecture, Op, Role};
+use nanozk_ir::int::{Architecture, Op, Role, ops};
 use nanozk_layout::{Budget, Choices, Derived, Ports, lower};
 use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, Term, ValueInfo};
 use nanozk_proof::circuits::{Circuit, Circuits};
@@ -35,8 +35,8 @@ impl Graphs {
         }
         // Ids are those that have an embedding.
         for node in &model.shapes[0].nodes {
-            if let Op::Embed { vocab, .. } = node.op
-                && let Op::Input { port } = model.shapes[0].nodes[node.inputs[0] as usize].op
+            if let Op::Embed(ops::Embed { vocab, .. }) = node.op
+                && let Op::Input(ops::Input { port }) = model.shapes[0].nodes[node.inputs[0] as usize].op
             {
                 let ids = &mut model.tensors[model.inputs[port as usize] as usize];
                 (ids.lo, ids.hi) = (0, i64::from(vocab) - 1);

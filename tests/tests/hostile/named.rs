@@ -2,7 +2,7 @@
 
 use crate::files::{block, fit, read, seal, sum};
 use crate::measure::{cost, turn};
-use nanozk_ir::int::{Node, Op};
+use nanozk_ir::int::{Node, Op, ops};
 use nanozk_plan::{
     Claim, FixedColumn, Functional, FunctionalEntry, Gate, Geometry, Lane, Lookup, Monomial, Operand, Plan, Public,
     Relation, RowForm, Tag, Term, TokenWeight, WeightTile,
@@ -275,7 +275,7 @@ fn wide_graphs() {
     let mut file = sum(Geometry::new(6, 4, 4).unwrap());
     let mut circuits = file.circuits.read().unwrap();
     let graph = &mut circuits[0].graph;
-    let op = Op::Embed { weight: 0, vocab: 2 };
+    let op = Op::Embed(ops::Embed { weight: 0, vocab: 2 });
     graph.weights.push((2, u32::MAX));
     graph.nodes.push(Node { name: "wide".into(), op, inputs: vec![0], features: u32::MAX, lo: 0, hi: 1 });
     file.circuits = Circuits::new(&circuits).unwrap();

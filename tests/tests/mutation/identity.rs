@@ -6,8 +6,8 @@ use crate::delete::Deletion;
 use crate::forge::{self, Forgery};
 use crate::target::Target;
 use group::ff::Field;
-use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::Gadget;
+use nanozk_ir::int::ops::Gadget;
+use nanozk_ir::int::{Op, ops};
 use nanozk_plan::{Plan, Port};
 use nanozk_proof::field::Fr;
 use nanozk_proof::msm::to_signed;
@@ -198,19 +198,19 @@ fn outputs(target: &Target) -> BTreeMap<(u32, u32), (usize, usize)> {
     let is_product = |op: &Op| {
         matches!(
             op,
-            Op::Linear { .. }
-                | Op::Diagonal { .. }
-                | Op::Embed { .. }
-                | Op::TokenBias { .. }
-                | Op::Scores { .. }
-                | Op::Context { .. }
+            Op::Linear(ops::Linear { .. })
+                | Op::Diagonal(ops::Diagonal { .. })
+                | Op::Embed(ops::Embed { .. })
+                | Op::TokenBias(ops::TokenBias { .. })
+                | Op::Scores(ops::Scores { .. })
+                | Op::Context(ops::Context { .. })
                 | Op::Gadget(Gadget::MatMul(_) | Gadget::TopK(_))
         )
     };
     for (id, node) in nodes.iter().enumerate() {
         let width = node.features as usize;
         let is_sum = match node.op {
-            Op::Affine { .. } => node.inputs.iter().all(|&i| is_product(&nodes[i as usize].op)),
+            Op::Affine(ops::Affine { .. }) => node.inputs.iter().all(|&i| is_product(&nodes[i as usize].op)),
             ref op => is_product(op),
         };
         // Of a sort only the values are products.

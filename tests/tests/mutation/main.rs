@@ -13,7 +13,7 @@ use delete::Deletion;
 use forge::{Forgery, forgeries};
 use group::ff::Field;
 use identity::Runs;
-use nanozk_ir::int::gadgets::Gadget;
+use nanozk_ir::int::Op;
 use nanozk_plan::{SlotId, check};
 use nanozk_proof::field::Fr;
 use rand_chacha::ChaCha20Rng;
@@ -81,7 +81,7 @@ fn mutate_cells(target: &Target, step: usize, broken: &mut dyn FnMut(&BTreeSet<c
 fn every_op_of_the_registry_is_attacked() {
     let nodes = |target: &Target| target.net.model.shapes[0].nodes.iter().map(|n| n.op.name()).collect::<Vec<_>>();
     let attacked: BTreeSet<&str> = target::small().iter().flat_map(nodes).collect();
-    let missing: Vec<&&str> = Gadget::NAMES.iter().filter(|name| !attacked.contains(**name)).collect();
+    let missing: Vec<&&str> = Op::NAMES.iter().filter(|name| !attacked.contains(**name)).collect();
     assert!(missing.is_empty(), "no layer under attack holds {missing:?}");
 }
 
@@ -109,7 +109,7 @@ fn free_cells_are_hidden_scores() {
             for i in 0..fill.count {
                 for token in (0..target.net.model.tokens).filter(|t| report.is_free(fill.slot + i, *t)) {
                     free += 1;
-                    assert!(forge::is_hidden(&node.op, fill.part, target.net.model.tokens, fill.first + i, token));
+                    assert!(forge::is_hidden(&target.net.model, node, fill.part, fill.first + i, token));
                 }
             }
         }

@@ -5,7 +5,7 @@ use crate::forge::{self, Forgery};
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::InputValue;
-use nanozk_ir::int::{Model, Op, Role, interp};
+use nanozk_ir::int::{Model, Op, Role, interp, ops};
 use nanozk_layout::{Lowered, witness};
 use nanozk_plan::mock::{self, Assignment};
 use nanozk_plan::{Plan, Port, SlotId};
@@ -145,10 +145,10 @@ fn steep_softmax() -> Net {
     let q = net.input(data, Role::Internal);
     let data = net.random((tokens * width) as usize, 31);
     let k = net.input(data, Role::Internal);
-    let scores = net.push(Op::Scores { heads, kv_heads: heads, head_dim }, &[q, k], heads * tokens);
+    let scores = net.push(ops::Scores { heads, kv_heads: heads, head_dim }.into(), &[q, k], heads * tokens);
     let table = net.table(|d| if d == 63 { 0 } else { 63 - d });
     let keys = vec![tokens; heads as usize];
-    let attend = Op::Attend { keys, table, limbs: 1, over_limbs: 1, causal: true };
+    let attend = Op::Attend(ops::Attend { keys, table, limbs: 1, over_limbs: 1, causal: true });
     let weights = net.push(attend, &[scores], heads * tokens);
     net.output(weights, Role::Internal);
     net
@@ -159,7 +159,7 @@ fn saturation() -> Net {
     let mut net = Net::new(4, 6);
     let data = net.random(24, 6000);
     let x = net.input(data, Role::Internal);
-    let y = net.push(Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[x], 6);
+    let y = net.push(ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[x], 6);
     net.output(y, Role::Internal);
     net
 }

@@ -18,7 +18,7 @@ impl Lowering<'_> {
         let (whole, real) = if self.is_whole(a) { (a, b) } else { (b, a) };
         let (whole, real) = (self.whole(whole)?, self.raw(real, scale)?);
         let n = self.features(r);
-        let id = self.push(self.name(r), int::Op::Mul, &[whole, real.id], n)?;
+        let id = self.push(self.name(r), int::ops::Mul.into(), &[whole, real.id], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
 
@@ -43,7 +43,7 @@ impl Lowering<'_> {
             rows.extend((0..self.b.features(p.id)).map(|f| vec![term(i as u32, f, 1)]));
         }
         let (n, ids) = (rows.len(), parts.iter().map(|p| p.id).collect::<Vec<_>>());
-        let id = self.push(name, int::Op::Affine { rows }, &ids, n)?;
+        let id = self.push(name, int::Op::Affine(int::ops::Affine { rows }), &ids, n)?;
         let join = |part: &dyn Fn(&Val, usize) -> Vec<f64>| -> Vec<Vec<f64>> {
             (0..self.layers()).map(|g| parts.iter().flat_map(|p| part(p, g)).collect()).collect()
         };
@@ -126,7 +126,7 @@ impl Lowering<'_> {
         if self.b.features(a.id) != n || self.b.features(b.id) != n {
             return Err(self.unsupported(r, "operands of different widths"));
         }
-        let id = self.push(self.name(r), int::Op::Mul, &[a.id, b.id], n)?;
+        let id = self.push(self.name(r), int::ops::Mul.into(), &[a.id, b.id], n)?;
         let unit = a.unit.iter().zip(&b.unit).map(|(u, v)| u.iter().zip(v).map(|(p, q)| p * q).collect()).collect();
         Ok(self.exactly(r, Val { id, unit, offset: None, centred: None }))
     }

@@ -117,7 +117,7 @@ impl Lowering<'_> {
         let q = self.emit(q, &q_scale, LEAST_FACTOR, true)?;
         let k = self.emit(k, &k_scale, LEAST_FACTOR, true)?;
         let (heads, kv_heads, head_dim) = (shape.heads as u32, shape.kv_heads as u32, shape.head_dim as u32);
-        let op = int::Op::Scores { heads, kv_heads, head_dim };
+        let op = int::Op::Scores(int::ops::Scores { heads, kv_heads, head_dim });
         let id = self.push(format!("{}.scores", self.name(r)), op, &[q.id, k.id], shape.heads * self.b.tokens)?;
         let achieved = (0..self.layers())
             .map(|g| {
@@ -184,7 +184,7 @@ impl Lowering<'_> {
         }
         let n = shape.heads * self.b.tokens;
         let weight = self.b.weight(self.b.tokens, n, data);
-        let bias = self.push(format!("{name}.bias"), int::Op::TokenBias { weight }, &[], n)?;
+        let bias = self.push(format!("{name}.bias"), int::ops::TokenBias { weight }.into(), &[], n)?;
         self.b.combine(format!("{name}.biased"), (scores, 1), (bias, 1))
     }
 
@@ -197,10 +197,10 @@ impl Lowering<'_> {
         let mask = self.ports[port].id;
         let widest = self.widest_distance(scores, &self.keys(shape));
         let big = ((widest.ceil() as i64 + (1 << bits)) << bits).max(1);
-        let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
+        let one = self.push(format!("{name}.one"), int::ops::Const { rows: 1, data: vec![1] }.into(), &[], 1)?;
         let row = |j: usize| vec![term(0, j, 1), term(1, j % tokens, big), term(2, 0, -big)];
         let n = shape.heads * tokens;
-        let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+        let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
         self.push(format!("{name}.masked"), op, &[scores, mask, one], n)
     }
 
@@ -211,15 +211,15 @@ impl Lowering<'_> {
         let wanted = self.q().exp_bits + (tokens as f64).log2().ceil() as u32 + self.q().mean_bits;
         let limbs = wanted.div_ceil(bits).min(59 / bits - 1).max(1);
         let rows = (0..shape.heads).map(|h| (0..tokens).map(|u| term(0, h * tokens + u, 1)).collect()).collect();
-        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[weights], shape.heads)?;
+        let total = self.push(format!("{name}.total"), int::ops::Affine { rows }.into(), &[weights], shape.heads)?;
         let param = self.b.param(&vec![1i64 << (limbs * bits); self.layers()]);
-        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], shape.heads)?;
+        let recip = self.push(format!("{name}.recip"), int::ops::Recip { param }.into(), &[total], shape.heads)?;
         let (heads, kv_heads, head_dim) = (shape.heads as u32, shape.kv_heads as u32, shape.head_dim as u32);
-        let op = int::Op::Context { heads, kv_heads, head_dim };
+        let op = int::Op::Context(int::ops::Context { heads, kv_heads, head_dim });
         let sum = self.push(format!("{name}.context"), op, &[weights, v.id], n)?;
         let picks: Vec<usize> = (0..n).map(|j| j / shape.head_dim).collect();
         let recip = self.b.pick(format!("{name}.recip.all"), recip, &picks)?;
-        let product = self.push(format!("{name}.product"), int::Op::Mul, &[sum, recip], n)?;
+        let product = self.push(format!("{name}.product"), int::ops::Mul.into(), &[sum, recip], n)?;
         let id = self.shrink(&name, product, limbs, true)?;
         Ok(v.picked(id, &(0..n).map(|j| shape.key(j)).collect::<Vec<_>>()))
     }

@@ -6,7 +6,7 @@ use nanozk_ir::{
     float,
     int::{
         self, Term,
-        gadgets::{Max, Root},
+        ops::{Max, Root},
     },
 };
 
@@ -54,7 +54,7 @@ impl Lowering<'_> {
             _ => self.beyond(r, format!("{name}.positive"), 0.0, x)?,
         };
         let rows = (0..n).map(|j| vec![term(0, j, finer)]).collect();
-        let radicand = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[radicand], n)?;
+        let radicand = self.push(format!("{name}.scaled"), int::ops::Affine { rows }.into(), &[radicand], n)?;
         let most = self.b.bounds(radicand).1.isqrt();
         let op = Root { limbs: self.b.limbs(most), rest_limbs: self.b.limbs(2 * most) };
         let id = self.push(name, op.into(), &[radicand], n)?;
@@ -102,7 +102,7 @@ impl Lowering<'_> {
             rows.iter_mut().enumerate().for_each(|(j, row)| row.push(term(inputs.len() as u32, j, 1)));
             inputs.push(constant);
         }
-        let id = self.push(name, int::Op::Affine { rows }, &inputs, n)?;
+        let id = self.push(name, int::ops::Affine { rows }.into(), &inputs, n)?;
         Ok(Val { id, unit, offset: None, centred: None })
     }
 
@@ -116,7 +116,7 @@ impl Lowering<'_> {
             x.chain(at.map(|_| term(1, j, -1))).collect()
         };
         let rows = (0..n).flat_map(|j| [less(j), Vec::new()]).collect();
-        let pairs = self.push(format!("{name}.pairs"), int::Op::Affine { rows }, &inputs, 2 * n)?;
+        let pairs = self.push(format!("{name}.pairs"), int::ops::Affine { rows }.into(), &inputs, 2 * n)?;
         let op = Max { groups: n as u32, limbs: self.b.spread_limbs(pairs) };
         self.push(name, op.into(), &[pairs], n)
     }
@@ -137,6 +137,6 @@ impl Lowering<'_> {
         }
         let data: Vec<i64> = unit[0].iter().map(|u| (value / u).round() as i64).collect();
         let n = data.len();
-        self.push(name, int::Op::Const { rows: 1, data }, &[], n).map(Some)
+        self.push(name, int::ops::Const { rows: 1, data }.into(), &[], n).map(Some)
     }
 }

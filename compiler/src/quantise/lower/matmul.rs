@@ -98,15 +98,15 @@ impl Lowering<'_> {
         for &softmax in &softmaxes {
             let (e, total) = self.exponentials_of(softmax)?;
             let groups = self.b.features(total);
-            let op = int::Op::Recip { param };
+            let op = int::Op::Recip(int::ops::Recip { param });
             reciprocals.push(self.push(format!("{}.recip", self.name(softmax)), op, &[total], groups)?);
             weights.push(e);
         }
         let n = picks.len();
-        let op = int::Op::Affine { rows: super::whole::picked(&picks) };
+        let op = int::Op::Affine(int::ops::Affine { rows: super::whole::picked(&picks) });
         let weights = self.push(format!("{name}.weights"), op, &weights, n)?;
         let spread = rows.iter().map(|&(operand, group)| vec![term(operand, group, 1)]).collect();
-        let op = int::Op::Affine { rows: spread };
+        let op = int::Op::Affine(int::ops::Affine { rows: spread });
         let reciprocals = self.push(format!("{name}.recips"), op, &reciprocals, rows.len())?;
         Ok(Some(Weights { weights, reciprocals, limbs }))
     }
@@ -139,7 +139,7 @@ impl Lowering<'_> {
         let sum = self.push(format!("{name}.sum"), self.product_op(r).into(), &[weights.weights, z.id], n)?;
         let spread: Vec<usize> = (0..n).map(|j| j / cols).collect();
         let reciprocals = self.b.pick(format!("{name}.recip.all"), weights.reciprocals, &spread)?;
-        let product = self.push(format!("{name}.product"), int::Op::Mul, &[sum, reciprocals], n)?;
+        let product = self.push(format!("{name}.product"), int::ops::Mul.into(), &[sum, reciprocals], n)?;
         let id = self.shrink(&name, product, weights.limbs, true)?;
         Ok(Val::uniform(id, n, &z.unit.iter().map(|u| u[0]).collect::<Vec<_>>()))
     }

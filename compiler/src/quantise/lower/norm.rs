@@ -264,12 +264,12 @@ impl Lowering<'_> {
     ) -> Result<int::ValueId, QuantiseError> {
         let (features, bits) = (self.b.features(x), self.b.limb_bits);
         let x = self.raised(format!("{name}.raised"), x, w.lift)?;
-        let squares = self.push(format!("{name}.square"), int::Op::Mul, &[x, x], features)?;
+        let squares = self.push(format!("{name}.square"), int::ops::Mul.into(), &[x, x], features)?;
         // One unit of v' is added below to keep it positive; taken back here where eps leaves room.
         let lifted = |eps: &f64| eps * f64::from(2 * w.lift).exp2();
         let taken = |eps: &f64| (lifted(eps) - f64::from(w.power * bits).exp2()).max(0.0).round() as i64;
         let eps = self.b.param(&eps.iter().map(taken).collect::<Vec<_>>());
-        let eps = self.push(format!("{name}.eps"), int::Op::Param { first: eps }, &[], 1)?;
+        let eps = self.push(format!("{name}.eps"), int::ops::Param { first: eps }.into(), &[], 1)?;
         let v = self.totals(name, squares, n, eps)?;
         let y = self.times_root(name, x, v, w.power, w.target)?;
         let y = self.raised(format!("{name}.product.raised"), y, w.raise)?;
@@ -287,7 +287,7 @@ impl Lowering<'_> {
         let groups = self.b.features(squares) / n;
         let row = |p: usize| (p * n..(p + 1) * n).map(|j| term(0, j, 1)).chain([term(1, 0, 1)]).collect();
         let rows = (0..groups).map(row).collect();
-        self.push(format!("{name}.power"), int::Op::Affine { rows }, &[squares, extra], groups)
+        self.push(format!("{name}.power"), int::ops::Affine { rows }.into(), &[squares, extra], groups)
     }
 
     /// `x * 2^bits`.
@@ -297,7 +297,7 @@ impl Lowering<'_> {
         }
         let n = self.b.features(x);
         let rows = (0..n).map(|j| vec![term(0, j, 1 << bits)]).collect();
-        self.push(name, int::Op::Affine { rows }, &[x], n)
+        self.push(name, int::ops::Affine { rows }.into(), &[x], n)
     }
 
     /// `x * floor(sqrt(C / v'))` by stretch, v' being its v without `limbs` limbs and at least 1.
@@ -311,14 +311,14 @@ impl Lowering<'_> {
     ) -> Result<int::ValueId, QuantiseError> {
         let (features, groups) = (self.b.features(x), self.b.features(v));
         let out_limbs = self.b.limbs_after(v, limbs * self.b.limb_bits);
-        let op = int::Op::Requant { limbs, out_limbs, clamp: false };
+        let op = int::Op::Requant(int::ops::Requant { limbs, out_limbs, clamp: false });
         let v = self.push(format!("{name}.power.q"), op, &[v], groups)?;
         let v = self.b.plus(format!("{name}.power.positive"), v, 1)?;
         let param = self.b.param(&vec![target; self.layers()]);
-        let root = self.push(format!("{name}.rsqrt"), int::Op::RSqrt { param }, &[v], groups)?;
+        let root = self.push(format!("{name}.rsqrt"), int::ops::RSqrt { param }.into(), &[v], groups)?;
         let spread: Vec<usize> = (0..features).map(|j| j / (features / groups)).collect();
         let root = self.b.pick(format!("{name}.rsqrt.all"), root, &spread)?;
-        self.push(format!("{name}.product"), int::Op::Mul, &[x, root], features)
+        self.push(format!("{name}.product"), int::ops::Mul.into(), &[x, root], features)
     }
 
     /// x with `sqrt(eps)` as one more feature of each stretch of n, each stretch times a factor of its own that brings
@@ -332,14 +332,14 @@ impl Lowering<'_> {
     ) -> Result<int::ValueId, QuantiseError> {
         let (groups, name) = (self.b.features(x) / n, format!("{name}.first"));
         let root = self.b.param(&eps.iter().map(|e| e.sqrt().round() as i64).collect::<Vec<_>>());
-        let root = self.push(format!("{name}.eps"), int::Op::Param { first: root }, &[], 1)?;
+        let root = self.push(format!("{name}.eps"), int::ops::Param { first: root }.into(), &[], 1)?;
         let stretch = |p: usize| (p * n..(p + 1) * n).map(|j| vec![term(0, j, 1)]).chain([vec![term(1, 0, 1)]]);
         let (rows, features) = ((0..groups).flat_map(stretch).collect(), groups * (n + 1));
-        let x = self.push(format!("{name}.all"), int::Op::Affine { rows }, &[x, root], features)?;
+        let x = self.push(format!("{name}.all"), int::ops::Affine { rows }.into(), &[x, root], features)?;
         let x = self.raised(format!("{name}.raised"), x, w.lift)?;
         let coarse = self.shrink(&format!("{name}.coarse"), x, w.square, true)?;
-        let squares = self.push(format!("{name}.square"), int::Op::Mul, &[coarse, coarse], features)?;
-        let floor = int::Op::Const { rows: 1, data: vec![w.floor] };
+        let squares = self.push(format!("{name}.square"), int::ops::Mul.into(), &[coarse, coarse], features)?;
+        let floor = int::Op::Const(int::ops::Const { rows: 1, data: vec![w.floor] });
         let floor = self.push(format!("{name}.floor"), floor, &[], 1)?;
         let v = self.totals(&name, squares, n + 1, floor)?;
         let y = self.times_root(&name, x, v, w.power, w.target)?;
@@ -369,13 +369,13 @@ impl Lowering<'_> {
         let limbs = if exact { 1 } else { 2 };
         let factor = (f64::from(limbs * bits).exp2() / n as f64).round() as i64;
         let row = |p: usize| (p * n..(p + 1) * n).map(|j| term(0, j, factor)).collect();
-        let sums = int::Op::Affine { rows: (0..groups).map(row).collect() };
+        let sums = int::Op::Affine(int::ops::Affine { rows: (0..groups).map(row).collect() });
         let sum = self.push(format!("{name}.sum"), sums, &[x], groups)?;
         let out_limbs = self.b.limbs_after(sum, limbs * bits);
-        let op = int::Op::Requant { limbs, out_limbs, clamp: false };
+        let op = int::Op::Requant(int::ops::Requant { limbs, out_limbs, clamp: false });
         let mean = self.push(format!("{name}.mean"), op, &[sum], groups)?;
         let rows = (0..features).map(|j| vec![term(0, j, 1), term(1, j / n, -1)]).collect();
-        self.push(format!("{name}.centred"), int::Op::Affine { rows }, &[x, mean], features)
+        self.push(format!("{name}.centred"), int::ops::Affine { rows }.into(), &[x, mean], features)
     }
 }
 

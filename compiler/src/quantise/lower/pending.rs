@@ -383,7 +383,7 @@ impl Lowering<'_> {
                     })
                     .collect();
                 let rows = factors.iter().enumerate().map(|(j, &c)| vec![term(0, j, c)]).collect();
-                let id = self.push(format!("{}.scaled", p.name), int::Op::Affine { rows }, &[val.id], n)?;
+                let id = self.push(format!("{}.scaled", p.name), int::ops::Affine { rows }.into(), &[val.id], n)?;
                 let far = self.b.limbs_after(id, limbs * bits) > MOST_LIMBS;
                 let id = self.shrink(&p.name, id, limbs, wide && !far)?;
                 let down = f64::from(limbs * bits).exp2();
@@ -406,7 +406,7 @@ impl Lowering<'_> {
         let clamp = needed > 1 && !wide;
         let out_limbs = if clamp { 1 } else { needed };
         let n = self.b.features(x);
-        self.push(format!("{name}.q"), int::Op::Requant { limbs, out_limbs, clamp }, &[x], n)
+        self.push(format!("{name}.q"), int::ops::Requant { limbs, out_limbs, clamp }.into(), &[x], n)
     }
 
     /// The linear map with weights rounded at `scales` (by layer and feature).
@@ -428,8 +428,8 @@ impl Lowering<'_> {
         let bias = biased.then(|| self.b.weight(1, n, bs));
         let positions = map.positions as u32;
         let op = match map.diagonal {
-            true => int::Op::Diagonal { weight, bias, positions },
-            false => int::Op::Linear { weight, bias, positions },
+            true => int::Op::Diagonal(int::ops::Diagonal { weight, bias, positions }),
+            false => int::Op::Linear(int::ops::Linear { weight, bias, positions }),
         };
         self.push(name.into(), op, &[map.x.id], map.positions * n)
     }
@@ -483,7 +483,7 @@ impl Lowering<'_> {
             Some(factor) if x.offset.is_none() && factor != 0 && whole().all(|f| f == factor) => {
                 let rows = (0..features).map(|f| vec![term(0, f, factor)]).collect();
                 let name = self.name(r);
-                let mut id = self.push(name.clone(), int::Op::Affine { rows }, &[x.id], features)?;
+                let mut id = self.push(name.clone(), int::ops::Affine { rows }.into(), &[x.id], features)?;
                 if coarse {
                     id = self.shrink(&name, id, 1, true)?;
                 }

@@ -3,7 +3,7 @@
 use super::{Lowering, QuantiseError, Ref, Val, port::inverse, whole};
 use nanozk_ir::{
     float::{self, PICK_ZERO},
-    int::{self, gadgets::Max},
+    int::{self, ops::Max},
 };
 
 impl Lowering<'_> {
@@ -12,7 +12,7 @@ impl Lowering<'_> {
         let operands = (0..self.operands(r)).map(|i| Ok(self.raw(self.operand(r, i), scale)?.id));
         let operands = operands.collect::<Result<Vec<_>, QuantiseError>>()?;
         let n = picks.len();
-        let id = self.push(self.name(r), int::Op::Affine { rows: whole::picked(picks) }, &operands, n)?;
+        let id = self.push(self.name(r), int::ops::Affine { rows: whole::picked(picks) }.into(), &operands, n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
 
@@ -29,7 +29,7 @@ impl Lowering<'_> {
             self.even_out(r, &mut parts)?;
         }
         let ids: Vec<int::ValueId> = parts.iter().map(|p| p.id).collect();
-        let id = self.push(self.name(r), int::Op::Affine { rows: whole::picked(picks) }, &ids, n)?;
+        let id = self.push(self.name(r), int::Op::Affine(int::ops::Affine { rows: whole::picked(picks) }), &ids, n)?;
         match (&parts[..], zeros) {
             ([only], false) => {
                 let features: Vec<usize> = picks.iter().map(|p| p.1 as usize).collect();
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         let x = self.raw(self.operand(r, 0), scale)?;
         let rows = whole::stretches(sizes);
         let n = rows.len();
-        let id = self.push(self.name(r), int::Op::Affine { rows }, &[x.id], n)?;
+        let id = self.push(self.name(r), int::ops::Affine { rows }.into(), &[x.id], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
 

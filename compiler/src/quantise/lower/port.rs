@@ -20,7 +20,7 @@ impl Lowering<'_> {
             let (op, name) = (self.op(0, r), self.name(r));
             let mask = matches!(op, float::Op::Input(InputKind::Mask));
             let features = if mask { self.b.tokens } else { self.features(r) };
-            let mut id = self.push(name.clone(), int::Op::Input { port: port as u32 }, &[], features)?;
+            let mut id = self.push(name.clone(), int::ops::Input { port: port as u32 }.into(), &[], features)?;
             let scales = self.scale(r);
             let unit = match op {
                 float::Op::Input(InputKind::Mask | InputKind::Tokens { .. }) => vec![1.0; self.layers()],
@@ -35,7 +35,7 @@ impl Lowering<'_> {
                     id = self.bounded(&name, id, features)?;
                     if form.shift > 0 {
                         let rows = (0..features).map(|j| vec![term(0, j, 1 << form.shift)]).collect();
-                        id = self.push(format!("{name}.scaled"), int::Op::Affine { rows }, &[id], features)?;
+                        id = self.push(format!("{name}.scaled"), int::ops::Affine { rows }.into(), &[id], features)?;
                     }
                     vec![1.0 / (form.scale * f64::from(form.shift).exp2()); self.layers()]
                 }
@@ -52,7 +52,7 @@ impl Lowering<'_> {
             return Ok(id);
         }
         let limbs = self.b.limbs_after(id, 0);
-        self.push(format!("{name}.range"), int::Op::Range { limbs }, &[id], features)
+        self.push(format!("{name}.range"), int::ops::Range { limbs }.into(), &[id], features)
     }
 
     pub(super) fn write_ports(&mut self) -> Result<(), QuantiseError> {
@@ -70,10 +70,10 @@ impl Lowering<'_> {
                 let ends = operands.iter().map(|&id| self.b.bounds(id));
                 let spread: i128 = ends.map(|(lo, hi)| i128::from(hi) - i128::from(lo)).sum();
                 let limbs = (128 - spread.leading_zeros()).div_ceil(self.b.limb_bits).max(1);
-                id = self.push(format!("{name}.argmax"), int::Op::ArgMax { groups: 1, limbs }, &operands, 1)?;
+                id = self.push(format!("{name}.argmax"), int::ops::ArgMax { groups: 1, limbs }.into(), &operands, 1)?;
             }
             let features = self.b.features(id);
-            self.push(name, int::Op::Output { port: port as u32 }, &[id], features)?;
+            self.push(name, int::ops::Output { port: port as u32 }.into(), &[id], features)?;
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Lowering<'_> {
         if noise(self.graph, self.config, self.scales, segment.outputs[output]).is_none() {
             return Ok(None);
         }
-        let port = int::Op::Input { port: segment.inputs.len() as u32 };
+        let port = int::Op::Input(int::ops::Input { port: segment.inputs.len() as u32 });
         self.push("noise".into(), port, &[], features).map(Some)
     }
 
@@ -108,7 +108,7 @@ impl Lowering<'_> {
             Some(stretches) => self.embed_stretches(&name, ids, &data, n, &stretches)?,
             None => {
                 let w = self.b.weight(vocab, n, data);
-                self.push(name, int::Op::Embed { weight: w, vocab: vocab as u32 }, &[ids], features)?
+                self.push(name, int::ops::Embed { weight: w, vocab: vocab as u32 }.into(), &[ids], features)?
             }
         };
         Ok(Val::uniform(id, features, &inverse(scale)))
@@ -138,7 +138,7 @@ impl Lowering<'_> {
         let most = all.iter().map(|(rows, _)| *rows).max().unwrap_or(1);
         let all = all.into_iter().map(|(rows, one)| if rows == most { one } else { one.repeat(most) }).collect();
         let w = self.b.weight(most, n, all);
-        let id = self.push(name, int::Op::TokenBias { weight: w }, &[], n)?;
+        let id = self.push(name, int::ops::TokenBias { weight: w }.into(), &[], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
 }

@@ -60,15 +60,15 @@ impl Lowering<'_> {
         let unit = f64::from(bits).exp2();
         let constant = |v: &[f32]| {
             let entry = |p: usize| (f64::from(v[p / n * dim + p % n % dim]) * unit).round() as i64;
-            int::Op::Const { rows: tokens as u32, data: (0..tokens * n).map(entry).collect() }
+            int::Op::Const(int::ops::Const { rows: tokens as u32, data: (0..tokens * n).map(entry).collect() })
         };
         let cos = self.push(format!("{name}.cos"), constant(cos), &[], n)?;
         let sin = self.push(format!("{name}.sin"), constant(sin), &[], n)?;
         let sign = |j: usize| if j % dim < half { -1 } else { 1 };
         let rows = (0..n).map(|j| vec![term(0, partner(j, dim, half), sign(j))]).collect();
-        let turned = self.push(format!("{name}.turned"), int::Op::Affine { rows }, &[raw], n)?;
-        let straight = self.push(format!("{name}.straight"), int::Op::Mul, &[raw, cos], n)?;
-        let across = self.push(format!("{name}.across"), int::Op::Mul, &[turned, sin], n)?;
+        let turned = self.push(format!("{name}.turned"), int::ops::Affine { rows }.into(), &[raw], n)?;
+        let straight = self.push(format!("{name}.straight"), int::ops::Mul.into(), &[raw, cos], n)?;
+        let across = self.push(format!("{name}.across"), int::ops::Mul.into(), &[turned, sin], n)?;
         let sum = self.b.combine(format!("{name}.rotated"), (straight, 1), (across, 1))?;
         let id = self.shrink(&format!("{name}.rotated"), sum, 2, wide)?;
         Ok(Val { id, unit: paired.iter().map(|s| inverse(s)).collect(), offset: None, centred: None })

@@ -20,12 +20,12 @@ impl Lowering<'_> {
         let limbs = (((NUMERATOR_BITS - finest.log2()) / f64::from(bits)).floor() as u32).max(1);
         let numerator = |s: &f64| (s * f64::from(limbs * bits).exp2()).round() as i64;
         let param = self.b.param(&scale.iter().map(numerator).collect::<Vec<_>>());
-        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[total], groups)?;
+        let recip = self.push(format!("{name}.recip"), int::ops::Recip { param }.into(), &[total], groups)?;
         let spread: Vec<usize> = (0..n).map(|j| j / (n / groups)).collect();
         let recip = self.b.pick(format!("{name}.recip.all"), recip, &spread)?;
-        let product = self.push(format!("{name}.product"), int::Op::Mul, &[e, recip], n)?;
+        let product = self.push(format!("{name}.product"), int::ops::Mul.into(), &[e, recip], n)?;
         let out_limbs = self.b.limbs_after(product, limbs * bits);
-        let op = int::Op::Requant { limbs, out_limbs, clamp: false };
+        let op = int::Op::Requant(int::ops::Requant { limbs, out_limbs, clamp: false });
         let id = self.push(name, op, &[product], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
@@ -50,7 +50,7 @@ impl Lowering<'_> {
         let e = self.exponentials(&name, x, &product, keys, false)?;
         let size = n / groups;
         let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
-        let total = self.push(format!("{name}.total"), int::Op::Affine { rows }, &[e], groups)?;
+        let total = self.push(format!("{name}.total"), int::ops::Affine { rows }.into(), &[e], groups)?;
         self.weights.insert(r, (e, total));
         Ok((e, total))
     }
@@ -78,13 +78,13 @@ impl Lowering<'_> {
         let beyond = self.widest_distance(scores, &keys) - (entries - 1) as f64;
         let over_limbs = if beyond <= 0.0 { 0 } else { ((beyond + 2.0).log2() / f64::from(bits)).ceil() as u32 };
         let n = keys.iter().sum::<u32>() as usize;
-        let op = int::Op::Attend { keys, table, limbs: 1, over_limbs, causal };
+        let op = int::Op::Attend(int::ops::Attend { keys, table, limbs: 1, over_limbs, causal });
         self.push(format!("{name}.exp"), op, &[scores], n)
     }
 
     /// Largest possible distance between two shifted scores of a group in layer `g`.
     pub(super) fn distance(&self, g: usize, scores: int::ValueId, keys: &[u32]) -> f64 {
-        int::ranges::spread(self.b.range(g, scores), keys) / f64::from(self.b.limb_bits).exp2() + 1.0
+        int::ops::attend::spread(self.b.range(g, scores), keys) / f64::from(self.b.limb_bits).exp2() + 1.0
     }
 
     /// The largest of them over all layers.
@@ -98,19 +98,19 @@ impl Lowering<'_> {
         let visible = self.whole(self.operand(r, 1))?;
         let (lo, hi) = self.b.bounds(scores.id);
         let reach = (self.widest_distance(scores.id, keys).ceil() as i64 + (1 << bits)) << bits;
-        let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
+        let one = self.push(format!("{name}.one"), int::ops::Const { rows: 1, data: vec![1] }.into(), &[], 1)?;
         if hidden.replaces {
             let below = reach.max(lo.abs().max(hi.abs()) + ((1 << bits) << bits));
-            let shown = self.push(format!("{name}.shown"), int::Op::Mul, &[scores.id, visible], n)?;
+            let shown = self.push(format!("{name}.shown"), int::ops::Mul.into(), &[scores.id, visible], n)?;
             let row = |j: usize| vec![term(0, j, 1), term(1, j, below), term(2, 0, -below)];
-            let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+            let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
             return self.push(format!("{name}.masked"), op, &[shown, visible, one], n);
         }
         // What is added need not be more than what leaves no trace.
         let added = scores.unit.iter().map(|u| (f64::from(-hidden.value) / u[0]).min(reach as f64));
         let added = added.fold(0.0, f64::max).ceil() as i64;
         let row = |j: usize| vec![term(0, j, 1), term(1, j, added), term(2, 0, -added)];
-        let op = int::Op::Affine { rows: (0..n).map(row).collect() };
+        let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
         self.push(format!("{name}.masked"), op, &[scores.id, visible, one], n)
     }
 
@@ -143,7 +143,7 @@ impl Lowering<'_> {
                 Op::Pick { picks } if self.operands(r) == 1 && self.holds_product(r) => {
                     let picks = picks.clone();
                     let x = self.scores_within(self.operand(r, 0), most)?;
-                    let op = int::Op::Affine { rows: super::whole::picked(&picks) };
+                    let op = int::Op::Affine(int::ops::Affine { rows: super::whole::picked(&picks) });
                     let id = self.push(self.name(r), op, &[x.id], picks.len())?;
                     return Ok(Val::uniform(id, picks.len(), &x.unit.iter().map(|u| u[0]).collect::<Vec<_>>()));
                 }

@@ -5,7 +5,7 @@
 
 use super::{Lowering, QuantiseError};
 use crate::quantise::builder::term;
-use nanozk_ir::int::{self, gadgets::OneHot};
+use nanozk_ir::int::{self, ops::OneHot};
 
 /// Where the ids lie.
 pub(super) struct Stretches {
@@ -31,7 +31,7 @@ impl Lowering<'_> {
         (len * (n + 1) < vocab).then(|| Stretches { first: ends.into_iter().map(|end| end.0).collect(), len })
     }
 
-    /// What [`int::Op::Embed`] gives for one matrix of `n` columns per layer.
+    /// What [`int::ops::Embed`] gives for one matrix of `n` columns per layer.
     pub(super) fn embed_stretches(
         &mut self,
         name: &str,
@@ -42,7 +42,7 @@ impl Lowering<'_> {
     ) -> Result<int::ValueId, QuantiseError> {
         let Stretches { first, len } = stretches;
         let (positions, len) = (first.len(), *len);
-        let op = int::Op::Const { rows: 1, data: first.clone() };
+        let op = int::ops::Const { rows: 1, data: first.clone() }.into();
         let start = self.push(format!("{name}.first"), op, &[], positions)?;
         let within = self.b.combine(format!("{name}.within"), (ids, 1), (start, -1))?;
         let one_hot = OneHot { depth: len as u32 };
@@ -59,9 +59,9 @@ impl Lowering<'_> {
         };
         let entries = tables.iter().map(|table| cells.iter().map(|cell| entry(table, cell)).collect()).collect();
         let weight = self.b.weight(cells.len(), 1, entries);
-        let op = int::Op::Diagonal { weight, bias: None, positions: 1 };
+        let op = int::ops::Diagonal { weight, bias: None, positions: 1 }.into();
         let products = self.push(format!("{name}.entries"), op, &[chosen], cells.len())?;
         let rows = (0..positions * n).map(|out| (0..len).map(|i| term(0, out * len + i, 1)).collect()).collect();
-        self.push(name.to_string(), int::Op::Affine { rows }, &[products], positions * n)
+        self.push(name.to_string(), int::ops::Affine { rows }.into(), &[products], positions * n)
     }
 }

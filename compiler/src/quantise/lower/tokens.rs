@@ -2,7 +2,7 @@
 
 use super::{Lowering, QuantiseError, Ref, Val, port::inverse};
 use crate::quantise::builder::term;
-use nanozk_ir::int::{self, gadgets::Max};
+use nanozk_ir::int::{self, ops::Max};
 
 /// Bits of the reciprocal of the greatest number of tokens.
 const SHARE_BITS: u32 = 14;
@@ -29,7 +29,7 @@ impl Lowering<'_> {
         let limb = f64::from(self.b.limb_bits).exp2();
         let share = (limb / count).round().max(1.0);
         let rows = (0..n).map(|j| vec![term(0, j, share as i64)]).collect();
-        let id = self.push(format!("{name}.share"), int::Op::Affine { rows }, &[id], n)?;
+        let id = self.push(format!("{name}.share"), int::ops::Affine { rows }.into(), &[id], n)?;
         let id = self.shrink(&name, id, 1, true)?;
         let times = |v: &Vec<Vec<f64>>, f: f64| v.iter().map(|row| row.iter().map(|u| u * f).collect()).collect();
         let offset = x.offset.as_ref().map(|offset| times(offset, count));
@@ -48,16 +48,16 @@ impl Lowering<'_> {
         let wanted = (tokens as f64).log2().ceil() as u32 + SHARE_BITS;
         let limbs = wanted.div_ceil(bits).min(most / bits).max(1);
         let sum = self.row_product(r, "sum", mask, x.id)?;
-        let one = self.push(format!("{name}.one"), int::Op::Const { rows: 1, data: vec![1] }, &[], 1)?;
+        let one = self.push(format!("{name}.one"), int::ops::Const { rows: 1, data: vec![1] }.into(), &[], 1)?;
         // No token shown is divided by 1.
         let rows = vec![(0..tokens).map(|u| term(0, u, 1)).collect(), vec![term(1, 0, 1)]];
-        let counts = self.push(format!("{name}.counts"), int::Op::Affine { rows }, &[mask, one], 2)?;
+        let counts = self.push(format!("{name}.counts"), int::ops::Affine { rows }.into(), &[mask, one], 2)?;
         let most = Max { groups: 1, limbs: self.b.spread_limbs(counts) };
         let count = self.push(format!("{name}.count"), most.into(), &[counts], 1)?;
         let param = self.b.param(&vec![1i64 << (limbs * bits); self.layers()]);
-        let recip = self.push(format!("{name}.recip"), int::Op::Recip { param }, &[count], 1)?;
+        let recip = self.push(format!("{name}.recip"), int::ops::Recip { param }.into(), &[count], 1)?;
         let recip = self.b.pick(format!("{name}.recip.all"), recip, &vec![0; n])?;
-        let product = self.push(format!("{name}.product"), int::Op::Mul, &[sum, recip], n)?;
+        let product = self.push(format!("{name}.product"), int::ops::Mul.into(), &[sum, recip], n)?;
         let id = self.shrink(&name, product, limbs, true)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
@@ -65,7 +65,8 @@ impl Lowering<'_> {
     fn sum_of_rows(&mut self, r: Ref, of: &[u32], x: int::ValueId) -> Result<int::ValueId, QuantiseError> {
         let tokens = self.b.tokens;
         let data = (0..tokens as u32).map(|u| i64::from(of.contains(&u))).collect();
-        let shown = self.push(format!("{}.tokens", self.name(r)), int::Op::Const { rows: 1, data }, &[], tokens)?;
+        let shown =
+            self.push(format!("{}.tokens", self.name(r)), int::ops::Const { rows: 1, data }.into(), &[], tokens)?;
         self.row_product(r, "rows", shown, x)
     }
 
@@ -78,7 +79,7 @@ impl Lowering<'_> {
         x: int::ValueId,
     ) -> Result<int::ValueId, QuantiseError> {
         let n = self.b.features(x);
-        let op = int::Op::Context { heads: 1, kv_heads: 1, head_dim: n as u32 };
+        let op = int::Op::Context(int::ops::Context { heads: 1, kv_heads: 1, head_dim: n as u32 });
         self.push(format!("{}.{what}", self.name(r)), op, &[weights, x], n)
     }
 }

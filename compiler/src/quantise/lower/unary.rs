@@ -49,7 +49,7 @@ impl Lowering<'_> {
 
     /// Tables read requantised limbs; what is something else (a view, a table's output) is requantised.
     fn one_limb(&mut self, r: Ref, x: Val) -> Result<Val, QuantiseError> {
-        if matches!(self.b.graph.nodes[x.id as usize].op, int::Op::Requant { out_limbs: 1, .. }) {
+        if matches!(self.b.graph.nodes[x.id as usize].op, int::Op::Requant(int::ops::Requant { out_limbs: 1, .. })) {
             return Ok(x);
         }
         let pending = self.exactly(self.operand(r, 0), x);
@@ -87,7 +87,7 @@ impl Lowering<'_> {
             curves.push(Curve { function, origin, unit: x.unit[g][0], scale, limit, last: None });
         }
         let table = self.b.table(curves);
-        let id = self.push(self.name(r), int::Op::Table { table }, &[x.id], n)?;
+        let id = self.push(self.name(r), int::ops::Table { table }.into(), &[x.id], n)?;
         Ok(Val::uniform(id, n, &super::port::inverse(scale)))
     }
 }

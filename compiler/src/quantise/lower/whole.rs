@@ -6,7 +6,7 @@ use nanozk_ir::{
     float::{self, PICK_ZERO},
     int::{
         self,
-        gadgets::{Bits, Div, FloorDiv, MatMul, Max, Step},
+        ops::{Bits, Div, FloorDiv, MatMul, Max, Step},
     },
 };
 
@@ -35,7 +35,7 @@ impl Lowering<'_> {
         let op = match self.op(0, r) {
             Op::Const { data, .. } => {
                 let data = data.iter().map(|&v| v as i64).collect();
-                return self.push(name, int::Op::Const { rows: 1, data }, &[], n);
+                return self.push(name, int::ops::Const { rows: 1, data }.into(), &[], n);
             }
             Op::Add | Op::Sub => {
                 let sign = if matches!(self.op(0, r), Op::Sub) { -1 } else { 1 };
@@ -44,17 +44,17 @@ impl Lowering<'_> {
             }
             Op::Scale(c) => {
                 let rows = (0..n).map(|j| vec![term(0, j, *c as i64)]).collect();
-                int::Op::Affine { rows }
+                int::Op::Affine(int::ops::Affine { rows })
             }
-            Op::Sum { sizes } => int::Op::Affine { rows: stretches(sizes) },
+            Op::Sum { sizes } => int::Op::Affine(int::ops::Affine { rows: stretches(sizes) }),
             Op::Pick { picks } => {
                 let operands = (0..self.operands(r)).map(|i| self.whole(self.operand(r, i)));
                 let operands = operands.collect::<Result<Vec<_>, _>>()?;
-                return self.push(name, int::Op::Affine { rows: picked(picks) }, &operands, n);
+                return self.push(name, int::ops::Affine { rows: picked(picks) }.into(), &operands, n);
             }
             Op::Mul => {
                 let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
-                return self.push(name, int::Op::Mul, &[a, b], n);
+                return self.push(name, int::ops::Mul.into(), &[a, b], n);
             }
             Op::MatMul { .. } => {
                 let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
@@ -86,7 +86,7 @@ impl Lowering<'_> {
         }
         let inner = data.first().map_or(0, Vec::len) / n;
         let weight = self.b.weight(inner, n, data);
-        Ok(int::Op::Linear { weight, bias: None, positions: positions as u32 })
+        Ok(int::Op::Linear(int::ops::Linear { weight, bias: None, positions: positions as u32 }))
     }
 
     /// Comparisons and divisions, of whole or of real numbers at the scale of their stream.
@@ -113,7 +113,9 @@ impl Lowering<'_> {
                 FloorDiv { divisor: divisor as i64, limbs: self.b.signed_limbs(lo, hi) }.into()
             }
             float::Op::Max { groups } => Max { groups: *groups as u32, limbs: self.b.spread_limbs(x) }.into(),
-            float::Op::ArgMax { groups } => int::Op::ArgMax { groups: *groups as u32, limbs: self.b.spread_limbs(x) },
+            float::Op::ArgMax { groups } => {
+                int::Op::ArgMax(int::ops::ArgMax { groups: *groups as u32, limbs: self.b.spread_limbs(x) })
+            }
             _ => return Err(self.unsupported(r, "not a comparison")),
         };
         self.push(name, op, &[x], n)

@@ -1,8 +1,7 @@
 //! What clamps take away in a run: a saturated value is proven as it stands, but the source model computes another.
 
-use super::requant::round_shift;
-use crate::int::{Model, Op};
-use std::collections::HashMap;
+use crate::int::Model;
+use crate::int::ops::{Numbers, Ports, Site};
 
 /// What one clamped requantisation, or one table of a function, did to the values of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,26 +35,12 @@ impl Clamp {
 pub fn clamps<W>(model: &Model<W>, layer: usize, values: &[Vec<i64>]) -> Vec<Clamp> {
     let Some(data) = model.layers.get(layer) else { return Vec::new() };
     let Some(shape) = model.shapes.get(data.shape as usize) else { return Vec::new() };
-    let limit = (1i64 << (model.limb_bits - 1)) - 1;
+    let numbers = Numbers { weights: &[], tables: &data.tables, params: &data.params, inputs: &[] };
     let mut found = Vec::new();
     for node in &shape.nodes {
         let Some(x) = node.inputs.first().map(|&x| &values[x as usize]) else { continue };
-        let (saturated, load) = match node.op {
-            Op::Requant { limbs, clamp: true, .. } => {
-                let rounded = || x.iter().map(|&x| round_shift(x, limbs * model.limb_bits).0);
-                let saturated = rounded().filter(|y| !(-limit - 1..=limit).contains(y)).count();
-                (saturated, rounded().map(i64::unsigned_abs).max().unwrap_or(0) as f64 / limit as f64)
-            }
-            Op::Table { table } => {
-                let Some(curve) = data.tables[table as usize].curve() else { continue };
-                let half = 1 << (model.limb_bits - 1);
-                let mut known = HashMap::new();
-                let mut load = |&x: &i64| *known.entry(x).or_insert_with(|| curve.load(2 * half, x + half));
-                let loads: Vec<f64> = x.iter().map(&mut load).collect();
-                (loads.iter().filter(|load| **load > 1.0).count(), loads.iter().copied().fold(0.0, f64::max))
-            }
-            _ => continue,
-        };
+        let site = Site::new(model.tokens, model.limb_bits, shape, node, Ports::default());
+        let Some((saturated, load)) = node.op.meaning().saturated(&site, &numbers, x) else { continue };
         let (layer, node) = (data.name.clone(), node.name.clone());
         found.push(Clamp { layer, node, cells: x.len() as u64, saturated: saturated as u64, load });
     }

@@ -17,14 +17,6 @@ pub struct Fault {
     pub hi: i64,
 }
 
-impl Fault {
-    /// A fault found where each of `positions` positions of a token, of `width` features, is a row of its own.
-    pub(super) fn of_position(self, positions: usize, width: usize) -> Self {
-        let feature = self.token % positions * width + self.feature;
-        Fault { token: self.token / positions, feature, ..self }
-    }
-}
-
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::float::UnaryFn;
+use crate::int::Op;
 use crate::int::table::Curve;
-use crate::int::{Layer, Role, Table, Tensor, Term};
+use crate::int::{Layer, Role, Table, Tensor, Term, ops};
 use proptest::prelude::*;
 
 /// A one-layer model over one `[tokens, width]` input, with the graph that `build` makes.
@@ -12,7 +13,7 @@ fn model(tokens: u32, width: u32, b: u32, build: impl FnOnce(&mut Graph, &mut La
         |name: &str, features, role| Tensor { name: name.into(), features, scale: 1.0, lo: -LIMIT, hi: LIMIT, role };
     let mut layer = Layer { name: "layer".into(), inputs: vec![0], ..Default::default() };
     let mut shape = Graph::default();
-    shape.push(node("in", Op::Input { port: 0 }, &[], width));
+    shape.push(node("in", ops::Input { port: 0 }.into(), &[], width));
     build(&mut shape, &mut layer);
     Model {
         tokens,
@@ -37,7 +38,7 @@ fn last(m: &Model, input: &[i64]) -> Result<Vec<i64>, Error> {
 fn requant_rounds_half_up_and_saturates() {
     let m = |clamp, out_limbs| {
         model(1, 5, 4, |g, _| {
-            g.push(node("q", Op::Requant { limbs: 1, out_limbs, clamp }, &[0], 5));
+            g.push(node("q", ops::Requant { limbs: 1, out_limbs, clamp }.into(), &[0], 5));
         })
     };
     let x = [8, 7, -8, -9, 119];
@@ -53,7 +54,7 @@ fn requant_rounds_half_up_and_saturates() {
 fn linear_leaves_i64_with_an_error() {
     let m = model(1, 2, 8, |g, l| {
         g.weights.push((2, 1));
-        g.push(node("w", Op::Linear { weight: 0, bias: None, positions: 1 }, &[0], 1));
+        g.push(node("w", ops::Linear { weight: 0, bias: None, positions: 1 }.into(), &[0], 1));
         l.weights.push(vec![1 << 20, 1 << 20]);
     });
     assert_eq!(last(&m, &[1 << 40, -(1 << 40)]).unwrap(), [0]);
@@ -64,7 +65,7 @@ fn linear_leaves_i64_with_an_error() {
 fn linear_and_bias() {
     let m = model(2, 2, 8, |g, l| {
         g.weights.extend([(2, 3), (1, 3)]);
-        g.push(node("w", Op::Linear { weight: 0, bias: Some(1), positions: 1 }, &[0], 3));
+        g.push(node("w", ops::Linear { weight: 0, bias: Some(1), positions: 1 }.into(), &[0], 3));
         l.weights.extend([vec![1, 2, 3, 4, 5, 6], vec![10, 0, -10]]);
     });
     assert_eq!(last(&m, &[1, 1, -1, 2]).unwrap(), [15, 7, -1, 17, 8, -1]);
@@ -74,7 +75,7 @@ fn linear_and_bias() {
 fn embed_refuses_ids_outside_the_vocabulary() {
     let m = model(2, 1, 8, |g, l| {
         g.weights.push((3, 2));
-        g.push(node("e", Op::Embed { weight: 0, vocab: 3 }, &[0], 2));
+        g.push(node("e", ops::Embed { weight: 0, vocab: 3 }.into(), &[0], 2));
         l.weights.push(vec![1, 2, 3, 4, 5, 6]);
     });
     assert_eq!(last(&m, &[2, 0]).unwrap(), [5, 6, 1, 2]);
@@ -86,7 +87,7 @@ fn embed_refuses_ids_outside_the_vocabulary() {
 fn one_matrix_serves_all_positions() {
     let m = model(2, 4, 8, |g, l| {
         g.weights.extend([(2, 3), (1, 3)]);
-        g.push(node("w", Op::Linear { weight: 0, bias: Some(1), positions: 2 }, &[0], 6));
+        g.push(node("w", ops::Linear { weight: 0, bias: Some(1), positions: 2 }.into(), &[0], 6));
         l.weights.extend([vec![1, 2, 3, 4, 5, 6], vec![10, 0, -10]]);
     });
     assert_eq!(last(&m, &[1, 1, -1, 2, 0, 0, 1, 0]).unwrap(), [15, 7, -1, 17, 8, -1, 10, 0, -10, 11, 2, -7]);
@@ -98,7 +99,7 @@ fn one_matrix_serves_all_positions() {
 fn a_diagonal_multiplies_feature_by_feature() {
     let m = model(2, 4, 8, |g, l| {
         g.weights.extend([(2, 1), (1, 2)]);
-        g.push(node("w", Op::Diagonal { weight: 0, bias: Some(1), positions: 2 }, &[0], 4));
+        g.push(node("w", ops::Diagonal { weight: 0, bias: Some(1), positions: 2 }.into(), &[0], 4));
         l.weights.extend([vec![3, -5], vec![10, 0]]);
     });
     assert_eq!(last(&m, &[1, 2, 3, 4, -1, 0, 0, 1]).unwrap(), [13, -10, 19, -20, 7, 0, 10, -5]);
@@ -110,7 +111,7 @@ fn a_diagonal_multiplies_feature_by_feature() {
 fn embed_reads_an_id_for_each_position() {
     let m = model(1, 3, 8, |g, l| {
         g.weights.push((3, 2));
-        g.push(node("e", Op::Embed { weight: 0, vocab: 3 }, &[0], 6));
+        g.push(node("e", ops::Embed { weight: 0, vocab: 3 }.into(), &[0], 6));
         l.weights.push(vec![1, 2, 3, 4, 5, 6]);
     });
     assert_eq!(last(&m, &[2, 0, 1]).unwrap(), [5, 6, 1, 2, 3, 4]);
@@ -123,7 +124,7 @@ fn attend_over_groups_of_several_sizes() {
         g.tables = 1;
         l.tables.push(vec![4, 2, 1, 0].into());
         let keys = vec![1, 3, 2];
-        g.push(node("a", Op::Attend { keys, table: 0, limbs: 1, over_limbs: 1, causal: false }, &[0], 6));
+        g.push(node("a", ops::Attend { keys, table: 0, limbs: 1, over_limbs: 1, causal: false }.into(), &[0], 6));
     });
     assert_eq!(last(&m, &[-9, 0, 4, -4, -16, 0]).unwrap(), [4, 2, 4, 1, 0, 4]);
 }
@@ -131,7 +132,7 @@ fn attend_over_groups_of_several_sizes() {
 #[test]
 fn argmax_within_groups() {
     let m = model(2, 4, 2, |g, _| {
-        g.push(node("m", Op::ArgMax { groups: 2, limbs: 2 }, &[0], 2));
+        g.push(node("m", ops::ArgMax { groups: 2, limbs: 2 }.into(), &[0], 2));
     });
     assert_eq!(last(&m, &[1, 3, 3, -5, -5, -5, 0, 1]).unwrap(), [1, 0, 0, 1]);
     assert!(last(&m, &[0, 0, 0, 16, 0, 0, 0, 0]).unwrap_err().to_string().contains("token 0, feature 2"));
@@ -142,11 +143,11 @@ fn affine_const_and_param() {
     let m = model(2, 2, 8, |g, l| {
         g.params = 1;
         l.params.push(100);
-        g.push(node("c", Op::Const { rows: 2, data: vec![7, 8] }, &[], 1));
-        g.push(node("p", Op::Param { first: 0 }, &[], 1));
+        g.push(node("c", ops::Const { rows: 2, data: vec![7, 8] }.into(), &[], 1));
+        g.push(node("p", ops::Param { first: 0 }.into(), &[], 1));
         let term = |input, feature, coef| Term { input, feature, coef };
         let rows = vec![vec![term(0, 0, 2), term(0, 1, -1), term(1, 0, 1)], vec![term(2, 0, 1)]];
-        g.push(node("a", Op::Affine { rows }, &[0, 1, 2], 2));
+        g.push(node("a", ops::Affine { rows }.into(), &[0, 1, 2], 2));
     });
     assert_eq!(last(&m, &[1, 2, 3, 4]).unwrap(), [7, 100, 10, 100]);
 }
@@ -156,8 +157,8 @@ fn table_covers_its_whole_domain() {
     let m = model(1, 2, 2, |g, l| {
         g.tables = 1;
         l.tables.push(vec![10, 11, 12, 13].into());
-        g.push(node("q", Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[0], 2));
-        g.push(node("t", Op::Table { table: 0 }, &[1], 2));
+        g.push(node("q", ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[0], 2));
+        g.push(node("t", ops::Table { table: 0 }.into(), &[1], 2));
     });
     assert_eq!(last(&m, &[-100, 100]).unwrap(), [10, 13]);
     assert_eq!(last(&m, &[0, -4]).unwrap(), [12, 11]);
@@ -166,9 +167,9 @@ fn table_covers_its_whole_domain() {
 #[test]
 fn attention_row_by_row() {
     let table = vec![16, 8, 4, 0];
-    let row = attention::attend_row(&[4, 0, -40, 99], 3, &table, 2);
+    let row = ops::attend::attend_row(&[4, 0, -40, 99], 3, &table, 2);
     assert_eq!(row.max, 1);
-    assert_eq!((row.shifted, row.remainder), (vec![1, 0, -10, 0], vec![2, 2, 2, 0]));
+    assert_eq!(row.shifted, [1, 0, -10, 0]);
     assert_eq!((row.distance, row.over, row.weight), (vec![0, 1, 3, 0], vec![0, 0, 8, 0], vec![16, 8, 0, 0]));
 }
 
@@ -178,7 +179,7 @@ fn attend_needs_enough_over_limbs() {
         model(2, 2, 2, |g, l| {
             g.tables = 1;
             l.tables.push(vec![4, 2, 1, 0].into());
-            let op = Op::Attend { keys: vec![2], table: 0, limbs: 1, over_limbs, causal: false };
+            let op = Op::Attend(ops::Attend { keys: vec![2], table: 0, limbs: 1, over_limbs, causal: false });
             g.push(node("a", op, &[0], 2));
         })
     };
@@ -188,17 +189,9 @@ fn attend_needs_enough_over_limbs() {
 }
 
 #[test]
-fn grouped_heads_share_keys() {
-    let dims = attention::Dims::new(2, 2, 1, 1);
-    assert_eq!(attention::scores(&dims, &[1, 2, 3, 4], &[5, 7]).unwrap(), [5, 7, 10, 14, 15, 21, 20, 28]);
-    let e = [1, 0, 0, 1, 1, 1, 2, 0];
-    assert_eq!(attention::context(&dims, &e, &[5, 7]).unwrap(), [5, 7, 12, 10]);
-}
-
-#[test]
 fn argmax_takes_the_lowest_index() {
     let m = model(2, 3, 2, |g, _| {
-        g.push(node("m", Op::ArgMax { groups: 1, limbs: 2 }, &[0], 1));
+        g.push(node("m", ops::ArgMax { groups: 1, limbs: 2 }.into(), &[0], 1));
     });
     assert_eq!(last(&m, &[1, 3, 3, -5, -5, -5]).unwrap(), [1, 0]);
     assert!(last(&m, &[0, 16, 0, 0, 0, 0]).is_err());
@@ -207,7 +200,7 @@ fn argmax_takes_the_lowest_index() {
 #[test]
 fn bounds_are_enforced() {
     let mut m = model(1, 1, 4, |g, _| {
-        g.push(node("sq", Op::Mul, &[0, 0], 1));
+        g.push(node("sq", ops::Mul.into(), &[0, 0], 1));
     });
     m.shapes[0].nodes[1].hi = 99;
     assert_eq!(last(&m, &[9]).unwrap(), [81]);
@@ -217,22 +210,22 @@ fn bounds_are_enforced() {
 #[test]
 fn malformed_shapes_are_refused() {
     let ops: Vec<(Op, Vec<u32>)> = vec![
-        (Op::Mul, vec![0]),
-        (Op::Mul, vec![0, 5]),
-        (Op::Linear { weight: 0, bias: None, positions: 1 }, vec![0]),
-        (Op::Diagonal { weight: 0, bias: None, positions: 1 }, vec![0]),
-        (Op::Param { first: 0 }, vec![]),
-        (Op::Table { table: 0 }, vec![0]),
-        (Op::Requant { limbs: 99, out_limbs: 1, clamp: false }, vec![0]),
-        (Op::Scores { heads: 3, kv_heads: 2, head_dim: 1 }, vec![0, 0]),
-        (Op::Input { port: 1 }, vec![]),
-        (Op::Output { port: 0 }, vec![0]),
-        (Op::Affine { rows: vec![vec![Term { input: 0, feature: 9, coef: 1 }]] }, vec![0]),
-        (Op::Const { rows: 3, data: vec![1; 3] }, vec![]),
-        (Op::Attend { keys: vec![0], table: 0, limbs: 1, over_limbs: 1, causal: false }, vec![0]),
-        (Op::ArgMax { groups: 0, limbs: 1 }, vec![0]),
-        (crate::int::gadgets::MatMul { batch: 1, rows: 1, inner: 1, cols: 1 }.into(), vec![0, 0]),
-        (crate::int::gadgets::Max { groups: 0, limbs: 1 }.into(), vec![0]),
+        (Op::Mul(ops::Mul), vec![0]),
+        (Op::Mul(ops::Mul), vec![0, 5]),
+        (Op::Linear(ops::Linear { weight: 0, bias: None, positions: 1 }), vec![0]),
+        (Op::Diagonal(ops::Diagonal { weight: 0, bias: None, positions: 1 }), vec![0]),
+        (Op::Param(ops::Param { first: 0 }), vec![]),
+        (Op::Table(ops::Table { table: 0 }), vec![0]),
+        (Op::Requant(ops::Requant { limbs: 99, out_limbs: 1, clamp: false }), vec![0]),
+        (Op::Scores(ops::Scores { heads: 3, kv_heads: 2, head_dim: 1 }), vec![0, 0]),
+        (Op::Input(ops::Input { port: 1 }), vec![]),
+        (Op::Output(ops::Output { port: 0 }), vec![0]),
+        (Op::Affine(ops::Affine { rows: vec![vec![Term { input: 0, feature: 9, coef: 1 }]] }), vec![0]),
+        (Op::Const(ops::Const { rows: 3, data: vec![1; 3] }), vec![]),
+        (Op::Attend(ops::Attend { keys: vec![0], table: 0, limbs: 1, over_limbs: 1, causal: false }), vec![0]),
+        (Op::ArgMax(ops::ArgMax { groups: 0, limbs: 1 }), vec![0]),
+        (crate::int::ops::MatMul { batch: 1, rows: 1, inner: 1, cols: 1 }.into(), vec![0, 0]),
+        (crate::int::ops::Max { groups: 0, limbs: 1 }.into(), vec![0]),
     ];
     for (op, inputs) in ops {
         let text = format!("{op:?}");
@@ -246,8 +239,8 @@ fn malformed_shapes_are_refused() {
 #[test]
 fn layers_are_chained_by_tensors() {
     let mut m = model(1, 1, 4, |g, l| {
-        g.push(node("sq", Op::Mul, &[0, 0], 1));
-        g.push(node("out", Op::Output { port: 0 }, &[1], 1));
+        g.push(node("sq", ops::Mul.into(), &[0, 0], 1));
+        g.push(node("out", ops::Output { port: 0 }.into(), &[1], 1));
         l.outputs.push(1);
     });
     for _ in 0..2 {
@@ -261,42 +254,35 @@ fn layers_are_chained_by_tensors() {
 
 proptest! {
     #[test]
-    fn requant_parts_recompose(x in -LIMIT..LIMIT, shift in 1u32..48, bits in proptest::option::of(2u32..20)) {
-        let p = requant::parts(x, shift, bits);
+    fn rounded_values_recompose(x in -LIMIT..LIMIT, shift in 1u32..48) {
+        let (y, remainder) = ops::requant::round_shift(x, shift);
         let left = i128::from(x) + (1i128 << (shift - 1));
-        prop_assert_eq!((i128::from(p.y) + i128::from(p.excess)) * (1i128 << shift) + i128::from(p.remainder), left);
-        prop_assert!((0..1i128 << shift).contains(&p.remainder.into()));
-        if let Some(w) = bits {
-            prop_assert!(requant::in_limbs(p.y, w));
-            prop_assert!(p.excess <= 0 || p.y == (1 << (w - 1)) - 1);
-            prop_assert!(p.excess >= 0 || p.y == -(1 << (w - 1)));
-        } else {
-            prop_assert_eq!(p.excess, 0);
-        }
+        prop_assert_eq!(i128::from(y) * (1i128 << shift) + i128::from(remainder), left);
+        prop_assert!((0..1i128 << shift).contains(&remainder.into()));
     }
 
     #[test]
     fn inverses_are_the_only_floors(c in 0..LIMIT, v in 1..LIMIT, small in 1i64..5000) {
         for v in [v, small] {
-            let r = i128::from(inverse::recip(c, v).unwrap());
+            let r = i128::from(ops::recip::recip(c, v).unwrap());
             let (c128, v128) = (i128::from(c), i128::from(v));
             prop_assert!(r * v128 <= c128 && c128 < (r + 1) * v128);
-            let s = i128::from(inverse::rsqrt(c, v).unwrap());
+            let s = i128::from(ops::rsqrt::rsqrt(c, v).unwrap());
             prop_assert!(s * s * v128 <= c128 && c128 < (s + 1) * (s + 1) * v128);
         }
-        prop_assert_eq!(inverse::recip(c, 0), None);
-        prop_assert_eq!(inverse::rsqrt(c, -v), None);
+        prop_assert_eq!(ops::recip::recip(c, 0), None);
+        prop_assert_eq!(ops::rsqrt::rsqrt(c, -v), None);
     }
 
     #[test]
     fn attend_rows_recompose(x in proptest::collection::vec(-5000i64..5000, 1..9), seen in 1usize..9) {
         let table = [64, 32, 16, 8, 4, 2, 1, 0];
         let seen = seen.min(x.len());
-        let row = attention::attend_row(&x, seen, &table, 3);
+        let row = ops::attend::attend_row(&x, seen, &table, 3);
         prop_assert!(row.shifted[..seen].contains(&row.max));
         for u in 0..x.len() {
             if u < seen {
-                prop_assert_eq!(x[u] + 4, row.shifted[u] * 8 + row.remainder[u]);
+                prop_assert_eq!((x[u] + 4).div_euclid(8), row.shifted[u]);
                 prop_assert_eq!(row.max - row.shifted[u], row.distance[u] + row.over[u]);
                 prop_assert!(row.over[u] >= 0 && (row.over[u] == 0 || row.distance[u] == 7));
                 prop_assert_eq!(row.weight[u], table[row.distance[u] as usize]);
@@ -309,7 +295,7 @@ proptest! {
     #[test]
     fn fast_and_exact_products_agree(x in proptest::collection::vec(-(1i64 << 42)..1 << 42, 4), w in proptest::collection::vec(-(1i32 << 20)..1 << 20, 4)) {
         let exact: i128 = x.iter().zip(&w).map(|(&a, &b)| i128::from(a) * i128::from(b)).sum();
-        match linear::linear(1, &x, 4, &w, None, 1) {
+        match ops::linear::product(1, &x, 4, &w, None, 1) {
             Ok(v) => prop_assert_eq!(i128::from(v[0]), exact),
             Err(f) => prop_assert_eq!(f.value, exact),
         }
@@ -320,7 +306,7 @@ proptest! {
 fn tables_say_where_a_function_leaves_them() {
     let mut m = model(2, 2, 4, |g, _| {
         g.tables = 1;
-        g.push(node("t", Op::Table { table: 0 }, &[0], 2));
+        g.push(node("t", ops::Table { table: 0 }.into(), &[0], 2));
     });
     // Values of ln(x / 2) in units of 1/4: none at 0 and below, 3.66 and 4.39 at 5 and 6, of which 4 are kept.
     let curve = |last| Curve { function: UnaryFn::Ln, origin: 8, unit: 0.5, scale: 4.0, limit: 4, last };
@@ -342,8 +328,8 @@ fn tables_say_where_a_function_leaves_them() {
 #[test]
 fn clamps_say_what_they_took() {
     let m = model(2, 2, 4, |g, _| {
-        g.push(node("q", Op::Requant { limbs: 1, out_limbs: 1, clamp: true }, &[0], 2));
-        g.push(node("free", Op::Requant { limbs: 1, out_limbs: 2, clamp: false }, &[0], 2));
+        g.push(node("q", ops::Requant { limbs: 1, out_limbs: 1, clamp: true }.into(), &[0], 2));
+        g.push(node("free", ops::Requant { limbs: 1, out_limbs: 2, clamp: false }.into(), &[0], 2));
     });
     // In units of 16: 7 is the greatest value kept, -8 the least.
     let mut seen = Vec::new();

@@ -13,7 +13,7 @@ pub struct Form {
     /// Factor on the matrix.
     pub scale: f64,
     /// The matrix.
-    pub(super) matrix: Matrix,
+    pub(in crate::int) matrix: Matrix,
     /// Image of the ball's centre.
     pub centre: Vec<f64>,
     /// Rounding that the linear part does not describe.
@@ -24,7 +24,7 @@ pub struct Form {
 
 /// A matrix `[features, inner]`.
 #[derive(Clone, Debug)]
-pub(super) enum Matrix {
+pub(in crate::int) enum Matrix {
     /// 1 in the diagonal.
     Identity,
     /// The diagonal of a square one that has nothing else.

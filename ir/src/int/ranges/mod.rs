@@ -4,24 +4,22 @@
 //! a normalisation, a linear [`Form`] of a ball. Normalised rows lie in a ball whatever their input, so everything
 //! linear behind them is bounded by Cauchy-Schwarz, far below what intervals give.
 
-mod attention;
 mod form;
-mod linear;
-mod patterns;
-mod pointwise;
+pub(super) mod patterns;
 mod spectral;
 
-pub use attention::spread;
 pub use form::Form;
+pub(super) use form::Matrix;
 pub use spectral::Norms;
+pub(super) use spectral::Square;
 
-use super::gadgets::Site;
-use super::interp::{self, attention::Dims};
-use super::{Graph, Layer, Model, Op, ValueId};
+use super::interp;
+use super::ops::{Ports, Site};
+use super::{Graph, Layer, Model, ValueId};
 use std::sync::Arc;
 
 /// Relative slack that covers the rounding of the floating-point bounds.
-const SLACK: f64 = 1.0 + 1e-6;
+pub(super) const SLACK: f64 = 1.0 + 1e-6;
 
 /// What is known about one value for every token.
 #[derive(Clone, Debug)]
@@ -50,6 +48,33 @@ impl Range {
     /// `features` copies of one interval.
     pub fn uniform(features: usize, lo: i64, hi: i64) -> Self {
         Range::new(vec![lo; features], vec![hi; features])
+    }
+
+    /// The range over all rows of a row-major matrix.
+    pub fn of_rows<T: Copy + Into<i64>>(data: &[T], features: usize) -> Self {
+        let mut lo = vec![i64::MAX; features];
+        let mut hi = vec![i64::MIN; features];
+        let mut norm: f64 = 0.0;
+        for row in data.chunks_exact(features) {
+            for (j, &v) in row.iter().enumerate() {
+                lo[j] = lo[j].min(v.into());
+                hi[j] = hi[j].max(v.into());
+            }
+            norm = norm.max(row.iter().map(|&v| (v.into() as f64).powi(2)).sum::<f64>().sqrt());
+        }
+        Range::new(lo, hi).with_norm(norm)
+    }
+
+    /// The range of a function that falls with its operand and is defined from 1 on.
+    pub(super) fn falling(&self, f: impl Fn(i64) -> Option<i64>) -> Result<Range, Unbounded> {
+        let ends = |v: &[i64]| v.iter().map(|&a| f(a)).collect::<Option<Vec<_>>>();
+        match (ends(&self.hi), ends(&self.lo)) {
+            (Some(lo), Some(hi)) => Ok(Range::new(lo, hi)),
+            _ => {
+                let (lo, hi) = self.bounds();
+                Err(Unbounded::Domain { lo, hi, what: "the operand must be at least 1".into() })
+            }
+        }
     }
 
     /// The same range with a norm bound of at most `norm`.
@@ -85,7 +110,7 @@ impl Range {
     }
 
     /// The range of `count` such rows, one after the other.
-    fn repeated(&self, count: usize) -> Self {
+    pub fn repeated(&self, count: usize) -> Self {
         let norm = self.norm * (count as f64).sqrt();
         Range::new(self.lo.repeat(count), self.hi.repeat(count)).with_norm(norm)
     }
@@ -205,74 +230,21 @@ impl Scope<'_> {
         Ok(ranges)
     }
 
-    fn transfer(&self, id: ValueId, r: &[Range]) -> Result<Range, Unbounded> {
+    fn transfer(&self, id: ValueId, earlier: &[Range]) -> Result<Range, Unbounded> {
         let node = &self.graph.nodes[id as usize];
-        let n = node.features as usize;
-        let arg = |i: usize| &r[node.inputs[i] as usize];
-        let b = self.limb_bits;
-        match &node.op {
-            Op::Input { port } => Ok(self.ports[*port as usize].clone()),
-            Op::Output { .. } => Ok(arg(0).clone()),
-            Op::Embed { weight, .. } => {
-                let positions = arg(0).lo.len();
-                Ok(linear::rows_of(&self.layer.weights[*weight as usize], n / positions).repeated(positions))
-            }
-            Op::TokenBias { weight } => Ok(linear::rows_of(&self.layer.weights[*weight as usize], n)),
-            Op::Linear { weight, bias, positions } => {
-                let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
-                let weight = &self.layer.weights[*weight as usize];
-                linear::linear(arg(0), weight, bias, n / *positions as usize, *positions as usize, self.norms)
-            }
-            Op::Diagonal { weight, bias, .. } => {
-                let bias = bias.map(|b| self.layer.weights[b as usize].as_slice());
-                linear::diagonal(arg(0), &self.layer.weights[*weight as usize], bias)
-            }
-            Op::Const { data, .. } => Ok(linear::rows_of(data, n)),
-            Op::Param { first } => {
-                let p = self.layer.params[*first as usize..*first as usize + n].to_vec();
-                Ok(Range::new(p.clone(), p))
-            }
-            Op::Affine { rows } => patterns::rotation(self, node, rows, r)
-                .or_else(|| patterns::chosen(self, node, rows, r).map(Ok))
-                .unwrap_or_else(|| linear::affine(self, node, rows, r)),
-            Op::Requant { limbs, out_limbs, clamp } => pointwise::requant(arg(0), limbs * b, out_limbs * b, *clamp),
-            Op::Table { table } => pointwise::table(arg(0), &self.layer.tables[*table as usize]),
-            Op::Mul => patterns::normalised(self, node, r)
-                .or_else(|| patterns::averaged(self, node, r))
-                .or_else(|| patterns::averaged_rows(self, node, r))
-                .or_else(|| patterns::shares(self, node, r))
-                .unwrap_or_else(|| pointwise::mul(arg(0), arg(1))),
-            Op::Recip { param } => {
-                let c = self.layer.params[*param as usize];
-                pointwise::decreasing(arg(0), |z| interp::inverse::recip(c, z))
-            }
-            Op::RSqrt { param } => {
-                let c = self.layer.params[*param as usize];
-                pointwise::decreasing(arg(0), |v| interp::inverse::rsqrt(c, v))
-            }
-            Op::Scores { heads, kv_heads, head_dim } => {
-                attention::scores(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
-            }
-            Op::Attend { keys, table, limbs, over_limbs, .. } => {
-                let table = &self.layer.tables[*table as usize];
-                attention::attend(arg(0), keys, table, limbs * b, over_limbs * b)
-            }
-            Op::Context { heads, kv_heads, head_dim } => {
-                attention::context(&Dims::new(self.tokens, *heads, *kv_heads, *head_dim), arg(0), arg(1))
-            }
-            Op::Range { limbs } => pointwise::range(arg(0), limbs * b),
-            Op::ArgMax { groups, limbs } => {
-                let args: Vec<&Range> = node.inputs.iter().map(|&v| &r[v as usize]).collect();
-                pointwise::argmax(&args, *groups as usize, limbs * b)
-            }
-            Op::Gadget(gadget) => {
-                let args: Vec<&Range> = node.inputs.iter().map(|&v| &r[v as usize]).collect();
-                let widths: Vec<usize> = args.iter().map(|a| a.lo.len()).collect();
-                let site = Site { tokens: self.tokens, limb_bits: b, widths: &widths, features: n };
-                gadget.meaning().range(&site, &args)
-            }
-        }
+        let args: Vec<&Range> = node.inputs.iter().map(|&v| &earlier[v as usize]).collect();
+        let site = Site::new(self.tokens as u32, self.limb_bits, self.graph, node, Ports::default());
+        node.op.meaning().range(&site, &Around { scope: self, earlier }, &args)
     }
+}
+
+/// What an op may look at beside the ranges of its operands.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// The layer.
+    pub scope: &'a Scope<'a>,
+    /// Ranges of all earlier nodes.
+    pub earlier: &'a [Range],
 }
 
 /// Ranges of all nodes of all layers of `model`, from the bounds of its input tensors.
@@ -299,12 +271,17 @@ pub fn analyse(model: &Model) -> Result<Vec<Vec<Range>>, (String, RangeError)> {
 }
 
 /// An exact bound as i64.
-pub(in crate::int) fn narrow(value: i128) -> Result<i64, Unbounded> {
+pub(super) fn narrow(value: i128) -> Result<i64, Unbounded> {
     if value.unsigned_abs() < 1 << 62 { Ok(value as i64) } else { Err(Unbounded::Wide(value as f64)) }
 }
 
+/// Clips to what i64 holds with room for one more addition.
+pub(super) fn clip(v: i128) -> i64 {
+    v.clamp(-(1 << 63) + 1, (1 << 63) - 1) as i64
+}
+
 /// Intersects intervals with `centre +- radius`; both are valid, so is the intersection.
-fn tighten(lo: &mut i64, hi: &mut i64, centre: f64, radius: f64) {
+pub(super) fn tighten(lo: &mut i64, hi: &mut i64, centre: f64, radius: f64) {
     let radius = radius * SLACK + centre.abs() * (SLACK - 1.0) + 1e-6;
     *lo = (*lo).max((centre - radius).floor().max(-9e18) as i64);
     *hi = (*hi).min((centre + radius).ceil().min(9e18) as i64);

@@ -1,13 +1,9 @@
 //! Idioms whose values are bounded by how their parts relate, where intervals alone would give far too much.
 
-use super::{
-    Form, Range, Scope, Unbounded,
-    linear::{copies, source},
-    narrow,
-};
-use crate::int::gadgets::Gadget;
-use crate::int::interp::attention::groups;
-use crate::int::{Node, Op, Term};
+use super::{Form, Range, Scope, Unbounded, narrow};
+use crate::int::ops::Gadget;
+use crate::int::ops::attend::groups;
+use crate::int::{Node, Op, Term, ops};
 
 /// The node whose features operand 1 of `node` repeats, each for a stretch of equal length, and that length.
 fn repeated<'a>(scope: &Scope<'a>, node: &Node) -> Option<(&'a Node, usize)> {
@@ -22,7 +18,7 @@ fn repeated<'a>(scope: &Scope<'a>, node: &Node) -> Option<(&'a Node, usize)> {
 /// The sums of a node of sums.
 fn sums(node: &Node) -> Option<&[Vec<Term>]> {
     match &node.op {
-        Op::Affine { rows } => Some(rows),
+        Op::Affine(ops::Affine { rows }) => Some(rows),
         _ => None,
     }
 }
@@ -30,12 +26,12 @@ fn sums(node: &Node) -> Option<&[Vec<Term>]> {
 /// `x * r` with `r = floor(sqrt(C / v'))` broadcast to a stretch of x, `v' >= v / 2^s` and `v >= |x|^2` of that stretch:
 /// then `|x r| <= sqrt(C 2^s)`. With the squares of `z = round(x / 2^t)` instead, `|x| <= 2^t (|z| + sqrt(n) / 2)` for a
 /// stretch of n.
-pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+pub(in crate::int) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let (root, len) = repeated(scope, node)?;
-    let Op::RSqrt { param } = root.op else { return None };
+    let Op::RSqrt(ops::RSqrt { param }) = root.op else { return None };
     let c = scope.layer.params[param as usize] as f64;
     let (sum, shift) = match source(scope, root, 0)? {
-        lifted @ Node { op: Op::Affine { .. }, .. } => {
+        lifted @ Node { op: Op::Affine(ops::Affine { .. }), .. } => {
             for (g, terms) in sums(lifted)?.iter().enumerate() {
                 let own = terms.iter().find(|t| t.input == 0 && t.coef == 1 && t.feature as usize == g)?;
                 let rest: i64 = terms.iter().filter(|t| *t != own).map(|t| least_constant(scope, lifted, t)).sum();
@@ -44,10 +40,10 @@ pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Resu
                 }
             }
             let requant = source(scope, lifted, 0)?;
-            let Op::Requant { limbs, clamp: false, .. } = requant.op else { return None };
+            let Op::Requant(ops::Requant { limbs, clamp: false, .. }) = requant.op else { return None };
             (source(scope, requant, 0)?, limbs * scope.limb_bits)
         }
-        checked @ Node { op: Op::Range { .. }, .. } => (source(scope, checked, 0)?, 0),
+        checked @ Node { op: Op::Range(ops::Range { .. }), .. } => (source(scope, checked, 0)?, 0),
         _ => return None,
     };
     let (x, rows) = (node.inputs[0], sums(sum)?);
@@ -59,7 +55,9 @@ pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Resu
     }
     let dropped = match &scope.graph.nodes[squared as usize] {
         _ if squared == x => 0,
-        Node { op: Op::Requant { limbs, clamp: false, .. }, inputs, .. } if inputs == &[x] => limbs * scope.limb_bits,
+        Node { op: Op::Requant(ops::Requant { limbs, clamp: false, .. }), inputs, .. } if inputs == &[x] => {
+            limbs * scope.limb_bits
+        }
         _ => return None,
     };
     let factors = &r[node.inputs[1] as usize];
@@ -81,7 +79,9 @@ pub(super) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Option<Resu
 /// Least value of a term over a constant operand, i64::MIN / 4 for any other operand.
 fn least_constant(scope: &Scope, node: &Node, t: &Term) -> i64 {
     match source(scope, node, t.input as usize).map(|n| &n.op) {
-        Some(Op::Const { data, .. }) if t.coef > 0 => data.iter().copied().min().unwrap_or(0).saturating_mul(t.coef),
+        Some(Op::Const(ops::Const { data, .. })) if t.coef > 0 => {
+            data.iter().copied().min().unwrap_or(0).saturating_mul(t.coef)
+        }
         _ => i64::MIN / 4,
     }
 }
@@ -93,7 +93,7 @@ fn squared_in(scope: &Scope, node: &Node, terms: &[Term], features: std::ops::Ra
     let mut seen = vec![false; features.len()];
     for t in terms {
         match source(scope, node, t.input as usize)? {
-            Node { op: Op::Mul, inputs, .. } if inputs[0] == inputs[1] && t.coef >= 1 => {
+            Node { op: Op::Mul(ops::Mul), inputs, .. } if inputs[0] == inputs[1] && t.coef >= 1 => {
                 if *squared.get_or_insert(inputs[0]) != inputs[0] {
                     return None;
                 }
@@ -102,9 +102,9 @@ fn squared_in(scope: &Scope, node: &Node, terms: &[Term], features: std::ops::Ra
                     seen[t.feature as usize - features.start] = true;
                 }
             }
-            Node { op: Op::Param { first }, .. }
+            Node { op: Op::Param(ops::Param { first }), .. }
                 if t.coef >= 0 && scope.layer.params[(first + t.feature) as usize] >= 0 => {}
-            Node { op: Op::Const { .. }, .. } if least_constant(scope, node, t) >= 0 => {}
+            Node { op: Op::Const(ops::Const { .. }), .. } if least_constant(scope, node, t) >= 0 => {}
             _ => return None,
         }
     }
@@ -113,9 +113,9 @@ fn squared_in(scope: &Scope, node: &Node, terms: &[Term], features: std::ops::Ra
 
 /// `u * r` with `u = sum_k e_k v_k`, `r = floor(C / z)` broadcast per head and `z = sum_k e_k`, or the greatest of that
 /// and others: a mean of v times C, or less.
-pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+pub(in crate::int) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let context = source(scope, node, 0)?;
-    let Op::Context { heads, kv_heads, head_dim } = context.op else { return None };
+    let Op::Context(ops::Context { heads, kv_heads, head_dim }) = context.op else { return None };
     let broadcast = source(scope, node, 1)?;
     let picks = copies(broadcast)?;
     let dim = head_dim as usize;
@@ -123,7 +123,7 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
         return None;
     }
     let recip = source(scope, broadcast, 0)?;
-    let Op::Recip { param } = recip.op else { return None };
+    let Op::Recip(ops::Recip { param }) = recip.op else { return None };
     let mut total = source(scope, recip, 0)?;
     let bounded = matches!(&total.op, Op::Gadget(Gadget::Max(max)) if max.groups == 1);
     if bounded {
@@ -163,9 +163,9 @@ pub(super) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result
 
 /// `e * r` with `r = floor(C / z)` broadcast to a stretch of e and `z = sum e + ...` over that stretch, nothing of it
 /// negative: at most C.
-pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+pub(in crate::int) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let (recip, len) = repeated(scope, node)?;
-    let Op::Recip { param } = recip.op else { return None };
+    let Op::Recip(ops::Recip { param }) = recip.op else { return None };
     let mut sum = source(scope, recip, 0)?;
     if sum.inputs != [node.inputs[0]] {
         let lifted = sum;
@@ -188,7 +188,7 @@ pub(super) fn shares(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<R
 
 /// `u * r` with `u = e z` a product of activations and each `r = floor(C / sum e)` over the row of e, broadcast to the
 /// row's columns: a mean of rows of z times C. Rows of e may be picked from several softmaxes, zeros between.
-pub(super) fn averaged_rows(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
+pub(in crate::int) fn averaged_rows(scope: &Scope, node: &Node, r: &[Range]) -> Option<Result<Range, Unbounded>> {
     let product = source(scope, node, 0)?;
     let Op::Gadget(Gadget::MatMul(sizes)) = &product.op else { return None };
     let [rows, inner, cols] = [sizes.rows, sizes.inner, sizes.cols].map(|n| n as usize);
@@ -202,7 +202,7 @@ pub(super) fn averaged_rows(scope: &Scope, node: &Node, r: &[Range]) -> Option<R
         let entries: Vec<Option<(u32, u32)>> =
             (row * inner..(row + 1) * inner).map(|f| origin(scope, product.inputs[0], f as u32)).collect();
         let (recip, at) = origin(scope, node_of(scope, node, 1)?, (row * cols) as u32)?;
-        let Op::Recip { param } = scope.graph.nodes[recip as usize].op else { return None };
+        let Op::Recip(ops::Recip { param }) = scope.graph.nodes[recip as usize].op else { return None };
         let sum = source(scope, &scope.graph.nodes[recip as usize], 0)?;
         let terms = sums(sum)?.get(at as usize)?;
         let mut summed: Vec<(u32, u32)> = terms.iter().map(|t| (sum.inputs[t.input as usize], t.feature)).collect();
@@ -239,7 +239,7 @@ fn origin(scope: &Scope, node: u32, feature: u32) -> Option<(u32, u32)> {
     let (mut node, mut feature) = (node, feature);
     loop {
         let at = scope.graph.nodes.get(node as usize)?;
-        let Op::Affine { rows } = &at.op else { return Some((node, feature)) };
+        let Op::Affine(ops::Affine { rows }) = &at.op else { return Some((node, feature)) };
         match rows.get(feature as usize)?.as_slice() {
             [t] if t.coef == 1 => (node, feature) = (at.inputs[t.input as usize], t.feature),
             [] => return None,
@@ -249,8 +249,8 @@ fn origin(scope: &Scope, node: u32, feature: u32) -> Option<(u32, u32)> {
 }
 
 /// A sum of softmax weights over all keys of a group contains the maximum's weight, the table's first entry.
-pub(super) fn least_weight_sum(scope: &Scope, node: &Node, terms: &[Term]) -> Option<i64> {
-    let Op::Attend { keys, table, .. } = &source(scope, node, 0)?.op else { return None };
+pub(in crate::int) fn least_weight_sum(scope: &Scope, node: &Node, terms: &[Term]) -> Option<i64> {
+    let Op::Attend(ops::Attend { keys, table, .. }) = &source(scope, node, 0)?.op else { return None };
     let table = &scope.layer.tables[*table as usize];
     let whole = groups(keys).any(|group| sums_whole(terms, group));
     (whole && table.iter().all(|&v| v >= 0)).then(|| table.first().copied())?
@@ -263,7 +263,7 @@ fn sums_whole(terms: &[Term], mut features: std::ops::Range<usize>) -> bool {
 }
 
 /// Sums over products with per-token constants (rotary embedding): the worst token, not the worst of each factor.
-pub(super) fn rotation(
+pub(in crate::int) fn rotation(
     scope: &Scope,
     node: &Node,
     rows: &[Vec<Term>],
@@ -274,7 +274,7 @@ pub(super) fn rotation(
             let product = source(scope, node, i)?;
             let constant = source(scope, product, 1)?;
             match (&product.op, &constant.op) {
-                (Op::Mul, Op::Const { rows, data }) if *rows as usize == scope.tokens => {
+                (Op::Mul(ops::Mul), Op::Const(ops::Const { rows, data })) if *rows as usize == scope.tokens => {
                     Some((&r[product.inputs[0] as usize], data.as_slice(), constant.features as usize))
                 }
                 _ => None,
@@ -304,9 +304,14 @@ pub(super) fn rotation(
 /// Length of the stretches, and a bound on the norm of each, of `x - m` with `m = round(c sum x / 2^s)` over a stretch
 /// and broadcast to it, where `c n` is `2^s` up to rounding: the mean's removal is a projection, so the norm does not grow
 /// beyond the rounding of m.
-pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<(usize, f64)> {
+pub(in crate::int) fn centred_norm(
+    scope: &Scope,
+    node: &Node,
+    rows: &[Vec<Term>],
+    r: &[Range],
+) -> Option<(usize, f64)> {
     let mean = source(scope, node, 1).filter(|_| node.inputs.len() == 2)?;
-    let Op::Requant { limbs, clamp: false, .. } = mean.op else { return None };
+    let Op::Requant(ops::Requant { limbs, clamp: false, .. }) = mean.op else { return None };
     let sum = source(scope, mean, 0)?;
     let means = sums(sum)?;
     let (x, n) = (&r[node.inputs[0] as usize], rows.len() / means.len());
@@ -335,9 +340,9 @@ pub(super) fn centred_norm(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[
 
 /// The sum of entries times bits of which one is 1: one of the entries. The entries are those of a diagonal, each with the
 /// interval between 0 and itself.
-pub(super) fn chosen(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<Range> {
+pub(in crate::int) fn chosen(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Option<Range> {
     let products = source(scope, node, 0)?;
-    if node.inputs.len() != 1 || !matches!(products.op, Op::Diagonal { bias: None, .. }) {
+    if node.inputs.len() != 1 || !matches!(products.op, Op::Diagonal(ops::Diagonal { bias: None, .. })) {
         return None;
     }
     let mut bits = source(scope, products, 0)?;
@@ -359,4 +364,23 @@ pub(super) fn chosen(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]
     };
     let (lo, hi) = rows.iter().map(ends).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     Some(Range::new(lo, hi))
+}
+
+/// The node that produces operand `i` of `node`.
+pub(in crate::int) fn source<'a>(scope: &Scope<'a>, node: &Node, i: usize) -> Option<&'a Node> {
+    node.inputs.get(i).and_then(|&v| scope.graph.nodes.get(v as usize))
+}
+
+/// If every row is one feature of operand 0 with factor 1: which.
+fn copies(node: &Node) -> Option<Vec<usize>> {
+    match &node.op {
+        Op::Affine(ops::Affine { rows }) if node.inputs.len() == 1 => rows
+            .iter()
+            .map(|terms| match terms.as_slice() {
+                [t] if t.coef == 1 => Some(t.feature as usize),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
 }

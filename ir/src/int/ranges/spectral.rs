@@ -22,7 +22,7 @@ const ROWS: usize = 64;
 const FEW: usize = 160;
 
 /// A square matrix of size n in double precision, row-major, and its distance to the exact one at most.
-pub(super) struct Square {
+pub(in crate::int) struct Square {
     n: usize,
     entries: Vec<f64>,
     /// In the Frobenius norm.

@@ -1,7 +1,7 @@
 //! Soundness: whatever the interpreter computes lies within the analysed ranges.
 
 use super::*;
-use crate::int::{Node, Term, interp};
+use crate::int::{Node, Op, Term, interp, ops};
 use proptest::prelude::*;
 
 const D: usize = 8;
@@ -39,49 +39,49 @@ fn term(input: u32, feature: usize, coef: i64) -> Term {
 fn attention_layer(w: &[i32], bias: &[i32]) -> Build {
     let layer = Layer { name: "l".into(), inputs: vec![0], ..Default::default() };
     let mut b = Build { graph: Graph::default(), layer };
-    let x = b.push(Op::Input { port: 0 }, &[], D);
-    let sum = b.push(Op::Affine { rows: vec![(0..D).map(|j| term(0, j, 256 / D as i64)).collect()] }, &[x], 1);
-    let mean = b.push(Op::Requant { limbs: 1, out_limbs: 6, clamp: false }, &[sum], 1);
+    let x = b.push(ops::Input { port: 0 }.into(), &[], D);
+    let sum = b.push(ops::Affine { rows: vec![(0..D).map(|j| term(0, j, 256 / D as i64)).collect()] }.into(), &[x], 1);
+    let mean = b.push(ops::Requant { limbs: 1, out_limbs: 6, clamp: false }.into(), &[sum], 1);
     let rows = (0..D).map(|j| vec![term(0, j, 1), term(1, 0, -1)]).collect();
-    let x = b.push(Op::Affine { rows }, &[x, mean], D);
-    let sq = b.push(Op::Mul, &[x, x], D);
+    let x = b.push(ops::Affine { rows }.into(), &[x, mean], D);
+    let sq = b.push(ops::Mul.into(), &[x, x], D);
     let eps = b.param(5);
-    let eps = b.push(Op::Param { first: eps }, &[], 1);
+    let eps = b.push(ops::Param { first: eps }.into(), &[], 1);
     let mut row: Vec<Term> = (0..D).map(|i| term(0, i, 1)).collect();
     row.push(term(1, 0, 1));
-    let v = b.push(Op::Affine { rows: vec![row] }, &[sq, eps], 1);
-    let v = b.push(Op::Requant { limbs: 1, out_limbs: 6, clamp: false }, &[v], 1);
-    let one = b.push(Op::Const { rows: 1, data: vec![1] }, &[], 1);
-    let v = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1), term(1, 0, 1)]] }, &[v, one], 1);
+    let v = b.push(ops::Affine { rows: vec![row] }.into(), &[sq, eps], 1);
+    let v = b.push(ops::Requant { limbs: 1, out_limbs: 6, clamp: false }.into(), &[v], 1);
+    let one = b.push(ops::Const { rows: 1, data: vec![1] }.into(), &[], 1);
+    let v = b.push(ops::Affine { rows: vec![vec![term(0, 0, 1), term(1, 0, 1)]] }.into(), &[v, one], 1);
     // sqrt(C 2^8) / 2^16 = 2^7 - 1/2
     let c = b.param((127i64 * 127) << 24);
-    let r = b.push(Op::RSqrt { param: c }, &[v], 1);
-    let r = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1)]; D] }, &[r], D);
-    let y = b.push(Op::Mul, &[x, r], D);
-    let y = b.push(Op::Requant { limbs: 2, out_limbs: 1, clamp: false }, &[y], D);
+    let r = b.push(ops::RSqrt { param: c }.into(), &[v], 1);
+    let r = b.push(ops::Affine { rows: vec![vec![term(0, 0, 1)]; D] }.into(), &[r], D);
+    let y = b.push(ops::Mul.into(), &[x, r], D);
+    let y = b.push(ops::Requant { limbs: 2, out_limbs: 1, clamp: false }.into(), &[y], D);
     let (factors, shifts) = (w[..D / 2].to_vec(), bias[..D / 2].to_vec());
     let w = b.weight(D, 3 * D, w.to_vec());
     let bias = b.weight(1, 3 * D, bias.to_vec());
-    let qkv = b.push(Op::Linear { weight: w, bias: Some(bias), positions: 1 }, &[y], 3 * D);
-    let qkv = b.push(Op::Requant { limbs: 1, out_limbs: 2, clamp: false }, &[qkv], 3 * D);
-    let part = |s: usize| Op::Affine { rows: (s * D..(s + 1) * D).map(|f| vec![term(0, f, 1)]).collect() };
+    let qkv = b.push(ops::Linear { weight: w, bias: Some(bias), positions: 1 }.into(), &[y], 3 * D);
+    let qkv = b.push(ops::Requant { limbs: 1, out_limbs: 2, clamp: false }.into(), &[qkv], 3 * D);
+    let part = |s: usize| Op::Affine(ops::Affine { rows: (s * D..(s + 1) * D).map(|f| vec![term(0, f, 1)]).collect() });
     let [q, k, v] = [0, 1, 2].map(|s| b.push(part(s), &[qkv], D));
-    let s = b.push(Op::Scores { heads: 2, kv_heads: 2, head_dim: 4 }, &[q, k], 2 * T);
+    let s = b.push(ops::Scores { heads: 2, kv_heads: 2, head_dim: 4 }.into(), &[q, k], 2 * T);
     b.graph.tables = 1;
     b.layer.tables.push((0..256).map(|i| if i == 255 { 0 } else { 1024 >> (i / 16) }).collect());
-    let op = Op::Attend { keys: vec![T as u32; 2], table: 0, limbs: 1, over_limbs: 3, causal: true };
+    let op = Op::Attend(ops::Attend { keys: vec![T as u32; 2], table: 0, limbs: 1, over_limbs: 3, causal: true });
     let e = b.push(op, &[s], 2 * T);
     let rows = (0..2).map(|h| (0..T).map(|u| term(0, h * T + u, 1)).collect()).collect();
-    let z = b.push(Op::Affine { rows }, &[e], 2);
+    let z = b.push(ops::Affine { rows }.into(), &[e], 2);
     let c = b.param(1 << 24);
-    let r = b.push(Op::Recip { param: c }, &[z], 2);
-    let u = b.push(Op::Context { heads: 2, kv_heads: 2, head_dim: 4 }, &[e, v], D);
-    let r = b.push(Op::Affine { rows: (0..D).map(|j| vec![term(0, j / 4, 1)]).collect() }, &[r], D);
-    let m = b.push(Op::Mul, &[u, r], D);
-    b.push(Op::Requant { limbs: 3, out_limbs: 2, clamp: false }, &[m], D);
+    let r = b.push(ops::Recip { param: c }.into(), &[z], 2);
+    let u = b.push(ops::Context { heads: 2, kv_heads: 2, head_dim: 4 }.into(), &[e, v], D);
+    let r = b.push(ops::Affine { rows: (0..D).map(|j| vec![term(0, j / 4, 1)]).collect() }.into(), &[r], D);
+    let m = b.push(ops::Mul.into(), &[u, r], D);
+    b.push(ops::Requant { limbs: 3, out_limbs: 2, clamp: false }.into(), &[m], D);
     let (half, shift) = (b.weight(D / 2, 1, factors), b.weight(1, D / 2, shifts));
-    b.push(Op::Diagonal { weight: half, bias: Some(shift), positions: 2 }, &[y], D);
-    b.push(Op::Diagonal { weight: half, bias: Some(shift), positions: 2 }, &[x], D);
+    b.push(ops::Diagonal { weight: half, bias: Some(shift), positions: 2 }.into(), &[y], D);
+    b.push(ops::Diagonal { weight: half, bias: Some(shift), positions: 2 }.into(), &[x], D);
     b
 }
 
@@ -144,7 +144,7 @@ fn normalised_rows_lie_in_the_ball() {
 #[test]
 fn what_cannot_be_excluded_is_an_error() {
     let mut b = attention_layer(&[1; D * 3 * D], &[0; 3 * D]);
-    b.graph.nodes[13].op = Op::Requant { limbs: 1, out_limbs: 1, clamp: false };
+    b.graph.nodes[13].op = Op::Requant(ops::Requant { limbs: 1, out_limbs: 1, clamp: false });
     let ports = [Range::uniform(D, -1000, 1000)];
     let norms = Arc::default();
     let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports, norms: &norms };
@@ -157,12 +157,12 @@ fn what_cannot_be_excluded_is_an_error() {
 #[test]
 fn a_feature_that_stands_in_several_terms_counts_as_often() {
     let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
-    let x = b.push(Op::Input { port: 0 }, &[], D);
-    let squares = b.push(Op::Mul, &[x, x], D);
+    let x = b.push(ops::Input { port: 0 }.into(), &[], D);
+    let squares = b.push(ops::Mul.into(), &[x, x], D);
     let thrice = vec![vec![term(0, 1, 1), term(0, 0, 1), term(0, 1, 1), term(0, 1, 1)]];
-    b.push(Op::Affine { rows: thrice.clone() }, &[x], 1);
-    b.push(Op::Affine { rows: thrice }, &[squares], 1);
-    b.push(Op::Affine { rows: vec![vec![term(0, 2, 5), term(0, 2, -5)]] }, &[x], 1);
+    b.push(ops::Affine { rows: thrice.clone() }.into(), &[x], 1);
+    b.push(ops::Affine { rows: thrice }.into(), &[squares], 1);
+    b.push(ops::Affine { rows: vec![vec![term(0, 2, 5), term(0, 2, -5)]] }.into(), &[x], 1);
     let (_, ranges) = run(b, &[100; T * D], -100, 100);
     assert_eq!(ranges[2].bounds(), (-400, 400));
     assert_eq!(ranges[3].bounds(), (0, 40_000));
@@ -172,17 +172,17 @@ fn a_feature_that_stands_in_several_terms_counts_as_often() {
 #[test]
 fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
     let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
-    let x = b.push(Op::Input { port: 0 }, &[], D);
+    let x = b.push(ops::Input { port: 0 }.into(), &[], D);
     let n = D / 2;
     let of = |g: usize| (g * n..(g + 1) * n).map(|j| term(0, j, 256 / n as i64)).collect();
-    let sums = b.push(Op::Affine { rows: vec![of(0), of(1)] }, &[x], 2);
-    let means = b.push(Op::Requant { limbs: 1, out_limbs: 6, clamp: false }, &[sums], 2);
+    let sums = b.push(ops::Affine { rows: vec![of(0), of(1)] }.into(), &[x], 2);
+    let means = b.push(ops::Requant { limbs: 1, out_limbs: 6, clamp: false }.into(), &[sums], 2);
     let rows = (0..D).map(|j| vec![term(0, j, 1), term(1, j / n, -1)]).collect();
-    let centred = b.push(Op::Affine { rows }, &[x, means], D);
-    let raised = b.push(Op::Affine { rows: (0..D).map(|j| vec![term(0, j, 8)]).collect() }, &[centred], D);
-    let squares = b.push(Op::Mul, &[raised, raised], D);
+    let centred = b.push(ops::Affine { rows }.into(), &[x, means], D);
+    let raised = b.push(ops::Affine { rows: (0..D).map(|j| vec![term(0, j, 8)]).collect() }.into(), &[centred], D);
+    let squares = b.push(ops::Mul.into(), &[raised, raised], D);
     let of = |g: usize| (g * n..(g + 1) * n).map(|j| term(0, j, 1)).collect();
-    b.push(Op::Affine { rows: vec![of(0), of(1)] }, &[squares], 2);
+    b.push(ops::Affine { rows: vec![of(0), of(1)] }.into(), &[squares], 2);
     let (_, ranges) = run(b, &[7; T * D], -1000, 1000);
     // Without the mean a stretch is not longer than before; its features are twice as large at most.
     let norm2 = n as f64 * 8000f64.powi(2);
@@ -193,17 +193,17 @@ fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
 /// A mean lies among what it is of, but only when no weight is negative.
 #[test]
 fn weights_that_may_be_negative_bound_no_mean() {
-    let context = Op::Context { heads: 1, kv_heads: 1, head_dim: 2 };
+    let context = Op::Context(ops::Context { heads: 1, kv_heads: 1, head_dim: 2 });
     let of = |lo: i64| {
         let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
-        let e = b.push(Op::Input { port: 0 }, &[], T);
-        let v = b.push(Op::Input { port: 1 }, &[], 2);
-        let sum = b.push(Op::Affine { rows: vec![(0..T).map(|j| term(0, j, 1)).collect()] }, &[e], 1);
+        let e = b.push(ops::Input { port: 0 }.into(), &[], T);
+        let v = b.push(ops::Input { port: 1 }.into(), &[], 2);
+        let sum = b.push(ops::Affine { rows: vec![(0..T).map(|j| term(0, j, 1)).collect()] }.into(), &[e], 1);
         let c = b.param(1 << 20);
-        let r = b.push(Op::Recip { param: c }, &[sum], 1);
-        let spread = b.push(Op::Affine { rows: vec![vec![term(0, 0, 1)]; 2] }, &[r], 2);
+        let r = b.push(ops::Recip { param: c }.into(), &[sum], 1);
+        let spread = b.push(ops::Affine { rows: vec![vec![term(0, 0, 1)]; 2] }.into(), &[r], 2);
         let u = b.push(context.clone(), &[e, v], 2);
-        b.push(Op::Mul, &[u, spread], 2);
+        b.push(ops::Mul.into(), &[u, spread], 2);
         let ports = [Range::uniform(T, lo, 10), Range::uniform(2, -7, 100)];
         let scope =
             Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &ports, norms: &Arc::default() };
@@ -213,7 +213,13 @@ fn weights_that_may_be_negative_bound_no_mean() {
     assert_eq!((sums, means), ((-210, 3000), (-7 << 20, 100 << 20)));
     // The sum of the weights might be 0 or less, of which there is no reciprocal.
     assert!(matches!(of(-10), Err(RangeError::Domain { .. })));
-    let below = Range::uniform(T, -10, 0);
-    let dims = interp::attention::Dims::new(T, 1, 1, 2);
-    assert_eq!(attention::context(&dims, &below, &Range::uniform(2, -7, 100)).unwrap().bounds(), (-3000, 210));
+    let context = |e: &Range| {
+        let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
+        let [e_node, v] = [T, 2].map(|features| b.push(ops::Input { port: 0 }.into(), &[], features));
+        let u = b.push(context.clone(), &[e_node, v], 2);
+        let norms = Arc::default();
+        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
+        scope.node(u, &[e.clone(), Range::uniform(2, -7, 100)]).unwrap().bounds()
+    };
+    assert_eq!(context(&Range::uniform(T, -10, 0)), (-3000, 210));
 }

@@ -3,8 +3,8 @@
 use super::{Forger, Forgery, Out};
 use crate::cells::Change;
 use group::ff::Field;
-use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::{FloorDiv, Gadget, Step, div, floor_div, root, step};
+use nanozk_ir::int::ops::{FloorDiv, Gadget, Step, div, floor_div, recip, requant, root, rsqrt, step};
+use nanozk_ir::int::{Op, ops};
 use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
@@ -20,32 +20,38 @@ impl Forger<'_> {
             self.honest_but(kind, &what, changes.collect(), out);
         };
         match node.op {
-            Op::Requant { limbs, .. } => {
+            Op::Requant(ops::Requant { limbs, .. }) => {
                 let shift = limbs * self.net.model.limb_bits;
                 let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
                 let exact = int(self.operand(id, 0).1[at] + half) * int(1 << shift).invert().unwrap();
-                let none = [Part::Remainder, Part::Over, Part::Under].map(|part| (part, Fr::ZERO));
+                let none = [Part::Own(requant::REMAINDER), Part::Own(requant::OVER), Part::Own(requant::UNDER)]
+                    .map(|part| (part, Fr::ZERO));
                 push("fraction-valued quotient", &[&[(Part::Value, exact)], &none[..]].concat());
             }
-            Op::Recip { param } => {
+            Op::Recip(ops::Recip { param }) => {
                 let (c, z) = (int(self.net.model.layers[0].params[param as usize]), int(self.operand(id, 0).1[at]));
                 let r = c * z.invert().unwrap();
                 let parts = [
                     (Part::Value, r),
                     (Part::Square, r.square()),
-                    (Part::Product, c),
-                    (Part::Remainder, Fr::ZERO),
-                    (Part::Gap, z - Fr::ONE),
+                    (Part::Own(recip::PRODUCT), c),
+                    (Part::Own(recip::REMAINDER), Fr::ZERO),
+                    (Part::Own(recip::GAP), z - Fr::ONE),
                 ];
                 push("fraction-valued reciprocal", &parts);
             }
-            Op::RSqrt { param } => {
+            Op::RSqrt(ops::RSqrt { param }) => {
                 let (c, v) = (int(self.net.model.layers[0].params[param as usize]), int(self.operand(id, 0).1[at]));
                 let root = |r: Fr| {
                     let high = (r + Fr::ONE).square() * v - Fr::ONE - c;
                     let (low, linear) = (c - r.square() * v, r * v);
-                    let products = [(Part::Linear, linear), (Part::Cubic, r * linear), (Part::Square, r.square())];
-                    [&[(Part::Value, r), (Part::Low, low), (Part::High, high)], &products[..]].concat()
+                    let products = [
+                        (Part::Own(rsqrt::LINEAR), linear),
+                        (Part::Own(rsqrt::CUBIC), r * linear),
+                        (Part::Square, r.square()),
+                    ];
+                    [&[(Part::Value, r), (Part::Own(rsqrt::LOW), low), (Part::Own(rsqrt::HIGH), high)], &products[..]]
+                        .concat()
                 };
                 push("negative root", &root(-int(self.net.values[id][at])));
                 // Of two neighbouring quotients of the field one is a square, as a rule.

@@ -3,9 +3,9 @@
 
 use super::{Delta, Forger, Out};
 use nanozk_ir::each_gadget;
-use nanozk_ir::int::gadgets::{
-    Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, OneHot, Root, Site, Step, TopK, div, floor_div, max,
-    normalise, root, step, top_k,
+use nanozk_ir::int::ops::{
+    Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, Numbers, OneHot, Ports, Root, Site, Step, TopK, div,
+    floor_div, max, normalise, root, step, top_k,
 };
 use nanozk_layout::Part;
 
@@ -46,10 +46,11 @@ impl Forger<'_> {
         let widths: Vec<usize> = (0..node.inputs.len()).map(|i| self.operand(id, i).0).collect();
         let row = |(i, &n): (usize, &usize)| &self.operand(id, i).1[token * n..(token + 1) * n];
         let args: Vec<&[i64]> = widths.iter().enumerate().map(row).collect();
-        let (tokens, features) = (self.net.model.tokens as usize, node.features as usize);
-        let site = Site { tokens, limb_bits: self.net.model.limb_bits, widths: &widths, features };
+        let (model, features) = (&self.net.model, node.features as usize);
+        let site = Site::new(model.tokens, model.limb_bits, &model.shapes[0], node, Ports::default());
+        let numbers = Numbers { weights: &[], tables: &[], params: &[], inputs: &[] };
         let value = self.net.values[id][token * features..(token + 1) * features].to_vec();
-        let parts = |value: &[i64]| gadget.meaning().parts(&site, &args, value);
+        let parts = |value: &[i64]| node.op.meaning().parts(&site, &numbers, &args, value);
         let honest = Forged { kind: "honest", parts: parts(&value), value };
         for forged in each_gadget!(gadget, gadget => gadget.forgeries(&site, &args, honest.clone())) {
             let mut values = self.net.values[id].clone();

@@ -10,6 +10,7 @@ mod softmax;
 mod tokens;
 
 use crate::cells::Change;
+use nanozk_ir::int::ops::{self, Ports, Site, recip, requant, rsqrt};
 use nanozk_ir::int::{Model, Node, Op, interp};
 use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
@@ -39,8 +40,9 @@ type Out<'a> = &'a mut dyn FnMut(Forgery);
 type Delta = (Part, usize, usize, i64);
 
 /// Whether the cell absorbs the score of a pair of tokens that a causal mask hides.
-pub fn is_hidden(op: &Op, part: Part, tokens: u32, feature: u32, token: u32) -> bool {
-    matches!(op, Op::Attend { causal: true, .. }) && part == Part::Over && feature % tokens > token
+pub fn is_hidden(model: &Model, node: &Node, part: Part, feature: u32, token: u32) -> bool {
+    let site = Site::new(model.tokens, model.limb_bits, &model.shapes[0], node, Ports::default());
+    matches!(part, Part::Own(part) if node.op.meaning().is_free(&site, part, token as usize, feature as usize))
 }
 
 /// All forgeries of every `step`-th value of every node.
@@ -52,7 +54,8 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
         at % step == 0
     };
     for (id, node) in net.model.shapes[0].nodes.iter().enumerate() {
-        if matches!(node.op, Op::Input { .. } | Op::Const { .. } | Op::Param { .. }) {
+        if matches!(node.op, Op::Input(ops::Input { .. }) | Op::Const(ops::Const { .. }) | Op::Param(ops::Param { .. }))
+        {
             continue;
         }
         let width = node.features as usize;
@@ -62,7 +65,7 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
         }
         for (i, &operand) in node.inputs.iter().enumerate() {
             // A linear op reads expressions, no copies.
-            if !matches!(node.op, Op::Affine { .. } | Op::Output { .. }) {
+            if !matches!(node.op, Op::Affine(ops::Affine { .. }) | Op::Output(ops::Output { .. })) {
                 let width = net.model.shapes[0].nodes[operand as usize].features as usize;
                 for cell in (0..net.values[operand as usize].len()).filter(|_| next()) {
                     forger.other_operand(id, i, cell / width, cell % width, out);
@@ -74,12 +77,12 @@ pub fn forgeries(net: &Net, lowered: &Lowered, step: usize, out: Out) {
         }
         for token in 0..net.model.tokens as usize {
             match node.op {
-                Op::Attend { ref keys, .. } => {
+                Op::Attend(ops::Attend { ref keys, .. }) => {
                     for group in (0..keys.len()).filter(|_| step == 1 || next()) {
                         forger.softmax(id, token, group, out);
                     }
                 }
-                Op::Embed { weight, vocab } => {
+                Op::Embed(ops::Embed { weight, vocab }) => {
                     let (weight, vocab) = (weight as usize, vocab as usize);
                     for position in 0..forger.operand(id, 0).0 {
                         forger.tokens(Place { id, token, position, weight, vocab }, out);
@@ -140,9 +143,9 @@ impl<'a> Forger<'a> {
     /// The input of a port, with other token ids, or with its values rotated and some of them negated.
     fn other_input(&self, port: usize, seed: u64) -> Vec<i64> {
         let graph = &self.net.model.shapes[0];
-        let input = graph.nodes.iter().position(|n| n.op == Op::Input { port: port as u32 });
+        let input = graph.nodes.iter().position(|n| n.op == Op::Input(ops::Input { port: port as u32 }));
         let reader = graph.nodes.iter().find_map(|n| match n.op {
-            Op::Embed { vocab, .. } if Some(n.inputs[0] as usize) == input => Some(i64::from(vocab)),
+            Op::Embed(ops::Embed { vocab, .. }) if Some(n.inputs[0] as usize) == input => Some(i64::from(vocab)),
             _ => None,
         });
         let mut data = self.net.inputs[port].clone();
@@ -173,23 +176,23 @@ impl<'a> Forger<'a> {
         let node = &self.net.model.shapes[0].nodes[id];
         let at = token * node.features as usize + feature;
         match node.op {
-            Op::Requant { limbs, clamp: true, .. } => {
+            Op::Requant(ops::Requant { limbs, clamp: true, .. }) => {
                 let (shift, mut values) = (limbs * self.net.model.limb_bits, self.net.values[id].clone());
                 values[at] = (self.net.values[node.inputs[0] as usize][at] + (1 << (shift - 1))) >> shift;
                 let whole = values[at];
                 self.complete("clamp left out", &format!("{id} at {at}"), id, &values, &[], out);
                 self.saturated(id, token, feature, whole, out);
             }
-            Op::ArgMax { .. } => {
+            Op::ArgMax(ops::ArgMax { .. }) => {
                 self.no_winner(id, token, feature, out);
                 self.unmarked_winners(id, token, feature, out);
                 self.miscounted(id, token, feature, out);
                 self.doubled_winner(id, token, feature, out);
             }
-            Op::RSqrt { param } => self.untied_root(id, token, feature, param, out),
+            Op::RSqrt(ops::RSqrt { param }) => self.untied_root(id, token, feature, param, out),
             _ => {}
         }
-        if let Op::Output { port } = node.op {
+        if let Op::Output(ops::Output { port }) = node.op {
             return self.output(id, port, at, out);
         }
         for delta in [1, -1] {
@@ -198,40 +201,43 @@ impl<'a> Forger<'a> {
             let what = format!("{} {id} at ({token}, {feature}) {delta:+}", node.op.name());
             let mut push = |kind, deltas: Vec<Delta>| self.complete(kind, &what, id, &values, &deltas, out);
             match node.op {
-                Op::Requant { limbs, clamp, .. } => {
+                Op::Requant(ops::Requant { limbs, clamp, .. }) => {
                     let shift = limbs * self.net.model.limb_bits;
-                    let mut deltas = vec![(Part::Remainder, token, feature, -(delta << shift))];
+                    let mut deltas = vec![(Part::Own(requant::REMAINDER), token, feature, -(delta << shift))];
                     if clamp {
                         push("clamp without overflow", Vec::new());
-                        let part = if delta < 0 { Part::Over } else { Part::Under };
+                        let part = if delta < 0 { Part::Own(requant::OVER) } else { Part::Own(requant::UNDER) };
                         deltas.push((part, token, feature, -1));
                     }
                     push("quotient with its remainder", deltas);
                     push("quotient with the honest remainder", Vec::new());
                 }
-                Op::ArgMax { .. } => {
+                Op::ArgMax(ops::ArgMax { .. }) => {
                     push("winner", Vec::new());
                     push("winner with its score as maximum", self.other_maximum(id, token, feature, values[at]));
                 }
-                Op::Recip { .. } => {
+                Op::Recip(ops::Recip { .. }) => {
                     push("reciprocal with its remainder", Vec::new());
                     let moved = delta * self.net.values[node.inputs[0] as usize][at];
-                    let honest = vec![(Part::Remainder, token, feature, moved), (Part::Gap, token, feature, -moved)];
-                    let untied = [honest.as_slice(), &[(Part::Product, token, feature, -moved)]].concat();
+                    let honest = vec![
+                        (Part::Own(recip::REMAINDER), token, feature, moved),
+                        (Part::Own(recip::GAP), token, feature, -moved),
+                    ];
+                    let untied = [honest.as_slice(), &[(Part::Own(recip::PRODUCT), token, feature, -moved)]].concat();
                     push("reciprocal with the honest remainder", honest);
                     push("reciprocal with the honest product", untied);
                 }
-                Op::RSqrt { .. } => {
+                Op::RSqrt(ops::RSqrt { .. }) => {
                     push("inverse root with its gaps", Vec::new());
                     let (v, r) = (self.net.values[node.inputs[0] as usize][at], values[at]);
                     let low = (2 * r * delta - 1) * v;
                     let high = -(2 * (r + 1) * delta - 1) * v;
-                    push("inverse root with one gap", vec![(Part::Low, token, feature, low)]);
-                    push("inverse root with the other gap", vec![(Part::High, token, feature, high)]);
+                    push("inverse root with one gap", vec![(Part::Own(rsqrt::LOW), token, feature, low)]);
+                    push("inverse root with the other gap", vec![(Part::Own(rsqrt::HIGH), token, feature, high)]);
                 }
-                Op::Attend { .. } => push("weight of a score", Vec::new()),
-                Op::Mul => push("product", Vec::new()),
-                Op::Table { .. } => push("table value", Vec::new()),
+                Op::Attend(ops::Attend { .. }) => push("weight of a score", Vec::new()),
+                Op::Mul(ops::Mul) => push("product", Vec::new()),
+                Op::Table(ops::Table { .. }) => push("table value", Vec::new()),
                 _ => push("linear value", Vec::new()),
             }
         }
@@ -247,8 +253,10 @@ impl<'a> Forger<'a> {
             // The honest excess of this result on the one side, and what it must be on the other.
             let (above, below) = ((whole - bound).max(0), (bound - whole).max(0));
             let wanted = if over { (whole - bound, 0) } else { (0, bound - whole) };
-            let deltas =
-                [(Part::Over, token, feature, wanted.0 - above), (Part::Under, token, feature, wanted.1 - below)];
+            let deltas = [
+                (Part::Own(requant::OVER), token, feature, wanted.0 - above),
+                (Part::Own(requant::UNDER), token, feature, wanted.1 - below),
+            ];
             self.complete("saturated without overflow", &format!("{id} at {at}"), id, &values, &deltas, out);
         }
         // Where the excess is a multiple of 2^b, its first limb is 0.
@@ -273,11 +281,12 @@ impl<'a> Forger<'a> {
             values[at] = r;
             let linear = r * v;
             for (part, factor, cubic) in
-                [(Part::Value, c / linear, c / linear * linear), (Part::Linear, c / r, c / r * r)]
+                [(Part::Value, c / linear, c / linear * linear), (Part::Own(rsqrt::LINEAR), c / r, c / r * r)]
             {
                 let Some(slot) = second(part) else { continue };
                 let more = cubic - r * linear;
-                let deltas = [(Part::Cubic, more), (Part::Low, -more), (Part::High, more)];
+                let deltas =
+                    [(Part::Own(rsqrt::CUBIC), more), (Part::Own(rsqrt::LOW), -more), (Part::Own(rsqrt::HIGH), more)];
                 let deltas = deltas.map(|(part, delta)| (part, token, feature, delta));
                 let change = Change { slot, token: token as u32, value: int(factor) };
                 let changed = &mut |forgery: Forgery| out(Forgery { field: vec![change], ..forgery });
@@ -326,7 +335,7 @@ impl<'a> Forger<'a> {
         let mut model = self.boundless.clone();
         for (id, values) in constants {
             let node = &mut model.shapes[0].nodes[id];
-            node.op = Op::Const { rows: model.tokens, data: values.to_vec() };
+            node.op = Op::Const(ops::Const { rows: model.tokens, data: values.to_vec() });
             node.inputs.clear();
         }
         model
@@ -378,8 +387,8 @@ impl<'a> Forger<'a> {
     /// into limb `overflow` or the last one.
     fn split(&self, fill: &Fill, id: usize, deltas: &[Delta], overflow: Option<u32>, lanes: &mut [Vec<i64>]) -> bool {
         let mut fits = true;
-        let (geometry, bits) = (&self.lowered.plan.geometry, self.net.model.limb_bits);
-        let op = &self.net.model.shapes[0].nodes[fill.node as usize].op;
+        let (geometry, model) = (&self.lowered.plan.geometry, &self.net.model);
+        let (bits, node) = (model.limb_bits, &model.shapes[0].nodes[fill.node as usize]);
         for i in 0..fill.count {
             let feature = fill.first + i;
             for token in 0..geometry.tokens {
@@ -392,7 +401,7 @@ impl<'a> Forger<'a> {
                     *cell += deltas.iter().filter(here).map(|d| d.3).sum::<i64>();
                 }
                 let Some((index, limbs)) = fill.limb else { continue };
-                if is_hidden(op, fill.part, geometry.tokens, feature, token) {
+                if is_hidden(model, node, fill.part, feature, token) {
                     *cell = if index == 0 { *cell } else { 0 };
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! Ops evaluated on another value than that of their operand: what a cell that should repeat the operand may hold.
 
 use super::{Forger, Forgery, Out, put_in_front};
-use nanozk_ir::int::{Model, Node, Op, interp};
+use nanozk_ir::int::{Model, Node, Op, interp, ops};
 use nanozk_layout::{Fill, Lowered, Part, witness};
 use nanozk_plan::Port;
 
@@ -56,7 +56,7 @@ impl Forger<'_> {
     /// The operand alone, and with it that of all products of the same value.
     fn readers(&self, id: usize, i: usize, operand: usize) -> Vec<Vec<(usize, usize)>> {
         let nodes = &self.net.model.shapes[0].nodes;
-        let products = nodes.iter().enumerate().filter(|(_, n)| n.op == Op::Mul);
+        let products = nodes.iter().enumerate().filter(|(_, n)| n.op == Op::Mul(ops::Mul));
         let all: Vec<(usize, usize)> = products
             .flat_map(|(id, n)| (0..n.inputs.len()).map(move |i| (id, i)))
             .filter(|&(id, i)| nodes[id].inputs[i] as usize == operand)
@@ -69,7 +69,7 @@ impl Forger<'_> {
     fn with_reading(&self, readers: &[(usize, usize)], data: Vec<i64>, features: u32) -> Model {
         let mut model = self.boundless.clone();
         let nodes = &mut model.shapes[0].nodes;
-        let op = Op::Const { rows: self.net.model.tokens, data };
+        let op = Op::Const(ops::Const { rows: self.net.model.tokens, data });
         let front = Node { op, inputs: Vec::new(), features, ..nodes[0].clone() };
         put_in_front(nodes, front);
         readers.iter().for_each(|&(id, i)| nodes[id + 1].inputs[i] = 0);

@@ -1,22 +1,22 @@
 //! Products from which one factor is left out, for all tokens.
 
 use super::{Forger, Out};
-use nanozk_ir::int::Op;
-use nanozk_ir::int::gadgets::{Gadget, MatMul};
+use nanozk_ir::int::ops::{Gadget, MatMul};
+use nanozk_ir::int::{Op, ops};
 
 impl Forger<'_> {
     /// How many factors [`Forger::left_out`] knows.
     pub(super) fn factors(&self, id: usize) -> usize {
         match *self.op(id) {
-            Op::Linear { bias, positions, .. } => {
+            Op::Linear(ops::Linear { bias, positions, .. }) => {
                 self.operand(id, 0).0 / positions as usize + usize::from(bias.is_some())
             }
-            Op::Diagonal { bias, positions, .. } => {
+            Op::Diagonal(ops::Diagonal { bias, positions, .. }) => {
                 self.operand(id, 0).0 / positions as usize + usize::from(bias.is_some())
             }
-            Op::TokenBias { weight } => self.net.model.shapes[0].weights[weight as usize].0 as usize,
-            Op::Scores { kv_heads, head_dim, .. } => (kv_heads * head_dim) as usize,
-            Op::Context { kv_heads, .. } => (kv_heads * self.net.model.tokens) as usize,
+            Op::TokenBias(ops::TokenBias { weight }) => self.net.model.shapes[0].weights[weight as usize].0 as usize,
+            Op::Scores(ops::Scores { kv_heads, head_dim, .. }) => (kv_heads * head_dim) as usize,
+            Op::Context(ops::Context { kv_heads, .. }) => (kv_heads * self.net.model.tokens) as usize,
             Op::Gadget(Gadget::MatMul(MatMul { batch, inner, .. })) => (batch * inner) as usize,
             _ => 0,
         }
@@ -34,7 +34,7 @@ impl Forger<'_> {
         for (at, value) in values.iter_mut().enumerate() {
             let (t, j) = (at / width, at % width);
             *value -= match *self.op(id) {
-                Op::Linear { weight, bias, positions } => {
+                Op::Linear(ops::Linear { weight, bias, positions }) => {
                     let (features, x) = self.operand(id, 0);
                     let (inputs, outputs) = (features / positions as usize, width / positions as usize);
                     match bias {
@@ -42,7 +42,7 @@ impl Forger<'_> {
                         _ => x[t * features + j / outputs * inputs + n] * entry(weight, n, j, outputs),
                     }
                 }
-                Op::Diagonal { weight, bias, positions } => {
+                Op::Diagonal(ops::Diagonal { weight, bias, positions }) => {
                     let rows = width / positions as usize;
                     match bias {
                         Some(bias) if n == rows => entry(bias, 0, j, rows),
@@ -50,7 +50,7 @@ impl Forger<'_> {
                         _ => 0,
                     }
                 }
-                Op::TokenBias { weight } => {
+                Op::TokenBias(ops::TokenBias { weight }) => {
                     let rows = weights[weight as usize].len() / width;
                     if t % rows == n { entry(weight, n, j, width) } else { 0 }
                 }
@@ -61,14 +61,14 @@ impl Forger<'_> {
                     let (x, z) = (self.operand(id, 0).1, self.operand(id, 1).1);
                     i64::from(reads) * x[row * inner + i] * z[n * cols as usize + c]
                 }
-                Op::Scores { heads, kv_heads, head_dim } => {
+                Op::Scores(ops::Scores { heads, kv_heads, head_dim }) => {
                     let ((q_width, q), (k_width, k)) = (self.operand(id, 0), self.operand(id, 1));
                     let (head, u) = (j / tokens, j % tokens);
                     let (kv, c) = (n / head_dim as usize, n % head_dim as usize);
                     let reads = head / (heads / kv_heads) as usize == kv;
                     i64::from(reads) * q[t * q_width + head * head_dim as usize + c] * k[u * k_width + n]
                 }
-                Op::Context { heads, kv_heads, head_dim } => {
+                Op::Context(ops::Context { heads, kv_heads, head_dim }) => {
                     let ((e_width, e), (v_width, v)) = (self.operand(id, 0), self.operand(id, 1));
                     let (head, c) = (j / head_dim as usize, j % head_dim as usize);
                     let (kv, u) = (n / tokens, n % tokens);

@@ -2,13 +2,13 @@
 
 use super::{Forger, Out};
 use nanozk_ir::int::Op;
-use nanozk_ir::int::interp::attention::groups;
+use nanozk_ir::int::ops::{self, attend, attend::groups};
 use nanozk_layout::Part;
 
 impl Forger<'_> {
     /// Forged maxima of one softmax row, and a mask switched off.
     pub(super) fn softmax(&self, id: usize, token: usize, group: usize, out: Out) {
-        let Op::Attend { ref keys, table, limbs, causal, .. } = *self.op(id) else { return };
+        let Op::Attend(ops::Attend { ref keys, table, limbs, causal, .. }) = *self.op(id) else { return };
         let table = &self.net.model.layers[0].tables[table as usize];
         let top = table.len() as i64 - 1;
         let Some(features) = groups(keys).nth(group) else { return };
@@ -28,23 +28,23 @@ impl Forger<'_> {
         shifts.extend(scores[visible..].iter().map(|s| s - max).filter(|s| *s != 0));
         for shift in shifts {
             let mut values = honest.clone();
-            let mut deltas = vec![(Part::Max, token, group, shift)];
+            let mut deltas = vec![(Part::Own(attend::MAX), token, group, shift)];
             for (u, d) in distances.iter().enumerate() {
                 let moved = (d + shift).min(top);
                 if let Some(e) = usize::try_from(moved).ok().and_then(|d| table.get(d)) {
                     values[start + u] = *e;
                 }
-                deltas.push((Part::Distance, token, feature(u), moved - d.min(&top)));
-                deltas.push((Part::Over, token, feature(u), (d + shift - moved) - (d - d.min(&top))));
+                deltas.push((Part::Own(attend::DISTANCE), token, feature(u), moved - d.min(&top)));
+                deltas.push((Part::Own(attend::OVER), token, feature(u), (d + shift - moved) - (d - d.min(&top))));
             }
-            deltas.extend((visible..tokens).map(|u| (Part::Over, token, feature(u), shift)));
+            deltas.extend((visible..tokens).map(|u| (Part::Own(attend::OVER), token, feature(u), shift)));
             let mut push = |kind, deltas: &[_]| self.complete(kind, &what, id, &values, deltas, out);
             push("softmax shifted", &deltas);
-            deltas.push((Part::IsMax, token, feature(winner), -1));
+            deltas.push((Part::Own(attend::IS_MAX), token, feature(winner), -1));
             push("maximum not attained", &deltas);
             for u in (0..tokens).filter(|u| *u != winner) {
                 let mut moved = deltas.clone();
-                moved.push((Part::IsMax, token, feature(u), 1));
+                moved.push((Part::Own(attend::IS_MAX), token, feature(u), 1));
                 push(if u < visible { "maximum of another key" } else { "maximum of a masked key" }, &moved);
             }
         }
@@ -53,7 +53,10 @@ impl Forger<'_> {
                 let mut values = honest.clone();
                 values[start + u] = table[d as usize];
                 let moved = distances[u].min(top) - d;
-                let deltas = vec![(Part::Distance, token, feature(u), -moved), (Part::Over, token, feature(u), moved)];
+                let deltas = vec![
+                    (Part::Own(attend::DISTANCE), token, feature(u), -moved),
+                    (Part::Own(attend::OVER), token, feature(u), moved),
+                ];
                 self.complete("distance cut short", &what, id, &values, &deltas, out);
             }
         }
@@ -67,15 +70,22 @@ impl Forger<'_> {
             };
             for moved in [d + 1, d - 1].into_iter().filter(|m| (0..=top).contains(m)) {
                 let made_up = (moved - d) << shift;
-                push("distance with its remainder", moved, [(Part::Distance, moved - d), (Part::Remainder, made_up)]);
+                push(
+                    "distance with its remainder",
+                    moved,
+                    [(Part::Own(attend::DISTANCE), moved - d), (Part::Own(attend::REMAINDER), made_up)],
+                );
             }
             for moved in [d + 1, top].into_iter().filter(|moved| (d + 1..=top).contains(moved)) {
-                let deltas = [(Part::Distance, moved - d), (Part::Over, d - moved)];
+                let deltas = [(Part::Own(attend::DISTANCE), moved - d), (Part::Own(attend::OVER), d - moved)];
                 push("distance with a negative excess", moved, deltas);
             }
         }
         for u in (0..visible).filter(|u| *u != winner && distances[*u] == 0) {
-            let deltas = [(Part::IsMax, token, feature(winner), 1), (Part::IsMax, token, feature(u), -1)];
+            let deltas = [
+                (Part::Own(attend::IS_MAX), token, feature(winner), 1),
+                (Part::Own(attend::IS_MAX), token, feature(u), -1),
+            ];
             self.complete("maximum marked twice", &what, id, honest, &deltas, out);
         }
         for u in visible..tokens {
@@ -86,8 +96,10 @@ impl Forger<'_> {
             {
                 let mut values = honest.clone();
                 values[start + u] = table[d as usize];
-                let deltas =
-                    vec![(Part::Distance, token, feature(u), d - top), (Part::Over, token, feature(u), top - d)];
+                let deltas = vec![
+                    (Part::Own(attend::DISTANCE), token, feature(u), d - top),
+                    (Part::Own(attend::OVER), token, feature(u), top - d),
+                ];
                 self.complete("mask switched off", &what, id, &values, &deltas, out);
             }
         }
@@ -95,7 +107,7 @@ impl Forger<'_> {
 
     /// Requantised scores of a group of `keys` keys, and the first visible one that is greatest.
     fn scores(&self, id: usize, start: usize, keys: usize, visible: usize) -> Option<(Vec<i64>, usize)> {
-        let Op::Attend { limbs, .. } = *self.op(id) else { return None };
+        let Op::Attend(ops::Attend { limbs, .. }) = *self.op(id) else { return None };
         let shift = limbs * self.net.model.limb_bits;
         let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
         let scores: Vec<i64> = self.operand(id, 0).1[start..start + keys].iter().map(|x| (x + half) >> shift).collect();

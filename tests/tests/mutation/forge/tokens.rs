@@ -4,6 +4,7 @@ use super::{Delta, Forger, Out};
 use crate::cells::Change;
 use group::ff::Field;
 use nanozk_ir::int::Op;
+use nanozk_ir::int::ops::{self, embed};
 use nanozk_layout::Part;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
@@ -33,7 +34,7 @@ impl Forger<'_> {
     /// All forgeries of one id of an embedding whose ids are hidden.
     pub(super) fn tokens(&self, place: Place, out: Out) {
         let Place { id, token, position, vocab, .. } = place;
-        if self.slots_of(id, Part::IsMax, 0).next().is_none() {
+        if self.slots_of(id, Part::Own(embed::IS_ID), 0).next().is_none() {
             return;
         }
         let (positions, ids) = self.operand(id, 0);
@@ -72,7 +73,9 @@ impl Forger<'_> {
 
         for beyond in [vocab as i64, -1, i64::from(u32::MAX)] {
             let mut inputs = self.net.inputs.clone();
-            let Op::Input { port } = self.op(self.net.model.shapes[0].nodes[id].inputs[0] as usize) else { return };
+            let Op::Input(ops::Input { port }) = self.op(self.net.model.shapes[0].nodes[id].inputs[0] as usize) else {
+                return;
+            };
             inputs[*port as usize][token * positions + position] = beyond;
             let inputs: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
             for ones in [vec![], vec![(v, 1)], vec![(last, 1), (beyond - last, 1)]] {
@@ -80,7 +83,9 @@ impl Forger<'_> {
                 let (values, mut deltas) = self.embedded(place, &ones);
                 // The id names no cell, so the honest witness holds no 1.
                 deltas.retain(|d| d.2 != place.cell(at));
-                deltas.extend(ones.iter().filter(|o| o.0 == v).map(|o| (Part::IsMax, token, place.cell(at), o.1)));
+                deltas.extend(
+                    ones.iter().filter(|o| o.0 == v).map(|o| (Part::Own(embed::IS_ID), token, place.cell(at), o.1)),
+                );
                 let what = format!("token {token}: {beyond}");
                 self.complete_with(&inputs, "id out of the vocabulary", &what, id, &values, &deltas, out);
             }
@@ -103,7 +108,7 @@ impl Forger<'_> {
         for (j, value) in values[row * width..(row + 1) * width].iter_mut().enumerate() {
             *value = ones.iter().map(|&(i, times)| times * i64::from(table[i as usize * width + j])).sum();
         }
-        let delta = |&(i, times): &(i64, i64)| (Part::IsMax, place.token, place.cell(i as usize), times);
+        let delta = |&(i, times): &(i64, i64)| (Part::Own(embed::IS_ID), place.token, place.cell(i as usize), times);
         (values, ones.iter().chain([&(ids[row], -1)]).map(delta).collect())
     }
 
@@ -111,7 +116,8 @@ impl Forger<'_> {
     fn fractions(&self, kind: &'static str, place: Place, honest: usize, ones: &[(usize, Fr)], out: Out) {
         let cells = std::iter::once((honest, Fr::ZERO)).chain(ones.iter().copied());
         let change = |(index, value): (usize, Fr)| {
-            let slot: SlotId = self.slots_of(place.id, Part::IsMax, place.cell(index) as u32).next().unwrap().0;
+            let slot: SlotId =
+                self.slots_of(place.id, Part::Own(embed::IS_ID), place.cell(index) as u32).next().unwrap().0;
             Change { slot, token: place.token as u32, value }
         };
         let what = format!("token {}: {:?}", place.token, ones.iter().map(|o| o.0).collect::<Vec<_>>());

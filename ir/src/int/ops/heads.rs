@@ -1,0 +1,42 @@
+//! Head geometry of attention.
+
+use super::Site;
+
+/// Query heads, each of which reads one of the key or value heads.
+pub(super) struct Heads {
+    /// Tokens.
+    pub tokens: usize,
+    /// Query heads.
+    pub query: usize,
+    /// Key or value heads.
+    pub kv: usize,
+    /// Features per head.
+    pub dim: usize,
+}
+
+impl Heads {
+    /// Of attributes that may be wrong.
+    pub fn new(site: &Site, query: u32, kv: u32, dim: u32) -> Self {
+        Heads { tokens: site.tokens, query: query as usize, kv: kv as usize, dim: dim as usize }
+    }
+
+    /// Whether the node has these widths: its operands', and its own.
+    pub fn check(&self, site: &Site, operands: [usize; 2], features: usize) -> Result<(), String> {
+        super::operands(site, 2)?;
+        if self.kv == 0 || self.dim == 0 || self.query == 0 || !self.query.is_multiple_of(self.kv) {
+            return Err("bad head geometry".into());
+        }
+        let fits = site.widths == operands && site.features == features;
+        if fits { Ok(()) } else { Err("widths do not match the heads".into()) }
+    }
+
+    /// Key or value head read by query head `h`.
+    pub fn of(&self, h: usize) -> usize {
+        h / (self.query / self.kv)
+    }
+
+    /// Features of head `h`.
+    pub fn features(&self, h: usize) -> std::ops::Range<usize> {
+        h * self.dim..(h + 1) * self.dim
+    }
+}
