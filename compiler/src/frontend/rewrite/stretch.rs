@@ -60,6 +60,19 @@ fn counted(make: &mut Builder<'_, '_>, from: &str, steps: impl Iterator<Item = i
     Ok(make.add("places", &from, &steps))
 }
 
+/// A place that may count from the end of an axis, counted from its start. A stretch that begins before the end and ends behind
+/// it, of which ONNX cuts nothing, so reaches beyond the axis and is not read from its start again.
+fn from_start(make: &mut Builder<'_, '_>, from: &str, length: usize) -> Rewritten<String> {
+    let [zero, length] = [("zero", 0), ("length", length as i64)].map(|(part, value)| {
+        let value = make.list(&format!("{part}_value"), &[value])?;
+        Rewritten::Ok(make.op(part, "CastLike", &[&value, from], Vec::new()))
+    });
+    let negative = make.op("negative", "Less", &[from, &zero?], Vec::new());
+    let negative = make.op("negative_number", "CastLike", &[&negative, from], Vec::new());
+    let whole = make.mul("whole", &negative, &length?);
+    Ok(make.add("first", from, &whole))
+}
+
 pub(super) fn range(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
     let (from, to, step, y) = parts().ok_or("it lacks an input or output; export the model again")?;
@@ -86,7 +99,10 @@ pub(super) fn slice(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let fixed = |slot: usize, default: i64| node.at(slot).map_or(Ok(Some(default)), |name| single(make.net, name));
     let (Some(axis), Some(1)) = (fixed(3, 0)?, fixed(4, 1)?) else { return Ok(Outcome::Kept) };
     let Some(n) = length(make.net, from, to)? else { return Ok(Outcome::Kept) };
-    let places = counted(make, from, 0..n)?;
+    let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
+    let along = node::place(axis, shape.len()).ok_or("its axis lies outside; correct the model")?;
+    let first = from_start(make, from, shape[along])?;
+    let places = counted(make, &first, 0..n)?;
     make.last("Gather", &[x, &places], y, vec![node::int("axis", axis)]);
     let label = node.label();
     make.net

@@ -1,6 +1,6 @@
 //! Operands that must be fixed and are computed.
 
-use super::{Small, near, node};
+use super::{Small, near, node, run};
 use tract_onnx::prelude::*;
 
 /// Operators, the operands behind their data with `?` for the one that is computed, and what they say of it.
@@ -118,6 +118,24 @@ fn stretches_of_fixed_length_may_begin_at_a_computed_place() {
         let want = [at(0, 0), at(0, 1), at(1, 0), at(1, 1)];
         near(&small.run(&[x.clone(), tensor1(&[a])])[0], &[2, 2], &want);
     }
+}
+
+/// A place that counts from the end; one whose stretch would go on at the start is beyond the axis.
+#[test]
+fn stretches_may_begin_at_places_that_count_from_the_end() {
+    let small = Small::new(17)
+        .input("x", &[4])
+        .typed_input("a", 7, &[1])
+        .constant("two", tensor1(&[2i64]))
+        .node("Add", &["a", "two"], &["end"], &[])
+        .node("Slice", &["x", "a", "end"], &["y"], &[])
+        .output("y");
+    let x = tensor1(&[1f32, 2.0, 3.0, 4.0]);
+    near(&small.run(&[x.clone(), tensor1(&[-3i64])])[0], &[2], &[2.0, 3.0]);
+    let (model, _) = small.rewritten().unwrap();
+    let beyond = || run(&model, None, &[x, tensor1(&[-1i64])]);
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(beyond)).is_ok_and(|y| y.is_ok());
+    assert!(!read);
 }
 
 /// `Pad` by a number that the model computes.
