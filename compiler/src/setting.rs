@@ -21,16 +21,21 @@ impl From<usize> for Setting {
     }
 }
 
-impl FromStr for Setting {
-    type Err = String;
+/// A text that is no setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a number, true or false")]
+pub struct UnknownSetting(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Setting {
+    type Err = UnknownSetting;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSetting> {
         match text {
             "true" => Ok(Setting(1.0)),
             "false" => Ok(Setting(0.0)),
             _ => match text.parse() {
                 Ok(value) if f64::is_finite(value) => Ok(Setting(value)),
-                _ => Err(format!("\"{text}\" is not a number, true or false")),
+                _ => Err(UnknownSetting(text.to_owned())),
             },
         }
     }

@@ -90,7 +90,8 @@ fn parse_set(text: &str) -> Result<(String, Setting), String> {
     if name.trim().is_empty() {
         return Err("expected NAME=VALUE, for example seq=64".into());
     }
-    Ok((name.trim().to_string(), value.trim().parse()?))
+    let setting = value.trim().parse::<Setting>().map_err(|e| e.to_string())?;
+    Ok((name.trim().to_string(), setting))
 }
 
 /// Runs the command.
