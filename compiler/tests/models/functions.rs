@@ -1,9 +1,11 @@
 //! Elementwise functions as models spell them: what is recognised, and that nothing of what they compute is lost far
 //! outside of what a model usually sees.
 
+use super::general::compiled;
 use nanozk_compiler::frontend::{FrontendError, LoadOptions, Loaded, load};
 use nanozk_compiler::onnx::{Onnx, float};
 use nanozk_ir::float::{InputValue, NodeId, Op, eval};
+use nanozk_ir::int::interp::{clamps, run_seen};
 
 /// Arguments: all magnitudes that matter, both signs, and points between the bounds used below.
 fn arguments() -> Vec<f32> {
@@ -134,4 +136,23 @@ fn unsupported_nodes_are_all_named() {
     let nodes: Vec<&str> = problems.iter().map(|p| p.node.as_str()).collect();
     assert_eq!(nodes, unknown);
     assert!(problems.iter().all(|p| p.shapes.contains("[1,6,8]") && p.op == "BitwiseNot"), "{problems:?}");
+}
+
+/// What has no root is counted where 0 stands for it.
+#[test]
+fn roots_of_what_has_none_are_counted() {
+    let onnx = Onnx::default().input("x", &[4]).node("Sqrt", &["x"], "y", &[]).output("y", &[4]);
+    let (artifact, gap) = compiled(onnx, &[vec![0.5, 0.9, 0.2, 1.0]]);
+    assert!(gap < 0.01);
+    let model = &artifact.model;
+    assert!(model.shapes[0].nodes.iter().any(|node| node.op.name() == "Root"));
+    let saturated = |x: [i64; 4]| {
+        let mut saturated = 0;
+        let mut see = |layer: usize, values: &[Vec<i64>]| {
+            saturated += clamps(model, layer, values).iter().map(|clamp| clamp.saturated).sum::<u64>();
+        };
+        run_seen(model, &[x.to_vec()], &mut see).unwrap();
+        saturated
+    };
+    assert_eq!([saturated([9, 0, 30, 1]), saturated([-9, 0, -30, 1])], [0, 2]);
 }

@@ -33,6 +33,7 @@ const PLANTED: [(&str, &[&str]); 7] = [
             "layout/src/size.rs",
             "ir/src/int/interp/check.rs",
             "ir/src/int/causal.rs",
+            "ir/src/int/ops",
         ],
     ),
     (

@@ -40,7 +40,7 @@ pub fn clamps<W>(model: &Model<W>, layer: usize, values: &[Vec<i64>]) -> Vec<Cla
     for node in &shape.nodes {
         let Some(x) = node.inputs.first().map(|&x| &values[x as usize]) else { continue };
         let site = Site::new(model.tokens, model.limb_bits, shape, node, Ports::default());
-        let Some((saturated, load)) = node.op.meaning().saturated(&site, &numbers, x) else { continue };
+        let Some((saturated, load)) = node.op.meaning().saturated(&site, &numbers, values) else { continue };
         let (layer, node) = (data.name.clone(), node.name.clone());
         found.push(Clamp { layer, node, cells: x.len() as u64, saturated: saturated as u64, load });
     }

@@ -253,9 +253,9 @@ pub trait Meaning {
         None
     }
 
-    /// If it saturates, or is a table that does: how many of these values of its operand it saturates, and the greatest
-    /// magnitude as a share of the greatest that it keeps.
-    fn saturated(&self, _: &Site, _: &Numbers, _: &[i64]) -> Option<(usize, f64)> {
+    /// If it saturates, or is a table that does: how many values of its operand it saturates, of these values of the nodes
+    /// before it, and the greatest magnitude as a share of the greatest that it keeps.
+    fn saturated(&self, _: &Site, _: &Numbers, _: &[Vec<i64>]) -> Option<(usize, f64)> {
         None
     }
 }

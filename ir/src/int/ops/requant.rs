@@ -92,7 +92,8 @@ impl Meaning for Requant {
         Sees::most(operands)
     }
 
-    fn saturated(&self, site: &Site, _: &Numbers, x: &[i64]) -> Option<(usize, f64)> {
+    fn saturated(&self, site: &Site, _: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
+        let x = &values[site.node.inputs[0] as usize];
         let limit = (1i64 << (site.limb_bits - 1)) - 1;
         let rounded = || x.iter().map(|&x| round_shift(x, self.limbs * site.limb_bits).0);
         let saturated = rounded().filter(|y| !(-limit - 1..=limit).contains(y)).count();

@@ -1,6 +1,6 @@
 //! Square roots.
 
-use super::{Meaning, Numbers, Site, elementwise, fault, limbs_fit};
+use super::{Gadget, Meaning, Numbers, Op, Site, elementwise, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -33,6 +33,16 @@ impl Root {
         let root = (reach(self.limbs) - 1).min((reach(self.rest_limbs) - 1) / 2);
         ((root + 1) * (root + 1) - 1).min(i64::MAX.into()) as i64
     }
+}
+
+/// The value that is less than 0 for what has no root, where it is the greater of that and 0, times a factor, whose root is
+/// taken: pairs of both.
+fn pairs(site: &Site) -> Option<u32> {
+    let scaled = site.operand(0).filter(|node| matches!(node.op, Op::Affine(_)))?;
+    let greater = site.graph.nodes.get(*scaled.inputs.first()? as usize)?;
+    let pairs = *greater.inputs.first()?;
+    let of_two = site.graph.nodes.get(pairs as usize)?.features == 2 * greater.features;
+    (of_two && matches!(greater.op, Op::Gadget(Gadget::Max(_)))).then_some(pairs)
 }
 
 impl Meaning for Root {
@@ -71,6 +81,12 @@ impl Meaning for Root {
         }
         let root = |v: &[i64]| v.iter().map(|x| x.isqrt()).collect();
         Ok(Range::new(root(&args[0].lo), root(&args[0].hi)))
+    }
+
+    fn saturated(&self, site: &Site, _: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
+        let pairs = &values[pairs(site)? as usize];
+        let none = pairs.iter().step_by(2).filter(|x| **x < 0).count();
+        Some((none, if none > 0 { f64::INFINITY } else { 0.0 }))
     }
 
     fn lookups(&self, site: &Site) -> u64 {

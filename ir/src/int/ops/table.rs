@@ -54,7 +54,8 @@ impl Meaning for Table {
         Sees::most(operands).max(Sees::Past)
     }
 
-    fn saturated(&self, site: &Site, numbers: &Numbers, x: &[i64]) -> Option<(usize, f64)> {
+    fn saturated(&self, site: &Site, numbers: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
+        let x = &values[site.node.inputs[0] as usize];
         let curve = numbers.tables[self.table as usize].curve()?;
         let half = 1 << (site.limb_bits - 1);
         let mut known = HashMap::new();
