@@ -15,7 +15,7 @@ use nanozk_proof::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore, SeedableRng};
-use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_drawing, prove_with};
+use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_drawing, prove_with, try_prove};
 
 #[test]
 fn honest_layer_verifies() {
@@ -141,4 +141,29 @@ fn as_many_numbers_are_drawn_as_hide_the_witness() {
     // Between two pieces of the quotient.
     let pieces = cs.degree() - 2;
     assert_eq!(rng.1, 4 * (masks + span + blinding + random_polynomial + pieces));
+}
+
+/// Lanes that are not those of the plan are no witness, and a claim needs the tensors that the plan holds.
+#[test]
+fn what_is_not_of_the_plan_is_refused() {
+    let f = fixture();
+    let mut fewer = lanes(&f);
+    fewer.pop();
+    let mut shorter = lanes(&f);
+    shorter[0].data.pop();
+    for lanes in [fewer, shorter] {
+        let boundary = vec![None; lanes.len()];
+        let mut rng = ChaCha20Rng::seed_from_u64(6);
+        assert!(try_prove(&f, lanes, &f.weights, &boundary, &mut rng, |_, _| {}).is_err());
+    }
+    let (proof, boundary) = prove(&f, lanes(&f), &f.weights);
+    for lane in 0..boundary.len() {
+        let mut other = boundary.clone();
+        other[lane] = if other[lane].is_some() { None } else { Some(f.bases.lagrange()[0].into()) };
+        let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
+        let claim =
+            LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary: &other, public, prefix: Fr::from(7) };
+        let refused = prepare_layer(&claim, &proof).err();
+        assert!(matches!(refused, Some(LayerError::Mismatch("a boundary tensor"))), "lane {lane}: {refused:?}");
+    }
 }

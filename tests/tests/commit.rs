@@ -144,3 +144,16 @@ fn secrets_are_for_the_user_alone() {
     names.sort();
     assert_eq!(names, ["layer-0", "lock", "state"]);
 }
+
+/// Two proofs of one input have nothing in common: every commitment in them is masked anew.
+#[test]
+fn two_proofs_of_one_input_share_nothing() {
+    let fixture = Fixture::new("mlp-digits");
+    let input = model_dir("mlp-digits").join("input.json");
+    let [one, other] = [0; 2].map(|_| fixture.prove(&input));
+    for (one, other) in one.layers.iter().zip(&other.layers) {
+        assert_eq!(one.bytes.len(), other.bytes.len());
+        let mut windows = one.bytes.windows(24).zip(other.bytes.windows(24));
+        assert_eq!(windows.position(|(one, other)| one == other), None, "layer {}", one.index);
+    }
+}

@@ -4,6 +4,7 @@
 use nanozk_plan::*;
 use nanozk_proof::{
     challenges::Challenges,
+    error::ProveError,
     field::{Fr, G1},
     keygen::keygen,
     layer::LayerKey,
@@ -168,11 +169,22 @@ pub fn prove_drawing(
     choose: impl FnOnce(&Challenges, &mut Chosen),
 ) -> (Vec<u8>, Vec<Option<G1>>) {
     let boundary = boundary(f, &lanes);
+    (try_prove(f, lanes, weights, &boundary, rng, choose).unwrap(), boundary)
+}
+
+pub fn try_prove(
+    f: &Fixture,
+    lanes: Vec<LaneColumn>,
+    weights: &WeightColumns,
+    boundary: &[Option<G1>],
+    rng: &mut (impl RngCore + CryptoRng),
+    choose: impl FnOnce(&Challenges, &mut Chosen),
+) -> Result<Vec<u8>, ProveError> {
     let layer =
         LayerProver { shape: &f.shape, key: &f.key, tables: &f.tables, weights: Cow::Borrowed(weights), index: 0 };
     let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
-    let input = LayerInput { lanes, boundary: &boundary, public, prefix: Fr::from(7) };
-    (prove_layer_with(&f.bases, layer, input, rng, choose).unwrap(), boundary)
+    let input = LayerInput { lanes, boundary, public, prefix: Fr::from(7) };
+    prove_layer_with(&f.bases, layer, input, rng, choose)
 }
 
 pub fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
