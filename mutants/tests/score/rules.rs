@@ -299,7 +299,12 @@ impl<'ast> Visit<'ast> for Rules<'_> {
     fn visit_expr_struct(&mut self, expr: &'ast syn::ExprStruct) {
         if self.layout && expr.path.is_ident("Signature") {
             for field in &expr.fields {
+                // A list without items has none to leave out.
+                let empty = matches!(&field.expr, Expr::Call(call) if call.args.is_empty());
                 let syn::Member::Named(name) = &field.member else { continue };
+                if empty {
+                    continue;
+                }
                 let kind = match name.to_string().as_str() {
                     "lookups" => Kind::Lookup,
                     "gates" => Kind::Gate,
