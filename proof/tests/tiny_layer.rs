@@ -9,13 +9,11 @@ use nanozk_proof::{
     field::{Fr, G1},
     guard::{LayerGuard, check_all},
     layer::LayerKey,
-    publics::PublicData,
     span_proof::SPAN_ROWS,
-    verifier::{LayerClaim, prepare_layer},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore, SeedableRng};
-use tiny::{TOKENS, X, accepts, fixture, lanes, prove, prove_drawing, prove_with, try_prove};
+use tiny::{TOKENS, X, accepts, fixture, lanes, prepared, prove, prove_drawing, prove_with, try_prove};
 
 #[test]
 fn honest_layer_verifies() {
@@ -62,11 +60,7 @@ fn other_weights_are_rejected() {
 fn a_fold_of_other_commitments_is_rejected() {
     let f = fixture();
     let (proof, boundary) = prove(&f, lanes(&f), &f.weights);
-    let guard = |key: &LayerKey| {
-        let public = PublicData { params: &[3], inputs: &[], outputs: &[None] };
-        let (shape, prefix) = (&f.shape.key, Fr::from(7));
-        prepare_layer(&LayerClaim { shape, key, index: 0, boundary: &boundary, public, prefix }, &proof).unwrap()
-    };
+    let guard = |key: &LayerKey| prepared(&f, key, &boundary, &proof, 7, &[3]).unwrap();
     let batch = |guards: &[LayerGuard]| check_all(guards, f.srs.verifier_part(), &mut ChaCha20Rng::seed_from_u64(4));
     let honest = guard(&f.key);
     assert!(batch(&[]) && batch(std::slice::from_ref(&honest)) && batch(&[honest.clone(), honest.clone()]));
@@ -160,10 +154,7 @@ fn what_is_not_of_the_plan_is_refused() {
     for lane in 0..boundary.len() {
         let mut other = boundary.clone();
         other[lane] = if other[lane].is_some() { None } else { Some(f.bases.lagrange()[0].into()) };
-        let public = PublicData { params: &f.key.params, inputs: &[], outputs: &[None] };
-        let claim =
-            LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary: &other, public, prefix: Fr::from(7) };
-        let refused = prepare_layer(&claim, &proof).err();
+        let refused = prepared(&f, &f.key, &other, &proof, 7, &f.key.params).err();
         assert!(matches!(refused, Some(LayerError::Mismatch("a boundary tensor"))), "lane {lane}: {refused:?}");
     }
 }

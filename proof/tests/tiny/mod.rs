@@ -4,8 +4,9 @@
 use nanozk_plan::*;
 use nanozk_proof::{
     challenges::Challenges,
-    error::ProveError,
+    error::{LayerError, ProveError},
     field::{Fr, G1},
+    guard::LayerGuard,
     keygen::keygen,
     layer::LayerKey,
     msm,
@@ -188,7 +189,18 @@ pub fn try_prove(
 }
 
 pub fn accepts(f: &Fixture, boundary: &[Option<G1>], proof: &[u8], prefix: u64, params: &[i64]) -> bool {
+    prepared(f, &f.key, boundary, proof, prefix, params).is_ok_and(|g| g.check(f.srs.verifier_part()).is_ok())
+}
+
+pub fn prepared(
+    f: &Fixture,
+    key: &LayerKey,
+    boundary: &[Option<G1>],
+    proof: &[u8],
+    prefix: u64,
+    params: &[i64],
+) -> Result<LayerGuard, LayerError> {
     let public = PublicData { params, inputs: &[], outputs: &[None] };
-    let claim = LayerClaim { shape: &f.shape.key, key: &f.key, index: 0, boundary, public, prefix: Fr::from(prefix) };
-    prepare_layer(&claim, proof).is_ok_and(|g| g.check(f.srs.verifier_part()).is_ok())
+    let claim = LayerClaim { shape: &f.shape.key, key, index: 0, boundary, public, prefix: Fr::from(prefix) };
+    prepare_layer(&claim, proof)
 }

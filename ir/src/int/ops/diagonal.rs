@@ -1,7 +1,7 @@
 //! Products by a hidden diagonal.
 
 use super::rows::{narrow as exact, par_rows};
-use super::{Meaning, Numbers, Site, elementwise, matrix, matrix_in_words};
+use super::{Meaning, Numbers, Site, elementwise, matrix, product_in_words};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -88,9 +88,6 @@ impl Meaning for Diagonal {
     }
 
     fn summary(&self, graph: &Graph) -> Option<String> {
-        let what = matrix_in_words(graph, self.weight)?;
-        let bias = if self.bias.is_some() { " and bias" } else { "" };
-        let each = if self.positions > 1 { format!(" at {} positions", self.positions) } else { String::new() };
-        Some(format!("diagonal {what}{bias}{each}"))
+        product_in_words("diagonal", graph, self.weight, self.bias, self.positions)
     }
 }

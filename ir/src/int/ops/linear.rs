@@ -1,7 +1,7 @@
 //! Products by a hidden matrix.
 
 use super::rows::{narrow as exact, par_rows, peak};
-use super::{Meaning, Numbers, Site, matrix, matrix_in_words, operands};
+use super::{Meaning, Numbers, Site, matrix, operands, product_in_words};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -113,10 +113,7 @@ impl Meaning for Linear {
     }
 
     fn summary(&self, graph: &Graph) -> Option<String> {
-        let what = matrix_in_words(graph, self.weight)?;
-        let bias = if self.bias.is_some() { " and bias" } else { "" };
-        let each = if self.positions > 1 { format!(" at {} positions", self.positions) } else { String::new() };
-        Some(format!("matrix {what}{bias}{each}"))
+        product_in_words("matrix", graph, self.weight, self.bias, self.positions)
     }
 }
 

@@ -412,6 +412,14 @@ fn matrix_in_words(graph: &Graph, weight: u32) -> Option<String> {
     graph.weights.get(weight as usize).map(|(rows, columns)| format!("{rows} x {columns}"))
 }
 
+/// A product by a matrix, of this kind, in words.
+fn product_in_words(kind: &str, graph: &Graph, weight: u32, bias: Option<u32>, positions: u32) -> Option<String> {
+    let what = matrix_in_words(graph, weight)?;
+    let bias = if bias.is_some() { " and bias" } else { "" };
+    let each = if positions > 1 { format!(" at {positions} positions") } else { String::new() };
+    Some(format!("{kind} {what}{bias}{each}"))
+}
+
 /// The layer has so many parameters from the first.
 fn parameters(site: &Site, first: u32, count: usize) -> Result<(), String> {
     let fits = first as usize + count <= site.graph.params as usize;
