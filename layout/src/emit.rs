@@ -8,7 +8,7 @@ use super::ops::circuit;
 use super::options::{PortSpec, Ports, Squares};
 use super::size::{Budget, size};
 use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
-use nanozk_ir::int::ops::{self, Site};
+use nanozk_ir::int::ops::{self, Misfit, Site};
 use nanozk_ir::int::{Graph, Node, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ impl<'g> Emitter<'g> {
         for (id, node) in graph.nodes.iter().enumerate() {
             for (operand, &input) in node.inputs.iter().enumerate() {
                 if input as usize >= id {
-                    return Err(operand_error(node, format!("operand {operand} is not an earlier node")));
+                    return Err(operand_error(node, Misfit::NotEarlier(operand as u32)));
                 }
                 consumers[input as usize].push(id as ValueId);
             }
@@ -170,7 +170,7 @@ impl<'g> Emitter<'g> {
     /// Operand `i` of a node.
     pub fn input(&self, id: ValueId, i: usize) -> Result<ValueId, LayoutError> {
         let node = self.node(id);
-        node.inputs.get(i).copied().ok_or_else(|| operand_error(node, format!("operand {i} is missing")))
+        node.inputs.get(i).copied().ok_or_else(|| operand_error(node, Misfit::Missing(i)))
     }
 
     /// The constant `value` as an expression.
@@ -401,6 +401,6 @@ pub fn bits(value: i128) -> u32 {
 }
 
 /// An operand error of a node.
-pub fn operand_error(node: &Node, reason: String) -> LayoutError {
+pub fn operand_error(node: &Node, reason: Misfit) -> LayoutError {
     LayoutError::Operand { node: node.name.clone(), op: node.op.name(), reason }
 }

@@ -1,5 +1,7 @@
 //! Why a layer shape cannot be lowered.
 
+use nanozk_ir::int::ops::Misfit;
+
 /// A shape that has no plan, or none within the limits asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
@@ -21,7 +23,7 @@ pub enum LayoutError {
         /// Name of the op.
         op: &'static str,
         /// What is wrong.
-        reason: String,
+        reason: Misfit,
     },
     /// A value is too wide for the proof's integers.
     #[error(

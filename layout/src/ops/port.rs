@@ -3,7 +3,7 @@
 use crate::emit::{Emitter, operand_error};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use nanozk_ir::int::ValueId;
+use nanozk_ir::int::{ValueId, ops::Misfit};
 use nanozk_plan::{Port, Public};
 
 impl Emitter<'_> {
@@ -20,8 +20,7 @@ impl Emitter<'_> {
             count: specs.len(),
         })?;
         if spec.features != features {
-            let reason = format!("its value has {features} features, the tensor of the port {}", spec.features);
-            return Err(operand_error(node, reason));
+            return Err(operand_error(node, Misfit::PortWidth { features, tensor: spec.features }));
         }
         if let Some(space) = self.boundary_space(port) {
             return Ok((0..features).map(|i| Atom::Cell(space, i)).collect());

@@ -9,7 +9,7 @@ use crate::error::LayoutError;
 use crate::expr::Expr;
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::ops::{Recip, Site, recip};
+use nanozk_ir::int::ops::{Misfit, Recip, Site, recip};
 
 impl Circuit for Recip {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, _: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -17,7 +17,7 @@ impl Circuit for Recip {
         let z = emitter.input(id, 0)?;
         let divisor = emitter.node(z);
         if divisor.lo < 1 {
-            return Err(operand_error(node, format!("its operand may be {}, below 1", divisor.lo)));
+            return Err(operand_error(node, Misfit::BelowOne(divisor.lo)));
         }
         let limbs = emitter.limbs(node.hi as i128);
         let gap_limbs = emitter.limbs(divisor.hi as i128 - 1);

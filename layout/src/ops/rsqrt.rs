@@ -9,7 +9,7 @@ use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
 use crate::fill::Part;
 use nanozk_ir::int::ValueId;
-use nanozk_ir::int::ops::{RSqrt, Site, rsqrt};
+use nanozk_ir::int::ops::{Misfit, RSqrt, Site, rsqrt};
 
 impl Circuit for RSqrt {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, _: &Site) -> Result<Vec<Expr>, LayoutError> {
@@ -18,7 +18,7 @@ impl Circuit for RSqrt {
         let features = node.features;
         let radicand = emitter.node(v);
         if radicand.lo < 1 {
-            return Err(operand_error(node, format!("its operand may be {}, below 1", radicand.lo)));
+            return Err(operand_error(node, Misfit::BelowOne(radicand.lo)));
         }
         let limbs = emitter.limbs(node.hi as i128);
         emitter.limit(

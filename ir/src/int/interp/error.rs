@@ -1,5 +1,6 @@
 //! What can go wrong in a run.
 
+use crate::int::ops::Misfit;
 use crate::int::{HeldError, TensorId};
 
 /// A value outside the range its op or node allows.
@@ -39,7 +40,7 @@ pub enum Error {
         /// Node name.
         name: String,
         /// What does not fit.
-        why: String,
+        why: Misfit,
     },
     /// Another number of inputs than ports.
     #[error("`{layer}` takes {expected} inputs, {got} were given")]

@@ -1,7 +1,7 @@
 //! Sums of features with public factors.
 
 use super::rows::{narrow as exact, par_rows};
-use super::{Meaning, Mul, Numbers, Op, Site};
+use super::{Meaning, Misfit, Mul, Numbers, Op, Site};
 use crate::int::Node;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -27,10 +27,10 @@ pub struct Affine {
 }
 
 impl Meaning for Affine {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         let fits = |t: &Term| site.widths.get(t.input as usize).is_some_and(|&width| (t.feature as usize) < width);
         let all = self.rows.len() == site.features && self.rows.iter().flatten().all(fits);
-        if all { Ok(()) } else { Err("a term is outside its operand".into()) }
+        if all { Ok(()) } else { Err(Misfit::Term) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -1,7 +1,7 @@
 //! Places of greatest features.
 
 use super::rows::par_rows;
-use super::{Meaning, Numbers, Site, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -32,15 +32,15 @@ pub const BELOW: u8 = 3;
 pub const EXCESS: u8 = 4;
 
 impl Meaning for ArgMax {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         limbs_fit(site, self.limbs)?;
         let width = match site.widths[..] {
             [x] => x,
             [x, noise] if x == noise => x,
-            _ => return Err("wrong number of operands, or not of one width".into()),
+            _ => return Err(Misfit::NotOneWidth),
         };
         let equal = site.features == self.groups as usize && width > 0 && width.is_multiple_of(site.features);
-        if equal { Ok(()) } else { Err(format!("{width} features are not {} equal groups", self.groups)) }
+        if equal { Ok(()) } else { Err(Misfit::Groups { width, groups: self.groups }) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -2,7 +2,7 @@
 
 use super::requant::round_shift;
 use super::rows::par_rows;
-use super::{Meaning, Numbers, Site, elementwise};
+use super::{Meaning, Misfit, Numbers, Site, elementwise};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -46,25 +46,25 @@ impl Attend {
 }
 
 impl Meaning for Attend {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         if self.table >= site.graph.tables {
-            return Err("no such table".into());
+            return Err(Misfit::Table);
         }
         if site.reach(self.limbs).is_none() || site.reach(self.over_limbs).is_none() {
-            return Err("bad limb counts".into());
+            return Err(Misfit::LimbCounts);
         }
         elementwise(site)?;
         let total: u64 = self.keys.iter().map(|&keys| u64::from(keys)).sum();
         if self.keys.contains(&0) || total != site.features as u64 {
-            return Err("widths do not match the groups".into());
+            return Err(Misfit::KeyGroups);
         }
         let all = self.keys.iter().all(|&keys| keys as usize == site.tokens);
-        if self.causal && !all { Err("a causal group has a key for each token".into()) } else { Ok(()) }
+        if self.causal && !all { Err(Misfit::CausalKeys) } else { Ok(()) }
     }
 
-    fn check_tables(&self, tables: &[crate::int::Table]) -> Result<(), String> {
+    fn check_tables(&self, tables: &[crate::int::Table]) -> Result<(), Misfit> {
         let last = tables[self.table as usize].last_value();
-        if last == Some(0) { Ok(()) } else { Err("the exp table does not end in 0".into()) }
+        if last == Some(0) { Ok(()) } else { Err(Misfit::TableEnd) }
     }
 
     fn eval(&self, site: &Site, numbers: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

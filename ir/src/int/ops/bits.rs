@@ -1,6 +1,6 @@
 //! Binary digits.
 
-use super::{Meaning, Numbers, Site, fault};
+use super::{Meaning, Misfit, Numbers, Site, fault};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -16,10 +16,10 @@ pub struct Bits {
 }
 
 impl Meaning for Bits {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         match site.widths[..] {
             [width] if (1..=62).contains(&self.count) && width * self.count as usize == site.features => Ok(()),
-            _ => Err(format!("not {} features for each of its operand, or not 1 to 62", self.count)),
+            _ => Err(Misfit::Bits(self.count)),
         }
     }
 

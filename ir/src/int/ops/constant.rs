@@ -1,6 +1,6 @@
 //! Public constants of the shape.
 
-use super::{Meaning, Numbers, Site, operands};
+use super::{Meaning, Misfit, Numbers, Site, operands};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -16,11 +16,11 @@ pub struct Const {
 }
 
 impl Meaning for Const {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 0)?;
         let rows = self.rows as usize;
         let fits = (rows == 1 || rows == site.tokens) && Some(self.data.len()) == rows.checked_mul(site.features);
-        if fits { Ok(()) } else { Err("wrong amount of data".into()) }
+        if fits { Ok(()) } else { Err(Misfit::Data) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, _: &[&[i64]]) -> Result<Vec<i64>, Fault> {

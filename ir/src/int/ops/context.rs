@@ -2,7 +2,7 @@
 
 use super::heads::Heads;
 use super::rows::{dot, narrow as exact, par_rows, peak};
-use super::{Meaning, Numbers, Site};
+use super::{Meaning, Misfit, Numbers, Site};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded, narrow};
@@ -26,7 +26,7 @@ impl Context {
 }
 
 impl Meaning for Context {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         let heads = self.heads(site);
         heads.check(site, [heads.query * site.tokens, heads.kv * heads.dim], heads.query * heads.dim)
     }

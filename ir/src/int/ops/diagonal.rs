@@ -1,7 +1,7 @@
 //! Products by a hidden diagonal.
 
 use super::rows::{narrow as exact, par_rows};
-use super::{Meaning, Numbers, Site, elementwise, matrix, product_in_words};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, matrix, product_in_words};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -21,11 +21,11 @@ pub struct Diagonal {
 }
 
 impl Meaning for Diagonal {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         let (p, n) = (self.positions as usize, site.features);
         if p == 0 || !n.is_multiple_of(p) {
-            return Err("not equal stretches".into());
+            return Err(Misfit::Stretches);
         }
         matrix(site, self.weight, n / p, 1)?;
         self.bias.map_or(Ok(()), |bias| matrix(site, bias, 1, n / p))

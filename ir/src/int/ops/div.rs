@@ -1,6 +1,6 @@
 //! Division of two activations.
 
-use super::{Meaning, Numbers, Site, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -25,11 +25,11 @@ pub struct Div {
 }
 
 impl Meaning for Div {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         limbs_fit(site, self.limbs)?;
         limbs_fit(site, self.rest_limbs)?;
         let same = site.widths == [site.features, site.features];
-        if same { Ok(()) } else { Err("operands and result of different widths".into()) }
+        if same { Ok(()) } else { Err(Misfit::Widths) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -1,6 +1,6 @@
 //! Rows of a hidden table by id.
 
-use super::{Meaning, Numbers, Site, matrix, matrix_in_words, operands, rows::par_rows};
+use super::{Meaning, Misfit, Numbers, Site, matrix, matrix_in_words, operands, rows::par_rows};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -21,11 +21,11 @@ pub struct Embed {
 pub const IS_ID: u8 = 0;
 
 impl Meaning for Embed {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 1)?;
         let (n, ids) = (site.features, site.widths[0]);
         if ids == 0 || !n.is_multiple_of(ids) {
-            return Err("not as many rows as the operand has ids".into());
+            return Err(Misfit::RowPerId);
         }
         matrix(site, self.weight, self.vocab as usize, n / ids)
     }

@@ -1,6 +1,6 @@
 //! Division by a public constant.
 
-use super::{Meaning, Numbers, Site, elementwise, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -25,11 +25,11 @@ pub struct FloorDiv {
 }
 
 impl Meaning for FloorDiv {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         limbs_fit(site, self.limbs)?;
         let divisor = 1..1i64 << 62;
-        if divisor.contains(&self.divisor) { Ok(()) } else { Err(format!("{} is no divisor", self.divisor)) }
+        if divisor.contains(&self.divisor) { Ok(()) } else { Err(Misfit::Divisor(self.divisor)) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

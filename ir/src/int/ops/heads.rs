@@ -1,6 +1,6 @@
 //! Head geometry of attention.
 
-use super::Site;
+use super::{Misfit, Site};
 
 /// Query heads, each of which reads one of the key or value heads.
 pub(super) struct Heads {
@@ -21,13 +21,13 @@ impl Heads {
     }
 
     /// Whether the node has these widths: its operands', and its own.
-    pub fn check(&self, site: &Site, operands: [usize; 2], features: usize) -> Result<(), String> {
+    pub fn check(&self, site: &Site, operands: [usize; 2], features: usize) -> Result<(), Misfit> {
         super::operands(site, 2)?;
         if self.kv == 0 || self.dim == 0 || self.query == 0 || !self.query.is_multiple_of(self.kv) {
-            return Err("bad head geometry".into());
+            return Err(Misfit::HeadGeometry);
         }
         let fits = site.widths == operands && site.features == features;
-        if fits { Ok(()) } else { Err("widths do not match the heads".into()) }
+        if fits { Ok(()) } else { Err(Misfit::HeadWidths) }
     }
 
     /// Key or value head read by query head `h`.

@@ -1,7 +1,7 @@
 //! Products by a hidden matrix.
 
 use super::rows::{narrow as exact, par_rows, peak};
-use super::{Meaning, Numbers, Site, matrix, operands, product_in_words};
+use super::{Meaning, Misfit, Numbers, Site, matrix, operands, product_in_words};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -24,11 +24,11 @@ pub struct Linear {
 const BLOCK: usize = 64;
 
 impl Meaning for Linear {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 1)?;
         let (p, inner, n) = (self.positions as usize, site.widths[0], site.features);
         if p == 0 || !inner.is_multiple_of(p) || !n.is_multiple_of(p) {
-            return Err("not one row for each position".into());
+            return Err(Misfit::RowPerPosition);
         }
         matrix(site, self.weight, inner / p, n / p)?;
         self.bias.map_or(Ok(()), |bias| matrix(site, bias, 1, n / p))

@@ -1,7 +1,7 @@
 //! Products of two activations.
 
 use super::rows::narrow as exact;
-use super::{Meaning, Numbers, Site};
+use super::{Meaning, Misfit, Numbers, Site};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -29,16 +29,16 @@ impl MatMul {
 }
 
 impl Meaning for MatMul {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         let product = |sizes: [u32; 3]| sizes.iter().try_fold(1usize, |p, &n| p.checked_mul(n as usize));
         let (batch, rows, inner, cols) = (self.batch, self.rows, self.inner, self.cols);
         let wanted = [[batch, rows, inner], [batch, inner, cols], [batch, rows, cols]].map(product);
         if site.tokens != 1 {
-            return Err("products of two activations are for one token".into());
+            return Err(Misfit::ProductOfTokens);
         }
         match site.widths[..] {
             [x, z] if wanted == [Some(x), Some(z), Some(site.features)] && inner > 0 => Ok(()),
-            _ => Err(format!("operands or result are not {batch} times {rows} x {inner} x {cols}")),
+            _ => Err(Misfit::Product { batch, rows, inner, cols }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The greatest of a group.
 
-use super::{Meaning, Numbers, Site, equal_groups, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, equal_groups, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -23,10 +23,10 @@ pub struct Max {
 }
 
 impl Meaning for Max {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         equal_groups(site, self.groups)?;
         limbs_fit(site, self.limbs)?;
-        if site.features == self.groups as usize { Ok(()) } else { Err("not one feature for each group".into()) }
+        if site.features == self.groups as usize { Ok(()) } else { Err(Misfit::FeaturePerGroup) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -16,6 +16,7 @@ pub mod input;
 pub mod linear;
 pub mod matmul;
 pub mod max;
+mod misfit;
 pub mod mul;
 pub mod normalise;
 pub mod one_hot;
@@ -47,6 +48,7 @@ pub use input::Input;
 pub use linear::Linear;
 pub use matmul::MatMul;
 pub use max::Max;
+pub use misfit::Misfit;
 pub use mul::Mul;
 pub use normalise::Normalise;
 pub use one_hot::OneHot;
@@ -192,14 +194,14 @@ pub trait Meaning {
     ///
     /// # Errors
     /// What does not fit.
-    fn check(&self, site: &Site) -> Result<(), String>;
+    fn check(&self, site: &Site) -> Result<(), Misfit>;
 
     /// Whether the layer's tables are such as the op needs; most need nothing of them. The site has passed
     /// [`Meaning::check`].
     ///
     /// # Errors
     /// What is wrong with a table.
-    fn check_tables(&self, _: &[super::Table]) -> Result<(), String> {
+    fn check_tables(&self, _: &[super::Table]) -> Result<(), Misfit> {
         Ok(())
     }
 
@@ -377,34 +379,34 @@ fn fault(feature: usize, value: i128, lo: i64, hi: i64) -> Fault {
 }
 
 /// The only operand's features as `groups` equal groups, none of them empty.
-fn equal_groups(site: &Site, groups: u32) -> Result<usize, String> {
+fn equal_groups(site: &Site, groups: u32) -> Result<usize, Misfit> {
     match site.widths[..] {
         [width] if groups > 0 && width > 0 && width.is_multiple_of(groups as usize) => Ok(width / groups as usize),
-        [width] => Err(format!("{width} features are not {groups} equal groups")),
-        _ => Err("one operand is needed".into()),
+        [width] => Err(Misfit::Groups { width, groups }),
+        _ => Err(Misfit::NotOneOperand),
     }
 }
 
 /// Limbs of a quantity of at most 62 bits.
-fn limbs_fit(site: &Site, limbs: u32) -> Result<i64, String> {
-    site.reach(limbs).filter(|_| limbs > 0).ok_or_else(|| format!("{limbs} limbs are not between 1 and 62 bits"))
+fn limbs_fit(site: &Site, limbs: u32) -> Result<i64, Misfit> {
+    site.reach(limbs).filter(|_| limbs > 0).ok_or(Misfit::Limbs(limbs))
 }
 
 /// So many operands.
-fn operands(site: &Site, count: usize) -> Result<(), String> {
-    if site.widths.len() == count { Ok(()) } else { Err("wrong number of operands".into()) }
+fn operands(site: &Site, count: usize) -> Result<(), Misfit> {
+    if site.widths.len() == count { Ok(()) } else { Err(Misfit::OperandCount) }
 }
 
 /// One operand as wide as the result.
-fn elementwise(site: &Site) -> Result<(), String> {
+fn elementwise(site: &Site) -> Result<(), Misfit> {
     operands(site, 1)?;
-    if site.widths == [site.features] { Ok(()) } else { Err("another width than its operand".into()) }
+    if site.widths == [site.features] { Ok(()) } else { Err(Misfit::OperandWidth) }
 }
 
 /// A matrix of the layer has this size.
-fn matrix(site: &Site, weight: u32, rows: usize, columns: usize) -> Result<(), String> {
+fn matrix(site: &Site, weight: u32, rows: usize, columns: usize) -> Result<(), Misfit> {
     let found = site.graph.weights.get(weight as usize).map(|&(rows, columns)| (rows as usize, columns as usize));
-    if found == Some((rows, columns)) { Ok(()) } else { Err(format!("weight {weight} is not [{rows}, {columns}]")) }
+    if found == Some((rows, columns)) { Ok(()) } else { Err(Misfit::Weight { weight, rows, columns }) }
 }
 
 /// The size of a matrix in words.
@@ -421,19 +423,19 @@ fn product_in_words(kind: &str, graph: &Graph, weight: u32, bias: Option<u32>, p
 }
 
 /// The layer has so many parameters from the first.
-fn parameters(site: &Site, first: u32, count: usize) -> Result<(), String> {
+fn parameters(site: &Site, first: u32, count: usize) -> Result<(), Misfit> {
     let fits = first as usize + count <= site.graph.params as usize;
-    if fits { Ok(()) } else { Err("no such parameter".into()) }
+    if fits { Ok(()) } else { Err(Misfit::Parameter) }
 }
 
 /// The layer has the port, and its tensor is as wide as the node.
-fn tensor(site: &Site, port: Port) -> Result<(), String> {
+fn tensor(site: &Site, port: Port) -> Result<(), Misfit> {
     let features = match port {
-        Port::Input(port) => site.ports.inputs.get(port as usize).ok_or("no such input port")?,
-        Port::Output(port) => site.ports.outputs.get(port as usize).ok_or("no such output port")?,
+        Port::Input(port) => site.ports.inputs.get(port as usize).ok_or(Misfit::InputPort)?,
+        Port::Output(port) => site.ports.outputs.get(port as usize).ok_or(Misfit::OutputPort)?,
     };
     let fits = *features as usize == site.features && site.widths.iter().all(|&width| width == site.features);
-    if fits { Ok(()) } else { Err("another width than its tensor".into()) }
+    if fits { Ok(()) } else { Err(Misfit::TensorWidth) }
 }
 
 #[cfg(test)]

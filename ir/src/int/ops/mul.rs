@@ -1,7 +1,7 @@
 //! Elementwise products.
 
 use super::rows::{narrow as exact, par_rows};
-use super::{Meaning, Numbers, Site, operands};
+use super::{Meaning, Misfit, Numbers, Site, operands};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded, narrow, patterns};
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Mul;
 
 impl Meaning for Mul {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 2)?;
-        if site.widths == [site.features; 2] { Ok(()) } else { Err("operands of different widths".into()) }
+        if site.widths == [site.features; 2] { Ok(()) } else { Err(Misfit::OperandWidths) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -1,6 +1,6 @@
 //! Floating-point form: for functions over domains much wider than a table.
 
-use super::{Meaning, Numbers, Site, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -32,12 +32,12 @@ pub struct Normalise {
 }
 
 impl Meaning for Normalise {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         limbs_fit(site, self.limbs)?;
         limbs_fit(site, self.limbs + 1)?;
         match site.widths[..] {
             [width] if site.features == 2 * width => Ok(()),
-            _ => Err("not two features for each of its operand".into()),
+            _ => Err(Misfit::TwoEach),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Indices as vectors.
 
-use super::{Meaning, Numbers, Site, fault};
+use super::{Meaning, Misfit, Numbers, Site, fault};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -16,10 +16,10 @@ pub struct OneHot {
 }
 
 impl Meaning for OneHot {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         match site.widths[..] {
             [width] if self.depth > 0 && width.checked_mul(self.depth as usize) == Some(site.features) => Ok(()),
-            _ => Err(format!("not {} features for each of its operand", self.depth)),
+            _ => Err(Misfit::Depth(self.depth)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Ports that a layer writes.
 
-use super::{Meaning, Numbers, Port, Site, operands, tensor};
+use super::{Meaning, Misfit, Numbers, Port, Site, operands, tensor};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -14,7 +14,7 @@ pub struct Output {
 }
 
 impl Meaning for Output {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 1)?;
         tensor(site, Port::Output(self.port))
     }

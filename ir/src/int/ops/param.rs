@@ -1,6 +1,6 @@
 //! Public constants of the layer.
 
-use super::{Meaning, Numbers, Site, operands, parameters};
+use super::{Meaning, Misfit, Numbers, Site, operands, parameters};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -20,7 +20,7 @@ impl Param {
 }
 
 impl Meaning for Param {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 0)?;
         parameters(site, self.first, site.features)
     }

@@ -1,6 +1,6 @@
 //! Range checks.
 
-use super::{Meaning, Numbers, Site, elementwise, limbs_fit, requant::in_limbs};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, limbs_fit, requant::in_limbs};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{self, Around, Unbounded};
@@ -14,7 +14,7 @@ pub struct Range {
 }
 
 impl Meaning for Range {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         limbs_fit(site, self.limbs).map(drop)
     }

@@ -1,6 +1,6 @@
 //! Reciprocals.
 
-use super::{Meaning, Numbers, Site, elementwise, parameters};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, parameters};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -21,7 +21,7 @@ pub const REMAINDER: u8 = 1;
 pub const GAP: u8 = 2;
 
 impl Meaning for Recip {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         parameters(site, self.param, 1)
     }

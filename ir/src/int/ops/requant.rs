@@ -1,6 +1,6 @@
 //! Rounding to whole limbs dropped.
 
-use super::{Meaning, Numbers, Site, elementwise, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, limbs_fit};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -26,11 +26,11 @@ pub const OVER: u8 = 1;
 pub const UNDER: u8 = 2;
 
 impl Meaning for Requant {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         limbs_fit(site, self.limbs)?;
         limbs_fit(site, self.out_limbs)?;
-        if self.clamp && self.out_limbs != 1 { Err("a clamped result has one limb".into()) } else { Ok(()) }
+        if self.clamp && self.out_limbs != 1 { Err(Misfit::ClampedLimbs) } else { Ok(()) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -1,6 +1,6 @@
 //! Square roots.
 
-use super::{Gadget, Meaning, Numbers, Op, Site, elementwise, fault, limbs_fit};
+use super::{Gadget, Meaning, Misfit, Numbers, Op, Site, elementwise, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -46,7 +46,7 @@ fn pairs(site: &Site) -> Option<u32> {
 }
 
 impl Meaning for Root {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         limbs_fit(site, self.limbs)?;
         limbs_fit(site, self.rest_limbs).map(drop)

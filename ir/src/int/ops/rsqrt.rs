@@ -1,6 +1,6 @@
 //! Reciprocal roots.
 
-use super::{Meaning, Numbers, Site, elementwise, parameters};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, parameters};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -24,7 +24,7 @@ pub const LOW: u8 = 2;
 pub const HIGH: u8 = 3;
 
 impl Meaning for RSqrt {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         parameters(site, self.param, 1)
     }

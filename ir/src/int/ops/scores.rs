@@ -2,7 +2,7 @@
 
 use super::heads::Heads;
 use super::rows::{dot, narrow as exact, par_rows, peak};
-use super::{Meaning, Numbers, Site};
+use super::{Meaning, Misfit, Numbers, Site};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -27,7 +27,7 @@ impl Scores {
 }
 
 impl Meaning for Scores {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         let heads = self.heads(site);
         heads.check(site, [heads.query * heads.dim, heads.kv * heads.dim], heads.query * site.tokens)
     }

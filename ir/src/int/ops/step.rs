@@ -1,6 +1,6 @@
 //! Comparison with 0.
 
-use super::{Meaning, Numbers, Site, elementwise, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, elementwise, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -21,7 +21,7 @@ pub struct Step {
 }
 
 impl Meaning for Step {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         limbs_fit(site, self.limbs).map(drop)
     }

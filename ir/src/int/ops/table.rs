@@ -1,6 +1,6 @@
 //! Functions of one number, as tables.
 
-use super::{Meaning, Numbers, Site, elementwise};
+use super::{Meaning, Misfit, Numbers, Site, elementwise};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{Around, Range, Unbounded};
@@ -15,9 +15,9 @@ pub struct Table {
 }
 
 impl Meaning for Table {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
-        if self.table < site.graph.tables { Ok(()) } else { Err("no such table".into()) }
+        if self.table < site.graph.tables { Ok(()) } else { Err(Misfit::Table) }
     }
 
     fn eval(&self, site: &Site, numbers: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {

@@ -61,8 +61,9 @@ impl Case {
 
     fn eval(&self, args: &[&[i64]]) -> Result<Vec<i64>, String> {
         let op = self.node.op.meaning();
-        op.check(&self.site())?;
-        op.check_tables(&self.layer.tables)?;
+        op.check(&self.site())
+            .and_then(|()| op.check_tables(&self.layer.tables))
+            .map_err(|misfit| misfit.to_string())?;
         op.eval(&self.site(), &self.numbers(args), args).map_err(|f| format!("{f:?}"))
     }
 

@@ -1,6 +1,6 @@
 //! Hidden constants.
 
-use super::{Meaning, Numbers, Site, matrix, matrix_in_words, operands};
+use super::{Meaning, Misfit, Numbers, Site, matrix, matrix_in_words, operands};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -16,7 +16,7 @@ pub struct TokenBias {
 }
 
 impl Meaning for TokenBias {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 0)?;
         let of = |rows| matrix(site, self.weight, rows, site.features);
         of(1).or_else(|_| of(site.tokens))

@@ -1,6 +1,6 @@
 //! The greatest features of a group, in order.
 
-use super::{Meaning, Numbers, Site, equal_groups, fault, limbs_fit};
+use super::{Meaning, Misfit, Numbers, Site, equal_groups, fault, limbs_fit};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -28,17 +28,17 @@ pub struct TopK {
 }
 
 impl Meaning for TopK {
-    fn check(&self, site: &Site) -> Result<(), String> {
+    fn check(&self, site: &Site) -> Result<(), Misfit> {
         let width = equal_groups(site, self.groups)?;
         limbs_fit(site, self.limbs)?;
         if site.tokens != 1 {
-            return Err("sorting is for one token".into());
+            return Err(Misfit::SortOfTokens);
         }
         if self.k == 0 || self.k as usize > width {
-            return Err(format!("{} of {width} features", self.k));
+            return Err(Misfit::Kept { k: self.k, width });
         }
         let wanted = 2 * self.groups as usize * self.k as usize;
-        if site.features == wanted { Ok(()) } else { Err(format!("the result does not have {wanted} features")) }
+        if site.features == wanted { Ok(()) } else { Err(Misfit::ResultWidth(wanted)) }
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {
