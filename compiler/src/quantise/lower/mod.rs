@@ -12,6 +12,7 @@ mod norm;
 mod pending;
 mod pick;
 mod port;
+mod requantise;
 mod rope;
 mod softmax;
 mod stretches;

@@ -2,8 +2,9 @@
 
 use super::{
     Lowering, Pending, QuantiseError, Ref, Val,
-    pending::{Kind, Map, scaled_up},
+    pending::{Kind, Map},
     port::inverse,
+    requantise::scaled_up,
 };
 use crate::quantise::builder::term;
 use nanozk_ir::{float, int};
