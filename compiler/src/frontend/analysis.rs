@@ -1,9 +1,9 @@
 //! From a parsed file to tract's typed, decluttered model. What stops tract is said of a node of the file.
 
 use super::{
-    FrontendError, Problem, axes,
-    onnx::reason,
-    rewrite::{Parts, integers},
+    axes,
+    error::{FrontendError, Problem, reason},
+    rewrite::{node::Parts, tensor::integers},
 };
 use std::{collections::BTreeSet, path::Path};
 use tract_onnx::{

@@ -1,7 +1,7 @@
 //! tract's inference of shapes, with the axes that nodes name held against those that there are: from a place in front of
 //! the first axis tract counts through all numbers.
 
-use super::rewrite::{Parts, integers};
+use super::rewrite::{node::Parts, tensor::integers};
 use super::screen::MAX_AXES;
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::{

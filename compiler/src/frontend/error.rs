@@ -2,6 +2,7 @@
 
 use crate::setting::Setting;
 use std::{fmt, path::PathBuf};
+use tract_onnx::prelude::TractError;
 
 /// A node of the source model that has no canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,4 +185,9 @@ fn differs(input: &str, output: usize, error: f64, undefined: Option<&str>) -> S
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Shortest wording of a tract error: the chain of causes on one line.
+pub(super) fn reason(e: &TractError) -> String {
+    format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,6 @@
 //! Weights in files beside the model ("external data"), which exporters write for large models.
 
-use super::FrontendError;
+use super::error::FrontendError;
 use std::{
     collections::BTreeMap,
     fs::File,

@@ -13,6 +13,7 @@ mod general;
 mod lower;
 mod mid;
 mod onnx;
+mod options;
 mod parameters;
 mod recognise;
 mod reference;
@@ -24,37 +25,20 @@ mod view;
 
 pub use error::{FrontendError, Problem};
 pub use lower::SoftMask;
+pub use options::LoadOptions;
 pub use reference::Reference;
 pub use rounding::{Quantisation, Rounding};
 
 use crate::data::{InputInfo, InputTensor};
 use crate::quantise::INPUT_ROOM;
-use crate::setting::Setting;
 use lower::{Layout, Outcome};
 use nanozk_ir::float::{self, Graph, InputValue, NodeId, Op};
 use nanozk_plan::{ElementMap, ValueInfo};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 use tract_onnx::prelude::*;
 
 /// Largest difference between the canonical graph and tract, relative to the largest output value.
 const SELF_CHECK: f64 = 1e-3;
-
-/// What the caller knows about the model.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct LoadOptions {
-    /// Lengths of dynamic dimensions by name (`<input>.<axis>` for one without name), and values of inputs of one element.
-    pub set: BTreeMap<String, Setting>,
-    /// Names of the outputs to keep; all when empty.
-    pub outputs: Vec<String>,
-    /// Shapes of the inputs in the sample data, where it states them.
-    pub shapes: Vec<Option<Vec<usize>>>,
-    /// Least and greatest value of the sample data of each input, where known.
-    pub seen: Vec<Option<(f64, f64)>>,
-    /// Which activations are rounded as the file says; the reference rounds all.
-    #[serde(skip)]
-    pub rounding: Rounding,
-}
 
 /// A loaded model.
 #[derive(Debug)]
@@ -132,7 +116,7 @@ impl<'p> Source<'p> {
     fn read(path: &'p Path, file: onnx::File, options: &LoadOptions) -> Result<Self, FrontendError> {
         let parameters = file.parameters();
         let (model, header) = file.load(path, options)?;
-        let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: onnx::reason(&e) };
+        let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: error::reason(&e) };
         let reference = Reference::new(&model).map_err(failed)?;
         let rounded = header.rounded.as_ref().map(Reference::new).transpose().map_err(failed)?;
         let references = [reference.clone(), rounded.unwrap_or(reference)];

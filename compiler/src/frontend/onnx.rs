@@ -1,10 +1,13 @@
 //! Reading an ONNX file into tract's typed, decluttered model with concrete shapes.
 
 use super::{
-    FrontendError, LoadOptions, Quantisation,
     analysis::{Nodes, analyse},
-    external, parameters,
+    error::{FrontendError, reason},
+    external,
+    options::LoadOptions,
+    parameters,
     rewrite::{Rewriting, rewrite},
+    rounding::Quantisation,
     screen::screen,
 };
 use nanozk_plan::ElementType;
@@ -34,11 +37,6 @@ pub(super) struct Header {
     pub quantisation: Quantisation,
     /// Its nodes.
     pub nodes: Nodes,
-}
-
-/// Shortest wording of a tract error: the chain of causes on one line.
-pub(super) fn reason(e: &TractError) -> String {
-    format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A file that was read.

@@ -1,8 +1,11 @@
 //! tract's own float inference: the reference that fidelity is measured against.
 
-use super::{FrontendError, LoadOptions, onnx};
+use super::{
+    error::{FrontendError, reason},
+    onnx,
+    options::LoadOptions,
+};
 use nanozk_ir::float::InputValue;
-use onnx::reason;
 use std::path::Path;
 use tract_onnx::{prelude::*, tract_core::ops::konst::Const};
 

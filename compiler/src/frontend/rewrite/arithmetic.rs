@@ -2,9 +2,9 @@
 
 use super::{
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
     tensor,
 };
 use tract_onnx::pb::NodeProto;

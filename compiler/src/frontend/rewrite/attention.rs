@@ -4,9 +4,9 @@
 
 use super::{
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
 };
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 

@@ -3,27 +3,20 @@
 
 use super::{
     builder::Builder,
-    expand::Outcome,
     facts::Facts,
-    inline::Copy,
+    inline::{Control, Copy, stacked},
     net::{Net, Rewritten},
     node::{self, Parts},
     outputs::reads,
-    refuse, scan, tensor,
+    refuse,
+    rule::Outcome,
+    scan, tensor,
 };
 use std::collections::HashSet;
 use tract_onnx::{
     pb::{GraphProto, NodeProto},
     tract_hir::internal::*,
 };
-
-/// What a control node becomes.
-pub(super) enum Control {
-    /// Its condition or length is not known.
-    Unknown,
-    /// These nodes.
-    Body(Vec<NodeProto>),
-}
 
 /// The one element of a value that is a constant or follows from constants and shapes.
 pub(super) fn known(net: &Net<'_>, facts: &Facts, value: &str) -> Rewritten<Option<i64>> {
@@ -203,25 +196,6 @@ fn peeled(net: &mut Net<'_>, node: &NodeProto, body: &GraphProto, trips: Option<
     input.extend(body.output.iter().map(|v| copy.name(&v.name)));
     nodes.push(NodeProto { name: format!("{name}#{}", place + 1), input, ..node.clone() });
     Ok(Control::Body(nodes))
-}
-
-/// The values behind each other along a new axis.
-pub(super) fn stacked(
-    net: &mut Net<'_>,
-    label: &str,
-    nodes: &mut Vec<NodeProto>,
-    values: &[String],
-    axis: i64,
-) -> Rewritten<String> {
-    let part = NodeProto { name: label.to_owned(), ..Default::default() };
-    let mut make = super::builder::Builder::new(net, None, &part);
-    let mut rows = Vec::new();
-    for value in values {
-        rows.push(make.unsqueeze("row", value, &[axis])?);
-    }
-    let stack = make.concat("stack", &rows.iter().map(String::as_str).collect::<Vec<_>>(), axis);
-    nodes.extend(make.nodes);
-    Ok(stack)
 }
 
 /// Whether the condition that a body returns is the one it was given, or always true.

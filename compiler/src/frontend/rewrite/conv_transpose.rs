@@ -1,6 +1,6 @@
 //! `ConvTranspose`: a convolution of the input with zeros between its elements, the kernel turned around.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node, node::Parts};
+use super::{builder::Builder, net::Rewritten, node, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Geometry of one axis.

@@ -1,6 +1,6 @@
 //! `Pad` by negative amounts, which cuts values off: the padding that there is, then a slice.
 
-use super::{builder::Builder, control::all, expand::Outcome, moves, net::Rewritten, node, node::Parts};
+use super::{builder::Builder, control::all, moves, net::Rewritten, node, node::Parts, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 /// `Pad` of which some amounts are negative.

@@ -1,6 +1,6 @@
 //! `DeformConv` and `RoiAlign`: samples between the pixels, at places that data names.
 
-use super::{builder::Builder, expand::Outcome, grid, net::Rewritten, node::Parts};
+use super::{builder::Builder, grid, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 /// Most weights of pixels, one for each pixel and sample.

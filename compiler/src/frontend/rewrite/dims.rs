@@ -1,7 +1,7 @@
 //! The shapes of the inputs, by the file, by `--set` and by the sample data; inputs whose value is settled.
 
 use super::{facts::FLOAT, net::Net};
-use crate::frontend::{FrontendError, LoadOptions};
+use crate::frontend::{error::FrontendError, options::LoadOptions};
 use crate::onnx::value_info;
 use crate::setting::Setting;
 use std::{

@@ -8,30 +8,17 @@ use super::{
     crop, deform, einsum,
     facts::Facts,
     fourier, grid, indices, linear_attention, loss, microsoft, ml, moves,
-    net::{Net, Rewritten},
+    net::Net,
     ngrams,
     node::Parts,
     optimisers,
     quantised::{lanes, qlinear},
     ranking, recurrent,
     resize::resize,
+    rule::{Outcome, Rule},
     scatter, stretch, windows,
 };
 use tract_onnx::pb::NodeProto;
-
-/// What became of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Its parts stand for it.
-    Replaced,
-    /// tract reads it as it is.
-    Kept,
-    /// Facts about its inputs are missing.
-    Later,
-}
-
-/// Makes the parts of a node.
-pub(super) type Rule = fn(&mut Builder<'_, '_>, &NodeProto) -> Rewritten<Outcome>;
 
 /// The rule for an operator, if it needs one.
 fn rule(node: &NodeProto) -> Option<Rule> {

@@ -3,7 +3,7 @@
 //! A sample is a sum over the pixels along each axis, weighted by a function of the distance to the place that the grid
 //! names: a hat for linear, a cubic kernel for cubic, a box for the nearest one.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use super::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::pb::NodeProto;
 
 /// Free parameter of the cubic kernel.

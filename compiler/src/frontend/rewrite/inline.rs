@@ -1,11 +1,20 @@
 //! Bodies of functions, branches and loops, copied into the graph that uses them.
 
 use super::{
+    builder::Builder,
     net::{Net, Rewritten},
     node::Parts,
 };
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+/// What a control node becomes.
+pub(super) enum Control {
+    /// Its condition or length is not known.
+    Unknown,
+    /// These nodes.
+    Body(Vec<NodeProto>),
+}
 
 /// A copy of a body in the making: its own names get a prefix, those of what surrounds it stay.
 pub(super) struct Copy<'b> {
@@ -86,4 +95,23 @@ fn rename_graph(graph: &mut GraphProto, names: &HashMap<&str, String>) {
     graph.node.iter_mut().for_each(|node| rename_node(node, names));
     graph.input.iter_mut().chain(&mut graph.output).for_each(|value| rename(&mut value.name, names));
     graph.initializer.iter_mut().for_each(|constant| rename(&mut constant.name, names));
+}
+
+/// The values behind each other along a new axis.
+pub(super) fn stacked(
+    net: &mut Net<'_>,
+    label: &str,
+    nodes: &mut Vec<NodeProto>,
+    values: &[String],
+    axis: i64,
+) -> Rewritten<String> {
+    let part = NodeProto { name: label.to_owned(), ..Default::default() };
+    let mut make = Builder::new(net, None, &part);
+    let mut rows = Vec::new();
+    for value in values {
+        rows.push(make.unsqueeze("row", value, &[axis])?);
+    }
+    let stack = make.concat("stack", &rows.iter().map(String::as_str).collect::<Vec<_>>(), axis);
+    nodes.extend(make.nodes);
+    Ok(stack)
 }

@@ -5,9 +5,9 @@
 
 use super::{
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
 };
 use tract_onnx::pb::NodeProto;
 

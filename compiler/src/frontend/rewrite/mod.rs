@@ -27,7 +27,7 @@ mod ml;
 mod moves;
 mod net;
 mod ngrams;
-mod node;
+pub(super) mod node;
 mod normalise;
 mod optimisers;
 mod order;
@@ -37,23 +37,27 @@ mod ranking;
 mod recurrent;
 mod refuse;
 mod resize;
+mod rule;
 mod scan;
 mod scatter;
 mod selection;
 mod sequence;
 mod stretch;
-mod tensor;
+pub(super) mod tensor;
 #[cfg(test)]
 mod tests;
 mod widen;
 mod windows;
 
-use crate::frontend::{FrontendError, LoadOptions, Problem, Quantisation, Rounding};
+use crate::frontend::{
+    error::{FrontendError, Problem},
+    options::LoadOptions,
+    rounding::{Quantisation, Rounding},
+};
 use functions::Functions;
 use net::{Net, Refusal, Rewritten};
-pub(super) use node::Parts;
+use node::Parts;
 use std::{collections::BTreeMap, path::Path};
-pub(super) use tensor::integers;
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto},
@@ -151,7 +155,7 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
         widen::widen(net)?;
         let mut changed = expand::expand(net, None);
         if !changed {
-            let facts = net.facts();
+            let facts = net.facts(expand::is_plain);
             for (place, reason) in &facts.absent {
                 let node = net.graph.node[*place].clone();
                 net.refuse(&node, reason.clone());

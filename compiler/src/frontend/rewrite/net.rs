@@ -1,6 +1,6 @@
 //! The model under rewriting: its graph, its constants by name, and names that are free.
 
-use super::{expand::is_plain, facts::Facts, node::Parts, tensor};
+use super::{facts::Facts, node::Parts, tensor};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{
@@ -207,8 +207,8 @@ impl<'a> Net<'a> {
         Ok(())
     }
 
-    /// Shapes and values that tract infers in the graph as it is.
-    pub fn facts(&self) -> Facts {
+    /// Shapes and values that tract infers in the graph as it is, past the nodes that `is_plain` says it reads.
+    pub fn facts(&self, is_plain: fn(&NodeProto) -> bool) -> Facts {
         Facts::infer(&self.graph, self.onnx, self.folder, self.opset, is_plain)
     }
 

@@ -1,6 +1,6 @@
 //! `TfIdfVectorizer`: how often sequences of a list occur in a list of whole numbers.
 
-use super::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 /// Most comparisons of elements with those of sequences.

@@ -3,9 +3,9 @@
 
 use super::{
     builder::Builder,
-    expand::{Outcome, Rule},
     net::Rewritten,
     node::Parts,
+    rule::{Outcome, Rule},
 };
 use tract_onnx::pb::NodeProto;
 

@@ -5,7 +5,7 @@ use super::{
     net::Net,
     node::{self, Parts},
 };
-use crate::frontend::FrontendError;
+use crate::frontend::error::FrontendError;
 use crate::onnx::value_info;
 use std::{
     collections::{HashMap, HashSet},

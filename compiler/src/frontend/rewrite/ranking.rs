@@ -3,10 +3,10 @@
 use super::{
     builder::Builder,
     control,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
     refuse::depends,
+    rule::Outcome,
     scatter::MAX_MARKS,
 };
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};

@@ -2,9 +2,8 @@
 
 use super::{
     builder::Builder,
-    control::{Control, stacked},
     facts::Facts,
-    inline::Copy,
+    inline::{Control, Copy, stacked},
     net::{Net, Rewritten},
     node::{self, Parts},
 };

@@ -2,9 +2,9 @@
 
 use crate::frontend::rewrite::{
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
 };
 use tract_onnx::{pb::NodeProto, pb::tensor_proto::DataType, tract_hir::internal::*};
 

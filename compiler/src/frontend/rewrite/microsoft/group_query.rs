@@ -3,9 +3,9 @@
 use crate::frontend::rewrite::{
     attention::{Places, Scale, append, attend, hide, merge_heads, repeat_heads, split_heads},
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
 };
 use tract_onnx::pb::NodeProto;
 

@@ -11,8 +11,8 @@ mod norm;
 mod recurrent;
 
 use super::{
-    expand::Rule,
     quantised::{nbits, qlinear},
+    rule::Rule,
 };
 
 /// The rule for an operator.

@@ -4,9 +4,9 @@ use super::masks;
 use crate::frontend::rewrite::{
     attention::{Places, Scale, append, attend, hide, merge_heads, split_heads},
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::Parts,
+    rule::Outcome,
 };
 use tract_onnx::pb::NodeProto;
 

@@ -1,11 +1,11 @@
 //! Labels, categories and features as other numbers.
 
-use super::{classes::Labels, ends};
+use super::{classes::Labels, model::ends};
 use crate::frontend::rewrite::{
     builder::Builder,
-    expand::Outcome,
     net::Rewritten,
     node::{self, Parts},
+    rule::Outcome,
 };
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},

@@ -1,7 +1,10 @@
 //! Linear models.
 
-use super::{Post, classes::Labels, ends, turned};
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::{
+    classes::Labels,
+    model::{Post, ends, turned},
+};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// x W' + intercepts.

@@ -1,7 +1,7 @@
 //! Scaling of features, and filling of gaps.
 
-use super::ends;
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::model::ends;
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// (x - offset) * scale.

@@ -1,7 +1,11 @@
 //! Support vector machines.
 
-use super::{Post, classes::Labels, coupling::coupled, ends, turned};
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::{
+    classes::Labels,
+    coupling::coupled,
+    model::{Post, ends, turned},
+};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Most support vectors and coefficients.

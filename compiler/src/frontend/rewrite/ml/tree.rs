@@ -1,12 +1,11 @@
 //! Decision trees: bits of all tests, leaves that all their tests lead to, and what those leaves add up to.
 
 use super::{
-    Post,
     classes::Labels,
-    ends,
     forest::{Compare, Forest},
+    model::{Post, ends},
 };
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Most weights of all leaves.

@@ -1,6 +1,6 @@
 //! Activations with a scale for each channel: those of one scale, multiplied.
 
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::pb::NodeProto;
 
 /// `QuantizeLinear` and `DequantizeLinear` with a list of scales and one zero point.

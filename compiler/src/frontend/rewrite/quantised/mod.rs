@@ -16,7 +16,7 @@ use super::{
     node::{self, Parts},
     tensor,
 };
-use crate::frontend::{Quantisation, Rounding};
+use crate::frontend::rounding::{Quantisation, Rounding};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},

@@ -1,6 +1,6 @@
 //! Weights of 2, 4 or 8 bits in blocks (`MatMulNBits`).
 
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts, tensor};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// A product with weights [rows, blocks, bytes], each block of a row with a scale and a zero point, plus a bias.

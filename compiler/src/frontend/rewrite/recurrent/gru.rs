@@ -5,8 +5,8 @@
 //! n = g(x Wh + (r h) Rh), or, reset after the product, g(x Wh + r (h Rh + b))
 //! ```
 
-use super::{Kind, Weights, unroll};
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::unroll::{Kind, Weights, unroll};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 pub(in crate::frontend::rewrite) fn gru(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {

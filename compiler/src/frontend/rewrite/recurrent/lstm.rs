@@ -5,8 +5,8 @@
 //! c' = f c + i g               o = f(x Wo + h Ro + Po c')    h' = o h(c')
 //! ```
 
-use super::{Kind, Weights, unroll};
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten, node::Parts};
+use super::unroll::{Kind, Weights, unroll};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 pub(in crate::frontend::rewrite) fn lstm(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {

@@ -1,7 +1,7 @@
 //! `RNN`: `h' = f(x W + h R + b)`.
 
-use super::{Kind, Weights, unroll};
-use crate::frontend::rewrite::{builder::Builder, expand::Outcome, net::Rewritten};
+use super::unroll::{Kind, Weights, unroll};
+use crate::frontend::rewrite::{builder::Builder, net::Rewritten, rule::Outcome};
 use tract_onnx::pb::NodeProto;
 
 pub(in crate::frontend::rewrite) fn rnn(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {

@@ -8,8 +8,8 @@ use super::{
         node::{self, Parts},
         tensor,
     },
-    MIXES, Values, as_is, axes, axis, known,
-    value::{Column, Entry, Grid, Index, Value, union},
+    operands::{MIXES, as_is, axes, axis, known},
+    value::{Column, Entry, Grid, Index, Value, Values, union},
 };
 use std::rc::Rc;
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
@@ -292,4 +292,19 @@ pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values)
         }
         _ => Err(MIXES.into()),
     }
+}
+
+/// Rows of a value in row-major order of its first axes, by the columns of an index.
+pub(super) fn flat(index: &Index, lengths: &[usize]) -> Rewritten<Rc<Column>> {
+    let coords = index.columns.iter().fold(Vec::new(), |all, c| union(&all, &c.coords));
+    let mut values = vec![0i64; index.grid.count(&coords)];
+    for (column, &n) in index.columns.iter().zip(lengths) {
+        for (value, place) in values.iter_mut().zip(index.grid.spread(&column.coords, &coords)) {
+            let at = column.values[place];
+            let at =
+                node::place(at, n).ok_or_else(|| format!("its place {at} lies outside of {n}; correct the model"))?;
+            *value = *value * n as i64 + at as i64;
+        }
+    }
+    Ok(Rc::new(Column { coords, values }))
 }

@@ -8,6 +8,7 @@
 //! are sorted by their experts and cut by how many each has ([`sorted`]) are the rows of such a mask too.
 
 mod indices;
+mod operands;
 mod rowwise;
 mod scatter;
 pub(super) mod sorted;
@@ -17,27 +18,17 @@ use super::{
     builder::Builder,
     facts::Facts,
     net::{Net, Rewritten},
-    node::{self, Parts},
+    node::Parts,
     order,
     outputs::reads,
-    tensor,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
-use value::{Column, Grid, Index, Rows, Value};
+use operands::{MIXES, as_is, axis};
+use std::{collections::HashSet, rc::Rc};
+use tract_onnx::pb::NodeProto;
+use value::{Column, Grid, Index, Rows, Value, Values};
 
 /// Most rows of one mask.
 const MAX_ROWS: usize = 1 << 20;
-
-/// Why a node that reads selected rows cannot be rewritten.
-const MIXES: &str = "it reads rows whose number depends on data, and it is not known to compute each by itself and put it \
-                     back; export the model so that it computes all rows and weighs those that do not count by 0";
-
-/// What is known of the values behind masks, by name.
-type Values = HashMap<String, Value>;
 
 /// Rewrites all selections whose shapes are known; says whether there were any.
 pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
@@ -155,42 +146,4 @@ fn origin(make: &Builder<'_, '_>, mask: &str, lengths: &[usize]) -> (String, usi
         (same && ones[own.len()..].iter().all(|&d| d == 1)).then(|| (as_is(make, column).to_owned(), own.len()))
     };
     repeated().unwrap_or_else(|| (name.to_owned(), lengths.len()))
-}
-
-/// A value that is 0 where this one is.
-fn as_is<'n>(make: &'n Builder<'_, '_>, mut name: &'n str) -> &'n str {
-    let same = |node: &&NodeProto| match &node.op_type[..] {
-        "Identity" => true,
-        "Cast" => node.int("to", 0) == DataType::Bool as i64,
-        _ => false,
-    };
-    while let Some(input) = make.net.producer(name).filter(same).and_then(|node| node.at(0)) {
-        name = input;
-    }
-    name
-}
-
-/// An axis that may count from the end.
-fn axis(axis: i64, rank: usize) -> Rewritten<usize> {
-    node::place(axis, rank).ok_or_else(|| format!("its axis {axis} lies outside of {rank} axes; correct the model"))
-}
-
-/// Integers that follow from constants and shapes.
-fn known(make: &Builder<'_, '_>, name: Option<&str>) -> Rewritten<Option<Vec<i64>>> {
-    let Some(name) = name else { return Ok(None) };
-    let value = make.net.constant(name)?.or_else(|| make.facts?.value(name));
-    value.map(|v| tensor::integers(&v).map_err(|e| e.to_string())).transpose()
-}
-
-/// The axes of a node, as attribute or input.
-fn axes(make: &Builder<'_, '_>, node: &NodeProto, rank: usize) -> Rewritten<Option<Vec<usize>>> {
-    let given = match known(make, node.at(1))? {
-        Some(axes) => axes,
-        None if node.at(1).is_none() => node.ints("axes").to_vec(),
-        None => return Ok(None),
-    };
-    if given.is_empty() {
-        return Ok(None);
-    }
-    given.into_iter().map(|a| axis(a, rank)).collect::<Rewritten<_>>().map(Some)
 }

@@ -2,10 +2,9 @@
 
 use super::{
     super::{builder::Builder, facts::FLOAT, net::Rewritten, node::Parts},
-    MIXES, Values, axes, axis,
-    indices::entries,
-    known,
-    value::{Entry, Grid, Rows, Value, union},
+    indices::{entries, flat},
+    operands::{MIXES, axes, axis, known},
+    value::{Entry, Grid, Rows, Value, Values, union},
 };
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
@@ -259,7 +258,7 @@ pub(super) fn gather(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Valu
     if !fits || index.times != 1 || index.divisor != 1 || depth > shape.len() {
         return Err(MIXES.into());
     }
-    let column = super::scatter::flat(index, &shape[at..at + depth])?;
+    let column = flat(index, &shape[at..at + depth])?;
     let rows: usize = shape[at..at + depth].iter().product();
     let mut name = data.to_owned();
     if depth > 1 {

@@ -7,27 +7,13 @@ use super::{
         node::{self, Parts},
         tensor,
     },
-    MIXES, Values,
+    indices::flat,
+    operands::MIXES,
     rowwise::{rows, whole},
-    value::{Column, Grid, Index, Rows, Value, union, within},
+    value::{Column, Grid, Index, Rows, Value, Values, union, within},
 };
 use std::rc::Rc;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
-
-/// Rows of a value in row-major order of its first axes, by the columns of an index.
-pub(super) fn flat(index: &Index, lengths: &[usize]) -> Rewritten<Rc<Column>> {
-    let coords = index.columns.iter().fold(Vec::new(), |all, c| union(&all, &c.coords));
-    let mut values = vec![0i64; index.grid.count(&coords)];
-    for (column, &n) in index.columns.iter().zip(lengths) {
-        for (value, place) in values.iter_mut().zip(index.grid.spread(&column.coords, &coords)) {
-            let at = column.values[place];
-            let at =
-                node::place(at, n).ok_or_else(|| format!("its place {at} lies outside of {n}; correct the model"))?;
-            *value = *value * n as i64 + at as i64;
-        }
-    }
-    Ok(Rc::new(Column { coords, values }))
-}
 
 /// What a scatter writes.
 struct Written<'n> {

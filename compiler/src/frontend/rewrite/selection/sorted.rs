@@ -12,10 +12,10 @@ use super::{
         node::{self, Parts},
         order, tensor,
     },
-    MIXES, Values,
     indices::entries,
+    operands::{self, MIXES},
     rowwise::{rows, spread, whole},
-    value::{Entry, Rows, Value, union},
+    value::{Entry, Rows, Value, Values, union},
 };
 use std::rc::Rc;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
@@ -195,7 +195,7 @@ pub(super) fn sums(make: &Builder<'_, '_>, node: &NodeProto, open: &[String]) ->
     let Some(sum) = node.out(0).filter(|sum| open.iter().any(|o| o == sum)) else { return Ok(None) };
     let Some(bits) = node.at(0) else { return Ok(None) };
     let mask = behind(make.net, bits, &AS_IS);
-    let axes = super::axes(make, node, make.rank(mask).unwrap_or(0))?.unwrap_or_default();
+    let axes = operands::axes(make, node, make.rank(mask).unwrap_or(0))?.unwrap_or_default();
     match make.shape(mask).filter(|_| make.is_boolean(mask) == Some(true) && !sum.is_empty()) {
         Some(shape) if axes.iter().copied().eq(1..shape.len()) => {
             let mask: Rc<str> = mask.into();
@@ -243,7 +243,7 @@ pub(super) fn of_all_experts(make: &mut Builder<'_, '_>, node: &NodeProto, value
         parts.push(whole(make, part)?);
     }
     let first = parts[0].clone();
-    let joined = super::axis(node.int("axis", 0), first.dims.len())? == first.axis;
+    let joined = operands::axis(node.int("axis", 0), first.dims.len())? == first.axis;
     let same = |r: &Rows| r.grid == first.grid && r.axis == first.axis && r.dims.len() == first.dims.len();
     let even = |r: &Rows| (0..r.dims.len()).all(|a| a == r.axis || r.dims[a] == first.dims[a]);
     if !joined || parts.len() != first.grid.lengths[0] || !parts.iter().all(|r| same(r) && even(r)) {

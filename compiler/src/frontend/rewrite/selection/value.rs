@@ -1,6 +1,6 @@
 //! What stands behind the list of the places of a mask.
 
-use std::rc::Rc;
+use std::{collections::HashMap, rc::Rc};
 
 /// All rows: one for each combination of coordinates, the last coordinate fastest.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,3 +154,6 @@ impl Value {
         }
     }
 }
+
+/// What is known of the values behind masks, by name.
+pub(super) type Values = HashMap<String, Value>;

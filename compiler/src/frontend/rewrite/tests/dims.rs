@@ -1,5 +1,5 @@
 use super::{Small, near};
-use crate::frontend::{FrontendError, rewrite::tensor};
+use crate::frontend::{error::FrontendError, rewrite::tensor};
 use crate::setting::Setting;
 use tract_onnx::{
     pb::{tensor_proto::DataType, tensor_shape_proto::dimension, type_proto},

@@ -21,7 +21,7 @@ mod selection;
 mod types;
 
 use super::{facts::FLOAT, node, rewrite, tensor};
-use crate::frontend::{FrontendError, LoadOptions};
+use crate::frontend::{error::FrontendError, options::LoadOptions};
 use crate::onnx::value_info;
 use prost::Message;
 use std::path::Path;
