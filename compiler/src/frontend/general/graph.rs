@@ -96,6 +96,27 @@ impl Default for Graph {
 }
 
 impl Graph {
+    /// How often each node is read, as an operand or by an output.
+    pub(super) fn uses(&self, outputs: &[Vec<Code>]) -> Vec<usize> {
+        let mut uses = vec![0usize; self.nodes.len()];
+        let read = |codes: &[Code], uses: &mut Vec<usize>| {
+            let mut last = 0;
+            for code in codes {
+                if code.node() != last {
+                    uses[code.node()] += 1;
+                    last = code.node();
+                }
+            }
+        };
+        outputs.iter().for_each(|o| read(o, &mut uses));
+        for id in (1..self.nodes.len()).rev() {
+            if uses[id] > 0 {
+                self.nodes[id].args.iter().for_each(|a| read(a, &mut uses));
+            }
+        }
+        uses
+    }
+
     /// Adds a node; returns the references of its features.
     pub(super) fn add(&mut self, op: Op, args: Vec<Vec<Code>>, features: usize, whole: Option<Whole>) -> Vec<Code> {
         let args = args.into_iter().map(Arc::new).collect();

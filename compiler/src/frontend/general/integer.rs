@@ -2,8 +2,8 @@
 
 use super::gather::embed;
 use super::graph::{BIT, Graph, Op, Whole};
+use super::groups::sum;
 use super::read::Read;
-use super::reduce::sum;
 use super::tensor::{Code, ZERO};
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::DatumType;

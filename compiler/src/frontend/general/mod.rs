@@ -12,6 +12,7 @@ mod emit;
 mod fuse;
 mod gather;
 mod graph;
+mod groups;
 mod inputs;
 mod integer;
 mod moves;
@@ -27,9 +28,23 @@ mod tensor;
 use super::error::Problem;
 use graph::{Graph, Op};
 use nanozk_ir::float;
-use read::{Reader, Value};
+use read::{Family, Reader, Value};
 use tensor::View;
 use tract_onnx::prelude::*;
+
+/// The families of operators, each asked in turn.
+const FAMILIES: [Family; 10] = [
+    moves::read,
+    operators::read,
+    einsum::read,
+    cast::read,
+    reduce::read,
+    softmax::read,
+    norm::read,
+    gather::read,
+    conv::read,
+    pool::read,
+];
 
 /// Reads `model`; `seen` holds the extent of the sample data of each input, where known. The graph, and what the user should
 /// know about it.
@@ -54,7 +69,7 @@ pub(super) fn lower(
         values.push(Value::View(View::new(shape, codes.clone())));
         inputs.push(emit::Input { name, codes, whole });
     }
-    let mut reader = Reader { graph: &mut graph, problems };
+    let mut reader = Reader { families: &FAMILIES, graph: &mut graph, problems };
     let results = reader.model(model, &values).and_then(|results| {
         results.iter().map(|value| Ok(reader.view(value)?.codes.to_vec())).collect::<Result<Vec<_>, String>>()
     });

@@ -1,8 +1,8 @@
 //! Root-mean-square normalisation over one axis.
 
 use super::graph::Op;
+use super::groups::grouped;
 use super::read::{Read, Reader, Value, text};
-use super::reduce::grouped;
 use super::tensor::{View, axes, offsets};
 use nanozk_ir::float::NormKind;
 use tract_onnx::prelude::*;

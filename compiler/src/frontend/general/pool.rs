@@ -1,8 +1,8 @@
 //! Pooling over windows.
 
 use super::conv::Windows;
+use super::groups::{greatest, sum};
 use super::read::{Read, Reader, Value};
-use super::reduce::{greatest, sum};
 use super::tensor::{Code, View, ZERO};
 use nanozk_ir::float::Binary;
 use tract_onnx::prelude::*;

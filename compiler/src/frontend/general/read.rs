@@ -2,7 +2,6 @@
 
 use super::graph::{ANY, BIT, Graph, Op};
 use super::tensor::{Code, View};
-use super::{cast, conv, einsum, gather, moves, norm, operators, pool, reduce, softmax};
 use crate::frontend::error::Problem;
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
@@ -32,8 +31,12 @@ pub(super) fn text(e: TractError) -> String {
     format!("{e:#}").replace('\n', " ")
 }
 
-/// The reader of one model (or of the body of a loop).
+/// Reads a node if it belongs to a family of operators.
+pub(super) type Family = fn(&mut Reader, &TypedNode, &[Value]) -> Read<Option<Vec<Value>>>;
+
+/// The reader of one model.
 pub(super) struct Reader<'g> {
+    pub families: &'static [Family],
     pub graph: &'g mut Graph,
     pub problems: Vec<Problem>,
 }
@@ -89,19 +92,7 @@ impl Reader<'_> {
         if let Some(folded) = fold(node, args)? {
             return Ok(folded);
         }
-        let families = [
-            moves::read,
-            operators::read,
-            einsum::read,
-            cast::read,
-            reduce::read,
-            softmax::read,
-            norm::read,
-            gather::read,
-            conv::read,
-            pool::read,
-        ];
-        for family in families {
+        for family in self.families {
             if let Some(values) = family(self, node, args)? {
                 return Ok(values);
             }

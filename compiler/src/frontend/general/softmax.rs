@@ -2,8 +2,8 @@
 
 use super::elementwise::HUGE;
 use super::graph::{Graph, Op};
+use super::groups::{any, greatest, grouped, sum};
 use super::read::{Read, Reader, Value};
-use super::reduce::{any, greatest, grouped, sum};
 use super::tensor::{Code, View, ZERO, axes, offsets};
 use nanozk_ir::float::{Binary, Hidden, UnaryFn};
 use std::collections::BTreeMap;

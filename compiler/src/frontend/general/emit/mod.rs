@@ -1,5 +1,6 @@
 //! From the graph of references to the float graph.
 
+mod emitter;
 mod function;
 mod lookup;
 mod operand;
@@ -8,6 +9,7 @@ mod primitive;
 use super::graph::{Graph, Op, Whole};
 use super::tensor::Code;
 use crate::frontend::error::Problem;
+use emitter::Emitter;
 use function::{Origins, is_affine, jumps};
 use lookup::{Columns, Lookups};
 use nanozk_ir::float::{self, Binary, Formula, InputKind, NodeId, Step, UnaryFn};
@@ -31,7 +33,7 @@ enum Plan {
     Table(Arc<Columns>),
 }
 
-/// Builds the float graph of one token.
+/// The float graph of one token.
 pub(super) fn emit(
     graph: &Graph,
     inputs: &[Input],
@@ -141,27 +143,7 @@ fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups
     }
 }
 
-struct Emitter<'a> {
-    graph: &'a Graph,
-    out: float::Graph,
-    /// Emitted nodes by node of the graph of references.
-    nodes: HashMap<usize, NodeId>,
-    /// Lists of elements that are no whole node.
-    operands: HashMap<Vec<Code>, NodeId>,
-}
-
 impl Emitter<'_> {
-    fn add(&mut self, name: &str, op: float::Op, features: usize, operands: &[NodeId]) -> NodeId {
-        self.out.add(name, op, features, operands)
-    }
-
-    /// A node of whole numbers.
-    fn add_exact(&mut self, name: &str, op: float::Op, features: usize, operands: &[NodeId]) -> NodeId {
-        let id = self.add(name, op, features, operands);
-        self.out.dag[id].exact = true;
-        id
-    }
-
     fn node(&mut self, id: usize, plan: Plan) -> Result<NodeId, String> {
         let node = &self.graph.nodes[id];
         match plan {

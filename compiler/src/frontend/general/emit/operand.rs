@@ -1,6 +1,6 @@
 //! Lists of elements as operands: whole nodes, constants, or picks.
 
-use super::Emitter;
+use super::emitter::Emitter;
 use crate::frontend::general::tensor::{Code, ZERO};
 use nanozk_ir::float::{NodeId, Op, PICK_ZERO};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Elementwise ops of several variables, and exact ones, by the ops of the float graph.
 
-use super::Emitter;
+use super::emitter::Emitter;
 use crate::frontend::general::graph::{Node, Op};
 use nanozk_ir::float::{self, Binary, NodeId, UnaryFn};
 

@@ -1,13 +1,12 @@
 //! Products and sums with constants that repeat along a layer's outputs become part of the layer.
 
-use super::uses;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use nanozk_ir::float::Binary;
 use std::sync::Arc;
 
 pub(super) fn merge(graph: &mut Graph, outputs: &[Vec<Code>]) {
-    let uses = uses(graph, outputs);
+    let uses = graph.uses(outputs);
     for id in 1..graph.nodes.len() {
         if uses[id] == 0 || graph.nodes[id].whole.is_some() {
             continue;
