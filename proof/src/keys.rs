@@ -122,7 +122,8 @@ pub struct VerifierKey {
 pub enum Limbs {
     /// For each layer and each matrix of its plan m, for `-2^(m b - 1) <= w < 2^(m b - 1)`.
     Exact(Vec<Vec<u32>>),
-    /// Limbs m of each random projection of all weights, which are of magnitude below `2^(m b + 1)`.
+    /// Limbs m of each random projection of all weights, which are of magnitude below `2^(m b + 1)`, with b of
+    /// [`crate::key_proof::projection::projection_bits`].
     Projected(u32),
 }
 

@@ -199,6 +199,9 @@ pub enum RangesMisfit {
     /// Projections of no width, or of one that is not sound.
     #[error("projections have no such width")]
     Width,
+    /// Weights whose projections are wider than can be stated.
+    #[error("sums of all weights are wider than projections may be (64 bits)")]
+    Sums,
     /// Projections that need more lanes than a circuit has.
     #[error("circuits are too small for projections")]
     Lanes,

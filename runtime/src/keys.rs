@@ -282,7 +282,7 @@ pub fn verifier_key<W>(
 }
 
 /// What a verifier file says of the ranges of its weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RangeProof {
     /// All weights are small, by random projections of them.
@@ -293,6 +293,8 @@ pub enum RangeProof {
     ExactFew,
     /// The range of each matrix, for with wider ones an equation of the model could wrap around the field.
     ExactWide,
+    /// The range of each matrix, for projections of these weights cannot be proven, for this reason.
+    ExactMisfit(String),
 }
 
 impl std::fmt::Display for RangeProof {
@@ -302,6 +304,12 @@ impl std::fmt::Display for RangeProof {
             RangeProof::Exact => "of every weight",
             RangeProof::ExactFew => "of every weight, for they are few",
             RangeProof::ExactWide => "of every weight, for with wider ones sums could wrap around the field",
+            RangeProof::ExactMisfit(why) => {
+                return write!(
+                    f,
+                    "of every weight, which takes longer, for random projections of them do not fit: {why}"
+                );
+            }
         })
     }
 }
@@ -344,8 +352,9 @@ pub fn proven<W: Known + Sync>(
     let mut how = RangeProof::Exact;
     if !exact {
         match Limbs::cheapest(&key, &widths) {
-            Limbs::Exact(_) => how = RangeProof::ExactFew,
-            limbs => match prove(key.clone(), limbs)? {
+            (Limbs::Exact(_), None) => how = RangeProof::ExactFew,
+            (Limbs::Exact(_), Some(why)) => how = RangeProof::ExactMisfit(why.to_string()),
+            (limbs, _) => match prove(key.clone(), limbs)? {
                 Ok(key) => return Ok((key, RangeProof::Projected)),
                 Err(KeyError::Statement(StatementError::Bounds { .. })) => how = RangeProof::ExactWide,
                 Err(e) => return Err(refused(&e)),

@@ -5,7 +5,7 @@ use ff::Field;
 use nanozk_ir::int::Known;
 use nanozk_proof::field::{Fr, G1};
 use nanozk_proof::key_proof::identity::Forged;
-use nanozk_proof::key_proof::projection::{PROJECTIONS, Projections, weight_bound};
+use nanozk_proof::key_proof::projection::{PROJECTIONS, Projections, projection_bits, weight_bound};
 use nanozk_proof::key_proof::{KeyError, KeyVerdict, check, chunks::limb_bits, prove_forged};
 use nanozk_proof::keys::{KeyProof, Limbs, VerifierKey};
 use nanozk_proof::weights::WeightColumns;
@@ -37,14 +37,24 @@ static PUBLISHER: LazyLock<Publisher> = LazyLock::new(|| Publisher::new("block-d
 
 impl Publisher {
     fn new(model: &str) -> Self {
+        Self::stating(model, |limbs, _| limbs)
+    }
+
+    /// States the number of limbs that `limbs` makes of the least that hold all projections, and k.
+    fn stating(model: &str, limbs: impl FnOnce(u32, u32) -> u32) -> Self {
         let Holdings { fixture, keys, bases, weights, widths } = Holdings::new(model);
         let k = keys.artifact.shapes[0].plan.geometry.k;
-        let limbs = Projections::limbs(&fixture.key, k, &widths).unwrap();
+        let limbs = limbs(Projections::limbs(&fixture.key, k, &widths).unwrap(), k);
         let honest = fixture.key;
         let mut publisher = Publisher { keys, bases, weights, widths, k, limbs, honest };
         let proof = publisher.proof(&publisher.honest, &publisher.weights, &[], 1);
         publisher.honest = publisher.honest.clone().with_proof(Some(proof)).unwrap();
         publisher
+    }
+
+    /// Width of each limb.
+    fn bits(&self) -> u32 {
+        projection_bits(self.k, self.limbs).unwrap()
     }
 
     /// A proof of projections of `weights` with field elements added to cells.
@@ -114,7 +124,7 @@ fn is_range(verdict: Result<KeyVerdict, KeyError>, what: &str) {
 }
 
 fn bound(publisher: &Publisher) -> Fr {
-    Fr::from(1 << (publisher.limbs * limb_bits(publisher.k) + 1))
+    (0..=publisher.limbs * publisher.bits()).fold(Fr::ONE, |bound, _| bound.double())
 }
 
 #[test]
@@ -124,13 +134,14 @@ fn an_honest_file_is_accepted() {
     assert!(!verdict.exact);
     let layers = &publisher.keys.artifact.model.layers;
     assert_eq!(verdict.weights, layers.iter().flat_map(|l| l.weights.sizes()).sum::<u64>());
-    let widest = weight_bound(limb_bits(publisher.k), publisher.limbs).log2();
+    let widest = weight_bound(publisher.bits(), publisher.limbs).log2();
     assert_eq!(f64::from(verdict.bits), widest + 1.0);
     assert!(verdict.budget.statistical_bits > 128.0, "{:?}", verdict.budget);
     let exact = Limbs::Exact(publisher.widths.clone());
     let narrow = exact.bounds(&publisher.honest).concat();
     assert!(narrow.iter().all(|bound| bound.log2() < widest), "the exact ranges are narrower");
-    assert_eq!(Limbs::cheapest(&publisher.honest, &publisher.widths), exact, "projections of few weights take more");
+    let cheapest = Limbs::cheapest(&publisher.honest, &publisher.widths);
+    assert_eq!(cheapest, (exact, None), "projections of few weights take more");
 }
 
 #[test]
@@ -154,6 +165,24 @@ fn great_weights_and_fractions_are_rejected() {
     let (rows, _) = publisher.rows(0, 0);
     let cell = |row: usize, value| Forged { layer: 0, column: 0, row, value };
     is_range(publisher.publish(&[cell(rows[0], bound), cell(rows[1], -bound)]), "two that cancel");
+}
+
+/// As for large models: the last number of limbs, of fewer bits than the circuit's widest ones.
+#[test]
+fn great_weights_are_rejected_with_narrower_limbs() {
+    let publisher = Publisher::stating("block-d16-t16", |_, k| {
+        (1..).take_while(|limbs| projection_bits(k, *limbs).is_some()).last().unwrap()
+    });
+    assert!(publisher.bits() < limb_bits(publisher.k), "2^{} rows have no narrower limbs", publisher.k);
+    assert!(!check(&publisher.honest, true).unwrap().exact);
+    let (bound, row) = (bound(&publisher), publisher.cells(true)[0].2);
+    let publish = |value: Fr| publisher.publish(&[Forged { layer: 0, column: 0, row, value }]);
+    for value in [bound, -bound, Fr::from(2).invert().unwrap()] {
+        is_range(publish(value), "a great weight");
+    }
+    publish(Fr::from(1 << 10)).unwrap();
+    let (layer, column, row) = publisher.cells(false)[0];
+    is_range(publisher.publish(&[Forged { layer, column, row, value: Fr::ONE }]), "1 where 0 must be");
 }
 
 #[test]

@@ -119,10 +119,21 @@ fn subset_sums(values: &[Fr]) -> Vec<Fr> {
 /// Most lanes of limbs. Circuits of so few rows have few weights, whose exact ranges take less.
 const MOST_LANES: u32 = 1 << 12;
 
-/// Limbs of `bits` bits of a projection of weights whose magnitudes add up to at most `total`.
-fn limbs_for(bits: u32, total: u128) -> Option<u32> {
-    let limbs = (u128::BITS - total.leading_zeros() + 1).div_ceil(bits);
-    (limbs * bits <= MOST_BITS).then_some(limbs)
+/// Width of each of `limbs` limbs in circuits of `2^k` rows: the widest that fits the circuit, or what [`MOST_BITS`] leave for
+/// each. `None` where these limbs hold no more than one limb less does.
+pub fn projection_bits(k: u32, limbs: u32) -> Option<u32> {
+    let widest = super::chunks::limb_bits(k);
+    let bits = widest.min(MOST_BITS.checked_div(limbs)?);
+    (limbs.saturating_mul(bits) > (limbs - 1).saturating_mul(widest)).then_some(bits)
+}
+
+/// Limbs, in circuits of `2^k` rows, of a projection of weights whose magnitudes add up to at most `total`.
+fn limbs_for(k: u32, total: u128) -> Option<u32> {
+    let width = u128::BITS - total.leading_zeros() + 1;
+    (1..=MOST_BITS)
+        .map_while(|limbs| Some((limbs, projection_bits(k, limbs)?)))
+        .find(|(m, b)| m * b >= width)
+        .map(|(m, _)| m)
 }
 
 /// Limbs of all projections of `limbs` each.
@@ -141,11 +152,8 @@ impl Projections {
     /// # Errors
     /// What does not fit.
     pub fn new(key: &VerifierKey, k: u32, limbs: u32) -> Result<Self, RangesMisfit> {
-        let bits = super::chunks::limb_bits(k);
+        let bits = projection_bits(k, limbs).ok_or(RangesMisfit::Width)?;
         let geometry = Geometry::new(k, bits, 1).ok_or(RangesMisfit::Table)?;
-        if limbs == 0 || limbs.saturating_mul(bits) > MOST_BITS {
-            return Err(RangesMisfit::Width);
-        }
         if limb_lanes(&geometry, cell_count(limbs)) > MOST_LANES {
             return Err(RangesMisfit::Lanes);
         }
@@ -168,18 +176,22 @@ impl Projections {
     }
 
     /// Limbs that hold every projection of weights of the stated widths, whatever is drawn: `widths` are limbs by layer and
-    /// matrix. `None` if projections are too wide.
-    pub fn limbs(key: &VerifierKey, k: u32, widths: &[Vec<u32>]) -> Option<u32> {
+    /// matrix.
+    ///
+    /// # Errors
+    /// Projections that are too wide.
+    pub fn limbs(key: &VerifierKey, k: u32, widths: &[Vec<u32>]) -> Result<u32, RangesMisfit> {
         let bits = super::chunks::limb_bits(k);
         let mut total = 0u128;
         for (layer, widths) in key.layers.iter().zip(widths) {
             let plan = &key.shapes[layer.shape as usize].plan;
             for (tile, width) in plan.tiles.iter().zip(widths).filter(|_| plan.geometry.k == k) {
                 let count = u128::from(tile.inputs) * u128::from(tile.outputs);
-                total = total.checked_add(count << (bits * width - 1))?;
+                let sum = count.checked_mul(1 << (bits * width - 1)).and_then(|most| total.checked_add(most));
+                total = sum.ok_or(RangesMisfit::Sums)?;
             }
         }
-        limbs_for(bits, total)
+        limbs_for(k, total).ok_or(RangesMisfit::Sums)
     }
 
     /// The circuit: one fold for the projections, and one for each kind of columns that must be 0 somewhere.
@@ -426,12 +438,34 @@ mod tests {
     #[test]
     fn limbs_hold_every_sum() {
         for (total, expected) in [(0, 1), (127, 1), (128, 2), (32767, 2), (32768, 3), (u128::from(u64::MAX >> 1), 8)] {
-            let limbs = limbs_for(BITS, total);
+            let limbs = limbs_for(BITS + 1, total);
             assert_eq!(limbs, Some(expected), "{total}");
         }
-        assert_eq!(limbs_for(BITS, 1 << 63), None);
-        assert_eq!(limbs_for(10, 1 << 59), None, "7 limbs of 10 bits");
+        assert_eq!(limbs_for(BITS + 1, 1 << 63), None);
         assert_eq!(weight_bound(8, 2), 4.0 * 32768.0);
+    }
+
+    /// Widths that 64 is no multiple of leave no bits unused that a large model needs.
+    #[test]
+    fn the_last_number_of_limbs_has_narrower_ones() {
+        // 162 million weights of two limbs of 17 bits: GPT-2 of 124 million at 2^18 rows.
+        let gpt2 = 162_238_464u128 << 33;
+        assert_eq!(limbs_for(18, gpt2), Some(4));
+        assert_eq!([3, 4, 5].map(|limbs| projection_bits(18, limbs)), [Some(17), Some(16), None]);
+        assert_eq!(limbs_for(11, (1 << 62) - 1), Some(7), "7 limbs of 9 bits, which 10 would exceed");
+        assert_eq!(limbs_for(11, 1 << 62), None);
+        for k in 2..=28 {
+            let widest = super::super::chunks::limb_bits(k);
+            let widths: Vec<u32> = (1..=65).map_while(|limbs| projection_bits(k, limbs)).collect();
+            let last = widths.len() - 1;
+            assert!(widths[..last].iter().all(|bits| *bits == widest), "2^{k} rows");
+            let all: Vec<u32> = widths.iter().zip(1..).map(|(bits, limbs)| bits * limbs).collect();
+            assert!(all.is_sorted_by(|a, b| a < b), "more limbs hold no more: {all:?}");
+            assert!((MOST_BITS - widest + 1..=MOST_BITS).contains(&all[last]), "2^{k} rows: {all:?}");
+        }
+        for (k, limbs) in [(18, 0), (18, u32::MAX), (0, 1), (1, 1)] {
+            assert_eq!(projection_bits(k, limbs), None, "{limbs} at 2^{k} rows");
+        }
     }
 
     /// Limbs of integers, and the same of field elements, add up to them; the last is in range for integers that fit only.

@@ -3,7 +3,7 @@
 use super::{
     chunks::{self, Chunk, chunks, limb_bits, sizes},
     identity::{Forged, Identity, Weights},
-    projection::{self, Limb, Projections},
+    projection::{self, Limb, Projections, projection_bits},
 };
 use crate::{
     keys::{Limbs, VerifierKey},
@@ -22,19 +22,22 @@ pub enum RangeStatement {
 
 impl Limbs {
     /// What takes the fewest committed columns: every weight, of the narrowest `widths` by layer and matrix, or projections.
-    pub fn cheapest(key: &VerifierKey, widths: &[Vec<u32>]) -> Self {
+    /// With the reason where no projections could be proven.
+    pub fn cheapest(key: &VerifierKey, widths: &[Vec<u32>]) -> (Self, Option<RangesMisfit>) {
         let exact = Limbs::Exact(widths.to_vec());
-        let limbs = sizes(key).into_iter().map(|k| Projections::limbs(key, k, widths));
-        let limbs: Option<Vec<u32>> = limbs.collect();
-        let Some(limbs) = limbs.and_then(|limbs| limbs.into_iter().max()) else { return exact };
-        let projected = Limbs::Projected(limbs);
-        let lanes = |limbs: &Limbs| -> Option<usize> {
-            Some(limbs.statements(key).ok()?.iter().map(|part| part.plan().lanes.len()).sum())
+        let lanes = |limbs: &Limbs| -> Result<usize, RangesMisfit> {
+            Ok(limbs.statements(key)?.iter().map(|part| part.plan().lanes.len()).sum())
         };
-        match (lanes(&exact), lanes(&projected)) {
-            (Some(all), Some(some)) if all <= some => exact,
-            (_, Some(_)) => projected,
-            (_, None) => exact,
+        let projected = || {
+            let limbs = sizes(key).into_iter().map(|k| Projections::limbs(key, k, widths));
+            let limbs: Vec<u32> = limbs.collect::<Result<_, _>>()?;
+            let projected = Limbs::Projected(limbs.into_iter().max().ok_or(RangesMisfit::NoWeights)?);
+            Ok((lanes(&projected)?, projected))
+        };
+        match (lanes(&exact), projected()) {
+            (Ok(all), Ok((some, _))) if all <= some => (exact, None),
+            (_, Ok((_, projected))) => (projected, None),
+            (_, Err(misfit)) => (exact, Some(misfit)),
         }
     }
 
@@ -71,7 +74,9 @@ impl Limbs {
                 plans.zip(limbs).map(of_layer).collect()
             }
             Limbs::Projected(limbs) => {
-                let bound = |k: u32| projection::weight_bound(limb_bits(k), *limbs);
+                let bound = |k: u32| {
+                    projection_bits(k, *limbs).map_or(f64::INFINITY, |bits| projection::weight_bound(bits, *limbs))
+                };
                 plans.map(|plan| vec![bound(plan.geometry.k); plan.tiles.len()]).collect()
             }
         }
