@@ -9,7 +9,7 @@ mod widths;
 
 use nanozk_ir::int::ops::{Gadget, Max};
 use nanozk_ir::int::{Op, Role, ops};
-use nanozk_layout::{Budget, Choices, Derived, LayoutError, Lowered, Options, Squares, lower, lower_with};
+use nanozk_layout::{Budget, Choices, Derived, LayoutError, Lowered, Options, Squares, lower, lower_with, size};
 use nanozk_plan::check::{self, CheckError};
 use nanozk_plan::cost::{Objective, cost};
 use nanozk_plan::{Claim, Monomial, Plan, Relation, Tag, Term};
@@ -302,9 +302,10 @@ fn plans_are_derived_from_the_graph_and_the_choices() {
     }
 }
 
-/// Finding out which strips may share lanes takes work of its own, which the graph's size does not show.
+/// A graph is charged for its size before it is laid out, then for the cells that it has, and for finding out which strips
+/// may share lanes.
 #[test]
-fn strips_are_charged_for() {
+fn graphs_cells_and_strips_are_charged_for() {
     for net in [models::block(3, 4, 2, 1, true), models::comparisons(2)] {
         let (graph, ports, options, choices) = (&net.model.shapes[0], net.ports(), net.options(), net.lower().choices);
         let derive = |left: u64| {
@@ -313,7 +314,10 @@ fn strips_are_charged_for() {
         };
         let plenty = 1 << 40;
         let emitted = plenty - derive(plenty).unwrap();
-        assert!(emitted > 0);
+        let size = size(graph, &ports, options.tokens, options.limb_bits);
+        let whole = |error| matches!(error, LayoutError::TooLarge { units, left } if (units, left) == (size, size - 1));
+        assert!(derive(size - 1).is_err_and(whole), "the graph");
+        assert!(emitted > size);
         assert!(matches!(derive(emitted - 1), Err(LayoutError::TooLarge { .. })), "cells");
         assert!(matches!(derive(emitted), Err(LayoutError::TooLarge { .. })), "strips");
     }

@@ -4,12 +4,13 @@
 use group::Group;
 use nanozk_ir::int::{Op, ops};
 use nanozk_plan::format::{self, Kind, VERSION};
-use nanozk_plan::{ElementMap, Geometry, Plan, Port};
+use nanozk_plan::{ElementMap, FixedColumn, Geometry, Plan, Port};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
 use nanozk_proof::circuits::Circuits;
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof::{self, KeyError};
 use nanozk_proof::keys::{Rows, TensorKey, VerifierFile, VerifierKey, Visibility};
+use nanozk_proof::layer::LayerKey;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify, verify_layers};
 use std::path::Path;
 use std::sync::Arc;
@@ -314,7 +315,7 @@ fn openings_of_committed_columns_are_counted() {
 /// A tensor that comes with more or fewer commitments than it has lanes has none.
 #[test]
 fn tensors_have_one_commitment_for_each_lane() {
-    let layer = nanozk_proof::layer::LayerKey { inputs: vec![0], ..key().layers[0].clone() };
+    let layer = LayerKey { inputs: vec![0], ..key().layers[0].clone() };
     let boundary = nanozk_plan::Boundary { port: Port::Input(0), lanes: vec![0, 1], features: 1 };
     let lane = nanozk_plan::Lane { name: String::new(), boundary: Some(Port::Input(0)) };
     let plan = Plan { lanes: vec![lane; 2], boundaries: vec![boundary], ..Plan::default() };
@@ -336,4 +337,34 @@ fn circuits_have_keys_of_their_size() {
     refused_file("wrong number of columns", |wire| wire.shapes[0].vk.push(0));
     refused_file("a verifying key cannot be read", |wire| wire.shapes[0].vk.truncate(60));
     refused_file("does not fit its shape", |wire| wire.layers[0].params.push(1));
+}
+
+/// Counts are numbers, so a short file can ask for much: for circuits of many rows, for tables, for layers.
+#[test]
+fn a_file_asks_for_no_more_work_than_its_length_allows() {
+    let rows = |plan: &mut Plan| plan.geometry.k = 20;
+    refused_file("reading the circuits would take", |wire| {
+        rows(&mut wire.shapes[0].plan);
+        wire.shapes[0].plan.fixed = vec![FixedColumn { name: String::new(), runs: Vec::new() }; 4000];
+    });
+    refused_file("checking the tables would take", |wire| {
+        rows(&mut wire.shapes[0].plan);
+        wire.layers[0].tables = vec![G1::generator(); 1000];
+    });
+    let layers = |layer: &LayerKey| {
+        let name = String::new();
+        let (weights, tables, params) = (Vec::new(), Vec::new(), Vec::new());
+        vec![LayerKey { name, weights, tables, params, ..layer.clone() }; 1000]
+    };
+    let verifying = "verifying a proof of all layers would take";
+    refused_file(verifying, |wire| {
+        rows(&mut wire.shapes[0].plan);
+        wire.layers = layers(&wire.layers[0]);
+    });
+    // Nor is such a file written.
+    let mut key = key();
+    rows(Arc::make_mut(&mut key.shapes[0].plan));
+    key.layers = layers(&key.layers[0]);
+    let error = key.with_proof(None).map(drop).expect_err(verifying).to_string();
+    assert!(error.contains(verifying), "{error}");
 }

@@ -175,3 +175,17 @@ fn proofs_about_weights_have_the_right_parts() {
     none.proof = None;
     assert_eq!(key_proof::check(&none, false), Err(KeyError::Missing));
 }
+
+/// One graph may be laid out, though its plan is another one; those of all layers together ask for too much.
+#[test]
+fn layers_are_charged_for_their_graphs() {
+    let layers = |count: usize| {
+        move |key: &mut VerifierKey| {
+            let geometry = key.shapes[0].plan.geometry;
+            key.shapes[0].plan = Arc::new(Plan { geometry, ..Plan::default() });
+            key.layers = vec![key.layers[0].clone(); count];
+        }
+    };
+    refused("the plan of shape 0 is not the one of its graph", layers(1));
+    refused("shape 0 has no circuit: it takes", layers(4000));
+}
