@@ -11,6 +11,8 @@ const EXTRA_BITS: u32 = 2;
 const BALANCED_BITS: u32 = 2;
 /// Bits by which an entry of a table may exceed the calibrated peak.
 const BEYOND_BITS: f64 = 10.0;
+/// Bits above the calibrated peak up to which values tell how steep a function is.
+const STEEP_BITS: f64 = 4.0;
 /// Greatest magnitude of an entry.
 const ENTRY_BITS: f64 = 60.0;
 
@@ -66,11 +68,14 @@ impl Lowering<'_> {
     }
 
     /// Root mean square of the function's slope, as a power of two: the resolution of its values is that of its
-    /// arguments times this.
+    /// arguments times this. Arguments where it is far above its calibrated peak do not count: an exponential of what is
+    /// never above 0 is steepest where nothing ever is.
     fn slope(&self, g: usize, r: Ref, x: &Val) -> f64 {
         let peak = self.peak(r)[g];
         let values = self.values(g, r, x);
-        let steps = values.windows(2).map(|w| (w[1] - w[0]).powi(2)).filter(|d| *d <= peak.powi(2));
+        let most = peak * STEEP_BITS.exp2();
+        let near = values.windows(2).filter(|w| w.iter().all(|v| v.abs() <= most));
+        let steps = near.map(|w| (w[1] - w[0]).powi(2)).filter(|d| *d <= peak.powi(2));
         let (sum, count) = steps.fold((0.0, 0.0f64), |(sum, count), d| (sum + d, count + 1.0));
         known((sum / count.max(1.0)).sqrt() / x.unit[g][0]).log2().ceil().exp2()
     }
