@@ -98,7 +98,9 @@ impl WayOut for FidelityError {
             FidelityError::Integer(E::NoLayer { .. } | E::InputCount { .. } | E::InputLength { .. }) => {
                 Some("change the sample data")
             }
-            FidelityError::Integer(E::Weights(_) | E::Malformed { .. } | E::Unwritten { .. } | E::Value { .. }) => None,
+            FidelityError::Integer(
+                E::Weights(_) | E::Malformed { .. } | E::Unwritten { .. } | E::Value { .. } | E::Refused { .. },
+            ) => None,
         }
     }
 }

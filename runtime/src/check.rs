@@ -108,7 +108,10 @@ impl std::fmt::Display for CheckReport {
         writeln!(f, "model id   {} ({checked})", self.model_id)?;
         let how = if self.exact_ranges { "" } else { ", by random projections" };
         writeln!(f, "weights    {}, integers of at most {} bits{how}", self.weights, self.weight_bits)?;
-        writeln!(f, "tables     {}, integers of at most {} bits, in the file", self.tables, self.table_bits)?;
+        match self.tables {
+            0 => writeln!(f, "tables     none")?,
+            tables => writeln!(f, "tables     {tables}, integers of at most {} bits, in the file", self.table_bits)?,
+        }
         writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
         let marks = std::iter::once("model      ").chain(std::iter::repeat("           "));
         marks.zip(&self.architecture).try_for_each(|(mark, line)| writeln!(f, "{mark}{line}"))?;

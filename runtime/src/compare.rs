@@ -95,7 +95,12 @@ pub fn output(shown: &[Shown], path: &Path) -> Result<Option<Refusal>> {
             Some(stated) => same(*stated, given, shown.scale),
         };
         if let Some(at) = values.iter().zip(&given).position(|pair| !agrees(pair)) {
-            let stated = values[at].map_or("beyond the true length".into(), |v| v.to_string());
+            // All digits: the first few may be those of the file.
+            let digits = |v: Number| match v {
+                Number::Real(v) => v.to_string(),
+                whole => whole.to_string(),
+            };
+            let stated = values[at].map_or("beyond the true length".into(), digits);
             let place = place(&shown.name, &shown.shape, at);
             let what = format!("{place} is {stated} in the proof and {} in {}", given[at], path.display());
             return Ok(Some(differs(what, "output")));

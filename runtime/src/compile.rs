@@ -1,6 +1,6 @@
 //! `nanozk compile`.
 
-use crate::clamped::Clamped;
+use crate::clamped::{self, Clamped};
 use crate::memory::megabytes;
 use crate::storage::{self, Secrecy};
 use crate::{Progress, Result, hex};
@@ -126,7 +126,8 @@ fn compiled(
         Notice::Fidelity(found) => *outcome.borrow_mut() = Some(found.clone()),
     })?;
     let Outcome { gaps, clamps, choice } = outcome.into_inner().unwrap_or_default();
-    let mut clamps: Vec<Clamped> = clamps.iter().map(Clamped::from).collect();
+    // What only counts values without an answer has no headroom, and nothing to say where there are none.
+    let mut clamps: Vec<Clamped> = clamps.iter().filter(|clamp| clamp.load > 0.0).map(Clamped::from).collect();
     clamps.sort_by(|a, b| a.headroom.total_cmp(&b.headroom));
     progress.stage("writing the model", 1);
     let mut bytes = 0;
@@ -175,6 +176,10 @@ impl std::fmt::Display for CompileReport {
                 c.node,
                 self.clamps.len()
             )?;
+        }
+        let saturated: Vec<Clamped> = self.clamps.iter().filter(|clamp| clamp.saturated > 0).cloned().collect();
+        if let Some(line) = clamped::line(&saturated) {
+            write!(f, "\nwarning    on the sample data {line}")?;
         }
         self.warnings.iter().try_for_each(|line| write!(f, "\nwarning    {line}"))
     }

@@ -23,7 +23,7 @@ const LAST: [&str; 5] = ["LayerNormalization", "LpNormalization", "OneHot", "RMS
 /// Nodes, by their place in the graph, of which nothing was inferred.
 #[derive(Default)]
 pub(super) struct Left {
-    /// Those that name axes which are not there, with the reason.
+    /// Those that name axes, or elements of one, which are not there, with the reason.
     pub absent: BTreeMap<usize, String>,
     /// Those of which that could not be told.
     pub open: BTreeSet<usize>,
@@ -45,7 +45,11 @@ pub(super) fn infer(parsed: &mut ParseResult, nodes: &[NodeProto]) -> Left {
     while let Some(id) = visit.pop_first() {
         if let Some(place) = places[id] {
             match axes(parsed, &nodes[place], settled) {
-                Axes::There => left.open.remove(&place),
+                Axes::There => {
+                    left.open.remove(&place);
+                    let reason = settled.then(|| misfit(parsed, &nodes[place])).flatten();
+                    reason.is_some_and(|reason| left.absent.insert(place, reason).is_none())
+                }
                 Axes::Open => left.open.insert(place),
                 Axes::Absent(reason) => left.absent.insert(place, reason).is_none(),
             };
@@ -133,5 +137,34 @@ fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
         Some(axis) => Axes::Absent(format!(
             "it names axis {axis}, and of the {rank} axes of \"{operand}\" it can name {least} to {most}; correct the model"
         )),
+    }
+}
+
+/// Why the constant sizes of a `Split`, or the constant indices of a `Gather`, are not those of the axis they are for.
+fn misfit(parsed: &ParseResult, node: &NodeProto) -> Option<String> {
+    let fact = |value: &str| parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok();
+    let whole = |value: &str| fact(value).and_then(|f| f.value.concretize()).and_then(|v| integers(&v).ok());
+    let data = node.input.first()?;
+    let shape = &fact(data)?.shape;
+    let rank = shape.rank().concretize()?;
+    let axis = node.attribute.iter().find(|a| a.name == "axis").map_or(0, |a| a.i);
+    let axis = if axis < 0 { axis + rank } else { axis };
+    let length = shape.dim(usize::try_from(axis).ok()?)?.concretize()?.to_i64().ok()?;
+    match &node.op_type[..] {
+        "Split" => {
+            let given = node.attribute.iter().find(|a| a.name == "split").map(|a| a.ints.clone());
+            let sizes = given.or_else(|| whole(node.at(1)?))?;
+            (sizes.iter().sum::<i64>() != length).then(|| {
+                format!("it cuts axis {axis} of \"{data}\", of length {length}, into {sizes:?}, which do not add up to it; correct the model")
+            })
+        }
+        "Gather" | "GatherElements" => {
+            let indices = node.at(1)?;
+            let outside = whole(indices)?.into_iter().find(|index| !(-length..length).contains(index))?;
+            Some(format!(
+                "\"{indices}\" holds index {outside}, and axis {axis} of \"{data}\" has {length} elements; correct the model"
+            ))
+        }
+        _ => None,
     }
 }

@@ -142,7 +142,7 @@ pub enum FrontendError {
         problems: Vec<Problem>,
     },
     /// The canonical graph does not compute what the model computes.
-    #[error("{}: {}", path.display(), differs(input, *output, *error, undefined.as_deref()))]
+    #[error("{}: {}", path.display(), differs(input, *output, *error, undefined.as_deref(), hidden.as_deref()))]
     SelfCheck {
         /// Model file.
         path: PathBuf,
@@ -154,6 +154,8 @@ pub enum FrontendError {
         error: f64,
         /// The first node that gives no number there, if one does.
         undefined: Option<String>,
+        /// The first softmax there all of whose scores in a row are as low as what a mask hides, if one has such a row.
+        hidden: Option<String>,
     },
     /// Another file than the model was compiled from.
     #[error("{}: this is not the file that the model was compiled from", path.display())]
@@ -171,13 +173,18 @@ fn length(sample: Option<usize>) -> String {
     sample.map_or_else(|| "N".to_owned(), |n| n.to_string())
 }
 
-fn differs(input: &str, output: usize, error: f64, undefined: Option<&str>) -> String {
-    match undefined {
-        Some(node) => format!(
+fn differs(input: &str, output: usize, error: f64, undefined: Option<&str>, hidden: Option<&str>) -> String {
+    match (undefined, hidden) {
+        (Some(node), _) => format!(
             "node \"{node}\" gives no number (NaN) on {input}, and a circuit computes with numbers alone; keep what it reads \
              where it is defined (Clip, Max)"
         ),
-        None => format!(
+        (None, Some(node)) => format!(
+            "on {input} all scores of a row of the softmax \"{node}\" are as low as those that a mask hides, and floats of 32 \
+             bits give output {output} another value ({error:.1e} of its greatest) than real numbers do; give data that \
+             leaves an entry of each row visible, or a mask as integers or booleans"
+        ),
+        (None, None) => format!(
             "the lowered graph differs from the model by {error:e} on {input} at output {output}; please report this model"
         ),
     }

@@ -158,22 +158,48 @@ fn inferred(datum: DatumType) -> Option<ElementType> {
 /// others through on which what follows would; that becomes an error too.
 pub(super) fn guarded<T>(path: &Path, f: impl FnOnce() -> Result<T, FrontendError>) -> Result<T, FrontendError> {
     quietly(f).unwrap_or_else(|panic| {
-        let cause =
-            panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        let cause = cause.unwrap_or("unknown cause");
+        let cause = cause(&*panic);
         let reason =
             format!("its analysis stopped: {cause}; the model is inconsistent, or a `--set` value is out of its range");
         Err(FrontendError::Analysis { path: path.to_owned(), reason })
     })
 }
 
+/// What a caught panic says.
+fn cause(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause")
+}
+
+/// Runs the model, whose kernels panic on some inputs (an integer divided by 0, an index beyond a table).
+pub(super) fn running<T>(f: impl FnOnce() -> TractResult<T>) -> Result<T, FrontendError> {
+    match quietly(f) {
+        Ok(result) => result.map_err(|e| FrontendError::Reference(reason(&e))),
+        Err(panic) => Err(FrontendError::Reference(format!(
+            "it stopped on this input: {}; the model has no answer to it: keep divisors from 0 (Max) and indices within their \
+             table (Clip)",
+            cause(&*panic)
+        ))),
+    }
+}
+
+thread_local! {
+    /// Whether panics of this thread are caught and not printed.
+    static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// Runs `f` with panics caught and not printed.
 fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
+    if QUIET.get() {
+        return std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    }
     static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _guard = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
+    QUIET.set(true);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    QUIET.set(false);
     std::panic::set_hook(hook);
     result
 }

@@ -87,7 +87,7 @@ impl Reference {
             let tensor = tensor.and_then(|t| Ok(t.cast_to_dt(*datum)?.into_owned())).map_err(failed)?;
             values.push(tensor.into_tvalue());
         }
-        let outputs = self.plan.run(values).map_err(failed)?;
+        let outputs = onnx::running(|| self.plan.run(values))?;
         outputs
             .iter()
             .map(|t| Ok(t.cast_to::<f64>()?.to_plain_array_view::<f64>()?.iter().copied().collect()))

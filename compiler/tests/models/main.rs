@@ -5,6 +5,7 @@ mod general;
 mod heads;
 mod inconsistent;
 mod lengths;
+mod masked;
 mod pooling;
 mod positions;
 mod promise;

@@ -31,6 +31,10 @@ pub struct Hidden {
     pub value: f32,
     /// Whether it takes the entry's place.
     pub replaces: bool,
+    /// Whether floats of 32 bits lose scores in the sum with it, so that integers may have it in their place.
+    pub absorbs: bool,
+    /// Whether a stretch without visible entries has the numbers of the source model. Where it has none, it has no proof.
+    pub defined: bool,
 }
 
 /// Normalisation without gain: `x / sqrt(mean(x^2) + eps)`, after subtracting the mean for [`NormKind::Layer`].
@@ -214,7 +218,7 @@ pub enum Op {
     /// Concatenation along features.
     Concat,
     /// Softmax over each of `groups` equal stretches of the features. With `hidden` a second operand of the same width
-    /// says which entries are visible (1) and which are hidden (0).
+    /// says which entries are visible (1) and which are hidden (0), and a third one, if there is one, how many times.
     Softmax {
         /// Number of stretches.
         groups: usize,

@@ -216,12 +216,15 @@ impl Graph {
             (Elementwise::Binary(f), &[a, b]) => {
                 let (va, vb) = (value(a), value(b));
                 let bits = self.is_bit(a) && self.is_bit(b);
-                let huge = |v: Option<f64>| v.is_some_and(|v| v.abs() >= HUGE);
+                // Two penalties add up to another one, unless one is infinite.
+                let huge = |v: Option<f64>, other: Code| {
+                    v.is_some_and(|v| v.abs() >= HUGE && (v.is_infinite() || !self.may_be_penalty(other)))
+                };
                 match f {
-                    B::Add if huge(va) || vb == Some(0.0) => Some(a),
-                    B::Add if huge(vb) || va == Some(0.0) => Some(b),
-                    B::Sub if vb == Some(0.0) || huge(va) => Some(a),
-                    B::Sub if huge(vb) => Some(self.pool.code(-vb?)),
+                    B::Add if huge(va, b) || vb == Some(0.0) => Some(a),
+                    B::Add if huge(vb, a) || va == Some(0.0) => Some(b),
+                    B::Sub if vb == Some(0.0) || huge(va, b) => Some(a),
+                    B::Sub if huge(vb, a) => Some(self.pool.code(-vb?)),
                     B::Sub if a == b => Some(ZERO),
                     B::Mul if va == Some(0.0) || vb == Some(0.0) => Some(ZERO),
                     B::Mul | B::Div | B::Pow if vb == Some(1.0) => Some(a),

@@ -73,6 +73,28 @@ impl Graph {
         Some((bit, at(on), at(off)))
     }
 
+    /// Whether an element is a penalty for one value of a bit, or a sum with one.
+    pub(super) fn may_be_penalty(&self, code: Code) -> bool {
+        self.may_be_penalty_within(code, DEEPEST)
+    }
+
+    fn may_be_penalty_within(&self, code: Code, depth: usize) -> bool {
+        if let Some(value) = self.pool.value(code) {
+            return value <= -HUGE;
+        }
+        if let Some((_, yes, no)) = self.of_bit(code) {
+            return yes.min(no) <= -HUGE;
+        }
+        let node = self.node(code);
+        let operand = |slot: usize| node.args[slot][code.feature()];
+        match node.op {
+            _ if depth == 0 => false,
+            Op::Binary(Binary::Add | Binary::Sub) => (0..2).any(|i| self.may_be_penalty_within(operand(i), depth - 1)),
+            Op::Select => (1..3).any(|i| self.may_be_penalty_within(operand(i), depth - 1)),
+            _ => false,
+        }
+    }
+
     /// Takes an element for a penalty or a value: the bit, whether the penalty is there for 1, the penalty and the value.
     fn hidden(&self, code: Code) -> Option<(Code, bool, f64, Code)> {
         let node = self.node(code);

@@ -6,6 +6,8 @@ use nanozk_ir::float::NormKind;
 
 /// Largest accepted difference between a region and a normalisation, relative to the greatest value of the row.
 const TOLERANCE: f64 = 2e-5;
+/// What rounding makes of such differences.
+const ROUNDING: f64 = 1e-12;
 
 /// Magnitude and shift of the probed rows: the region is an algebraic function, so a few rows tell it from others.
 const ROWS: [(f64, f64); 6] = [(1.0, 0.0), (2.0, 3.0), (1e-3, 1e-3), (1e-2, -0.5), (1e-6, 0.0), (1e6, 1e5)];
@@ -42,7 +44,8 @@ pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
         let expected = |x| normalise(x, kind, f64::from(eps)).into_iter().map(|v| v * gain).collect::<Vec<_>>();
         let rows = x.chunks_exact(features).zip(y.chunks(features));
         let error = rows.map(|(x, y)| distance(y, &expected(x))).fold(0.0, f64::max);
-        if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error < *e) {
+        // A tiny bound stays where none is as good: with it a row of zeros has an answer.
+        if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error + ROUNDING < *e) {
             let gamma = (gain != 1.0).then(|| vec![gain as f32; features]);
             best = Some((error, MidOp::Norm { kind, eps, gamma, beta: None }));
         }

@@ -150,6 +150,7 @@ impl Lowering<'_> {
         };
         let (name, features, bits) = (self.name(r), self.features(r), self.b.limb_bits);
         let n = features / groups;
+        let bare = (0..self.layers()).all(|g| self.epsilon(g, r) == 0.0);
         let source = self.operand(r, 0);
         let mut scale = self.scale(source);
         let mut exact = self.raw(source, &scale)?;
@@ -180,13 +181,14 @@ impl Lowering<'_> {
                 let near = self.first_step(&name, (x, n), &eps, first)?;
                 let power = power.closer(2.0 * self.greatest_norm(near, n + 1).log2());
                 let widths = self.coarsest(power, top);
-                let y = self.step(&name, (near, n + 1), &vec![0.0; self.layers()], widths)?;
+                let zero = vec![0.0; self.layers()];
+                let y = self.step(&name, (near, n + 1), (!bare).then_some(&zero), widths)?;
                 let own: Vec<usize> = (0..features).map(|j| j / n * (n + 1) + j % n).collect();
                 (self.b.pick(name, y, &own)?, widths)
             }
             (widths, _) => {
                 let widths = widths.unwrap_or_else(|| self.coarsest(power, top));
-                (self.step(&name, (x, n), &eps, widths)?, widths)
+                (self.step(&name, (x, n), (!bare).then_some(&eps), widths)?, widths)
             }
         };
         let s1 = f64::from(widths.power * bits).exp2();
@@ -254,12 +256,13 @@ impl Lowering<'_> {
         (0..=2 * bits).find_map(|relaxed| power.widths(bits, top, relaxed)).unwrap_or(usual)
     }
 
-    /// `x / sqrt(sum x^2 + eps)` in one limb, the sum over stretches of n features.
+    /// `x / sqrt(sum x^2 + eps)` in one limb, the sum over stretches of n features. Without an epsilon the sums stand alone, by
+    /// which [`int::ops::RSqrt`] knows that a sum of 0 has no answer.
     fn step(
         &mut self,
         name: &str,
         (x, n): (int::ValueId, usize),
-        eps: &[f64],
+        eps: Option<&Vec<f64>>,
         w: Widths,
     ) -> Result<int::ValueId, QuantiseError> {
         let (features, bits) = (self.b.features(x), self.b.limb_bits);
@@ -268,26 +271,32 @@ impl Lowering<'_> {
         // One unit of v' is added below to keep it positive; taken back here where eps leaves room.
         let lifted = |eps: &f64| eps * f64::from(2 * w.lift).exp2();
         let taken = |eps: &f64| (lifted(eps) - f64::from(w.power * bits).exp2()).max(0.0).round() as i64;
-        let eps = self.b.param(&eps.iter().map(taken).collect::<Vec<_>>());
-        let eps = self.push(format!("{name}.eps"), int::ops::Param { first: eps }.into(), &[], 1)?;
+        let eps = match eps {
+            Some(eps) => {
+                let first = self.b.param(&eps.iter().map(taken).collect::<Vec<_>>());
+                Some(self.push(format!("{name}.eps"), int::ops::Param { first }.into(), &[], 1)?)
+            }
+            None => None,
+        };
         let v = self.totals(name, squares, n, eps)?;
         let y = self.times_root(name, x, v, w.power, w.target)?;
         let y = self.raised(format!("{name}.product.raised"), y, w.raise)?;
         self.shrink(name, y, w.product, true)
     }
 
-    /// Sums of stretches of n features, each plus `extra`.
+    /// Sums of stretches of n features, each plus `extra`, if there is one.
     fn totals(
         &mut self,
         name: &str,
         squares: int::ValueId,
         n: usize,
-        extra: int::ValueId,
+        extra: Option<int::ValueId>,
     ) -> Result<int::ValueId, QuantiseError> {
         let groups = self.b.features(squares) / n;
-        let row = |p: usize| (p * n..(p + 1) * n).map(|j| term(0, j, 1)).chain([term(1, 0, 1)]).collect();
+        let row = |p: usize| (p * n..(p + 1) * n).map(|j| term(0, j, 1)).chain(extra.map(|_| term(1, 0, 1))).collect();
         let rows = (0..groups).map(row).collect();
-        self.push(format!("{name}.power"), int::ops::Affine { rows }.into(), &[squares, extra], groups)
+        let operands: Vec<int::ValueId> = std::iter::once(squares).chain(extra).collect();
+        self.push(format!("{name}.power"), int::ops::Affine { rows }.into(), &operands, groups)
     }
 
     /// `x * 2^bits`.
@@ -341,7 +350,7 @@ impl Lowering<'_> {
         let squares = self.push(format!("{name}.square"), int::ops::Mul.into(), &[coarse, coarse], features)?;
         let floor = int::Op::Const(int::ops::Const { rows: 1, data: vec![w.floor] });
         let floor = self.push(format!("{name}.floor"), floor, &[], 1)?;
-        let v = self.totals(&name, squares, n + 1, floor)?;
+        let v = self.totals(&name, squares, n + 1, Some(floor))?;
         let y = self.times_root(&name, x, v, w.power, w.target)?;
         self.shrink(&name, y, w.product, true)
     }

@@ -44,7 +44,12 @@ impl Lowering<'_> {
         let product: Vec<f64> = scores.unit.iter().map(|u| 1.0 / u[0]).collect();
         let keys = vec![(n / groups) as u32; groups];
         let x = match hidden {
-            Some(hidden) => self.hide(r, &scores, hidden, &keys)?,
+            Some(hidden) => {
+                if !hidden.defined {
+                    self.something_is_visible(r, groups)?;
+                }
+                self.hide(r, &scores, hidden, &keys)?
+            }
             None => scores.id,
         };
         let e = self.exponentials(&name, x, &product, keys, false)?;
@@ -92,26 +97,50 @@ impl Lowering<'_> {
         (0..self.layers()).map(|g| self.distance(g, scores, keys)).fold(0.0, f64::max)
     }
 
-    /// Puts hidden entries below all visible ones by more than the table of exponentials reaches.
+    /// Puts hidden entries below all visible ones by more than the table of exponentials reaches, and those that more masks
+    /// hide below those that fewer do.
     fn hide(&mut self, r: Ref, scores: &Val, hidden: Hidden, keys: &[u32]) -> Result<int::ValueId, QuantiseError> {
         let (name, bits, n) = (self.name(r), self.b.limb_bits, self.features(r));
         let visible = self.whole(self.operand(r, 1))?;
+        let depth = (self.operands(r) > 2).then(|| self.whole(self.operand(r, 2))).transpose()?;
         let (lo, hi) = self.b.bounds(scores.id);
         let reach = (self.widest_distance(scores.id, keys).ceil() as i64 + (1 << bits)) << bits;
-        let one = self.push(format!("{name}.one"), int::ops::Const { rows: 1, data: vec![1] }.into(), &[], 1)?;
-        if hidden.replaces {
+        let one = int::Op::Const(int::ops::Const { rows: 1, data: vec![1] });
+        let one = depth.is_none().then(|| self.push(format!("{name}.one"), one, &[], 1)).transpose()?;
+        // `below` less for each mask that hides the entry.
+        let lowered = |s: &mut Self, x: int::ValueId, below: i64| {
+            let name = format!("{name}.masked");
+            match (depth, one) {
+                (Some(depth), _) => s.b.combine(name, (x, 1), (depth, -below)),
+                (None, one) => {
+                    let row = |j: usize| vec![term(0, j, 1), term(1, j, below), term(2, 0, -below)];
+                    let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
+                    s.push(name, op, &[x, visible].into_iter().chain(one).collect::<Vec<_>>(), n)
+                }
+            }
+        };
+        if hidden.replaces || hidden.absorbs {
             let below = reach.max(lo.abs().max(hi.abs()) + ((1 << bits) << bits));
-            let shown = self.push(format!("{name}.shown"), int::ops::Mul.into(), &[scores.id, visible], n)?;
-            let row = |j: usize| vec![term(0, j, 1), term(1, j, below), term(2, 0, -below)];
-            let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
-            return self.push(format!("{name}.masked"), op, &[shown, visible, one], n);
+            let name = format!("{}.shown", self.name(r));
+            let shown = self.push(name, int::ops::Mul.into(), &[scores.id, visible], n)?;
+            return lowered(self, shown, below);
         }
         // What is added need not be more than what leaves no trace.
         let added = scores.unit.iter().map(|u| (f64::from(-hidden.value) / u[0]).min(reach as f64));
         let added = added.fold(0.0, f64::max).ceil() as i64;
-        let row = |j: usize| vec![term(0, j, 1), term(1, j, added), term(2, 0, -added)];
-        let op = int::Op::Affine(int::ops::Affine { rows: (0..n).map(row).collect() });
-        self.push(format!("{name}.masked"), op, &[scores.id, visible, one], n)
+        lowered(self, scores.id, added)
+    }
+
+    /// Makes inputs unprovable that hide all of a stretch: the number of its visible entries is in `[1, 2^(limbs b)]`.
+    fn something_is_visible(&mut self, r: Ref, groups: usize) -> Result<(), QuantiseError> {
+        let (name, size) = (format!("{}.visible", self.name(r)), self.features(r) / groups);
+        let visible = self.whole(self.operand(r, 1))?;
+        let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
+        let count = self.push(format!("{name}.count"), int::ops::Affine { rows }.into(), &[visible], groups)?;
+        let limbs = self.b.limbs(size as i64 - 1);
+        let least = 1i64 << (limbs * self.b.limb_bits - 1);
+        let below = self.b.plus(format!("{name}.below"), count, -1 - least)?;
+        self.push(name, int::ops::Range { limbs }.into(), &[below], groups).map(drop)
     }
 
     /// Exact values of one unit, at most `most` of them to 1.0 by layer: scores as they come out of a product, with what

@@ -18,14 +18,17 @@ pub(super) fn embed(name: &str, rows: &[f32], table: &[f32], width: usize) -> Re
     Ok(out)
 }
 
-/// Entries of which `visible` holds no 1 count as hidden.
-pub(super) fn hide(x: &[f32], visible: &[f32], hidden: Hidden) -> Vec<f32> {
-    let entry = |(&x, &seen): (&f32, &f32)| match (seen == 0.0, hidden.replaces) {
-        (false, _) => x,
-        (true, true) => hidden.value,
-        (true, false) => x + hidden.value,
+/// Entries of which `visible` holds no 1 count as hidden: `depth` times, or once.
+pub(super) fn hide(x: &[f32], visible: &[f32], depth: Option<&[f32]>, hidden: Hidden) -> Vec<f32> {
+    let entry = |(i, (&x, &seen)): (usize, (&f32, &f32))| {
+        let value = hidden.value * depth.map_or(1.0, |depth| depth[i]);
+        match (seen == 0.0, hidden.replaces) {
+            (false, _) => x,
+            (true, true) => value,
+            (true, false) => x + value,
+        }
     };
-    x.iter().zip(visible).map(entry).collect()
+    x.iter().zip(visible).enumerate().map(entry).collect()
 }
 
 /// `batch` products of `[rows, inner]` and `[inner, cols]`.
@@ -86,7 +89,12 @@ mod tests {
     fn stretches_and_greatest() {
         assert_eq!(stretches(&[1.0, 2.0, 3.0], &[1, 0, 2], |x| x.iter().sum()), [1.0, 0.0, 5.0]);
         assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1.0);
-        let hidden = |replaces| hide(&[1.0, 2.0], &[1.0, 0.0], Hidden { value: -5.0, replaces });
-        assert_eq!((hidden(true), hidden(false)), (vec![1.0, -5.0], vec![1.0, -3.0]));
+        let hidden = |replaces, depth| {
+            let hidden = Hidden { value: -5.0, replaces, absorbs: false, defined: true };
+            hide(&[1.0, 2.0], &[1.0, 0.0], depth, hidden)
+        };
+        assert_eq!((hidden(true, None), hidden(false, None)), (vec![1.0, -5.0], vec![1.0, -3.0]));
+        let twice = Some(&[0.0, 2.0][..]);
+        assert_eq!((hidden(true, twice), hidden(false, twice)), (vec![1.0, -10.0], vec![1.0, -8.0]));
     }
 }

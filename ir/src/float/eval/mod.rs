@@ -234,7 +234,7 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
         }
         Op::Softmax { groups, hidden: None } => arg(0).chunks_exact(features / groups).flat_map(softmax).collect(),
         Op::Softmax { groups, hidden: Some(hidden) } => {
-            let x = general::hide(arg(0), arg(1), *hidden);
+            let x = general::hide(arg(0), arg(1), operands.get(2).map(|_| arg(2)), *hidden);
             x.chunks_exact(features / groups).flat_map(softmax).collect()
         }
         Op::Pick { picks } => {

@@ -72,6 +72,18 @@ pub enum Error {
         /// The tensor.
         tensor: TensorId,
     },
+    /// The model has no answer to this input.
+    #[error("layer `{layer}`, node `{name}`, row {feature}: {why}")]
+    Refused {
+        /// Layer name.
+        layer: String,
+        /// Node name.
+        name: String,
+        /// Which of the node's features, each of which stands for a row.
+        feature: usize,
+        /// What is wrong with the input, and the way out.
+        why: &'static str,
+    },
     /// A value is out of range: the input is beyond what the model was compiled for.
     #[error(
         "layer `{layer}`, node {node} `{name}`, token {}, feature {}: value {} outside [{}, {}]; \

@@ -46,9 +46,15 @@ pub fn run_with<W>(
     let numbers = Numbers { weights, tables: &l.tables, params: &l.params, inputs };
     let mut values: Vec<Vec<i64>> = Vec::with_capacity(shape.nodes.len());
     for (i, node) in shape.nodes.iter().enumerate() {
-        let at = |fault| Error::Value { layer: l.name.clone(), node: i as u32, name: node.name.clone(), fault };
         let args: Vec<&[i64]> = node.inputs.iter().map(|&v| values[v as usize].as_slice()).collect();
         let site = Site::new(model.tokens, model.limb_bits, shape, node, Ports::default());
+        let at = |fault: Fault| {
+            let (layer, name) = (l.name.clone(), node.name.clone());
+            match node.op.meaning().refusal(&site) {
+                Some(why) => Error::Refused { layer, name, feature: fault.feature, why },
+                None => Error::Value { layer, node: i as u32, name, fault },
+            }
+        };
         let out = node.op.meaning().eval(&site, &numbers, &args).map_err(at)?;
         let expected = model.tokens as usize * node.features as usize;
         if out.len() != expected {

@@ -2,7 +2,7 @@
 
 use super::requant::round_shift;
 use super::rows::par_rows;
-use super::{Meaning, Misfit, Numbers, Site, elementwise};
+use super::{Meaning, Misfit, Numbers, Op, Site, affine::Term, elementwise};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -26,6 +26,9 @@ pub struct Attend {
     /// Whether key u of a group is visible only for `u <= t`; every group then has T keys. Otherwise all are.
     pub causal: bool,
 }
+
+/// Greatest score of a group that is as low as what a mask hides.
+const HIDDEN: f64 = -1e3;
 
 /// Part: the greatest shifted score of each group.
 pub const MAX: u8 = 0;
@@ -122,6 +125,28 @@ impl Meaning for Attend {
         let least = table.iter().copied().min().unwrap_or(0).min(0);
         let greatest = table.iter().copied().max().unwrap_or(0);
         Ok(Range::uniform(x.lo.len(), least, greatest))
+    }
+
+    /// Groups whose scores are all as low as what a mask hides, in the units of the table, though no mask of bits hides them:
+    /// floats of 32 bits round such scores, and what else a mask of constants hid was left out.
+    fn saturated(&self, site: &Site, numbers: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
+        let curve = numbers.tables[self.table as usize].curve()?;
+        let table = f64::from(self.limbs * site.limb_bits).exp2();
+        let least = -(HIDDEN / curve.unit).abs() * table;
+        // What a mask of bits takes from a score is a table's reach, or as much as it hides by.
+        let takes = |term: &Term| term.coef.unsigned_abs() as f64 >= (0.99 * -least).min(table * table);
+        if matches!(&site.operand(0)?.op, Op::Affine(sum) if sum.rows.iter().flatten().any(takes)) {
+            return Some((0, 0.0));
+        }
+        let mut low = 0;
+        for (token, row) in values[site.node.inputs[0] as usize].chunks_exact(site.features).enumerate() {
+            for group in groups(&self.keys) {
+                let seen = &row[group.start..group.start + self.visible(token, group.len())];
+                let all = seen.iter().all(|&x| (x as f64) <= least);
+                low += if all { group.len() } else { 0 };
+            }
+        }
+        Some((low, if low > 0 { f64::INFINITY } else { 0.0 }))
     }
 
     fn lookups(&self, site: &Site) -> u64 {

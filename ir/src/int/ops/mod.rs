@@ -255,6 +255,11 @@ pub trait Meaning {
         None
     }
 
+    /// What a value outside its range means, and the way out, where that is not an input beyond the sample data.
+    fn refusal(&self, _: &Site) -> Option<&'static str> {
+        None
+    }
+
     /// If it saturates, or is a table that does: how many values of its operand it saturates, of these values of the nodes
     /// before it, and the greatest magnitude as a share of the greatest that it keeps.
     fn saturated(&self, _: &Site, _: &Numbers, _: &[Vec<i64>]) -> Option<(usize, f64)> {

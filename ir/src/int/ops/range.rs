@@ -1,12 +1,13 @@
 //! Range checks.
 
-use super::{Meaning, Misfit, Numbers, Site, elementwise, limbs_fit, requant::in_limbs};
+use super::{Meaning, Misfit, Numbers, Op, Site, elementwise, fault, limbs_fit};
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
 use crate::int::ranges::{self, Around, Unbounded};
 use serde::{Deserialize, Serialize};
 
-/// Identity that proves `x` in `[-2^(limbs b - 1), 2^(limbs b - 1))`: for private inputs.
+/// Identity that proves `x` in `[-2^(limbs b - 1), 2^(limbs b - 1))`: for private inputs, and for sums without which there is
+/// no answer, as how many entries of a softmax are visible, less `2^(limbs b - 1) + 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range {
     /// Limbs.
@@ -20,7 +21,16 @@ impl Meaning for Range {
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {
-        site.map(args[0], |x| in_limbs(x, self.limbs * site.limb_bits).then_some(x).ok_or(x))
+        let half = 1i64 << (self.limbs * site.limb_bits - 1);
+        site.rows(args, |args, out| {
+            for (j, (y, &x)) in out.iter_mut().zip(args[0]).enumerate() {
+                if !(-half..half).contains(&x) {
+                    return Err(fault(j, x.into(), -half, half - 1));
+                }
+                *y = x;
+            }
+            Ok(())
+        })
     }
 
     fn range(&self, site: &Site, _: &Around, args: &[&ranges::Range]) -> Result<ranges::Range, Unbounded> {
@@ -28,6 +38,13 @@ impl Meaning for Range {
         let lo = x.lo.iter().map(|&v| v.max(-half)).collect();
         let hi = x.hi.iter().map(|&v| v.min(half - 1)).collect();
         Ok(ranges::Range { form: x.form.clone(), ..ranges::Range::new(lo, hi).with_norm(x.norm) })
+    }
+
+    fn refusal(&self, site: &Site) -> Option<&'static str> {
+        matches!(site.operand(0)?.op, Op::Affine(_)).then_some(
+            "a mask of this input hides every entry of a row of the softmax, for which the ONNX model has no number, or \
+             another one than the proof has; leave an entry of each row visible",
+        )
     }
 
     fn lookups(&self, site: &Site) -> u64 {

@@ -1,6 +1,6 @@
 //! Reciprocal roots.
 
-use super::{Meaning, Misfit, Numbers, Site, elementwise, parameters};
+use super::{Meaning, Misfit, Numbers, Op, Site, elementwise, parameters};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -22,6 +22,19 @@ pub const CUBIC: u8 = 1;
 pub const LOW: u8 = 2;
 /// Part: `(r + 1)^2 v - 1 - C`.
 pub const HIGH: u8 = 3;
+
+/// The sums of squares whose roots divide, where nothing is added to them: without an epsilon a sum of 0 has no root to divide
+/// by. The operand is what is left of a sum after its lower limbs, and 1.
+fn bare_sums(site: &Site) -> Option<u32> {
+    let of = |id: u32| site.graph.nodes.get(id as usize);
+    let kept = of(*site.operand(0)?.inputs.first()?).filter(|node| matches!(node.op, Op::Requant(_)))?;
+    let sums = *kept.inputs.first()?;
+    let squares = match of(sums)? {
+        node if matches!(node.op, Op::Affine(_)) && node.inputs.len() == 1 => of(node.inputs[0])?,
+        _ => return None,
+    };
+    (matches!(squares.op, Op::Mul(_)) && squares.inputs[0] == squares.inputs[1]).then_some(sums)
+}
 
 impl Meaning for RSqrt {
     fn check(&self, site: &Site) -> Result<(), Misfit> {
@@ -47,6 +60,11 @@ impl Meaning for RSqrt {
     fn range(&self, _: &Site, around: &Around, args: &[&Range]) -> Result<Range, Unbounded> {
         let c = around.scope.layer.params[self.param as usize];
         args[0].falling(|v| rsqrt(c, v))
+    }
+
+    fn saturated(&self, site: &Site, _: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
+        let none = values[bare_sums(site)? as usize].iter().filter(|sum| **sum == 0).count();
+        Some((none, if none > 0 { f64::INFINITY } else { 0.0 }))
     }
 
     /// The result, and both remainders of the two inequalities, which are below twice the root times the operand.
