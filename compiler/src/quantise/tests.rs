@@ -436,16 +436,17 @@ fn what_needs_one_limb_is_not_halved() {
     assert!(matches!(curved, Err(QuantiseError::Unsupported { .. })), "{:?}", curved.err());
 }
 
-/// Radial basis functions of an input, as a support vector machine has them, summed and bent.
+/// Radial basis functions of an input, as a support vector machine has them, weighted with both signs.
 #[test]
 fn an_exponential_is_as_fine_as_it_is_steep_where_its_arguments_are() {
     let (mut g, x) = graph(1, 8);
     let squares = g.add("squares", Float::Unary(UnaryFn::Square), 8, &[x]);
-    let distances = g.add("distances", Float::Scale(-8.0), 8, &[squares]);
+    let weight: Vec<f32> = numbers(64, 21).iter().map(|w| -w.abs()).collect();
+    let distances = Float::Linear { positions: 1, weight: weight.into(), bias: None };
+    let distances = g.add("distances", distances, 8, &[squares]);
     let kernel = g.add("kernel", Float::Unary(UnaryFn::Exp), 8, &[distances]);
-    let sums = linear(&mut g, kernel, 4, 21);
-    let bent = g.add("bent", Float::Unary(UnaryFn::Tanh), 4, &[sums]);
-    output(&mut g, bent);
+    let sums = linear(&mut g, kernel, 4, 22);
+    output(&mut g, sums);
     let gap = error(&g, &built(&g, &Config::default()).unwrap());
     assert!(gap < 1e-2, "{gap}");
 }
