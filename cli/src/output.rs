@@ -7,9 +7,12 @@ use std::process::ExitCode;
 
 /// Prints the report or the error. Exit code 0 only when the command succeeded.
 pub fn finish(json: bool, result: anyhow::Result<Report>) -> ExitCode {
-    let (text, mut error) = match result {
-        Ok(report) if json => (report.json.to_string(), report.failure),
-        Ok(report) => (report.text.trim_end().to_string(), report.failure),
+    let told = |report: Report| {
+        let text = if json { report.json()? } else { report.text() };
+        Ok((text, report.failure))
+    };
+    let (text, mut error) = match result.and_then(told) {
+        Ok(told) => told,
         Err(error) => {
             let line = one_line(&error.to_string());
             let text = if json { serde_json::json!({ "error": line }).to_string() } else { String::new() };

@@ -138,9 +138,8 @@ pub struct Audited {
 /// Files that cannot be read or are of no use. Why a proof is refused stands in the report.
 pub fn verify(request: &Request) -> Result<VerifyReport> {
     let start = Instant::now();
-    let key = keys::read_verifier(&request.verifier)?;
-    let file = storage::read(&request.proof)?;
-    let bundle = Bundle::from_bytes(&file).map_err(Error::format(&request.proof))?;
+    let (key, proof) = rayon::join(|| keys::read_verifier(&request.verifier), || read_proof(&request.proof));
+    let (key, (file, bundle)) = (key?, proof?);
     let challenge = request.challenge.as_deref().map(files::read_challenge).transpose()?;
     let tokenizer = request.tokenizer.as_ref().map(|path| tokenizer(path, &key.text)).transpose()?;
     let mut report = describe(&key, &bundle, &request.options);
@@ -170,6 +169,13 @@ pub fn verify(request: &Request) -> Result<VerifyReport> {
         report.error = Some(error);
     }
     Ok(report)
+}
+
+/// The bytes of a proof file, and what they hold.
+fn read_proof(path: &Path) -> Result<(Vec<u8>, Bundle)> {
+    let file = storage::read(path)?;
+    let bundle = Bundle::from_bytes(&file).map_err(Error::format(path))?;
+    Ok((file, bundle))
 }
 
 /// What a proof was found to cover.

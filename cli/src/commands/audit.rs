@@ -71,5 +71,5 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         challenged: *challenged,
         out: out.clone(),
     };
-    Report::new(&plan(&request)?)
+    Ok(Report::new(plan(&request)?))
 }

@@ -63,7 +63,7 @@ fn parse_step(text: &str) -> Result<step::Step, String> {
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     if let Some(step) = &args.step {
         let json = serde_json::to_value(step::run(step, &Silent)?)?;
-        return Ok(Report { text: json.to_string(), json, failure: None });
+        return Ok(Report::apart(json.clone(), json.to_string()));
     }
     if let Some(folder) = &args.write {
         let mut folders = Vec::new();
@@ -71,7 +71,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
             folders.push(seeded.write(folder)?);
         }
         let text = folders.iter().map(|f| format!("written    {}", f.display())).collect::<Vec<_>>().join("\n");
-        return Ok(Report { text, json: serde_json::json!({ "folders": folders }), failure: None });
+        return Ok(Report::apart(serde_json::json!({ "folders": folders }), text));
     }
     let program = std::env::current_exe()?;
     let request = bench::Request {
@@ -87,5 +87,5 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),
     };
     let report = bench::bench(&request, progress)?;
-    Ok(Report { failure: report.failure(), ..Report::new(&report)? })
+    Ok(Report { failure: report.failure(), ..Report::new(report) })
 }

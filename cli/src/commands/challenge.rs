@@ -51,5 +51,5 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
     let Args { commitment, verifier, policy, beacon, beacon_source, nonce, input, out } = args.clone();
     let beacon = beacon.map(|value| value.0).zip(beacon_source);
     let nonce = nonce.map(|nonce| nonce.0);
-    Report::new(&challenge(&ChallengeRequest { commitment, verifier, policy, beacon, nonce, input, out })?)
+    Ok(Report::new(challenge(&ChallengeRequest { commitment, verifier, policy, beacon, nonce, input, out })?))
 }

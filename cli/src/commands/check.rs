@@ -24,5 +24,5 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let report = check::check(&args.verifier, args.model_id, args.allow_unsafe_srs)?;
     let failure = report.error.as_ref().map(ToString::to_string);
-    Ok(Report { failure, ..Report::new(&report)? })
+    Ok(Report { failure, ..Report::new(report) })
 }

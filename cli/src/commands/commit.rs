@@ -45,5 +45,5 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         nonce: args.nonce.clone().map(|n| n.0),
         strict: args.strict,
     };
-    Report::new(&commit::commit(&request, progress)?)
+    Ok(Report::new(commit::commit(&request, progress)?))
 }

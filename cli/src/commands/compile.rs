@@ -120,7 +120,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         quantise: Default::default(),
         accept_gap: args.accept_gap,
     };
-    Report::new(&compile::compile(&args.model, &options, &args.out, progress)?)
+    Ok(Report::new(compile::compile(&args.model, &options, &args.out, progress)?))
 }
 
 impl From<Visibility> for compile::Visibility {

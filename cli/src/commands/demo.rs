@@ -15,5 +15,5 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
-    Report::new(&demo::demo(args.keep.as_deref(), progress)?)
+    Ok(Report::new(demo::demo(args.keep.as_deref(), progress)?))
 }

@@ -112,5 +112,5 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         strict: args.strict,
         memory: args.memory,
     };
-    Report::new(&generate::generate(&request, progress)?)
+    Ok(Report::new(generate::generate(&request, progress)?))
 }

@@ -24,10 +24,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     if args.dot {
         let dot = inspect::dot(&args.file)?;
-        return Ok(Report { json: serde_json::json!({ "dot": dot }), text: dot, failure: None });
+        return Ok(Report::apart(serde_json::json!({ "dot": dot }), dot));
     }
     match keys::is_verifier(&args.file)? {
-        true => Report::new(&architecture::describe(&keys::read_verifier(&args.file)?, args.tables)?),
-        false => Report::new(&inspect::inspect(&args.file)?),
+        true => Ok(Report::new(architecture::describe(&keys::read_verifier(&args.file)?, args.tables)?)),
+        false => Ok(Report::new(inspect::inspect(&args.file)?)),
     }
 }

@@ -123,7 +123,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
                 nonce: args.nonce.clone().map(|n| n.0),
                 strict: args.strict,
             };
-            Report::new(&split::split(&request, progress)?)
+            Ok(Report::new(split::split(&request, progress)?))
         }
         Command::Prove(args) => {
             let which = match (args.job, args.all) {
@@ -135,13 +135,13 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
                 }
             };
             let request = prove::Request { run: args.run.clone(), which, memory: args.memory };
-            Report::new(&prove::prove(&request, progress)?)
+            Ok(Report::new(prove::prove(&request, progress)?))
         }
-        Command::Status(args) => Report::new(&status::status(&args.run)?),
+        Command::Status(args) => Ok(Report::new(status::status(&args.run)?)),
         Command::Join(args) => {
             let report = join::join(&args.run, &args.out, progress)?;
             let failure = report.error.as_ref().map(ToString::to_string);
-            Ok(Report { failure, ..Report::new(&report)? })
+            Ok(Report { failure, ..Report::new(report) })
         }
     }
 }

@@ -67,21 +67,67 @@ pub enum Command {
     Bench(bench::Args),
 }
 
-/// What a command has to say.
-#[derive(Debug)]
+/// What a command has to say, put into words when it is known in which form.
 pub struct Report {
-    /// The object that `--json` prints.
-    pub json: serde_json::Value,
-    /// The text printed otherwise.
-    pub text: String,
+    content: Box<dyn Content>,
     /// Set when the command ran but its verdict is negative: `cause; way out`.
     pub failure: Option<String>,
 }
 
+/// Both forms of a report.
+trait Content {
+    fn json(&self) -> serde_json::Result<serde_json::Value>;
+    fn text(&self) -> String;
+}
+
+impl<T: Serialize + std::fmt::Display> Content for T {
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A report whose text says less or more than its object.
+struct Apart {
+    json: serde_json::Value,
+    text: String,
+}
+
+impl Content for Apart {
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        Ok(self.json.clone())
+    }
+
+    fn text(&self) -> String {
+        self.text.clone()
+    }
+}
+
 impl Report {
     /// A report of a command that succeeded.
-    fn new(value: &(impl Serialize + std::fmt::Display)) -> anyhow::Result<Self> {
-        Ok(Report { json: serde_json::to_value(value)?, text: value.to_string(), failure: None })
+    fn new(value: impl Serialize + std::fmt::Display + 'static) -> Self {
+        Report { content: Box::new(value), failure: None }
+    }
+
+    /// A report whose two forms are not one value's.
+    fn apart(json: serde_json::Value, text: String) -> Self {
+        Report { content: Box::new(Apart { json, text }), failure: None }
+    }
+
+    /// The object that `--json` prints.
+    ///
+    /// # Errors
+    /// A value that JSON cannot hold.
+    pub fn json(&self) -> serde_json::Result<String> {
+        self.content.json().map(|value| value.to_string())
+    }
+
+    /// The text printed otherwise.
+    pub fn text(&self) -> String {
+        self.content.text().trim_end().to_string()
     }
 }
 

@@ -18,11 +18,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     match args.layer {
-        Some(layer) => Report::new(&plan::layer(&args.model, layer)?),
+        Some(layer) => Ok(Report::new(plan::layer(&args.model, layer)?)),
         None => {
             let plan = plan::plan(&args.model)?;
             let failure = plan.refusal();
-            Ok(Report { failure, ..Report::new(&plan)? })
+            Ok(Report { failure, ..Report::new(plan) })
         }
     }
 }

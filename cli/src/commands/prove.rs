@@ -65,7 +65,7 @@ pub fn parse_layers(text: &str) -> Result<(usize, usize), String> {
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     if let (Some(challenge), Some(commitment)) = (args.challenge.clone(), args.commitment.clone()) {
         let (keys, out, memory) = (args.keys.clone(), args.out.clone(), args.memory);
-        return Report::new(&answer(&AnswerRequest { keys, challenge, commitment, out, memory }, progress)?);
+        return Ok(Report::new(answer(&AnswerRequest { keys, challenge, commitment, out, memory }, progress)?));
     }
     let request = prove::Request {
         keys: args.keys.clone(),
@@ -76,5 +76,5 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         strict: args.strict,
         memory: args.memory,
     };
-    Report::new(&prove::prove(&request, progress)?)
+    Ok(Report::new(prove::prove(&request, progress)?))
 }

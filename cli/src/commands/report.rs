@@ -24,5 +24,5 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let Args { proof, verifier, tokenizer, out } = args.clone();
-    Report::new(&report::report(&report::Request { verifier, proof, tokenizer, out })?)
+    Ok(Report::new(report::report(&report::Request { verifier, proof, tokenizer, out })?))
 }

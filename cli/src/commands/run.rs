@@ -25,5 +25,5 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     let Args { model, input, eval, source } = args.clone();
-    Report::new(&run::run(&run::Request { model, input, eval, source }, progress)?)
+    Ok(Report::new(run::run(&run::Request { model, input, eval, source }, progress)?))
 }

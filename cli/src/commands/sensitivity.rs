@@ -39,5 +39,5 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     let Args { model, data, probes, step, seed, output: reading, out, html } = args.clone();
-    Report::new(&sensitivity(&Request { model, data, probes, step, seed, reading, out, html }, progress)?)
+    Ok(Report::new(sensitivity(&Request { model, data, probes, step, seed, reading, out, html }, progress)?))
 }

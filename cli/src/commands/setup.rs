@@ -29,5 +29,5 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     let options = setup::Options { open_weights: args.open_weights, exact_ranges: args.exact_ranges };
-    Report::new(&setup::setup(&args.model, args.srs.as_deref(), options, &args.out, progress)?)
+    Ok(Report::new(setup::setup(&args.model, args.srs.as_deref(), options, &args.out, progress)?))
 }

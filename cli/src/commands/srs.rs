@@ -48,9 +48,10 @@ enum Action {
 
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
-    Report::new(&match &args.action {
+    let report = match &args.action {
         Action::Generate { k, out } => srs::generate(*k, out, progress)?,
         Action::Import { file, k, out } => srs::import(file, *k, out, progress)?,
         Action::Inspect { file } => srs::inspect(file)?,
-    })
+    };
+    Ok(Report::new(report))
 }

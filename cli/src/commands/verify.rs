@@ -78,5 +78,5 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
     };
     let report = verify::verify(&request)?;
     let failure = report.error.as_ref().map(ToString::to_string);
-    Ok(Report { failure, ..Report::new(&report)? })
+    Ok(Report { failure, ..Report::new(report) })
 }
