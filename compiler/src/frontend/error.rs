@@ -142,7 +142,7 @@ pub enum FrontendError {
         problems: Vec<Problem>,
     },
     /// The canonical graph does not compute what the model computes.
-    #[error("{}: {}", path.display(), differs(input, *output, *error, undefined.as_deref(), hidden.as_deref()))]
+    #[error("{}: {}", path.display(), differs(input, *output, *error, suspect.as_ref()))]
     SelfCheck {
         /// Model file.
         path: PathBuf,
@@ -152,10 +152,8 @@ pub enum FrontendError {
         output: usize,
         /// Largest difference relative to the largest output value.
         error: f64,
-        /// The first node that gives no number there, if one does.
-        undefined: Option<String>,
-        /// The first softmax there all of whose scores in a row are as low as what a mask hides, if one has such a row.
-        hidden: Option<String>,
+        /// What may be the cause.
+        suspect: Option<Suspect>,
     },
     /// Another file than the model was compiled from.
     #[error("{}: this is not the file that the model was compiled from", path.display())]
@@ -168,23 +166,32 @@ pub enum FrontendError {
     Reference(String),
 }
 
+/// A node at which the canonical graph may part from the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    /// The first that gives no number.
+    Undefined(String),
+    /// The first softmax all of whose scores in a row are as low as what a mask hides.
+    Hidden(String),
+}
+
 /// The length to set, where the sample data tells it.
 fn length(sample: Option<usize>) -> String {
     sample.map_or_else(|| "N".to_owned(), |n| n.to_string())
 }
 
-fn differs(input: &str, output: usize, error: f64, undefined: Option<&str>, hidden: Option<&str>) -> String {
-    match (undefined, hidden) {
-        (Some(node), _) => format!(
+fn differs(input: &str, output: usize, error: f64, suspect: Option<&Suspect>) -> String {
+    match suspect {
+        Some(Suspect::Undefined(node)) => format!(
             "node \"{node}\" gives no number (NaN) on {input}, and a circuit computes with numbers alone; keep what it reads \
              where it is defined (Clip, Max)"
         ),
-        (None, Some(node)) => format!(
+        Some(Suspect::Hidden(node)) => format!(
             "on {input} all scores of a row of the softmax \"{node}\" are as low as those that a mask hides, and floats of 32 \
              bits give output {output} another value ({error:.1e} of its greatest) than real numbers do; give data that \
              leaves an entry of each row visible, or a mask as integers or booleans"
         ),
-        (None, None) => format!(
+        None => format!(
             "the lowered graph differs from the model by {error:e} on {input} at output {output}; please report this model"
         ),
     }

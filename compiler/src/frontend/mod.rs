@@ -23,7 +23,7 @@ mod screen;
 mod simplify;
 mod view;
 
-pub use error::{FrontendError, Problem};
+pub use error::{FrontendError, Problem, Suspect};
 pub use lower::SoftMask;
 pub use options::LoadOptions;
 pub use reference::Reference;
@@ -359,8 +359,9 @@ impl Loaded {
             if got.len() != expected.len() || error > bound {
                 let (path, input) = (path.to_owned(), input.to_owned());
                 let name = |id: NodeId| self.graph.dag[id].name.clone();
-                let (undefined, hidden) = (undefined.map(name), hidden.map(name));
-                return Err(FrontendError::SelfCheck { path, input, output, error, undefined, hidden });
+                let undefined = undefined.map(|id| Suspect::Undefined(name(id)));
+                let suspect = undefined.or_else(|| hidden.map(|id| Suspect::Hidden(name(id))));
+                return Err(FrontendError::SelfCheck { path, input, output, error, suspect });
             }
         }
         Ok(expected)
