@@ -316,6 +316,13 @@ mod tests {
         assert_eq!(ElementType::from_onnx(8), None, "strings");
     }
 
+    #[test]
+    fn floats_are_not_compared_exactly() {
+        let floats: Vec<i32> =
+            (1..=16).filter(|n| ElementType::from_onnx(*n).is_some_and(|dtype| !dtype.exact())).collect();
+        assert_eq!(floats, [1, 10, 11, 16]);
+    }
+
     proptest! {
         /// Both forms of a map lead to the same elements, and the check of affine ones agrees with enumeration.
         #[test]

@@ -328,3 +328,100 @@ fn in_pairs(plan: Plan) -> Plan {
         ..Plan { tables: plan.tables, ..Plan::default() }
     }
 }
+
+/// The full plan with a lane of its own, of which an equation reads the two first slots.
+fn with_lane(mut plan: Plan) -> (Plan, u32) {
+    let lane = plan.lanes.len() as u32;
+    plan.lanes.push(Lane { name: "own".into(), boundary: None });
+    let first = lane * plan.geometry.groups;
+    plan.relations.push(Relation { count: 1, terms: vec![term(first), term(first + 1)] });
+    (plan, lane)
+}
+
+/// Nothing is its own factor: a claim determines a slot only when its product follows from others.
+#[test]
+fn claims_wait_for_their_factors() {
+    let unpinned = "(lane 'lane', group 0) is read, but nothing determines it";
+    let product = PRODUCT * GROUPS;
+    refused(unpinned, |plan| plan.operands[1].terms[0].slot = product);
+    refused(unpinned, |plan| plan.right_operands[0].terms[0].slot = product);
+    refused("group 1) is read, but nothing determines it", |plan| plan.functionals[0].entries[0].slot = product + 1);
+}
+
+/// A gate over one lane bounds it where it leaves two roots, both in the range table.
+#[test]
+fn gates_over_one_lane_have_small_roots() {
+    let gate = |coef: i64, constant: i64, c: i64| {
+        let (mut plan, lane) = with_lane(full());
+        let form = |coef, constant| RowForm { terms: vec![(lane, coef)], constant };
+        let [a, b, c] = [form(1, 0), form(coef, constant), RowForm { terms: Vec::new(), constant: c }];
+        plan.gates.push(Gate { name: "roots".into(), selector: None, a, b, c });
+        check(&plan).map(drop).map_err(|error| error.to_string())
+    };
+    for (coef, constant) in [(1, -1), (1, -15), (-1, 15), (2, -30), (0, 1)] {
+        assert_eq!(gate(coef, constant, 0), Ok(()), "x ({coef} x + {constant}) = 0");
+    }
+    // Too great, negative, no integer, or anything at all; and roots of another polynomial.
+    for (coef, constant, c) in [(1, -16, 0), (1, 1, 0), (2, -1, 0), (0, 0, 0), (1, -1, 1)] {
+        let error = gate(coef, constant, c).expect_err("roots that the range table lacks");
+        assert!(error.contains("(lane 'own', group 0) is read, but nothing determines it"), "{error}");
+    }
+}
+
+/// Gates determine the products, and tables the values, of what is determined from the start.
+#[test]
+fn products_and_values_follow_from_inputs() {
+    let form = |lane, coef| RowForm { terms: vec![(lane, coef)], constant: 0 };
+    let gate = |[a, b]: [u32; 2], coef, selector| {
+        let (mut plan, lane) = with_lane(full());
+        let [a, b] = [a, b].map(|factor| form(factor, 1));
+        plan.gates.push(Gate { name: "product".into(), selector, a, b, c: form(lane, coef) });
+        check(&plan).is_ok()
+    };
+    let own = full().lanes.len() as u32;
+    assert!(gate([X, Z], 1, None), "the product of two inputs");
+    assert!(
+        !gate([X, Z], 0, None) && !gate([X, own], 1, None) && !gate([X, KEY], 1, None) && !gate([X, Z], 1, Some(0))
+    );
+    let value = |key, mask| {
+        let (mut plan, lane) = with_lane(full());
+        plan.lookups.push(Lookup { a: key, b: Some(lane), tag: Tag::Table(1), mask });
+        check(&plan).is_ok()
+    };
+    assert!(value(X, None), "the value at an input");
+    assert!(!value(KEY, None) && !value(X, Some(0)));
+}
+
+/// Lanes of which equations read every slot, each by one, and of which lookups hold a slot's first token.
+fn half_held(lanes: u32, tokens: u32) -> Plan {
+    let geometry = Geometry::new(20, 8, tokens).unwrap();
+    let groups = geometry.groups;
+    let held = (0..groups).map(|group| (group * tokens, 1, 1)).collect();
+    let relation = |lane| {
+        let slot = Term { coef: 1, slot: lane * groups, stride: 1 };
+        Relation { count: groups, terms: vec![slot] }
+    };
+    Plan {
+        geometry,
+        lanes: (0..lanes).map(|_| Lane { name: "lane".into(), boundary: None }).collect(),
+        fixed: vec![FixedColumn { name: "fixed".into(), runs: held }],
+        lookups: (0..lanes).map(|a| Lookup { a, b: None, tag: Tag::Table(0), mask: Some(0) }).collect(),
+        relations: (0..lanes).map(relation).collect(),
+        ..Plan::default()
+    }
+}
+
+#[test]
+fn free_cells_are_listed_and_bounded() {
+    let report = check(&half_held(1, 3)).unwrap();
+    assert_eq!([0, 1, 2].map(|token| report.is_free(5, token)), [false, true, true]);
+    assert!(!report.is_free(report.free.len() as u32, 1), "no such slot");
+    assert_eq!(report.free_cells(), 2 * report.free.len());
+    let bounded = |lanes, tokens, reason: &str| {
+        check(&half_held(lanes - 1, tokens)).expect("fits");
+        let error = check(&half_held(lanes, tokens)).expect_err(reason).to_string();
+        assert!(error.contains(reason), "refused by another check than '{reason}': {error}");
+    };
+    bounded(3, 2, "the number of slots with free cells is 1048577, at most 1048576");
+    bounded(17, 512, "the number of free cells is");
+}
