@@ -4,7 +4,7 @@
 use group::Group;
 use nanozk_ir::int::{Op, ops};
 use nanozk_plan::format::{self, Kind, VERSION};
-use nanozk_plan::{ElementMap, FixedColumn, Geometry, Plan, Port};
+use nanozk_plan::{ElementMap, FixedColumn, Geometry, MASK_ROWS, Plan, Port};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof};
 use nanozk_proof::circuits::Circuits;
 use nanozk_proof::field::G1;
@@ -310,6 +310,39 @@ fn openings_of_committed_columns_are_counted() {
     let key = key();
     assert_eq!(nanozk_proof::hiding::points(&key.shapes[0]), 1, "committed columns are opened at x");
     nanozk_proof::hiding::check(&key.shapes, &key.layers).unwrap();
+}
+
+/// More openings of one lane than its random rows hide, in as many layers, and helpers that share all their lanes.
+#[test]
+fn files_without_enough_random_rows_are_refused() {
+    refused_key("share a helper column", |key| {
+        let plan = Arc::make_mut(&mut key.shapes[0].plan);
+        plan.lookups = vec![plan.lookups[0].clone(); 6];
+    });
+    let readers = |count: usize| {
+        move |key: &mut VerifierKey| {
+            let tensor = key.inputs[0].tensor;
+            key.tensors[tensor as usize].visibility = Visibility::PrivateInput;
+            let first = key.layers[0].clone();
+            let port = first.inputs.iter().position(|id| *id == tensor).unwrap() as u32;
+            let plan = Arc::make_mut(&mut key.shapes[0].plan);
+            plan.lookups.clear();
+            let boundary = plan.boundaries.iter_mut().find(|b| b.port == Port::Input(port)).unwrap();
+            boundary.lanes = (0..boundary.features.div_ceil(plan.geometry.groups)).collect();
+            for _ in 1..count {
+                let outputs = first.outputs.iter().map(|id| {
+                    key.tensors.push(key.tensors[*id as usize].clone());
+                    key.tensors.len() as u32 - 1
+                });
+                let outputs = outputs.collect();
+                key.layers.push(LayerKey { outputs, ..first.clone() });
+            }
+        }
+    };
+    let mut most = key();
+    readers(MASK_ROWS - 1)(&mut most);
+    made(most).unwrap();
+    refused_key("would be opened 8 times", readers(MASK_ROWS));
 }
 
 /// A tensor that comes with more or fewer commitments than it has lanes has none.

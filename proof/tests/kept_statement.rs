@@ -7,6 +7,7 @@ use nanozk_plan::{FixedColumn, Functional, Lane, Operand, Plan, Public, TokenWei
 use nanozk_proof::circuits::{Circuit, Circuits};
 use nanozk_proof::key_proof::{self, KeyError};
 use nanozk_proof::keys::{KeyProof, Limbs, Rows, VerifierKey, Visibility};
+use nanozk_proof::misfit::RangesMisfit;
 use nanozk_proof::statement::Statement;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,6 +81,9 @@ fn graphs_layers_and_tensors_make_a_model() {
         let (output, tensor) = (key.layers[0].outputs[0], key.tensors[0].clone());
         key.tensors.push(tensor);
         key.layers[0].outputs.push(output);
+    });
+    refused("is not an earlier node", |key| {
+        with_circuits(key, |circuits| circuits[0].graph.nodes.last_mut().unwrap().inputs = vec![u32::MAX]);
     });
     refused("there are too many layers for graphs of this size", |key| {
         with_circuits(key, |circuits| circuits[0].graph.nodes[0].name = "x".repeat(8 << 20));
@@ -169,6 +173,9 @@ fn proofs_about_weights_have_the_right_parts() {
     refused("does not fit the file", &|proof| exact(proof)[0].push(1));
     refused("does not fit the file", &|proof| exact(proof)[0][0] = 0);
     refused("does not fit the file", &|proof| exact(proof)[0][0] = 99);
+    let mut wide = key();
+    Arc::make_mut(&mut wide.shapes[0].plan).tiles[0].outputs = (1 << 21) + 1;
+    assert_eq!(key_proof::check(&wide, false), Err(KeyError::Mismatch(RangesMisfit::Outputs)));
     let projected = |limbs| move |proof: &mut KeyProof| proof.limbs = Limbs::Projected(limbs);
     [0, 99, u32::MAX].iter().for_each(|limbs| refused("projections have no such width", &projected(*limbs)));
     let mut none = key();
