@@ -314,3 +314,89 @@ pub fn noise(key: &VerifierKey, bundle: &Bundle) -> Result<Option<(u32, Vec<i64>
     }
     Ok(Some((id, values)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bundle::PublicTensor,
+        circuits::{Circuit, Circuits},
+        keys::TensorKey,
+        srs::Srs,
+    };
+    use nanozk_ir::int::{Node, gumbel};
+    use nanozk_layout::{Choices, Squares};
+    use nanozk_plan::{ElementType, ValueInfo};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    /// A model of two tokens whose one score of each token always wins, with noise of these values on it.
+    fn writer(noise: Option<(i64, i64)>) -> VerifierKey {
+        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        let none = || [Vec::new(), Vec::new()];
+        let srs = *srs.verifier_part();
+        let mut key =
+            VerifierKey::new(2, Vec::new(), none(), Circuits::default(), Vec::new(), Vec::new(), srs).unwrap();
+        let ends = [(Visibility::PublicInput, (0, 3)), (Visibility::PublicOutput, (0, 3))];
+        let tensors = ends.into_iter().chain(noise.map(|range| (Visibility::Noise, range)));
+        let tensor = |(visibility, (lo, hi))| TensorKey {
+            name: "tensor".into(),
+            features: 1,
+            scale: 1.0,
+            lo,
+            hi,
+            visibility,
+            rows: Rows::Padded,
+        };
+        key.tensors = tensors.map(tensor).collect();
+        let value = ValueInfo::row_major("ids", vec![2], ElementType::Int64);
+        let [input, output] = [0, 1].map(|tensor| Endpoint { tensor, value: value.clone() });
+        (key.inputs, key.outputs) = (vec![input], vec![output]);
+        let read: Vec<u32> = (0..1 + u32::from(noise.is_some())).collect();
+        let mut graph = Graph::default();
+        let mut push = |op: Op, inputs: Vec<u32>| {
+            graph.push(Node { name: "node".into(), op, inputs, features: 1, lo: 0, hi: 3 });
+        };
+        read.iter().for_each(|&port| push(ops::Input { port }.into(), Vec::new()));
+        push(ops::ArgMax { groups: 1, limbs: 1 }.into(), read.clone());
+        push(ops::Output { port: 0 }.into(), vec![read.len() as u32]);
+        let choices = Choices { k: 6, squares: Squares::Plain, weight_columns: 0 };
+        key.circuits = Circuits::new(&[Circuit { graph, choices }]).unwrap();
+        let (weights, tables, params) = (Vec::new(), Vec::new(), Vec::new());
+        let inputs = read.iter().map(|port| port * 2).collect();
+        key.layers =
+            vec![LayerKey { name: "layer".into(), shape: 0, inputs, outputs: vec![1], weights, tables, params }];
+        key
+    }
+
+    /// A claim of a greater temperature than the noise has room for is refused, before any is drawn and with the answer.
+    #[test]
+    fn temperatures_fit_the_noise() {
+        let noisy = writer(Some(gumbel::range(700, 1.0)));
+        let most = sampling::max_temperature(&noisy.tensors[2]);
+        assert!(most >= 700);
+        for (key, most) in [(writer(None), 0), (noisy, most)] {
+            let verdicts = |temperature| {
+                let answer = Answer { prompt: 1, limit: 2, temperature };
+                let bundle = Bundle {
+                    model_id: [0; 32],
+                    nonce: b"nonce".to_vec(),
+                    length: 2,
+                    answer: Some(answer),
+                    public: [0, 1].map(|tensor| PublicTensor { tensor, values: vec![0, 0] }).into(),
+                    committed: Vec::new(),
+                    layers: Vec::new(),
+                };
+                let checked = check_temperature(&key, temperature);
+                [checked, noise(&key, &bundle).map(drop), answer.transcript(&key, &bundle).map(drop)]
+            };
+            for temperature in [0, most] {
+                assert_eq!(verdicts(temperature), [Ok(()), Ok(()), Ok(())], "{temperature}");
+            }
+            for temperature in [most + 1, u32::MAX] {
+                let refused = || Err(AnswerError::Temperature { temperature, most });
+                assert_eq!(verdicts(temperature), [refused(), refused(), refused()]);
+            }
+        }
+    }
+}
