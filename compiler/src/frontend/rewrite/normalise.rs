@@ -8,7 +8,10 @@ use super::{
     tensor,
 };
 use tract_onnx::{
-    pb::{AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, tensor_proto::DataType},
+    pb::{
+        AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, attribute_proto::AttributeType,
+        tensor_proto::DataType,
+    },
     tract_hir::internal::*,
 };
 
@@ -38,12 +41,27 @@ fn normalise_graph(graph: &mut GraphProto) -> Rewritten<()> {
             node.domain.clear();
         }
         node.attribute.iter_mut().filter_map(|a| a.g.as_mut()).try_for_each(normalise_graph)?;
+        // tract takes the value that is left out for one of twice the width.
+        if node.op_type == "ConstantOfShape" && node.domain.is_empty() && node.tensor("value").is_none() {
+            node.attribute.push(zero()?);
+        }
         match (&node.op_type[..], node.out(0)) {
             ("Constant", Some(name)) if node.domain.is_empty() => graph.initializer.push(constant(&node, name)?),
             _ => graph.node.push(node),
         }
     }
     Ok(())
+}
+
+/// What `ConstantOfShape` is full of by default.
+fn zero() -> Rewritten<AttributeProto> {
+    let value = tensor::store("value", &tensor1(&[0f32])).map_err(|e| e.to_string())?;
+    Ok(AttributeProto {
+        name: "value".into(),
+        t: Some(value),
+        r#type: AttributeType::Tensor.into(),
+        ..Default::default()
+    })
 }
 
 /// The value of a `Constant` node.

@@ -287,3 +287,14 @@ fn integers_are_squared() {
         .output("y");
     assert_eq!(small.run(&[tensor1(&[1i64, -3, 5])])[0], tensor1(&[2i64, 18, 50]));
 }
+
+/// What nothing says is full of 32-bit zeros, which take products with other floats.
+#[test]
+fn constants_of_a_shape_are_zeros_of_32_bits_by_default() {
+    let model = Small::new(18).input("x", &[2, 2]).constant("shape", tensor1(&[2i64, 2]));
+    let model = model.node("ConstantOfShape", &["shape"], &["z"], &[]).constant("i", tensor2(&[[1i64]]));
+    let model = model.input("u", &[1, 2]).node("ScatterND", &["z", "i", "u"], &["w"], &[]);
+    let model = model.node("MatMul", &["x", "w"], &["y"], &[]).output("y");
+    let got = model.run(&[floats(&[1.0, 2.0, 3.0, 4.0], &[2, 2]), floats(&[5.0, -1.0], &[1, 2])]);
+    near(&got[0], &[2, 2], &[10.0, -2.0, 20.0, -4.0]);
+}
