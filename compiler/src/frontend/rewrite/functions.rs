@@ -1,13 +1,14 @@
 //! Calls of the file's own functions, replaced by their bodies.
 
 use super::{
+    edition,
     inline::Copy,
     net::{Net, Rewritten},
     node::{self, Parts},
 };
 use prost::Message;
 use std::collections::HashMap;
-use tract_onnx::pb::{AttributeProto, FunctionProto, ModelProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
 
 /// How deep functions may call functions.
 const MAX_DEPTH: usize = 64;
@@ -78,26 +79,9 @@ impl Functions {
     }
 }
 
-/// Whether the text of a node means the same in two versions of the default operator set, as far as functions use it: what
-/// was an attribute became an input with versions 13 and 18.
-fn same_meaning(a: i64, b: i64) -> bool {
-    let edition = |version: i64| [13, 18].iter().filter(|&&first| version >= first).count();
-    a == b || a.min(b) >= 13 && edition(a) == edition(b)
-}
-
 impl Function {
     /// The body for one call.
     fn body(&self, net: &mut Net<'_>, call: &NodeProto) -> Rewritten<Vec<NodeProto>> {
-        let version = |o: &&tract_onnx::pb::OperatorSetIdProto| o.domain.is_empty() || o.domain == "ai.onnx";
-        if let Some(own) = self.proto.opset_import.iter().find(version).map(|o| o.version)
-            && !same_meaning(own, net.opset)
-            && net.opset != 0
-        {
-            let model = net.opset;
-            return Err(format!(
-                "its function is of operator set {own}, the model of {model}; export with one operator set"
-            ));
-        }
         let input = |(i, name): (usize, &'_ String)| (name.clone(), call.input.get(i).cloned().unwrap_or_default());
         let inputs: Vec<(String, String)> = self.proto.input.iter().enumerate().map(input).collect();
         let passed = |name: &str| inputs.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
@@ -107,8 +91,11 @@ impl Function {
         let mut copy =
             Copy::new(call.label().to_owned(), bound.chain(made.iter().map(|(n, v)| (n.as_str(), (*v).clone()))));
         let mut nodes = copy.nodes(net, &self.proto.node)?;
+        let version = |o: &&OperatorSetIdProto| o.domain.is_empty() || o.domain == "ai.onnx";
+        let own = self.proto.opset_import.iter().find(version).map_or(net.opset, |o| o.version);
         for node in &mut nodes {
             self.resolve(node, call)?;
+            edition::translate(net, node, own)?;
         }
         for (name, output) in through {
             let value = passed(name).unwrap_or_default();

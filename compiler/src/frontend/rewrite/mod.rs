@@ -11,6 +11,7 @@ mod conv_transpose;
 mod crop;
 mod deform;
 mod dims;
+mod edition;
 mod einsum;
 mod expand;
 mod facts;

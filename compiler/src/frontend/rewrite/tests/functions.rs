@@ -97,20 +97,32 @@ fn functions_without_end_are_refused() {
 }
 
 #[test]
-fn a_function_of_another_operator_set_is_inlined_where_nothing_changed_between() {
-    let of = |own: i64, model: i64| {
+fn a_function_of_another_operator_set_is_inlined_where_its_operators_mean_the_same() {
+    let of = |own: i64, model: i64, node: NodeProto| {
         let mut small = Small::new(model).input("x", &[2]).node("own:F", &["x"], &["y"], &[]).output("y");
         small.functions = vec![FunctionProto {
             opset_import: vec![tract_onnx::pb::OperatorSetIdProto { domain: String::new(), version: own }],
-            ..function("F", &["a"], &["b"], vec![make("Neg", &["a"], &["b"], &[])])
+            ..function("F", &["a"], &["b"], vec![node])
         }];
         small
     };
-    for (own, model) in [(21, 22), (18, 24), (17, 13), (11, 11)] {
-        near(&of(own, model).run(&[tensor1(&[1f32, -2.0])])[0], &[2], &[-1.0, 2.0]);
+    let x = || tensor1(&[1f32, -2.0]);
+    let negated = || make("Neg", &["a"], &["b"], &[]);
+    for (own, model) in [(21, 22), (18, 24), (17, 13), (11, 11), (16, 18), (11, 13)] {
+        near(&of(own, model, negated()).run(&[x()])[0], &[2], &[-1.0, 2.0]);
     }
-    for (own, model) in [(17, 18), (12, 13), (11, 12)] {
-        assert!(of(own, model).refusal().contains("export with one operator set"), "{own} in {model}");
+    // Axes become an input.
+    let least = || make("ReduceMin", &["a"], &["b"], &[node::ints("axes", &[0])]);
+    for (own, model) in [(16, 18), (16, 17), (18, 18)] {
+        let least = if own == 18 { make("ReduceMin", &["a"], &["b"], &[]) } else { least() };
+        near(&of(own, model, least).run(&[x()])[0], &[1], &[-2.0]);
+    }
+    let row = make("Unsqueeze", &["a"], &["b"], &[node::ints("axes", &[0])]);
+    near(&of(12, 18, row).run(&[x()])[0], &[1, 2], &[1.0, -2.0]);
+    for (own, model, op) in [(18, 17, "ReduceMin"), (12, 13, "Softmax"), (19, 21, "GroupNormalization"), (5, 7, "Neg")]
+    {
+        let refusal = of(own, model, make(op, &["a"], &["b"], &[])).refusal();
+        assert!(refusal.contains(&format!("{op} changed")) && refusal.contains("one operator set"), "{refusal}");
     }
 }
 
