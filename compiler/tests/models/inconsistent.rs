@@ -4,12 +4,16 @@ use super::general::numbers;
 use nanozk_compiler::frontend::{LoadOptions, load};
 use nanozk_compiler::onnx::{Onnx, int};
 
-/// What loading such a file ends in.
-fn refusal(onnx: Onnx) -> String {
+/// Whether such a file loads, or what that ends in.
+fn loaded(onnx: Onnx) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let path = onnx.write(folder.path()).unwrap();
-    let said = load(&path, &LoadOptions::default()).map(drop).unwrap_err().to_string();
-    said.replace(&*path.to_string_lossy(), "FILE")
+    load(&path, &LoadOptions::default()).map(drop).map_err(|e| e.to_string().replace(&*path.to_string_lossy(), "FILE"))
+}
+
+/// What loading such a file ends in.
+fn refusal(onnx: Onnx) -> String {
+    loaded(onnx).unwrap_err()
 }
 
 /// A node on `x`, of [2, 4], and a constant of another shape.
@@ -62,4 +66,21 @@ fn attributes_that_cannot_be_read_are_those_of_a_node() {
     let said = refusal(unknown);
     assert!(said.starts_with("FILE: 1 unsupported node(s): Cast \"y\": it cannot be read as it stands ("), "{said}");
     assert!(said.ends_with("; export the model again, or replace the node"), "{said}");
+}
+
+#[test]
+fn constants_are_held_against_the_axis_they_are_for() {
+    let of = |op: &str, constant: &[i64]| {
+        let onnx = Onnx::default().input("x", &[2, 4]).constant("c", &[constant.len()], constant);
+        onnx.node(op, &["x", "c"], "y", &[int("axis", -1)]).output("y", &[2, 2])
+    };
+    for (op, constant, what) in [
+        ("Split", [1, 2], "it cuts axis 1 of \"x\", of length 4, into [1, 2], which do not add up to it"),
+        ("Gather", [0, 4], "\"c\" holds index 4, and axis 1 of \"x\" has 4 elements"),
+        ("Gather", [-5, 0], "\"c\" holds index -5, and axis 1 of \"x\" has 4 elements"),
+    ] {
+        let said = refusal(of(op, &constant));
+        assert_eq!(said, format!("FILE: 1 unsupported node(s): {op} \"y\": {what}; correct the model"));
+    }
+    assert_eq!(loaded(of("Gather", &[-4, 3])), Ok(()), "both ends of the axis");
 }
