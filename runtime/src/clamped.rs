@@ -40,9 +40,10 @@ pub fn saturated(clamps: &[Clamp]) -> Vec<Clamped> {
 }
 
 /// `4 values saturate: 3 of 512 at node "a" of layer0, ..`; `None` when none does.
-pub fn line(saturated: &[Clamped]) -> Option<String> {
+pub fn line(clamps: &[Clamped]) -> Option<String> {
+    let saturated: Vec<&Clamped> = clamps.iter().filter(|c| c.saturated > 0).collect();
     let count: u64 = saturated.iter().map(|c| c.saturated).sum();
-    let one = |c: &Clamped| format!("{} of {} at node \"{}\" of {}", c.saturated, c.cells, c.node, c.layer);
+    let one = |c: &&Clamped| format!("{} of {} at node \"{}\" of {}", c.saturated, c.cells, c.node, c.layer);
     let mut named: Vec<String> = saturated.iter().take(NAMED).map(one).collect();
     if saturated.len() > NAMED {
         named.push(format!("{} more nodes", saturated.len() - NAMED));

@@ -177,8 +177,7 @@ impl std::fmt::Display for CompileReport {
                 self.clamps.len()
             )?;
         }
-        let saturated: Vec<Clamped> = self.clamps.iter().filter(|clamp| clamp.saturated > 0).cloned().collect();
-        if let Some(line) = clamped::line(&saturated) {
+        if let Some(line) = clamped::line(&self.clamps) {
             write!(f, "\nwarning    on the sample data {line}")?;
         }
         self.warnings.iter().try_for_each(|line| write!(f, "\nwarning    {line}"))

@@ -62,8 +62,7 @@ fn parse_step(text: &str) -> Result<step::Step, String> {
 /// Runs the command.
 pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
     if let Some(step) = &args.step {
-        let json = serde_json::to_value(step::run(step, &Silent)?)?;
-        return Ok(Report::apart(json.clone(), json.to_string()));
+        return Ok(Report::new(serde_json::to_value(step::run(step, &Silent)?)?));
     }
     if let Some(folder) = &args.write {
         let mut folders = Vec::new();

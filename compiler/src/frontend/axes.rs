@@ -1,7 +1,10 @@
 //! tract's inference of shapes, with the axes that nodes name held against those that there are: from a place in front of
 //! the first axis tract counts through all numbers.
 
-use super::rewrite::{node::Parts, tensor::integers};
+use super::rewrite::{
+    node::{Parts, place},
+    tensor::integers,
+};
 use super::screen::MAX_AXES;
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::{
@@ -96,16 +99,25 @@ enum Axes {
     Open,
 }
 
+/// What is known of a value.
+fn fact<'p>(parsed: &'p ParseResult, value: &str) -> Option<&'p InferenceFact> {
+    parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok()
+}
+
+/// The integers of a value that is known.
+fn constant(parsed: &ParseResult, value: &str) -> Option<Vec<i64>> {
+    let value = fact(parsed, value)?.value.concretize()?;
+    integers(&value).ok()
+}
+
 fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
-    let fact = |value: &str| parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok();
     let named: Vec<&AttributeProto> = node.attribute.iter().filter(|a| ATTRIBUTES.contains(&&a.name[..])).collect();
     let list = |a: &AttributeProto| if matches!(&a.name[..], "axes" | "perm") { a.ints.clone() } else { vec![a.i] };
     let mut axes: Vec<i64> = named.iter().flat_map(|a| list(a)).collect();
     let slot = INPUTS.iter().find(|(op, _)| *op == node.op_type).map(|(_, slot)| *slot);
     let slot = slot.or_else(|| node.op_type.starts_with("Reduce").then_some(1));
     if let Some(given) = slot.and_then(|slot| node.at(slot)) {
-        let value = fact(given).and_then(|f| f.value.concretize()).and_then(|v| integers(&v).ok());
-        let Some(value) = value else { return Axes::There };
+        let Some(value) = constant(parsed, given) else { return Axes::There };
         axes.extend(value);
     } else if named.is_empty() && LAST.contains(&&node.op_type[..]) {
         axes.push(-1);
@@ -114,7 +126,7 @@ fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
     if axes.is_empty() || matches!(&node.op_type[..], "QuantizeLinear" | "DequantizeLinear") {
         return Axes::There;
     }
-    let rank = |value: &String| fact(value)?.shape.rank().concretize();
+    let rank = |value: &String| fact(parsed, value)?.shape.rank().concretize();
     let operands = if node.op_type == "Concat" { &node.input[..] } else { &node.input[..node.input.len().min(1)] };
     // What a tensor may have is left to tract where it cannot be told whether it is there.
     let near = axes.iter().all(|axis| axis.unsigned_abs() <= MAX_AXES);
@@ -142,25 +154,21 @@ fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
 
 /// Why the constant sizes of a `Split`, or the constant indices of a `Gather`, are not those of the axis they are for.
 fn misfit(parsed: &ParseResult, node: &NodeProto) -> Option<String> {
-    let fact = |value: &str| parsed.model.outlet_fact(*parsed.outlets_by_name.get(value)?).ok();
-    let whole = |value: &str| fact(value).and_then(|f| f.value.concretize()).and_then(|v| integers(&v).ok());
-    let data = node.input.first()?;
-    let shape = &fact(data)?.shape;
-    let rank = shape.rank().concretize()?;
-    let axis = node.attribute.iter().find(|a| a.name == "axis").map_or(0, |a| a.i);
-    let axis = if axis < 0 { axis + rank } else { axis };
-    let length = shape.dim(usize::try_from(axis).ok()?)?.concretize()?.to_i64().ok()?;
+    let data = node.at(0)?;
+    let shape = &fact(parsed, data)?.shape;
+    let axis = place(node.int("axis", 0), usize::try_from(shape.rank().concretize()?).ok()?)?;
+    let length = shape.dim(axis)?.concretize()?.to_i64().ok()?;
     match &node.op_type[..] {
         "Split" => {
-            let given = node.attribute.iter().find(|a| a.name == "split").map(|a| a.ints.clone());
-            let sizes = given.or_else(|| whole(node.at(1)?))?;
+            let given = node.attribute("split").map(|a| a.ints.clone());
+            let sizes = given.or_else(|| constant(parsed, node.at(1)?))?;
             (sizes.iter().sum::<i64>() != length).then(|| {
                 format!("it cuts axis {axis} of \"{data}\", of length {length}, into {sizes:?}, which do not add up to it; correct the model")
             })
         }
         "Gather" | "GatherElements" => {
             let indices = node.at(1)?;
-            let outside = whole(indices)?.into_iter().find(|index| !(-length..length).contains(index))?;
+            let outside = constant(parsed, indices)?.into_iter().find(|index| !(-length..length).contains(index))?;
             Some(format!(
                 "\"{indices}\" holds index {outside}, and axis {axis} of \"{data}\" has {length} elements; correct the model"
             ))

@@ -330,10 +330,12 @@ impl Loaded {
         let low = |values: &[f32], groups: usize| {
             values
                 .chunks((values.len() / groups.max(1)).max(1))
-                .any(|row| row.iter().all(|&v| f64::from(v) <= general::HIDING))
+                .any(|row| row.iter().all(|&v| f64::from(v) <= float::HIDING))
         };
         let mut see = |id: NodeId, values: &[f32]| {
-            if let Some((node, groups)) = softmax(id).filter(|_| hidden.is_none()) {
+            if hidden.is_none()
+                && let Some((node, groups)) = softmax(id)
+            {
                 hidden = low(values, groups).then_some(node);
             }
             if undefined.is_none() && values.iter().any(|v| v.is_nan()) {

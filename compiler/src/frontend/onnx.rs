@@ -184,22 +184,23 @@ pub(super) fn running<T>(f: impl FnOnce() -> TractResult<T>) -> Result<T, Fronte
 }
 
 thread_local! {
-    /// Whether panics of this thread are caught and not printed.
+    /// Whether panics of this thread are not printed.
     static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Runs `f` with panics caught and not printed.
+/// Runs `f` with panics caught and not printed. Threads do not wait for each other: models are run on many samples at a time.
 fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
-    if QUIET.get() {
-        return std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-    }
-    static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = HOOK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    QUIET.set(true);
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                hook(panic);
+            }
+        }));
+    });
+    let outer = QUIET.replace(true);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-    QUIET.set(false);
-    std::panic::set_hook(hook);
+    QUIET.set(outer);
     result
 }

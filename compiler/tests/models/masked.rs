@@ -24,26 +24,49 @@ fn compiled(onnx: Onnx, sample: &[Vec<f32>]) -> (Artifact, Reference) {
     (artifact, reference)
 }
 
-/// Attention without weights over a batch, which is read as one token: scores `s` are masked by `mask` to `masked`.
+/// A batch, which is read as one token.
+fn batch() -> Onnx {
+    Onnx::default().input("x", &[B, T, D])
+}
+
+/// Shares without weights: scores `s` are masked by `mask` to `masked`.
+fn shares(onnx: Onnx, mask: impl FnOnce(Onnx) -> Onnx) -> Onnx {
+    let scores =
+        onnx.node("Transpose", &["x"], "xt", &[ints("perm", &[0, 2, 1])]).node("MatMul", &["x", "xt"], "s", &[]);
+    mask(scores).node("Softmax", &["masked"], "shares", &[int("axis", -1)])
+}
+
+/// What they make of the batch.
+fn attended(onnx: Onnx, shares: &str) -> Onnx {
+    onnx.node("MatMul", &[shares, "x"], "y", &[]).output("y", &[B, T, D])
+}
+
+/// Attention with a mask of whole numbers.
 fn attention(mask: impl FnOnce(Onnx) -> Onnx) -> Onnx {
-    let onnx = Onnx::default()
-        .input("x", &[B, T, D])
-        .whole_input("m", &[B, 1, T])
-        .node("Transpose", &["x"], "xt", &[ints("perm", &[0, 2, 1])])
-        .node("MatMul", &["x", "xt"], "s", &[]);
-    mask(onnx)
-        .node("Softmax", &["masked"], "shares", &[int("axis", -1)])
-        .node("MatMul", &["shares", "x"], "y", &[])
-        .output("y", &[B, T, D])
+    attended(shares(batch().whole_input("m", &[B, 1, T]), mask), "shares")
 }
 
 /// 0 where the mask is 1, and the penalty where it is 0, as `p`.
 fn penalties(onnx: Onnx, penalty: f32) -> Onnx {
-    onnx.node("Cast", &["m"], "shown", &[int("to", DataType::Float as i64)])
-        .constant("one", &[], &[1f32])
+    penalties_by(onnx.node("Cast", &["m"], "shown", &[int("to", DataType::Float as i64)]), "shown", penalty)
+}
+
+/// The same of a mask of floats.
+fn penalties_by(onnx: Onnx, shown: &str, penalty: f32) -> Onnx {
+    onnx.constant("one", &[], &[1f32])
         .constant("penalty", &[], &[penalty])
-        .node("Sub", &["one", "shown"], "hidden", &[])
+        .node("Sub", &["one", shown], "hidden", &[])
         .node("Mul", &["hidden", "penalty"], "p", &[])
+}
+
+/// The penalty in the place of what the mask hides.
+fn replaced(onnx: Onnx, penalty: f32) -> Onnx {
+    onnx.constant("penalty", &[], &[penalty]).node("Cast", &["m"], "shown", &[int("to", DataType::Bool as i64)]).node(
+        "Where",
+        &["shown", "s", "penalty"],
+        "masked",
+        &[],
+    )
 }
 
 /// The penalty for tokens behind one's own.
@@ -80,11 +103,7 @@ fn agree(onnx: Onnx) {
 fn a_row_that_a_finite_mask_hides_has_the_answer_of_the_model() {
     for penalty in [-1e4, -1e9, f32::MIN] {
         agree(attention(|onnx| penalties(onnx, penalty).node("Add", &["s", "p"], "masked", &[])));
-        agree(attention(|onnx| {
-            onnx.constant("penalty", &[], &[penalty])
-                .node("Cast", &["m"], "shown", &[int("to", DataType::Bool as i64)])
-                .node("Where", &["shown", "s", "penalty"], "masked", &[])
-        }));
+        agree(attention(|onnx| replaced(onnx, penalty)));
     }
 }
 
@@ -112,11 +131,7 @@ fn a_row_that_two_masks_hide_has_the_answer_of_the_model() {
 /// There ONNX has no number, and no prover may give one.
 #[test]
 fn a_row_that_an_infinite_mask_hides_has_no_proof() {
-    let onnx = attention(|onnx| {
-        onnx.constant("penalty", &[], &[f32::NEG_INFINITY])
-            .node("Cast", &["m"], "shown", &[int("to", DataType::Bool as i64)])
-            .node("Where", &["shown", "s", "penalty"], "masked", &[])
-    });
+    let onnx = attention(|onnx| replaced(onnx, f32::NEG_INFINITY));
     let x = numbers(B * T * D);
     let model = compiled(onnx, &[x.clone(), mask(T)]);
     for shown in [T, 1] {
@@ -130,39 +145,18 @@ fn a_row_that_an_infinite_mask_hides_has_no_proof() {
 /// A model that knows what to do with such rows has a proof for them.
 #[test]
 fn rows_without_a_number_that_are_replaced_have_a_proof() {
-    let onnx = Onnx::default()
-        .input("x", &[B, T, D])
-        .whole_input("m", &[B, 1, T])
-        .node("Transpose", &["x"], "xt", &[ints("perm", &[0, 2, 1])])
-        .node("MatMul", &["x", "xt"], "s", &[])
-        .constant("penalty", &[], &[f32::NEG_INFINITY])
+    let onnx = shares(batch().whole_input("m", &[B, 1, T]), |onnx| replaced(onnx, f32::NEG_INFINITY))
         .constant("zero", &[], &[0f32])
-        .node("Cast", &["m"], "shown", &[int("to", DataType::Bool as i64)])
-        .node("Where", &["shown", "s", "penalty"], "masked", &[])
-        .node("Softmax", &["masked"], "shares", &[int("axis", -1)])
         .node("IsNaN", &["shares"], "empty", &[])
-        .node("Where", &["empty", "zero", "shares"], "numbers", &[])
-        .node("MatMul", &["numbers", "x"], "y", &[])
-        .output("y", &[B, T, D]);
-    agree(onnx);
+        .node("Where", &["empty", "zero", "shares"], "numbers", &[]);
+    agree(attended(onnx, "numbers"));
 }
 
 /// A mask of real numbers is a score like others: that a row of them is as low as what masks hide is counted.
 #[test]
 fn rows_of_very_low_scores_are_counted() {
-    let onnx = Onnx::default()
-        .input("x", &[B, T, D])
-        .input("m", &[B, 1, T])
-        .node("Transpose", &["x"], "xt", &[ints("perm", &[0, 2, 1])])
-        .node("MatMul", &["x", "xt"], "s", &[])
-        .constant("one", &[], &[1f32])
-        .constant("penalty", &[], &[-1e9f32])
-        .node("Sub", &["one", "m"], "hidden", &[])
-        .node("Mul", &["hidden", "penalty"], "p", &[])
-        .node("Add", &["s", "p"], "masked", &[])
-        .node("Softmax", &["masked"], "shares", &[int("axis", -1)])
-        .node("MatMul", &["shares", "x"], "y", &[])
-        .output("y", &[B, T, D]);
+    let masked = |onnx| penalties_by(onnx, "m", -1e9).node("Add", &["s", "p"], "masked", &[]);
+    let onnx = attended(shares(batch().input("m", &[B, 1, T]), masked), "shares");
     let x = numbers(B * T * D);
     let (artifact, reference) = compiled(onnx, &[x.clone(), mask(2)]);
     let counted = |mask: Vec<f32>| {

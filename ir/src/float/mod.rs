@@ -18,4 +18,4 @@ pub use floats::{Floats, Shared, Store};
 pub use formula::{Binary, Formula, Step};
 #[cfg(feature = "graph")]
 pub use graph::{Graph, Node, NodeId};
-pub use op::{HIDDEN, Hidden, InputKind, NormKind, Op, PICK_ZERO, UnaryFn};
+pub use op::{HIDDEN, HIDING, Hidden, InputKind, NormKind, Op, PICK_ZERO, UnaryFn};

@@ -125,6 +125,9 @@ pub enum UnaryFn {
     Formula(Formula),
 }
 
+/// A score at or below this is as low as what a mask hides: it leaves no trace beside any other.
+pub const HIDING: f64 = -1e3;
+
 /// A bias of attention scores that leaves a key no weight.
 pub const HIDDEN: f32 = f32::MIN;
 

@@ -29,7 +29,6 @@ use super::error::Problem;
 use graph::{Graph, Op};
 use nanozk_ir::float;
 use read::{Family, Reader, Value};
-pub(super) use softmax::HIDING;
 use tensor::View;
 use tract_onnx::prelude::*;
 

@@ -5,13 +5,11 @@ use super::graph::{Graph, Op};
 use super::groups::{any, greatest, grouped, sum};
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View, ZERO, axes, offsets};
-use nanozk_ir::float::{Binary, Hidden, UnaryFn};
+use nanozk_ir::float::{Binary, HIDING, Hidden, UnaryFn};
 use std::collections::BTreeMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
-/// A score at or below this leaves no trace beside any other.
-pub(in crate::frontend) const HIDING: f64 = -1e3;
 /// Steps of floats around less than this are greater than distances between scores: a sum with it is it.
 const ABSORBING: f64 = -5e8;
 /// Steps of floats around less than this are a sixteenth or more: a sum with it rounds the score.

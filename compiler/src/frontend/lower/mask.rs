@@ -2,11 +2,10 @@
 
 use super::{Lower, Lowered, Value, attention::place, text};
 use crate::frontend::{mid::MidId, view::View};
+use nanozk_ir::float::HIDING;
 use std::{collections::HashMap, sync::Arc};
 use tract_onnx::prelude::*;
 
-/// A score at or below this hides its key without a trace.
-const HIDDEN_BELOW: f32 = -1e3;
 /// A masking score above this leaves the key too visible to be called hidden.
 const HIDDEN_ABOVE: f32 = -8.0;
 
@@ -25,7 +24,7 @@ pub(super) struct Hidden {
     keys: Option<(MidId, bool)>,
     /// What is added to the scores of the other pairs, `[heads, tokens, tokens]`.
     bias: Option<Vec<f32>>,
-    /// Greatest finite score that hides, if above [`HIDDEN_BELOW`].
+    /// Greatest finite score that hides, if above [`HIDING`].
     soft: Option<SoftMask>,
 }
 
@@ -127,7 +126,7 @@ impl Lower<'_> {
         for probe in probes(tokens) {
             for (i, (&full, v)) in all.iter().zip(added(&probe)?).enumerate() {
                 let same = (v - full).abs() <= 1e-5 * full.abs() || v == full;
-                if !(if probe[i % tokens] { same } else { v <= HIDDEN_BELOW }) {
+                if !(if probe[i % tokens] { same } else { f64::from(v) <= HIDING }) {
                     return Err("a bias of attention scores that depends on more than the key's mask".to_owned());
                 }
             }
@@ -238,7 +237,7 @@ fn split(added: &[f32], tokens: usize) -> Lowered<(Vec<bool>, Vec<f32>)> {
     if added.iter().any(|v| v.is_nan() || *v == f32::INFINITY) {
         return Err("a bias of attention scores that is no number".to_owned());
     }
-    let hidden = |v: f32| v <= HIDDEN_BELOW;
+    let hidden = |v: f32| f64::from(v) <= HIDING;
     let pairs: Vec<bool> =
         (0..tokens * tokens).map(|i| added.chunks_exact(tokens * tokens).all(|head| hidden(head[i]))).collect();
     if added.iter().enumerate().any(|(i, &v)| hidden(v) && !pairs[i % pairs.len()]) {
@@ -271,5 +270,5 @@ fn hides(score: f32) -> Lowered<bool> {
 
 /// A hiding score that leaves a trace.
 fn soft(value: f32, added: bool, node: &str) -> Option<SoftMask> {
-    (value > HIDDEN_BELOW).then(|| SoftMask { attention: String::new(), node: node.to_owned(), value, added })
+    (f64::from(value) > HIDING).then(|| SoftMask { attention: String::new(), node: node.to_owned(), value, added })
 }

@@ -78,7 +78,7 @@ impl Parts for NodeProto {
 
 /// The place of an axis, or of an element along one, which counts from the end when negative; `None` outside of
 /// `length`.
-pub(super) fn place(at: i64, length: usize) -> Option<usize> {
+pub(in crate::frontend) fn place(at: i64, length: usize) -> Option<usize> {
     let from_start = if at < 0 { at + length as i64 } else { at };
     usize::try_from(from_start).ok().filter(|&at| at < length)
 }

@@ -3,6 +3,7 @@
 use super::requant::round_shift;
 use super::rows::par_rows;
 use super::{Meaning, Misfit, Numbers, Op, Site, affine::Term, elementwise};
+use crate::float::HIDING;
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
@@ -26,9 +27,6 @@ pub struct Attend {
     /// Whether key u of a group is visible only for `u <= t`; every group then has T keys. Otherwise all are.
     pub causal: bool,
 }
-
-/// Greatest score of a group that is as low as what a mask hides.
-const HIDDEN: f64 = -1e3;
 
 /// Part: the greatest shifted score of each group.
 pub const MAX: u8 = 0;
@@ -132,7 +130,7 @@ impl Meaning for Attend {
     fn saturated(&self, site: &Site, numbers: &Numbers, values: &[Vec<i64>]) -> Option<(usize, f64)> {
         let curve = numbers.tables[self.table as usize].curve()?;
         let table = f64::from(self.limbs * site.limb_bits).exp2();
-        let least = -(HIDDEN / curve.unit).abs() * table;
+        let least = -(HIDING / curve.unit).abs() * table;
         // What a mask of bits takes from a score is a table's reach, or as much as it hides by.
         let takes = |term: &Term| term.coef.unsigned_abs() as f64 >= (0.99 * -least).min(table * table);
         if matches!(&site.operand(0)?.op, Op::Affine(sum) if sum.rows.iter().flatten().any(takes)) {

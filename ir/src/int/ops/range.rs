@@ -14,6 +14,13 @@ pub struct Range {
     pub limbs: u32,
 }
 
+impl Range {
+    /// Number of integers from 0 that it holds, and of those below.
+    fn half(&self, site: &Site) -> i64 {
+        1 << (self.limbs * site.limb_bits - 1)
+    }
+}
+
 impl Meaning for Range {
     fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
@@ -21,7 +28,7 @@ impl Meaning for Range {
     }
 
     fn eval(&self, site: &Site, _: &Numbers, args: &[&[i64]]) -> Result<Vec<i64>, Fault> {
-        let half = 1i64 << (self.limbs * site.limb_bits - 1);
+        let half = self.half(site);
         site.rows(args, |args, out| {
             for (j, (y, &x)) in out.iter_mut().zip(args[0]).enumerate() {
                 if !(-half..half).contains(&x) {
@@ -34,7 +41,7 @@ impl Meaning for Range {
     }
 
     fn range(&self, site: &Site, _: &Around, args: &[&ranges::Range]) -> Result<ranges::Range, Unbounded> {
-        let (x, half) = (args[0], 1i64 << (self.limbs * site.limb_bits - 1));
+        let (x, half) = (args[0], self.half(site));
         let lo = x.lo.iter().map(|&v| v.max(-half)).collect();
         let hi = x.hi.iter().map(|&v| v.min(half - 1)).collect();
         Ok(ranges::Range { form: x.form.clone(), ..ranges::Range::new(lo, hi).with_norm(x.norm) })

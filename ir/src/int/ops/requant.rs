@@ -118,6 +118,6 @@ pub fn round_shift(x: i64, shift: u32) -> (i64, i64) {
 }
 
 /// Whether `x` lies in `[-2^(bits-1), 2^(bits-1))`.
-pub fn in_limbs(x: i64, bits: u32) -> bool {
+fn in_limbs(x: i64, bits: u32) -> bool {
     bits >= 64 || (bits > 0 && (-(1i128 << (bits - 1))..1i128 << (bits - 1)).contains(&x.into()))
 }
