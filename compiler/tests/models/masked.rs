@@ -1,4 +1,4 @@
-//! Rows that have no answer, or one that masks decide: softmax of scores that are all hidden, and lengths of 0.
+//! What has no answer, or one that masks decide: softmax of scores that are all hidden, lengths of 0, and divisors of 0.
 
 use super::general::numbers;
 use nanozk_compiler::artifact::Artifact;
@@ -197,5 +197,29 @@ fn rows_that_are_divided_by_a_length_of_zero_are_counted() {
         };
         run_seen(&artifact.model, &[vec![900, -20, 77, 0, 0, 0]], &mut see).unwrap();
         assert_eq!(counted, expected, "{case}");
+    }
+}
+
+/// ONNX has no whole number that is divided by 0, and no prover may give one; nor does the source model's panic come through.
+#[test]
+fn whole_numbers_that_are_divided_by_0_have_no_proof() {
+    for op in ["Div", "Mod"] {
+        let onnx = Onnx::default()
+            .whole_input("a", &[2])
+            .whole_input("b", &[2])
+            .constant("c", &[], &[9i64])
+            .node("Sub", &["b", "c"], "divisor", &[])
+            .node(op, &["a", "divisor"], "whole", &[])
+            .node("Cast", &["whole"], "y", &[int("to", 1)])
+            .output("y", &[2]);
+        let (artifact, reference) = compiled(onnx, &[vec![17.0, -29.0], vec![14.0, 2.0]]);
+        let sample = |b: [i64; 2]| vec![InputValue::Integer(vec![17, -29]), InputValue::Integer(b.to_vec())];
+        let stopped = reference.run(&sample([14, 9])).unwrap_err().to_string();
+        assert!(stopped.contains("it stopped on this input") && stopped.contains("keep divisors from 0"), "{stopped}");
+        let floats = reference.run(&sample([14, 10])).unwrap();
+        let gap = |b| artifact.models().measure(&[sample(b)], std::slice::from_ref(&floats));
+        assert_eq!(gap([14, 10]).unwrap().gap(), 0.0, "divided by 1");
+        let refused = gap([14, 9]).unwrap_err().to_string();
+        assert!(refused.contains("divisor`, divisor 1: it is 0"), "{op}: {refused}");
     }
 }

@@ -266,7 +266,7 @@ pub enum Op {
         /// At least 1.
         divisor: u32,
     },
-    /// `floor(a / b)` of whole numbers, b at least 1.
+    /// `floor(a / b)` of whole numbers. Where b is below 1 there is no proof.
     Quotient,
     /// The lowest binary digits of each whole number from 0, the lowest first.
     Bits {

@@ -26,22 +26,25 @@ fn within(g: &mut Graph, codes: &[Code], whole: Whole) {
     codes.iter().filter(|c| !c.is_constant()).for_each(|c| g.nodes[c.node()].whole = Some(whole));
 }
 
-/// `floor(a / b)` for b from 1.
+/// `floor(a / b)` for b from 0. A quotient by 0 has no value, and what it is of no proof.
 fn quotient(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
     let ((al, ah), (bl, bh)) = (range(g, a)?, range(g, b)?);
+    if bh < 1.0 {
+        return Err("it divides whole numbers by 0; correct the model".to_owned());
+    }
     if al >= 0.0 && ah < bl {
         return Ok(vec![ZERO; a.len()]);
     }
     let end = |x: f64, near: f64, far: f64| (x / if x < 0.0 { far } else { near }).floor();
-    let whole = (end(al, bh, bl), end(ah, bl, bh));
+    let least = bl.max(1.0);
+    let whole = (end(al, bh, least), end(ah, least, bh));
     Ok(g.add(Op::Quotient, vec![a.to_vec(), b.to_vec()], a.len(), Some(whole)))
 }
 
-/// Magnitude of `a`, that of `b`, which is at least 1, and their quotient. A quotient by 0 has no value: 1 stands for 0.
+/// Magnitude of `a`, that of `b`, and their quotient.
 fn magnitudes(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<[Vec<Code>; 3]> {
     range(g, a).and(range(g, b))?;
     let (a, b) = (g.unary(UnaryFn::Abs, a), g.unary(UnaryFn::Abs, b));
-    let b = g.with_constant(Binary::Max, &b, 1.0);
     let quotient = quotient(g, &a, &b)?;
     Ok([a, b, quotient])
 }

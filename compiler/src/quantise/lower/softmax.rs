@@ -137,10 +137,7 @@ impl Lowering<'_> {
         let visible = self.whole(self.operand(r, 1))?;
         let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
         let count = self.push(format!("{name}.count"), int::ops::Affine { rows }.into(), &[visible], groups)?;
-        let limbs = self.b.limbs(size as i64 - 1);
-        let least = 1i64 << (limbs * self.b.limb_bits - 1);
-        let below = self.b.plus(format!("{name}.below"), count, -1 - least)?;
-        self.push(name, int::ops::Range { limbs }.into(), &[below], groups).map(drop)
+        self.at_least_one(&name, count, size as i64).map(drop)
     }
 
     /// Exact values of one unit, at most `most` of them to 1.0 by layer: scores as they come out of a product, with what

@@ -62,8 +62,8 @@ impl Lowering<'_> {
             }
             Op::Quotient => {
                 let (a, b) = (self.whole(self.operand(r, 0))?, self.whole(self.operand(r, 1))?);
-                let op = self.quotient_op(r, a, b)?;
-                return self.push(name, op, &[a, b], n);
+                let b = if self.b.bounds(b).0 < 1 { self.divisor(r, b)? } else { b };
+                return self.push(name, self.quotient_op(a, b), &[a, b], n);
             }
             Op::Bits { count } => Bits { count: *count }.into(),
             Op::Linear { positions, .. } => self.whole_linear(r, *positions)?,
@@ -121,16 +121,37 @@ impl Lowering<'_> {
         self.push(name, op, &[x], n)
     }
 
-    /// A quotient as wide as it can come out.
-    fn quotient_op(&self, r: Ref, a: int::ValueId, b: int::ValueId) -> Result<int::Op, QuantiseError> {
-        let ((al, ah), (bl, bh)) = (self.b.bounds(a), self.b.bounds(b));
-        if bl < 1 {
-            return Err(self.unsupported(r, "its divisor may be 0 or negative; clip it to at least 1"));
+    /// A divisor that may be 0 or less: inputs for which it is have no proof.
+    fn divisor(&mut self, r: Ref, x: int::ValueId) -> Result<int::ValueId, QuantiseError> {
+        let (name, (_, most)) = (format!("{}.divisor", self.name(r)), self.b.bounds(x));
+        if most < 1 {
+            return Err(self.unsupported(r, "its divisor is never greater than 0; correct the model"));
         }
+        let (checked, less) = self.at_least_one(&name, x, most)?;
+        self.b.plus(format!("{name}.checked"), checked, less)
+    }
+
+    /// Makes inputs unprovable for which an element of `x`, of at most `most`, is below 1: the range check of `x` less what comes
+    /// second.
+    pub(super) fn at_least_one(
+        &mut self,
+        name: &str,
+        x: int::ValueId,
+        most: i64,
+    ) -> Result<(int::ValueId, i64), QuantiseError> {
+        let limbs = self.b.limbs(most - 1);
+        let less = (1i64 << (limbs * self.b.limb_bits - 1)) + 1;
+        let below = self.b.plus(format!("{name}.below"), x, -less)?;
+        let n = self.b.features(x);
+        Ok((self.push(name.to_owned(), int::ops::Range { limbs }.into(), &[below], n)?, less))
+    }
+
+    /// A quotient as wide as it can come out.
+    fn quotient_op(&self, a: int::ValueId, b: int::ValueId) -> int::Op {
+        let ((al, ah), (bl, bh)) = (self.b.bounds(a), self.b.bounds(b));
         let ends = [al.div_euclid(bl), al.div_euclid(bh), ah.div_euclid(bl), ah.div_euclid(bh)];
         let (lo, hi) = ends.iter().fold((i64::MAX, i64::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-        let rest_limbs = self.b.limbs(bh - 1);
-        Ok(Div { limbs: self.b.signed_limbs(lo, hi), rest_limbs }.into())
+        Div { limbs: self.b.signed_limbs(lo, hi), rest_limbs: self.b.limbs(bh - 1) }.into()
     }
 
     /// The product of two activations as an integer op.

@@ -73,13 +73,15 @@ pub enum Error {
         tensor: TensorId,
     },
     /// The model has no answer to this input.
-    #[error("layer `{layer}`, node `{name}`, row {feature}: {why}")]
+    #[error("layer `{layer}`, node `{name}`, {what} {feature}: {why}")]
     Refused {
         /// Layer name.
         layer: String,
         /// Node name.
         name: String,
-        /// Which of the node's features, each of which stands for a row.
+        /// What each of the node's features stands for: a row, a divisor.
+        what: &'static str,
+        /// Which of them.
         feature: usize,
         /// What is wrong with the input, and the way out.
         why: &'static str,

@@ -51,7 +51,7 @@ pub fn run_with<W>(
         let at = |fault: Fault| {
             let (layer, name) = (l.name.clone(), node.name.clone());
             match node.op.meaning().refusal(&site) {
-                Some(why) => Error::Refused { layer, name, feature: fault.feature, why },
+                Some((what, why)) => Error::Refused { layer, name, what, feature: fault.feature, why },
                 None => Error::Value { layer, node: i as u32, name, fault },
             }
         };

@@ -255,8 +255,9 @@ pub trait Meaning {
         None
     }
 
-    /// What a value outside its range means, and the way out, where that is not an input beyond the sample data.
-    fn refusal(&self, _: &Site) -> Option<&'static str> {
+    /// What each feature stands for, and what a value outside its range means, with the way out, where that is not an input
+    /// beyond the sample data.
+    fn refusal(&self, _: &Site) -> Option<(&'static str, &'static str)> {
         None
     }
 

@@ -6,8 +6,8 @@ use crate::int::interp::Fault;
 use crate::int::ranges::{self, Around, Unbounded};
 use serde::{Deserialize, Serialize};
 
-/// Identity that proves `x` in `[-2^(limbs b - 1), 2^(limbs b - 1))`: for private inputs, and for sums without which there is
-/// no answer, as how many entries of a softmax are visible, less `2^(limbs b - 1) + 1`.
+/// Identity that proves `x` in `[-2^(limbs b - 1), 2^(limbs b - 1))`: for private inputs, and for sums that are at least 1 where
+/// there is an answer, less `2^(limbs b - 1) + 1`: how many entries of a softmax are visible, which no node reads, and divisors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range {
     /// Limbs.
@@ -47,11 +47,22 @@ impl Meaning for Range {
         Ok(ranges::Range { form: x.form.clone(), ..ranges::Range::new(lo, hi).with_norm(x.norm) })
     }
 
-    fn refusal(&self, site: &Site) -> Option<&'static str> {
-        matches!(site.operand(0)?.op, Op::Affine(_)).then_some(
-            "a mask of this input hides every entry of a row of the softmax, for which the ONNX model has no number, or \
-             another one than the proof has; leave an entry of each row visible",
-        )
+    fn refusal(&self, site: &Site) -> Option<(&'static str, &'static str)> {
+        if !matches!(site.operand(0)?.op, Op::Affine(_)) {
+            return None;
+        }
+        let is_this = |id: &u32| site.graph.nodes.get(*id as usize).is_some_and(|node| std::ptr::eq(node, site.node));
+        Some(match site.graph.nodes.iter().any(|reader| reader.inputs.iter().any(is_this)) {
+            true => (
+                "divisor",
+                "it is 0, and the ONNX model has no whole number that is divided by 0; keep divisors from 0 (Max)",
+            ),
+            false => (
+                "row",
+                "a mask of this input hides every entry of a row of the softmax, for which the ONNX model has no number, or \
+                 another one than the proof has; leave an entry of each row visible",
+            ),
+        })
     }
 
     fn lookups(&self, site: &Site) -> u64 {
