@@ -316,7 +316,8 @@ pub fn sample_shapes(path: &Path, names: &[String]) -> Vec<Option<Vec<usize>>> {
     raw.into_iter().map(|r| r.shape.or(Some(vec![r.values.len()]))).collect()
 }
 
-/// Least and greatest value of the inputs of these names over all files that can be read.
+/// Least and greatest of the finite values of the inputs of these names over all files that can be read; [`read_samples`] refuses
+/// others.
 pub fn extents(files: &[PathBuf], names: &[String]) -> Vec<Option<(f64, f64)>> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut extents: Vec<Option<(f64, f64)>> = Vec::new();
@@ -324,7 +325,7 @@ pub fn extents(files: &[PathBuf], names: &[String]) -> Vec<Option<(f64, f64)>> {
         extents.resize(extents.len().max(raw.len()), None);
         for (extent, input) in extents.iter_mut().zip(&raw) {
             let wider = |e: Option<(f64, f64)>, &v: &f64| Some(e.map_or((v, v), |(lo, hi)| (lo.min(v), hi.max(v))));
-            *extent = input.values.iter().fold(*extent, wider);
+            *extent = input.values.iter().filter(|v| (**v as f32).is_finite()).fold(*extent, wider);
         }
     }
     extents

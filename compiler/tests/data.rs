@@ -86,6 +86,19 @@ fn entries_are_found_by_name() {
     assert_eq!(extents(&[path], &names), [Some((1.0, 7.0)), Some((1.0, 4.5))]);
 }
 
+/// A model is looked at within the extents before its sample data are refused.
+#[test]
+fn extents_are_those_of_finite_values() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("x.npz");
+    let mut npz = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).expect("creates"));
+    npz.add_array("x", &Array1::from(vec![f64::NAN, 0.5, f64::INFINITY, -2.0, f64::NEG_INFINITY, 1e300]))
+        .expect("writes");
+    npz.add_array("y", &Array1::from(vec![f64::NAN])).expect("writes");
+    npz.finish().expect("writes");
+    assert_eq!(extents(&[path], &["x".to_owned(), "y".to_owned()]), [Some((-2.0, 0.5)), None]);
+}
+
 #[test]
 fn short_prompts_are_padded() {
     let expected = InputTensor { value: InputValue::Tokens(vec![7, 3, 0, 0]), len: 2 };
