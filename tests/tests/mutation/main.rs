@@ -4,6 +4,7 @@
 mod cells;
 mod delete;
 mod forge;
+mod hidden;
 mod identity;
 mod prover;
 mod target;

@@ -2,7 +2,7 @@
 //! else as well as it can be.
 
 use crate::REAL;
-use crate::cells::{Change, Constraint};
+use crate::cells::{Cells, Change, Constraint};
 use crate::delete::Deletion;
 use crate::forge::{Forgery, forgeries};
 use crate::identity::Runs;
@@ -205,15 +205,20 @@ impl Lanes {
 }
 
 /// A forgery with what it breaks.
-struct Attempt {
+pub struct Attempt {
     forgery: Forgery,
     lanes: Lanes,
-    broken: BTreeSet<Constraint>,
+    pub broken: BTreeSet<Constraint>,
 }
 
 impl Attempt {
+    pub fn new(target: &Target, cells: &mut Cells, forgery: Forgery) -> Self {
+        let (lanes, changes) = (Lanes::new(target, &forgery), target.changes(cells, &forgery));
+        Attempt { forgery, lanes, broken: cells.broken(&changes) }
+    }
+
     /// The only constraint that it breaks.
-    fn alone(&self) -> Option<Constraint> {
+    pub fn alone(&self) -> Option<Constraint> {
         self.broken.first().copied().filter(|_| self.broken.len() == 1)
     }
 
@@ -230,10 +235,8 @@ fn choose(target: &Target, step: usize, wanted: impl Fn(&str) -> usize) -> Vec<A
     let mut chosen = BTreeMap::<&str, Vec<Attempt>>::new();
     forgeries(&target.net, &target.lowered, step, &mut |forgery| {
         let of_kind = chosen.entry(forgery.kind).or_default();
-        let changes = target.changes(&cells, &forgery);
-        if of_kind.len() < wanted(forgery.kind) && !changes.is_empty() {
-            let (lanes, broken) = (Lanes::new(target, &forgery), cells.broken(&changes));
-            let attempt = Attempt { forgery, lanes, broken };
+        if of_kind.len() < wanted(forgery.kind) && !target.changes(&cells, &forgery).is_empty() {
+            let attempt = Attempt::new(target, &mut cells, forgery);
             if attempt.alone().is_none() || of_kind.iter().all(|other| other.alone() != attempt.alone()) {
                 of_kind.push(attempt);
             }
@@ -244,16 +247,16 @@ fn choose(target: &Target, step: usize, wanted: impl Fn(&str) -> usize) -> Vec<A
 
 /// How many proofs were made, by what was forged or left out.
 #[derive(Default)]
-struct Counts {
-    rejected: BTreeMap<&'static str, usize>,
+pub struct Counts {
+    pub rejected: BTreeMap<&'static str, usize>,
     honest_columns: usize,
-    accepted: BTreeMap<&'static str, usize>,
+    pub accepted: BTreeMap<&'static str, usize>,
     accepted_fields: usize,
     unread: usize,
 }
 
 /// Each forgery is rejected, and accepted under keys of the plan without the one constraint that it breaks.
-fn constraints(target: &Target, attempts: &[Attempt], weak_plans: usize, counts: &mut Counts) {
+pub fn constraints(target: &Target, attempts: &[Attempt], weak_plans: usize, counts: &mut Counts) {
     let ground = Ground::new(target.plan().geometry.k);
     let keyed = Keyed::new(&ground, target, target.plan());
     let honest = Lanes::Small(target.lanes.clone());

@@ -2,6 +2,7 @@
 
 use crate::cells::{Cells, Change, Constraint, Data};
 use crate::forge::{self, Forgery};
+use nanozk_compiler::artifact::Artifact;
 use nanozk_compiler::data::read_input;
 use nanozk_compiler::quantise;
 use nanozk_ir::float::InputValue;
@@ -37,12 +38,16 @@ impl Target {
         Target { name, net, lowered, lanes, publics }
     }
 
-    /// The first layer of a compiled model, with the plan that is proven.
+    /// The first layer of a bundled model, with the plan that is proven.
     pub fn compiled(name: &'static str) -> Self {
         let artifact = compiled(name);
         let read = read_input(&model_dir(name).join("input.json"), &artifact.inputs).unwrap();
-        let floats: Vec<InputValue> = read.into_iter().map(|t| t.value).collect();
-        let inputs = quantise::encode(&artifact.model, &floats).unwrap();
+        Target::first_layer(name, artifact, read.into_iter().map(|t| t.value).collect())
+    }
+
+    /// The first layer of a compiled model, on this input.
+    pub fn first_layer(name: &'static str, artifact: Artifact, input: Vec<InputValue>) -> Self {
+        let inputs = quantise::encode(&artifact.model, &input).unwrap();
         let model = artifact.model;
         let args: Vec<&[i64]> = model.layers[0]
             .inputs
