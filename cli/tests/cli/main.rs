@@ -8,6 +8,7 @@ mod common;
 mod disk_full;
 mod generate;
 mod gpt;
+mod hidden_rows;
 mod jobs;
 mod pipeline;
 mod report;

@@ -196,10 +196,12 @@ fn inputs_and_outputs_are_compared() {
     let mut values = verdict["output"][0]["values"].clone();
     let bare = file("bare.json", &serde_json::json!([values.clone()]));
     assert_eq!(compare(&["--output", &bare]).json()["verified"], true);
-    values[17] = (values[17].as_f64().expect("a number") + 0.6 / scale).into();
+    let stated = values[17].as_f64().expect("a number");
+    values[17] = (stated + 0.6 / scale).into();
+    let digits = format!("is {stated} in the proof and {} in ", values[17]);
     let other = file("other.json", &serde_json::json!([values]));
     let run = compare(&["--output", &other]);
-    run.fails_with(&["[0, 1, 1]", "other.json", "not of your output"]);
+    run.fails_with(&["[0, 1, 1]", &digits, "other.json", "not of your output"]);
     let verdict: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((&verdict["verified"], &verdict["output"]), (&false.into(), &serde_json::json!([])));
 
