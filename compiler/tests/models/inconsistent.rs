@@ -71,13 +71,16 @@ fn attributes_that_cannot_be_read_are_those_of_a_node() {
 #[test]
 fn constants_are_held_against_the_axis_they_are_for() {
     let of = |op: &str, constant: &[i64]| {
-        let onnx = Onnx::default().input("x", &[2, 4]).constant("c", &[constant.len()], constant);
+        // One index for each element that comes out, or for each column.
+        let dims: &[usize] = if op == "GatherElements" { &[1, 2] } else { &[2] };
+        let onnx = Onnx::default().input("x", &[2, 4]).constant("c", dims, constant);
         onnx.node(op, &["x", "c"], "y", &[int("axis", -1)]).output("y", &[2, 2])
     };
     for (op, constant, what) in [
         ("Split", [1, 2], "it cuts axis 1 of \"x\", of length 4, into [1, 2], which do not add up to it"),
         ("Gather", [0, 4], "\"c\" holds index 4, and axis 1 of \"x\" has 4 elements"),
         ("Gather", [-5, 0], "\"c\" holds index -5, and axis 1 of \"x\" has 4 elements"),
+        ("GatherElements", [3, 4], "\"c\" holds index 4, and axis 1 of \"x\" has 4 elements"),
     ] {
         let said = refusal(of(op, &constant));
         assert_eq!(said, format!("FILE: 1 unsupported node(s): {op} \"y\": {what}; correct the model"));
