@@ -86,6 +86,18 @@ fn entries_are_found_by_name() {
     assert_eq!(extents(&[path], &names), [Some((1.0, 7.0)), Some((1.0, 4.5))]);
 }
 
+/// Python's words for them are no JSON.
+#[test]
+fn numbers_that_are_not_finite_are_found_where_they_stand() {
+    for (word, value) in [("NaN", "NaN"), ("Infinity", "inf"), ("-Infinity", "-inf")] {
+        let said =
+            read(&format!("{{\"input_data\": [[1, 2, {word}, 4]], \"of\": \"NaN\"}}"), &floats()).expect_err("refused");
+        assert!(said.contains(&format!("input 0 (\"x\"), value 2: {value} is not a finite")), "{said}");
+    }
+    let said = read(r#"{"input_data": [[1, 2, Infinite, 4]]}"#, &floats()).expect_err("refused");
+    assert!(said.contains("not JSON (expected value at line 1 column"), "{said}");
+}
+
 /// A model is looked at within the extents before its sample data are refused.
 #[test]
 fn extents_are_those_of_finite_values() {

@@ -121,6 +121,11 @@ fn sample_data_that_are_not_finite_are_named() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let onnx = Onnx::default().input("x", &[4]).input("z", &[4]).node("Mod", &["x", "z"], "y", &[int("fmod", 1)]);
     onnx.output("y", &[4]).write(dir.path()).expect("writes");
+    // The words of Python's JSON.
+    let words = r#"{"input_data": [[0.5, -2.5, 1.5, 3.0], [2.0, Infinity, NaN, 1.0]]}"#;
+    fs::write(dir.path().join("in.json"), words).expect("writes");
+    nanozk(dir.path(), &["compile", "model.onnx", "--data", "in.json", "-o", "m.nanozk"])
+        .fails_with(&["input 1 (\"z\"), value 1: inf is not a finite", "correct the value"]);
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     for (x, z, place) in [
         // Within these extents a remainder is no longer exact.

@@ -8,7 +8,8 @@ use std::path::Path;
 pub(super) fn read(path: &Path, names: &[&str]) -> Result<Entries, DataError> {
     let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let format = |reason: Malformed| DataError::Format { path: path.to_owned(), reason };
-    let root: Value = serde_json::from_str(&text).map_err(|e| format(e.into()))?;
+    let root: Value =
+        serde_json::from_str(&text).or_else(|e| serde_json::from_str(&quoted(&text)).map_err(|_| format(e.into())))?;
     let Some(data) = root.get("input_data").and_then(Value::as_array) else {
         return named(&root, names).map_err(format);
     };
@@ -26,6 +27,14 @@ pub(super) fn read(path: &Path, names: &[&str]) -> Result<Entries, DataError> {
     };
     let inputs = data.iter().enumerate().map(entry).collect::<Result<_, Malformed>>().map_err(format)?;
     Ok(Entries { inputs, singles: Vec::new() })
+}
+
+/// Puts the words that Python writes for numbers that are not finite between quotes, as JSON has none for them.
+fn quoted(text: &str) -> String {
+    let words =
+        |part: &str| part.replace("-Infinity", "\"-inf\"").replace("Infinity", "\"inf\"").replace("NaN", "\"NaN\"");
+    let outside = |(at, part): (usize, &str)| if at % 2 == 0 { words(part) } else { part.to_owned() };
+    text.split('"').enumerate().map(outside).collect::<Vec<_>>().join("\"")
 }
 
 /// The entries of these names, and others of one number.
