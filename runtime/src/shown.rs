@@ -136,13 +136,13 @@ impl std::fmt::Display for Shown {
             Content::Known { values } => values.len(),
             Content::Absent { reason } => return f.write_str(reason),
         };
-        let known: Vec<Number> = self.known().collect();
+        let known = self.known().count();
         // The last token's values come last: for a decoder they are the ones that matter.
-        let skipped = if known.len() > FULL { known.len() - PART } else { 0 };
-        let shown: Vec<String> = known[skipped..].iter().map(ToString::to_string).collect();
+        let skipped = if known > FULL { known - PART } else { 0 };
+        let shown: Vec<String> = self.known().skip(skipped).map(|value| value.to_string()).collect();
         let dots = if skipped > 0 { "... " } else { "" };
-        write!(f, "{dots}{} ({} values", shown.join(" "), known.len())?;
-        match total - known.len() {
+        write!(f, "{dots}{} ({known} values", shown.join(" "))?;
+        match total - known {
             0 => f.write_str(")"),
             padding => write!(f, ", {padding} beyond the true length)"),
         }
