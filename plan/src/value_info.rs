@@ -134,17 +134,20 @@ impl ElementMap {
         match self {
             ElementMap::List(list) => Box::new(list.iter().map(|&i| i as usize)),
             ElementMap::Affine { first, strides } => {
-                let count = shape.iter().product::<usize>();
-                let at = move |element: usize| {
-                    let mut rest = element;
+                // Divisions find where a row begins, and not each of its elements.
+                let (&length, outer) = shape.split_last().unwrap_or((&1, &[]));
+                let stride = strides.get(outer.len()).copied().unwrap_or(0);
+                let begin = move |row: usize| {
+                    let mut rest = row;
                     let mut index = *first as i64;
-                    for (&length, &stride) in shape.iter().zip(strides).rev() {
+                    for (&length, &stride) in outer.iter().zip(strides).rev() {
                         index += stride * (rest % length) as i64;
                         rest /= length;
                     }
-                    index as usize
+                    index
                 };
-                Box::new((0..count).map(at))
+                let row = move |begin: i64| (0..length as i64).map(move |element| (begin + stride * element) as usize);
+                Box::new((0..outer.iter().product()).map(begin).flat_map(row))
             }
         }
     }
