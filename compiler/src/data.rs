@@ -1,11 +1,14 @@
 //! Input files: EZKL's `input.json` and NumPy's `.npz`.
 
+mod entries;
+mod error;
 mod json;
 mod malformed;
 mod npz;
 
 use crate::setting::Setting;
-use malformed::EXPECTED;
+use entries::{Entries, Raw};
+pub use error::DataError;
 pub use malformed::Malformed;
 use nanozk_ir::float::{InputKind, InputValue};
 use nanozk_plan::{ElementType, ValueInfo};
@@ -42,140 +45,6 @@ pub struct InputTensor {
     pub value: InputValue,
     /// True number of positions: fewer than the model's tokens when a shorter prompt was given.
     pub len: usize,
-}
-
-/// Why an input file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("{}: cannot read the input: {source}", path.display())]
-    Io {
-        /// Input file.
-        path: PathBuf,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// The file is not in a known format.
-    #[error("{}: {reason}", path.display())]
-    Format {
-        /// Input file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: Malformed,
-    },
-    /// The number of inputs differs from the model's.
-    #[error("{}: {got} input(s) given, the model has {expected} ({names})", path.display())]
-    Count {
-        /// Input file.
-        path: PathBuf,
-        /// Inputs of the model.
-        expected: usize,
-        /// Inputs in the file.
-        got: usize,
-        /// Names of the model's inputs.
-        names: String,
-    },
-    /// An input without values.
-    #[error("{}: input {index} (\"{name}\") is empty", path.display())]
-    Empty {
-        /// Input file.
-        path: PathBuf,
-        /// Index of the input.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// Number of values of the model's input.
-        expected: usize,
-    },
-    /// A wrong number of values.
-    #[error("{}: input {index} (\"{name}\") has {got} value(s), the model takes {expected} (shape {shape:?})", path.display())]
-    Length {
-        /// Input file.
-        path: PathBuf,
-        /// Index of the input.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// Number of values given.
-        got: usize,
-        /// Number of values of the model's input.
-        expected: usize,
-        /// Shape of the model's input.
-        shape: Vec<usize>,
-    },
-    /// A shape that is not the model's.
-    #[error("{}: input {index} (\"{name}\") has shape {got:?}, the model takes {expected:?}", path.display())]
-    Shape {
-        /// Input file.
-        path: PathBuf,
-        /// Index of the input.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// Shape given.
-        got: Vec<usize>,
-        /// Shape of the model's input.
-        expected: Vec<usize>,
-    },
-    /// A value of an input that the model does not have, for compilation settled it, and to another value or one that is not
-    /// known here.
-    #[error("{}: {name} has the value {value}, and the model no such input{}", path.display(), settled)]
-    Settled {
-        /// Input file.
-        path: PathBuf,
-        /// Where it stands in the file.
-        name: String,
-        /// The value.
-        value: f64,
-        /// What is known of the value that it was settled to.
-        settled: &'static str,
-    },
-    /// A value the input cannot hold.
-    #[error("{}: input {index} (\"{name}\"), value {position}: {value} is not {expected}", path.display())]
-    Value {
-        /// Input file.
-        path: PathBuf,
-        /// Index of the input.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// Flat position.
-        position: usize,
-        /// The value.
-        value: f64,
-        /// What it should be.
-        expected: String,
-    },
-}
-
-impl DataError {
-    /// What helps.
-    pub fn way_out(&self) -> String {
-        match self {
-            DataError::Io { .. } => "check the path".to_owned(),
-            DataError::Format { reason, .. } => reason.way_out(),
-            DataError::Empty { expected, .. } => format!("give {expected} value(s)"),
-            DataError::Settled { .. } => "take it out of the file".to_owned(),
-            DataError::Value { .. } => "correct the value".to_owned(),
-            DataError::Count { .. } | DataError::Length { .. } | DataError::Shape { .. } => EXPECTED.to_owned(),
-        }
-    }
-}
-
-/// Values of one input as a file gives them.
-#[derive(Clone, Debug, PartialEq)]
-struct Raw {
-    values: Vec<f64>,
-    /// Shape, when the file states one.
-    shape: Option<Vec<usize>>,
-}
-
-/// A file's entries.
-struct Entries {
-    /// Those that may be of the model's inputs, in order.
-    inputs: Vec<Raw>,
-    /// Those of one value that are of none: their name or place, and the value.
-    singles: Vec<(String, f64)>,
 }
 
 /// What is known of the values that compilation settled inputs to.
@@ -233,7 +102,7 @@ fn fitting(path: &Path, inputs: &[InputInfo], settled: Settled) -> Result<Vec<Ra
     let names: Vec<&str> = inputs.iter().map(|info| &info.name[..]).collect();
     let entries = without_settled(entries(path, &names)?, inputs);
     if entries.inputs.len() != inputs.len() {
-        return Err(count(path, &names, entries.inputs.len()));
+        return Err(DataError::count(path, &names, entries.inputs.len()));
     }
     match entries.singles.into_iter().find_map(|(name, value)| Some((settled.differs(&name, value)?, name, value))) {
         Some((settled, name, value)) => Err(DataError::Settled { path: path.to_owned(), name, value, settled }),
@@ -329,10 +198,6 @@ pub fn extents(files: &[PathBuf], names: &[String]) -> Vec<Option<(f64, f64)>> {
         }
     }
     extents
-}
-
-fn count(path: &Path, inputs: &[&str], got: usize) -> DataError {
-    DataError::Count { path: path.to_owned(), expected: inputs.len(), got, names: inputs.join(", ") }
 }
 
 fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<InputTensor, DataError> {

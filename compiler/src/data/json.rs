@@ -1,7 +1,11 @@
 //! EZKL's `input.json`: `{"input_data": [[..], ..], "input_shapes": [[..], ..]}`, one entry per model input, flat or
 //! nested; or one key for each input, `{"input_ids": [..], ..}`. Other keys are ignored.
 
-use super::{DataError, Entries, Malformed, Raw};
+use super::{
+    entries::{Entries, Raw},
+    error::DataError,
+    malformed::Malformed,
+};
 use serde_json::Value;
 use std::path::Path;
 

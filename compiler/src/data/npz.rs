@@ -3,7 +3,11 @@
 //! The format is that of `numpy.lib.format`. A header's shape is believed only when the archive holds as much data, so
 //! that memory is bounded by the file, or by [`MOST_INFLATED`] where it is compressed.
 
-use super::{DataError, Entries, Malformed, Raw, count};
+use super::{
+    entries::{Entries, Raw},
+    error::DataError,
+    malformed::Malformed,
+};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::{
     io::{self, Cursor, Read},
@@ -33,7 +37,7 @@ pub(super) fn read(path: &Path, inputs: &[&str]) -> Result<Entries, DataError> {
     let position = |input: &&str| names.iter().position(|n| n.trim_end_matches(".npy") == *input);
     let by_name: Option<Vec<usize>> = inputs.iter().map(position).collect();
     if by_name.is_none() && names.len() != inputs.len() {
-        return Err(count(path, inputs, names.len()));
+        return Err(DataError::count(path, inputs, names.len()));
     }
     let chosen = by_name.unwrap_or_else(|| (0..names.len()).collect());
     let mut room = size.max(MOST_INFLATED);
