@@ -1,26 +1,33 @@
 //! Blocks that repeat without standing side by side.
 
-use super::Part;
 use nanozk_ir::float::NodeId;
 use std::ops::Range;
+
+/// Pieces of the graph in order, and which of them must stay together.
+pub(super) enum Region {
+    /// A layer of its own.
+    Layer(Vec<NodeId>),
+    /// Pieces `from..to` outside of any run, to be merged as their size allows.
+    Loose(Range<usize>),
+}
 
 /// Cuts loose pieces so that every sequence of pieces that `worth` accepts and that occurs again, as a loose one or as
 /// a layer of a run, becomes a layer.
 pub(super) fn split(
-    parts: Vec<Part>,
+    regions: Vec<Region>,
     pieces: &[Vec<NodeId>],
     signatures: &[String],
     worth: &dyn Fn(&[Vec<NodeId>]) -> bool,
-) -> Vec<Part> {
-    let mut parts = parts;
+) -> Vec<Region> {
+    let mut regions = regions;
     // Layers of runs, by the pieces they hold.
     let mut at = 0;
     let mut blocks: Vec<&[String]> = Vec::new();
-    for part in &parts {
+    for region in &regions {
         let from = at;
-        match part {
-            Part::Loose(range) => at = range.end,
-            Part::Layer(nodes) => {
+        match region {
+            Region::Loose(range) => at = range.end,
+            Region::Layer(nodes) => {
                 let mut held = 0;
                 while held < nodes.len() {
                     held += pieces[at].len();
@@ -33,32 +40,32 @@ pub(super) fn split(
         }
     }
     for block in blocks {
-        parts = extract(parts, pieces, signatures, block);
+        regions = extract(regions, pieces, signatures, block);
     }
-    while let Some(block) = most_repeated(&parts, pieces, signatures, worth) {
-        parts = extract(parts, pieces, signatures, &signatures[block]);
+    while let Some(block) = most_repeated(&regions, pieces, signatures, worth) {
+        regions = extract(regions, pieces, signatures, &signatures[block]);
     }
-    parts
+    regions
 }
 
 /// Makes a layer of every loose occurrence of `block`.
-fn extract(parts: Vec<Part>, pieces: &[Vec<NodeId>], signatures: &[String], block: &[String]) -> Vec<Part> {
+fn extract(regions: Vec<Region>, pieces: &[Vec<NodeId>], signatures: &[String], block: &[String]) -> Vec<Region> {
     let mut out = Vec::new();
-    for part in parts {
-        let Part::Loose(range) = part else {
-            out.push(part);
+    for region in regions {
+        let Region::Loose(range) = region else {
+            out.push(region);
             continue;
         };
         let mut from = range.start;
         for start in occurrences(signatures, &range, block) {
             if from < start {
-                out.push(Part::Loose(from..start));
+                out.push(Region::Loose(from..start));
             }
             from = start + block.len();
-            out.push(Part::Layer(pieces[start..from].concat()));
+            out.push(Region::Layer(pieces[start..from].concat()));
         }
         if from < range.end {
-            out.push(Part::Loose(from..range.end));
+            out.push(Region::Loose(from..range.end));
         }
     }
     out
@@ -78,15 +85,15 @@ fn occurrences(signatures: &[String], range: &Range<usize>, block: &[String]) ->
 
 /// The sequence of loose pieces that occurs more than once and covers most pieces; of equals the first.
 fn most_repeated(
-    parts: &[Part],
+    regions: &[Region],
     pieces: &[Vec<NodeId>],
     signatures: &[String],
     worth: &dyn Fn(&[Vec<NodeId>]) -> bool,
 ) -> Option<Range<usize>> {
     let loose = || {
-        parts.iter().filter_map(|p| match p {
-            Part::Loose(range) => Some(range),
-            Part::Layer(_) => None,
+        regions.iter().filter_map(|p| match p {
+            Region::Loose(range) => Some(range),
+            Region::Layer(_) => None,
         })
     };
     let mut best: Option<(usize, Range<usize>)> = None;

@@ -1,6 +1,6 @@
 //! Where a graph can be cut.
 
-use super::{carries, joins};
+use super::residual::{carries, joins};
 use nanozk_ir::float::{Graph, InputKind, NodeId, Op};
 use petgraph::{Direction, algo::dominators, graph::DiGraph, visit::Dfs};
 use std::collections::BTreeSet;

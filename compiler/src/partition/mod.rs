@@ -9,13 +9,16 @@
 
 mod blocks;
 mod chain;
+mod residual;
 mod segment;
 mod signature;
 mod size;
 
 pub use segment::{Ref, Segment};
 
+use blocks::Region;
 use nanozk_ir::float::{Graph, InputKind, NodeId, Op};
+use residual::{ends_branch, joins};
 
 /// Layers of a float graph, in evaluation order.
 #[derive(Clone, Debug)]
@@ -24,19 +27,6 @@ pub struct Partition {
     pub segments: Vec<Segment>,
     /// Structure of each layer: equal numbers for equal structures, numbered by first appearance.
     pub classes: Vec<usize>,
-}
-
-/// Pieces of the graph in order, and which of them must stay together.
-enum Part {
-    /// A layer of its own.
-    Layer(Vec<NodeId>),
-    /// Pieces `from..to` outside of any run, to be merged as their size allows.
-    Loose(std::ops::Range<usize>),
-}
-
-/// Whether a node carries an activation: not a constant, token or mask input.
-pub(crate) fn carries(graph: &Graph, id: NodeId) -> bool {
-    !matches!(graph.dag[id].op, Op::Const { .. } | Op::Input(InputKind::Mask))
 }
 
 /// Most layers that may hold a committed tensor ([`nanozk_plan::hiding`]).
@@ -102,17 +92,17 @@ fn cut(graph: &Graph, chain: Vec<NodeId>, side: &[bool], layer_lookups: u64) -> 
     let pieces = pieces(graph, &chosen(&|n| is_cut(n) || is_large(n) && size::may_cut(graph, n)), side);
     let segment = |nodes: &Vec<NodeId>| Segment::new(graph, nodes, side);
     let signatures: Vec<String> = pieces.iter().map(|p| signature::signature(graph, &segment(p))).collect();
-    let mut parts = Vec::new();
-    runs(&pieces, &signatures, 0..pieces.len(), &mut parts);
+    let mut regions = Vec::new();
+    runs(&pieces, &signatures, 0..pieces.len(), &mut regions);
     let attends = graph.dag.node_weights().any(|n| matches!(n.op, Op::Attention { .. }));
     let sums = |p: &[Vec<NodeId>]| p.iter().flatten().filter(|&&n| joins(graph, n)).count();
     // A transformer layer adds to its residual stream twice.
     let whole_layer = |p: &[Vec<NodeId>]| sums(p) >= if attends { 2 } else { 1 };
     let mut layers = Vec::new();
-    for part in blocks::split(parts, &pieces, &signatures, &whole_layer) {
-        match part {
-            Part::Layer(nodes) => layers.push(nodes),
-            Part::Loose(range) => merge(&pieces[range], &mut layers, &small),
+    for region in blocks::split(regions, &pieces, &signatures, &whole_layer) {
+        match region {
+            Region::Layer(nodes) => layers.push(nodes),
+            Region::Loose(range) => merge(&pieces[range], &mut layers, &small),
         }
     }
     let segments: Vec<Segment> = layers.iter().map(segment).collect();
@@ -126,19 +116,6 @@ fn cut(graph: &Graph, chain: Vec<NodeId>, side: &[bool], layer_lookups: u64) -> 
     };
     let classes = segments.iter().map(class).collect();
     Partition { segments, classes }
-}
-
-/// Whether a residual branch starts or ends here: two consumers, or a sum of two activations.
-fn ends_branch(graph: &Graph, id: NodeId) -> bool {
-    let readers = graph.consumers(id).into_iter().filter(|&c| !matches!(graph.dag[c].op, Op::Output));
-    let forks =
-        !matches!(graph.dag[id].op, Op::Input(_)) && readers.collect::<std::collections::BTreeSet<_>>().len() > 1;
-    joins(graph, id) || forks
-}
-
-/// Whether a node is the sum of two activations.
-fn joins(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.dag[id].op, Op::Add) && graph.operands(id).iter().filter(|&&o| carries(graph, o)).count() == 2
 }
 
 /// Node sets between cuts. A node belongs to the only piece that reads it, else to the piece behind the last cut it depends
@@ -174,18 +151,18 @@ fn pieces(graph: &Graph, cuts: &[NodeId], side: &[bool]) -> Vec<Vec<NodeId>> {
 }
 
 /// Cuts `range` into the layers of periodic runs and what stands between them.
-fn runs(pieces: &[Vec<NodeId>], signatures: &[String], range: std::ops::Range<usize>, parts: &mut Vec<Part>) {
+fn runs(pieces: &[Vec<NodeId>], signatures: &[String], range: std::ops::Range<usize>, regions: &mut Vec<Region>) {
     if range.is_empty() {
         return;
     }
     let Some((start, period, repeats)) = longest_run(&signatures[range.clone()]) else {
-        return parts.push(Part::Loose(range));
+        return regions.push(Region::Loose(range));
     };
     let start = range.start + start;
     let end = start + period * repeats;
-    runs(pieces, signatures, range.start..start, parts);
-    parts.extend(pieces[start..end].chunks(period).map(|c| Part::Layer(c.concat())));
-    runs(pieces, signatures, end..range.end, parts);
+    runs(pieces, signatures, range.start..start, regions);
+    regions.extend(pieces[start..end].chunks(period).map(|c| Region::Layer(c.concat())));
+    runs(pieces, signatures, end..range.end, regions);
 }
 
 /// Appends the layers made of `pieces` to `layers`, each as large as `small` allows.

@@ -1,6 +1,6 @@
 //! Structural identity: what two layers must have in common to share a shape.
 
-use super::{Ref, Segment};
+use super::segment::{Ref, Segment};
 use nanozk_ir::float::{Graph, Node, Op};
 use std::fmt::Write;
 
