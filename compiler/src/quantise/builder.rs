@@ -1,7 +1,7 @@
 //! Builds one shape together with the data and the ranges of every layer that instantiates it.
 
 use super::{
-    QuantiseError,
+    error::QuantiseError,
     parked::{Parked, ParkedWeights},
 };
 use nanozk_ir::int::{

@@ -1,6 +1,6 @@
 //! Real inputs to integers and back.
 
-use super::QuantiseError;
+use super::error::QuantiseError;
 use nanozk_ir::{
     float::InputValue,
     int::{Model, Tensor, TensorId},

@@ -1,13 +1,15 @@
 //! From partition to model: classes of equal layers, boundary tensors, settled bounds.
 
 use super::{
-    QuantiseError, Quantised, Stats, Trace,
     builder::Builder,
-    input_form,
+    error::QuantiseError,
+    input::input_form,
     lower::Lowering,
     noise::{Noise, noise},
     scales::{Coarser, Scales, peak},
+    stats::Stats,
     ties::{Made, Ties},
+    trace::{Quantised, Trace},
 };
 use crate::{
     config::{Config, Head, Visibility},

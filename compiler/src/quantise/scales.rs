@@ -4,11 +4,17 @@
 //! enough for the inverse roots of the normalisations that read it and for its quietest normalised token, coarse enough
 //! for its loudest value, whatever the magnitudes are.
 
-use super::{DEFAULT_RESIDUAL_BITS, Stats, USUAL_BITS};
+use super::stats::Stats;
 use crate::config::Quantise;
 use nanozk_ir::float::{Graph, NodeId, Op};
 use petgraph::{unionfind::UnionFind, visit::NodeIndexable};
 use std::collections::HashMap;
+
+/// Scale of exact values where nothing asks for another, as a power of two.
+const DEFAULT_RESIDUAL_BITS: u32 = 22;
+
+/// Bits of limbs for which constants are chosen.
+pub(super) const USUAL_BITS: u32 = 12;
 
 /// Scales that normalisations ask for lie in this range, as powers of two.
 const NORMALISED: (f64, f64) = (12.0, 28.0);

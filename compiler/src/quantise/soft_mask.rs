@@ -3,7 +3,7 @@
 //! The integer model gives hidden keys the weight 0. That is what the source model means only if the weight it leaves
 //! them is too small for the table of exponentials: less than half a unit of its output.
 
-use super::QuantiseError;
+use super::error::QuantiseError;
 use crate::frontend::SoftMask;
 use nanozk_ir::float::{Graph, InputValue, NodeId, Op, eval};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! What calibration remembers of each node.
 
-use super::QuantiseError;
+use super::error::QuantiseError;
 use nanozk_ir::float::{Graph, InputValue, NodeId, NormKind, Op, eval};
 
 /// Extremes of one node over all samples and tokens.
@@ -117,4 +117,9 @@ fn normalised_groups(graph: &Graph, id: NodeId) -> usize {
         _ => 1,
     };
     graph.consumers(id).into_iter().map(of).max().unwrap_or(1)
+}
+
+/// A calibrated magnitude to divide by: 1 where nothing but zeros was seen, which says nothing about a scale.
+pub(super) fn known(magnitude: f64) -> f64 {
+    if magnitude > 0.0 { magnitude } else { 1.0 }
 }

@@ -1,7 +1,7 @@
 //! Sums, products and views.
 
-use super::{Lowering, Pending, QuantiseError, Ref, Val, port::inverse};
-use crate::quantise::{builder::term, known};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, pending::Pending};
+use crate::quantise::{builder::term, stats::known};
 use nanozk_ir::{float, int};
 
 impl Lowering<'_> {

@@ -1,6 +1,11 @@
 //! Attention: one-limb q, k, v, raw scores, exponentials by table, one reciprocal per head, one-limb context.
 
-use super::{Lowering, Pending, QuantiseError, Ref, Val, pending::Kind, rope::partner, weights};
+use super::{
+    Lowering, QuantiseError, Ref, Val,
+    numbers::weights,
+    pending::{Kind, Pending},
+    rope::partner,
+};
 use crate::quantise::builder::term;
 use nanozk_ir::float::{self, HIDDEN};
 use nanozk_ir::int;

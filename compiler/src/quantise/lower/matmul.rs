@@ -1,6 +1,6 @@
 //! Products of two activations; with softmax weights as the first factor, means of the second.
 
-use super::{Lowering, Pending, QuantiseError, Ref, Val, port::inverse};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, pending::Pending, whole::picked};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, PICK_ZERO},
@@ -103,7 +103,7 @@ impl Lowering<'_> {
             weights.push(e);
         }
         let n = picks.len();
-        let op = int::Op::Affine(int::ops::Affine { rows: super::whole::picked(&picks) });
+        let op = int::Op::Affine(int::ops::Affine { rows: picked(&picks) });
         let weights = self.push(format!("{name}.weights"), op, &weights, n)?;
         let spread = rows.iter().map(|&(operand, group)| vec![term(operand, group, 1)]).collect();
         let op = int::Op::Affine(int::ops::Affine { rows: spread });

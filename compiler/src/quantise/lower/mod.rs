@@ -9,6 +9,7 @@ mod attention;
 mod compare;
 mod matmul;
 mod norm;
+mod numbers;
 mod pending;
 mod pick;
 mod port;
@@ -21,21 +22,24 @@ mod unary;
 mod whole;
 
 use super::{
-    QuantiseError, Stats,
     builder::Builder,
-    known,
+    error::QuantiseError,
+    input::only_linear,
     scales::Scales,
+    stats::{Stats, known},
     ties::{Made, Tied, Ties},
     trace::Trace,
     value::Val,
 };
-use crate::{config, partition::Ref, partition::Segment};
+use crate::{
+    config,
+    partition::{Ref, Segment},
+};
 use nanozk_ir::{
     float::{self, NodeId},
     int,
 };
-use pending::Pending;
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 /// Lowering of one group.
 pub(super) struct Lowering<'a> {
@@ -277,7 +281,7 @@ impl<'a> Lowering<'a> {
         }
         if let Ref::Port(i) = r {
             // An input that only linear maps read has an activation's width.
-            if matches!(self.op(0, r), Op::Input(_)) && super::only_linear(self.graph, self.node(0, r)) {
+            if matches!(self.op(0, r), Op::Input(_)) && only_linear(self.graph, self.node(0, r)) {
                 return Ok(self.ports[i].clone());
             }
         } else {
@@ -304,7 +308,7 @@ impl<'a> Lowering<'a> {
                     }
                 }
                 Op::Slice { .. } | Op::Concat => return self.view(r, |s, o| s.act(o, uniform)),
-                Op::Mul if super::only_linear(self.graph, self.node(0, r)) => {
+                Op::Mul if only_linear(self.graph, self.node(0, r)) => {
                     if let Some(gained) = self.gained(r)? {
                         return Ok(gained);
                     }
@@ -341,22 +345,4 @@ impl<'a> Lowering<'a> {
     ) -> Result<int::ValueId, QuantiseError> {
         self.b.push(name, op, inputs, features)
     }
-}
-
-/// The numbers of a node.
-fn read<'n>(node: &str, numbers: &'n float::Floats) -> Result<Cow<'n, [f32]>, QuantiseError> {
-    numbers.read().map_err(|source| QuantiseError::Stored { node: node.into(), source })
-}
-
-/// Rounds scaled weights to i32.
-fn weights(node: &str, values: impl ExactSizeIterator<Item = f64>) -> Result<Vec<i32>, QuantiseError> {
-    let mut weights = Vec::with_capacity(values.len());
-    for value in values {
-        let rounded = value.round();
-        if rounded.abs() >= f64::from(i32::MAX) || rounded.is_nan() {
-            return Err(QuantiseError::Weight { node: node.into(), value });
-        }
-        weights.push(rounded as i32);
-    }
-    Ok(weights)
 }

@@ -12,7 +12,7 @@
 //! cost quiet tokens elsewhere in it too much, the copy that is normalised here.
 
 use super::{Lowering, QuantiseError, Ref, Val};
-use crate::quantise::{USUAL_BITS, builder::term, known};
+use crate::quantise::{builder::term, scales::USUAL_BITS, stats::known};
 use nanozk_ir::{
     float::{self, NormKind},
     int,

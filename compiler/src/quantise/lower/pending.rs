@@ -1,6 +1,6 @@
 //! Values that still await their scale: exact sums before requantisation.
 
-use super::{Lowering, QuantiseError, Ref, Val, read};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::read};
 use crate::quantise::ties::same;
 use nanozk_ir::float;
 

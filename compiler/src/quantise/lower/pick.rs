@@ -1,6 +1,6 @@
 //! Features in a new order, sums over stretches, greatest of groups.
 
-use super::{Lowering, QuantiseError, Ref, Val, port::inverse, whole};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, pending::Kind, whole};
 use nanozk_ir::{
     float::{self, PICK_ZERO},
     int::{self, ops::Max},
@@ -56,7 +56,7 @@ impl Lowering<'_> {
             let pending = self.pending(operand)?;
             // Whole factors only approximate a scale; a linear map meets it.
             let pending = match pending.kind {
-                super::pending::Kind::Exact(_) => self.diagonal(operand, part),
+                Kind::Exact(_) => self.diagonal(operand, part),
                 _ => pending,
             };
             let scales: Vec<Vec<f64>> = coarsest.iter().map(|c| vec![1.0 / c; pending.features]).collect();

@@ -1,9 +1,12 @@
 //! Inputs, outputs, embeddings and hidden constants.
 
-use super::{Lowering, QuantiseError, Ref, Val, read, weights};
+use super::{
+    Lowering, QuantiseError, Ref, Val,
+    numbers::{inverse, read, weights},
+};
 use crate::{
     config::{Head, Visibility},
-    quantise::{builder::term, input_form, noise::noise},
+    quantise::{builder::term, input::input_form, noise::noise},
 };
 use nanozk_ir::{
     float::{self, InputKind},
@@ -141,9 +144,4 @@ impl Lowering<'_> {
         let id = self.push(name, int::ops::TokenBias { weight: w }.into(), &[], n)?;
         Ok(Val::uniform(id, n, &inverse(scale)))
     }
-}
-
-/// Units of scales.
-pub(super) fn inverse(scale: &[f64]) -> Vec<f64> {
-    scale.iter().map(|s| 1.0 / s).collect()
 }

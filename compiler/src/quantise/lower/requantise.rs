@@ -2,11 +2,10 @@
 
 use super::{
     Lowering, QuantiseError, Ref, Val,
+    numbers::{inverse, weights},
     pending::{Kind, Map, Pending},
-    port::inverse,
-    weights,
 };
-use crate::quantise::{USUAL_BITS, builder::term, known, ties::same};
+use crate::quantise::{builder::term, scales::USUAL_BITS, stats::known, ties::same};
 use nanozk_ir::int;
 
 /// Least factor by which an exact value is multiplied before requantisation: coarser factors would waste resolution.

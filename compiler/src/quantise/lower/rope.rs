@@ -1,9 +1,9 @@
 //! Rotary embedding, fused with the requantisation of the projection it rotates.
 
 use super::{
-    Lowering, Pending, QuantiseError, Ref, Val,
-    pending::{Kind, Map},
-    port::inverse,
+    Lowering, QuantiseError, Ref, Val,
+    numbers::inverse,
+    pending::{Kind, Map, Pending},
     requantise::scaled_up,
 };
 use crate::quantise::builder::term;

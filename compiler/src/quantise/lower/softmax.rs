@@ -1,6 +1,6 @@
 //! Softmax over stretches of features: exponentials of the distance from the greatest, by table.
 
-use super::{Lowering, QuantiseError, Ref, Val, port::inverse};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, whole::picked};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, Hidden, UnaryFn},
@@ -169,7 +169,7 @@ impl Lowering<'_> {
                 Op::Pick { picks } if self.operands(r) == 1 && self.holds_product(r) => {
                     let picks = picks.clone();
                     let x = self.scores_within(self.operand(r, 0), most)?;
-                    let op = int::Op::Affine(int::ops::Affine { rows: super::whole::picked(&picks) });
+                    let op = int::Op::Affine(int::ops::Affine { rows: picked(&picks) });
                     let id = self.push(self.name(r), op, &[x.id], picks.len())?;
                     return Ok(Val::uniform(id, picks.len(), &x.unit.iter().map(|u| u[0]).collect::<Vec<_>>()));
                 }

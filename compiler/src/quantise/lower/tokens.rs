@@ -1,6 +1,6 @@
 //! What all tokens share: sums of rows of tokens, and means of those that a mask shows.
 
-use super::{Lowering, QuantiseError, Ref, Val, port::inverse};
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse};
 use crate::quantise::builder::term;
 use nanozk_ir::int::{self, ops::Max};
 

@@ -1,7 +1,7 @@
 //! Elementwise functions by table.
 
-use super::{Lowering, QuantiseError, Ref, Val};
-use crate::quantise::known;
+use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse};
+use crate::quantise::stats::known;
 use nanozk_ir::int::Curve;
 use nanozk_ir::{float, int};
 
@@ -27,7 +27,7 @@ impl Lowering<'_> {
         match scale {
             Some(s) => self.tabulate(r, &x, s),
             None => {
-                let tied = self.tied_unit(r).map(super::port::inverse);
+                let tied = self.tied_unit(r).map(inverse);
                 let scale = tied.unwrap_or_else(|| self.table_scale(r, &x));
                 self.tabulate(r, &x, &scale)
             }
@@ -93,6 +93,6 @@ impl Lowering<'_> {
         }
         let table = self.b.table(curves);
         let id = self.push(self.name(r), int::ops::Table { table }.into(), &[x.id], n)?;
-        Ok(Val::uniform(id, n, &super::port::inverse(scale)))
+        Ok(Val::uniform(id, n, &inverse(scale)))
     }
 }

@@ -1,6 +1,9 @@
 //! Whole numbers: integers that mean themselves, at the scale 1.
 
-use super::{Lowering, QuantiseError, Ref, read, weights};
+use super::{
+    Lowering, QuantiseError, Ref,
+    numbers::{read, weights},
+};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, PICK_ZERO},
