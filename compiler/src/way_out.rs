@@ -64,7 +64,8 @@ impl WayOut for QuantiseError {
             QuantiseError::Range { source: RangeError::Domain { .. }, .. } | QuantiseError::Sample { .. } => {
                 Some(CHANGE)
             }
-            QuantiseError::Unsupported { why, .. } | QuantiseError::Input { why, .. } => unless_named(why, CHANGE),
+            QuantiseError::Unsupported { why, .. } => why.way_out().or(Some(CHANGE)),
+            QuantiseError::Input { why, .. } => why.way_out().or(Some(CHANGE)),
             QuantiseError::Range { source: RangeError::Wide { .. }, .. }
             | QuantiseError::Loud { .. }
             | QuantiseError::Weight { .. }

@@ -6,6 +6,7 @@ use common::{Shared, evaluate, forms, models, quantised, sample};
 use nanozk_compiler::{
     artifact::Artifact,
     config::{Config, Head, Visibility},
+    error::CompileError,
     fidelity::{Meter, Pair},
     partition::partition,
     pipeline::{CompileOptions, compile},
@@ -173,12 +174,17 @@ fn bad_calibration_and_inputs_are_refused() {
     assert!(matches!(Stats::collect(&m.loaded.graph, &[]), Err(QuantiseError::NoData)));
     let model = quantised(&m, &Config::default());
     let huge = nanozk_ir::float::InputValue::Float(vec![1e9; 16 * 16]);
-    let refused = quantise::encode(&model, std::slice::from_ref(&huge)).unwrap_err().to_string();
+    let encoded = |inputs: &[_]| quantise::encode(&model, inputs).map_err(|e| CompileError::from(e).to_string());
+    let refused = encoded(std::slice::from_ref(&huge)).unwrap_err();
     assert!(refused.contains("the model was compiled for"), "{refused}");
+    assert!(refused.ends_with("; add sample data that covers it"), "{refused}");
     let nan = nanozk_ir::float::InputValue::Float(vec![f32::NAN; 16 * 16]);
-    assert!(quantise::encode(&model, std::slice::from_ref(&nan)).unwrap_err().to_string().contains("value 0 is NaN"));
+    assert!(encoded(std::slice::from_ref(&nan)).unwrap_err().contains("value 0 is NaN; "));
     assert!(matches!(Stats::collect(&m.loaded.graph, &[vec![nan]]), Err(QuantiseError::NotFinite { .. })));
-    assert!(quantise::encode(&model, &[]).is_err());
+    assert_eq!(
+        encoded(&[]).unwrap_err(),
+        "input `model`: 1 inputs expected, 0 given; change the model or its sample data"
+    );
 }
 
 #[test]

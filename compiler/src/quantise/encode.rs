@@ -1,6 +1,6 @@
 //! Real inputs to integers and back.
 
-use super::error::QuantiseError;
+use super::error::{Misfit, QuantiseError};
 use nanozk_ir::{
     float::InputValue,
     int::{Model, Tensor, TensorId},
@@ -12,7 +12,7 @@ use nanozk_ir::{
 /// When a value is not finite or outside what the model was compiled for.
 pub fn encode<W>(model: &Model<W>, inputs: &[InputValue]) -> Result<Vec<Vec<i64>>, QuantiseError> {
     if inputs.len() != model.inputs.len() {
-        let why = format!("{} inputs expected, {} given", model.inputs.len(), inputs.len());
+        let why = Misfit::Inputs { expected: model.inputs.len(), given: inputs.len() };
         return Err(QuantiseError::Input { name: "model".into(), why });
     }
     let tensor = |id: TensorId| &model.tensors[id as usize];
@@ -24,7 +24,7 @@ pub fn encode<W>(model: &Model<W>, inputs: &[InputValue]) -> Result<Vec<Vec<i64>
 /// # Errors
 /// As [`encode`].
 pub fn encode_tensor(tensor: &Tensor, tokens: u32, value: &InputValue) -> Result<Vec<i64>, QuantiseError> {
-    let refuse = |why: String| QuantiseError::Input { name: tensor.name.clone(), why };
+    let refuse = |why: Misfit| QuantiseError::Input { name: tensor.name.clone(), why };
     let data: Vec<i64> = match value {
         InputValue::Tokens(ids) => ids.iter().map(|&v| v.into()).collect(),
         InputValue::Mask(mask) => {
@@ -33,24 +33,20 @@ pub fn encode_tensor(tensor: &Tensor, tokens: u32, value: &InputValue) -> Result
         }
         InputValue::Integer(x) => x.clone(),
         InputValue::Float(x) => {
-            if let Some(p) = x.iter().position(|v| !v.is_finite()) {
-                return Err(refuse(format!("value {p} is {}", x[p])));
+            if let Some((position, &value)) = x.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+                return Err(refuse(Misfit::NotFinite { position, value }));
             }
             x.iter().map(|&v| (f64::from(v) * tensor.scale).round() as i64).collect()
         }
     };
     let expected = tokens as usize * tensor.features as usize;
     if data.len() != expected {
-        return Err(refuse(format!("{expected} values expected, {} given", data.len())));
+        return Err(refuse(Misfit::Length { expected, given: data.len() }));
     }
-    if let Some(p) = data.iter().position(|v| !(tensor.lo..=tensor.hi).contains(v)) {
+    if let Some((position, &outside)) = data.iter().enumerate().find(|(_, v)| !(tensor.lo..=tensor.hi).contains(v)) {
         let real = |v: i64| v as f64 / tensor.scale;
-        return Err(refuse(format!(
-            "value {p} is {}, the model was compiled for {} to {}; add sample data that covers it",
-            real(data[p]),
-            real(tensor.lo),
-            real(tensor.hi)
-        )));
+        let (value, least, greatest) = (real(outside), real(tensor.lo), real(tensor.hi));
+        return Err(refuse(Misfit::Outside { position, value, least, greatest }));
     }
     Ok(data)
 }

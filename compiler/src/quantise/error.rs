@@ -15,8 +15,8 @@ pub enum QuantiseError {
         node: String,
         /// Its op.
         op: &'static str,
-        /// What is missing and the way out.
-        why: String,
+        /// What is missing.
+        why: NoForm,
     },
     /// A value without a sufficient static bound.
     #[error("layer `{layer}`: {source}")]
@@ -95,7 +95,7 @@ pub enum QuantiseError {
         /// Input name.
         name: String,
         /// What is wrong.
-        why: String,
+        why: Misfit,
     },
     /// The bounds of repeated layers keep growing.
     #[error("layer `{layer}`: static bounds do not settle over the layers; normalise between them")]
@@ -103,4 +103,118 @@ pub enum QuantiseError {
         /// First layer of the group.
         layer: String,
     },
+}
+
+/// Why an op, or a use of it, has no integer form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoForm {
+    /// Another op than its recipe takes, which is named.
+    #[error("not {0}")]
+    Op(&'static str),
+    /// Attention to values that are not proportional to their integers.
+    #[error("values with an additive constant")]
+    Offset,
+    /// An attention mask that is computed.
+    #[error("the attention mask must be an input of the model")]
+    AttentionMask,
+    /// A mask of a mean that is computed.
+    #[error("the mask of a mean must be an input of the model")]
+    MeanMask,
+    /// A product of operands of different widths.
+    #[error("operands of different widths")]
+    Widths,
+    /// A rotation of something else than a linear map.
+    #[error("only projections can be rotated")]
+    NoProjection,
+    /// An op of whole numbers whose result is not exact.
+    #[error("it has no exact form for whole numbers")]
+    Inexact,
+    /// A comparison or quotient of a value whose units are no part of 1.
+    #[error("the scale of its operand is no whole number")]
+    FractionalScale,
+    /// A divisor without positive values.
+    #[error("its divisor is never greater than 0")]
+    Divisor,
+    /// Without tables, an operand of which some greater integers stand for lesser numbers.
+    #[error("its operand has negative units")]
+    NegativeUnits,
+    /// Without tables, a function that is not piecewise linear.
+    #[error("not a function of straight pieces")]
+    Curved,
+    /// Without tables, layers of one shape with different functions.
+    #[error("another function in each layer")]
+    Functions,
+    /// Without tables, layers of one shape with different units.
+    #[error("another unit in each layer")]
+    Units,
+}
+
+impl NoForm {
+    /// What helps; `None` where nothing more is known than that the model must change.
+    pub fn way_out(self) -> Option<&'static str> {
+        match self {
+            NoForm::Op(_)
+            | NoForm::Offset
+            | NoForm::AttentionMask
+            | NoForm::MeanMask
+            | NoForm::Widths
+            | NoForm::NoProjection => None,
+            NoForm::Inexact => Some("compute it with real numbers"),
+            NoForm::FractionalScale => Some("use values below 2^20"),
+            NoForm::Divisor => Some("correct the model"),
+            NoForm::NegativeUnits | NoForm::Curved => Some("use a table"),
+            NoForm::Functions | NoForm::Units => Some("use tables"),
+        }
+    }
+}
+
+/// Why a model cannot take the values of an input.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Misfit {
+    /// Another number of inputs.
+    #[error("{expected} inputs expected, {given} given")]
+    Inputs {
+        /// Inputs of the model.
+        expected: usize,
+        /// Inputs given.
+        given: usize,
+    },
+    /// Another number of values.
+    #[error("{expected} values expected, {given} given")]
+    Length {
+        /// Values of the input.
+        expected: usize,
+        /// Values given.
+        given: usize,
+    },
+    /// A value that is not finite.
+    #[error("value {position} is {value}")]
+    NotFinite {
+        /// Flat position.
+        position: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+    /// A value beyond what the sample data cover.
+    #[error("value {position} is {value}, the model was compiled for {least} to {greatest}")]
+    Outside {
+        /// Flat position.
+        position: usize,
+        /// The value, after rounding to the input's unit.
+        value: f64,
+        /// Least value.
+        least: f64,
+        /// Greatest value.
+        greatest: f64,
+    },
+}
+
+impl Misfit {
+    /// What helps; `None` where the input is not of the model.
+    pub fn way_out(&self) -> Option<&'static str> {
+        match self {
+            Misfit::Outside { .. } => Some("add sample data that covers it"),
+            Misfit::Inputs { .. } | Misfit::Length { .. } | Misfit::NotFinite { .. } => None,
+        }
+    }
 }

@@ -23,7 +23,7 @@ mod value;
 
 pub use cost::{LookupCount, lookups};
 pub use encode::{decode, encode, encode_tensor};
-pub use error::QuantiseError;
+pub use error::{Misfit, NoForm, QuantiseError};
 pub use group::quantise;
 pub use halve::halve_limbs;
 pub(crate) use input::INPUT_ROOM;

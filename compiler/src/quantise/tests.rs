@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     config::{Config, Head, Quantise, Visibility},
+    error::CompileError,
     head::argmax,
     partition::partition,
     stored::put_away,
@@ -433,7 +434,10 @@ fn what_needs_one_limb_is_not_halved() {
     *requant.unwrap() = true;
     assert!(halve_limbs(saturates).is_none());
     let curved = built(&perceptron(UnaryFn::Tanh, false), &Config { quantise: wide(true), ..Config::default() });
-    assert!(matches!(curved, Err(QuantiseError::Unsupported { .. })), "{:?}", curved.err());
+    let curved = curved.unwrap_err();
+    assert!(matches!(curved, QuantiseError::Unsupported { why: NoForm::Curved, .. }), "{curved:?}");
+    let line = CompileError::from(curved).to_string();
+    assert!(line.ends_with(": not a function of straight pieces; use a table"), "{line}");
 }
 
 /// Radial basis functions of an input, as a support vector machine has them, weighted with both signs.

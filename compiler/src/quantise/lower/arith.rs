@@ -1,6 +1,6 @@
 //! Sums, products and views.
 
-use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, pending::Pending};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val, numbers::inverse, pending::Pending};
 use crate::quantise::{builder::term, stats::known};
 use nanozk_ir::{float, int};
 
@@ -35,7 +35,7 @@ impl Lowering<'_> {
             let id = self.b.pick(name, x.id, &picks)?;
             return Ok(x.picked(id, &picks));
         }
-        let Ref::Node(node) = r else { return Err(self.unsupported(r, "not a view")) };
+        let Ref::Node(node) = r else { return Err(self.unsupported(r, NoForm::Op("a view"))) };
         let operands = self.segments[0].operands[node].clone();
         let parts = operands.iter().map(|&o| realise(self, o)).collect::<Result<Vec<_>, _>>()?;
         let mut rows = Vec::new();
@@ -124,7 +124,7 @@ impl Lowering<'_> {
         let (a, b) = self.factors(r)?;
         let n = self.features(r);
         if self.b.features(a.id) != n || self.b.features(b.id) != n {
-            return Err(self.unsupported(r, "operands of different widths"));
+            return Err(self.unsupported(r, NoForm::Widths));
         }
         let id = self.push(self.name(r), int::ops::Mul.into(), &[a.id, b.id], n)?;
         let unit = a.unit.iter().zip(&b.unit).map(|(u, v)| u.iter().zip(v).map(|(p, q)| p * q).collect()).collect();

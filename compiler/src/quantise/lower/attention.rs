@@ -1,7 +1,7 @@
 //! Attention: one-limb q, k, v, raw scores, exponentials by table, one reciprocal per head, one-limb context.
 
 use super::{
-    Lowering, QuantiseError, Ref, Val,
+    Lowering, NoForm, QuantiseError, Ref, Val,
     numbers::weights,
     pending::{Kind, Pending},
     rope::partner,
@@ -35,7 +35,7 @@ impl Shape {
 impl Lowering<'_> {
     pub(super) fn attention(&mut self, r: Ref) -> Result<Val, QuantiseError> {
         let float::Op::Attention { heads, kv_heads, head_dim, causal, key_mask, bias, .. } = *self.op(0, r) else {
-            return Err(self.unsupported(r, "not attention"));
+            return Err(self.unsupported(r, NoForm::Op("attention")));
         };
         let shape = Shape { heads, kv_heads, head_dim, causal, key_mask, bias };
         let factor = |g| match self.op(g, r) {
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         let weights = self.weights_of_keys(r, shape, scores, &product)?;
         let v = self.act(self.operand(r, 2), false)?;
         if v.offset.is_some() {
-            return Err(self.unsupported(r, "values with an additive constant"));
+            return Err(self.unsupported(r, NoForm::Offset));
         }
         self.mean(r, shape, weights, &v)
     }
@@ -197,7 +197,7 @@ impl Lowering<'_> {
     fn hide_keys(&mut self, r: Ref, shape: Shape, scores: int::ValueId) -> Result<int::ValueId, QuantiseError> {
         let (name, bits, tokens) = (self.name(r), self.b.limb_bits, self.b.tokens);
         let Ref::Port(port) = self.operand(r, 3) else {
-            return Err(self.unsupported(r, "the attention mask must be an input of the model"));
+            return Err(self.unsupported(r, NoForm::AttentionMask));
         };
         let mask = self.ports[port].id;
         let widest = self.widest_distance(scores, &self.keys(shape));

@@ -1,6 +1,6 @@
 //! Elementwise functions without a table: straight pieces by comparisons, square roots by their squares.
 
-use super::{Lowering, QuantiseError, Ref, Val};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val};
 use crate::quantise::{builder::term, straight::Straight};
 use nanozk_ir::{
     float,
@@ -25,7 +25,7 @@ impl Lowering<'_> {
             },
         };
         if x.unit.iter().flatten().any(|u| *u <= 0.0) {
-            return Err(self.unsupported(r, "its operand has negative units; use a table"));
+            return Err(self.unsupported(r, NoForm::NegativeUnits));
         }
         let y = match self.op(0, r) {
             float::Op::Unary(float::UnaryFn::Sqrt) => {
@@ -68,10 +68,10 @@ impl Lowering<'_> {
             float::Op::Unary(f) => Straight::of(f),
             _ => None,
         };
-        let first = of(0).ok_or_else(|| self.unsupported(r, "not a function of straight pieces; use a table"))?;
+        let first = of(0).ok_or_else(|| self.unsupported(r, NoForm::Curved))?;
         match (1..self.layers()).all(|g| of(g).as_ref() == Some(&first)) {
             true => Ok(first),
-            false => Err(self.unsupported(r, "another function in each layer; use tables")),
+            false => Err(self.unsupported(r, NoForm::Functions)),
         }
     }
 
@@ -133,7 +133,7 @@ impl Lowering<'_> {
             return Ok(None);
         }
         if unit.iter().any(|u| u != &unit[0]) {
-            return Err(self.unsupported(r, "another unit in each layer; use tables"));
+            return Err(self.unsupported(r, NoForm::Units));
         }
         let data: Vec<i64> = unit[0].iter().map(|u| (value / u).round() as i64).collect();
         let n = data.len();

@@ -1,6 +1,6 @@
 //! Products of two activations; with softmax weights as the first factor, means of the second.
 
-use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, pending::Pending, whole::picked};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val, numbers::inverse, pending::Pending, whole::picked};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, PICK_ZERO},
@@ -134,7 +134,9 @@ impl Lowering<'_> {
     /// `sum_u e_u z_u / sum_u e_u`, in the units of z.
     pub(super) fn weighted(&mut self, r: Ref, weights: &Weights) -> Result<Val, QuantiseError> {
         let (name, n) = (self.name(r), self.features(r));
-        let float::Op::MatMul { cols, .. } = *self.op(0, r) else { return Err(self.unsupported(r, "not a product")) };
+        let float::Op::MatMul { cols, .. } = *self.op(0, r) else {
+            return Err(self.unsupported(r, NoForm::Op("a product")));
+        };
         let z = self.act(self.operand(r, 1), true)?;
         let sum = self.push(format!("{name}.sum"), self.product_op(r).into(), &[weights.weights, z.id], n)?;
         let spread: Vec<usize> = (0..n).map(|j| j / cols).collect();

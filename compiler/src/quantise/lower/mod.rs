@@ -23,7 +23,7 @@ mod whole;
 
 use super::{
     builder::Builder,
-    error::QuantiseError,
+    error::{NoForm, QuantiseError},
     input::only_linear,
     scales::Scales,
     stats::{Stats, known},
@@ -154,8 +154,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn unsupported(&self, r: Ref, why: impl Into<String>) -> QuantiseError {
-        QuantiseError::Unsupported { node: self.name(r), op: self.op(0, r).name(), why: why.into() }
+    fn unsupported(&self, r: Ref, why: NoForm) -> QuantiseError {
+        QuantiseError::Unsupported { node: self.name(r), op: self.op(0, r).name(), why }
     }
 
     /// Largest calibrated magnitudes of `r` and what it is tied to, by layer and feature. What enters has units that are

@@ -11,7 +11,7 @@
 //! Where the squares of the loudest value could exceed 61 bits, x gets coarser: its whole stream, or, where that would
 //! cost quiet tokens elsewhere in it too much, the copy that is normalised here.
 
-use super::{Lowering, QuantiseError, Ref, Val};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val};
 use crate::quantise::{builder::term, scales::USUAL_BITS, stats::known};
 use nanozk_ir::{
     float::{self, NormKind},
@@ -146,7 +146,7 @@ impl Power {
 impl Lowering<'_> {
     pub(super) fn norm(&mut self, r: Ref) -> Result<Val, QuantiseError> {
         let float::Op::Norm { kind, groups, .. } = *self.op(0, r) else {
-            return Err(self.unsupported(r, "not a normalisation"));
+            return Err(self.unsupported(r, NoForm::Op("a normalisation")));
         };
         let (name, features, bits) = (self.name(r), self.features(r), self.b.limb_bits);
         let n = features / groups;
@@ -205,7 +205,7 @@ impl Lowering<'_> {
         scale: &[f64],
     ) -> Result<(int::ValueId, Vec<f64>, Power), QuantiseError> {
         let float::Op::Norm { kind, groups, .. } = *self.op(0, r) else {
-            return Err(self.unsupported(r, "not a normalisation"));
+            return Err(self.unsupported(r, NoForm::Op("a normalisation")));
         };
         let n = self.features(r) / groups;
         if kind == NormKind::Layer {

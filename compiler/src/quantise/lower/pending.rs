@@ -1,6 +1,6 @@
 //! Values that still await their scale: exact sums before requantisation.
 
-use super::{Lowering, QuantiseError, Ref, Val, numbers::read};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val, numbers::read};
 use crate::quantise::ties::same;
 use nanozk_ir::float;
 
@@ -128,7 +128,7 @@ impl Lowering<'_> {
 
     fn linear(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
         let float::Op::Linear { positions, .. } = *self.op(0, r) else {
-            return Err(self.unsupported(r, "not a linear map"));
+            return Err(self.unsupported(r, NoForm::Op("a linear map")));
         };
         let source = self.operand(r, 0);
         let mut x = self.act(source, false)?;

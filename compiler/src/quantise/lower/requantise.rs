@@ -1,7 +1,7 @@
 //! Exact values at a scale: which scale leaves room, and the integers of one limb or more that come of it.
 
 use super::{
-    Lowering, QuantiseError, Ref, Val,
+    Lowering, NoForm, QuantiseError, Ref, Val,
     numbers::{inverse, weights},
     pending::{Kind, Map, Pending},
 };
@@ -219,7 +219,7 @@ impl Lowering<'_> {
                 let id = self.integer_linear(&name, map, &scales)?;
                 Ok(Val::uniform(id, positions * features, &inverse(scale)))
             }
-            _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: "not a linear map".into() }),
+            _ => Err(QuantiseError::Unsupported { node: name, op: "Linear", why: NoForm::Op("a linear map") }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Rotary embedding, fused with the requantisation of the projection it rotates.
 
 use super::{
-    Lowering, QuantiseError, Ref, Val,
+    Lowering, NoForm, QuantiseError, Ref, Val,
     numbers::inverse,
     pending::{Kind, Map, Pending},
     requantise::scaled_up,
@@ -12,7 +12,7 @@ use nanozk_ir::{float, int};
 impl Lowering<'_> {
     pub(super) fn rope(&mut self, r: Ref) -> Result<Pending, QuantiseError> {
         let float::Op::Rope { heads, cos, sin } = self.op(0, r) else {
-            return Err(self.unsupported(r, "not a rotary embedding"));
+            return Err(self.unsupported(r, NoForm::Op("a rotary embedding")));
         };
         let mut inner = self.pending(self.operand(r, 0))?;
         if !matches!(inner.kind, Kind::Linear(Map { positions: 1, .. })) {
@@ -48,11 +48,7 @@ impl Lowering<'_> {
         let dim = n / heads;
         let half = dim / 2;
         let Kind::Linear(map) = inner.kind else {
-            return Err(QuantiseError::Unsupported {
-                node: inner.name,
-                op: "Rope",
-                why: "only projections can be rotated".into(),
-            });
+            return Err(QuantiseError::Unsupported { node: inner.name, op: "Rope", why: NoForm::NoProjection });
         };
         let paired: Vec<Vec<f64>> =
             scales.iter().map(|s| (0..n).map(|j| s[j].min(s[partner(j, dim, half)])).collect()).collect();

@@ -1,6 +1,6 @@
 //! Softmax over stretches of features: exponentials of the distance from the greatest, by table.
 
-use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse, whole::picked};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val, numbers::inverse, whole::picked};
 use crate::quantise::builder::term;
 use nanozk_ir::{
     float::{self, Hidden, UnaryFn},
@@ -36,7 +36,7 @@ impl Lowering<'_> {
             return Ok(known);
         }
         let float::Op::Softmax { groups, hidden } = *self.op(0, r) else {
-            return Err(self.unsupported(r, "not a softmax"));
+            return Err(self.unsupported(r, NoForm::Op("a softmax")));
         };
         let (name, n, bits) = (self.name(r), self.features(r), self.b.limb_bits);
         let span = f64::from(2 * bits).exp2() / self.q().exp_range;

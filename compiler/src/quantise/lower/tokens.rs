@@ -1,6 +1,6 @@
 //! What all tokens share: sums of rows of tokens, and means of those that a mask shows.
 
-use super::{Lowering, QuantiseError, Ref, Val, numbers::inverse};
+use super::{Lowering, NoForm, QuantiseError, Ref, Val, numbers::inverse};
 use crate::quantise::builder::term;
 use nanozk_ir::int::{self, ops::Max};
 
@@ -39,7 +39,7 @@ impl Lowering<'_> {
     /// The mean of the rows that a mask shows, at one scale: their sum times `floor(C / count)`, over C.
     pub(super) fn token_mean(&mut self, r: Ref, scale: &[f64]) -> Result<Val, QuantiseError> {
         let Ref::Port(port) = self.operand(r, 1) else {
-            return Err(self.unsupported(r, "the mask of a mean must be an input of the model"));
+            return Err(self.unsupported(r, NoForm::MeanMask));
         };
         let (name, n, tokens, bits) = (self.name(r), self.features(r), self.b.tokens, self.b.limb_bits);
         let (mask, x) = (self.ports[port].id, self.raw(self.operand(r, 0), scale)?);

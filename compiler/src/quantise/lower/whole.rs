@@ -1,7 +1,7 @@
 //! Whole numbers: integers that mean themselves, at the scale 1.
 
 use super::{
-    Lowering, QuantiseError, Ref,
+    Lowering, NoForm, QuantiseError, Ref,
     numbers::{read, weights},
 };
 use crate::quantise::builder::term;
@@ -73,7 +73,7 @@ impl Lowering<'_> {
             Op::Embed { .. } => return Ok(self.embed(r, &vec![1.0; self.layers()])?.id),
             Op::Step | Op::FloorDiv { .. } | Op::Max { .. } | Op::ArgMax { .. } => return self.ordered(r),
             _ => {
-                return Err(self.unsupported(r, "it has no exact form for whole numbers; compute it with real numbers"));
+                return Err(self.unsupported(r, NoForm::Inexact));
             }
         };
         let x = self.whole(self.operand(r, 0))?;
@@ -107,9 +107,7 @@ impl Lowering<'_> {
             float::Op::FloorDiv { divisor } => {
                 let divisor = f64::from(*divisor) * scale[0];
                 if divisor.fract() != 0.0 || divisor >= 2f64.powi(61) || scale.iter().any(|s| *s != scale[0]) {
-                    return Err(
-                        self.unsupported(r, "the scale of its operand is no whole number; use values below 2^20")
-                    );
+                    return Err(self.unsupported(r, NoForm::FractionalScale));
                 }
                 let (lo, hi) = self.b.bounds(x);
                 let (lo, hi) = (lo.div_euclid(divisor as i64), hi.div_euclid(divisor as i64));
@@ -119,7 +117,7 @@ impl Lowering<'_> {
             float::Op::ArgMax { groups } => {
                 int::Op::ArgMax(int::ops::ArgMax { groups: *groups as u32, limbs: self.b.spread_limbs(x) })
             }
-            _ => return Err(self.unsupported(r, "not a comparison")),
+            _ => return Err(self.unsupported(r, NoForm::Op("a comparison"))),
         };
         self.push(name, op, &[x], n)
     }
@@ -128,7 +126,7 @@ impl Lowering<'_> {
     fn divisor(&mut self, r: Ref, x: int::ValueId) -> Result<int::ValueId, QuantiseError> {
         let (name, (_, most)) = (format!("{}.divisor", self.name(r)), self.b.bounds(x));
         if most < 1 {
-            return Err(self.unsupported(r, "its divisor is never greater than 0; correct the model"));
+            return Err(self.unsupported(r, NoForm::Divisor));
         }
         let (checked, less) = self.at_least_one(&name, x, most)?;
         self.b.plus(format!("{name}.checked"), checked, less)
