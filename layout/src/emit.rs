@@ -2,7 +2,7 @@
 
 use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
-use super::fill::{Fill, Part};
+use super::fill::{Fill, Quantity};
 use super::hidden::{Group, GroupShape, Product};
 use super::ops::circuit;
 use super::options::{PortSpec, Ports, Squares};
@@ -224,20 +224,28 @@ impl<'g> Emitter<'g> {
     }
 
     /// Says how the cells (consecutive slots of one space) are computed, from feature `first` of the quantity.
-    pub fn fill(&mut self, cells: &[Atom], node: ValueId, part: Part, first: u32, add: i64, limb: Option<(u32, u32)>) {
+    pub fn fill(
+        &mut self,
+        cells: &[Atom],
+        node: ValueId,
+        quantity: Quantity,
+        first: u32,
+        add: i64,
+        limb: Option<(u32, u32)>,
+    ) {
         if let Some(&Atom::Cell(space, index)) = cells.first() {
             let (slot, count) = ((space, index), cells.len() as u32);
-            self.out.fills.push(Fill { slot, count, node, part, first, add, limb });
+            self.out.fills.push(Fill { slot, count, node, quantity, first, add, limb });
         }
     }
 
     /// A quantity of `features` features as range-checked limbs: expressions of `quantity + add`.
-    pub fn range(&mut self, node: ValueId, part: Part, features: u32, limbs: u32, add: i64) -> Vec<Expr> {
+    pub fn range(&mut self, node: ValueId, quantity: Quantity, features: u32, limbs: u32, add: i64) -> Vec<Expr> {
         let mut sums = vec![Expr::default(); features as usize];
         for limb in 0..limbs {
             let first = self.alloc(RANGE, features);
             let cells: Vec<Atom> = (first..first + features).map(|i| Atom::Cell(RANGE, i)).collect();
-            self.fill(&cells, node, part, 0, add, Some((limb, limbs)));
+            self.fill(&cells, node, quantity, 0, add, Some((limb, limbs)));
             let weight = 1i128 << (limb * self.bits);
             for (sum, &cell) in sums.iter_mut().zip(&cells) {
                 *sum = sum.plus(&Expr::atom(cell), weight);
@@ -247,22 +255,29 @@ impl<'g> Emitter<'g> {
     }
 
     /// New unchecked cells that hold a quantity.
-    pub fn raw(&mut self, space: SpaceId, node: ValueId, part: Part, features: u32) -> Vec<Atom> {
+    pub fn raw(&mut self, space: SpaceId, node: ValueId, quantity: Quantity, features: u32) -> Vec<Atom> {
         let first = self.alloc(space, features);
         let cells: Vec<Atom> = (first..first + features).map(|i| Atom::Cell(space, i)).collect();
-        self.fill(&cells, node, part, 0, 0, None);
+        self.fill(&cells, node, quantity, 0, 0, None);
         cells
     }
 
     /// Values `limbs - offset` as expressions whose factors stay small when they are multiplied by `2^shift`: with a
     /// cell of their own when the offset would not.
-    pub fn signed(&mut self, node: ValueId, part: Part, unsigned: &[Expr], offset: i64, shift: u32) -> Vec<Expr> {
+    pub fn signed(
+        &mut self,
+        node: ValueId,
+        quantity: Quantity,
+        unsigned: &[Expr],
+        offset: i64,
+        shift: u32,
+    ) -> Vec<Expr> {
         let offset = self.constant(-(offset as i128));
         let values: Vec<Expr> = unsigned.iter().map(|u| u.plus(&offset, 1)).collect();
         if offset.scaled(1 << shift).terms().iter().all(|t| i64::try_from(t.1).is_ok()) {
             return values;
         }
-        let cells = self.raw(RAW, node, part, values.len() as u32);
+        let cells = self.raw(RAW, node, quantity, values.len() as u32);
         for (&cell, value) in cells.iter().zip(&values) {
             self.define(Expr::atom(cell).plus(value, -1));
         }
@@ -347,7 +362,7 @@ impl<'g> Emitter<'g> {
                 continue;
             }
             let cell = Atom::Cell(RAW, self.alloc(RAW, 1));
-            self.fill(&[cell], node, Part::Value, index, 0, None);
+            self.fill(&[cell], node, Quantity::Value, index, 0, None);
             self.out.groups[group as usize].bound[index as usize] = Some(Expr::atom(cell));
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An integer quantity of a node, `[tokens, features]` (or the width said below).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Part {
+pub enum Quantity {
     /// The node's value.
     Value,
     /// The square of the node's value.
@@ -27,7 +27,7 @@ pub struct Fill<S = SlotId> {
     /// Node.
     pub node: ValueId,
     /// Quantity of that node.
-    pub part: Part,
+    pub quantity: Quantity,
     /// Feature of the first slot.
     pub first: u32,
     /// Added first.

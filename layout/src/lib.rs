@@ -28,7 +28,7 @@ pub use bounds::{Bounds, Known};
 pub use choose::lower;
 pub use derive::{Derived, lower_with};
 pub use error::LayoutError;
-pub use fill::{Fill, Lowered, Part};
+pub use fill::{Fill, Lowered, Quantity};
 pub use ops::argument;
 pub use options::{Choices, Options, PortSpec, Ports, Squares};
 pub use size::{Budget, size};

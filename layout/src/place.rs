@@ -369,7 +369,7 @@ impl<'e> Placer<'e> {
                     slot,
                     count: 1,
                     node: fill.node,
-                    part: fill.part,
+                    quantity: fill.quantity,
                     first: fill.first + i,
                     add: fill.add,
                     limb: fill.limb,
@@ -384,5 +384,5 @@ impl<'e> Placer<'e> {
 fn continues(last: &Fill, next: &Fill) -> bool {
     last.slot + last.count == next.slot
         && last.first + last.count == next.first
-        && (last.node, last.part, last.add, last.limb) == (next.node, next.part, next.add, next.limb)
+        && (last.node, last.quantity, last.add, last.limb) == (next.node, next.quantity, next.add, next.limb)
 }

@@ -1,6 +1,6 @@
 //! The prover's lanes from the values of a layer's nodes.
 
-use super::{Fill, Lowered, Part};
+use super::{Fill, Lowered, Quantity};
 use nanozk_ir::int::ops::{Numbers, Port, Ports, Site};
 use nanozk_ir::int::{Model, Node, Table, ValueId, interp};
 use nanozk_plan::{Plan, Tag};
@@ -45,14 +45,14 @@ pub enum WitnessError {
         bits: u32,
     },
     /// The plan asks for a quantity that the node does not have.
-    #[error("node '{node}' ({op}) has no quantity {part:?}")]
-    NoSuchPart {
+    #[error("node '{node}' ({op}) has no quantity {quantity:?}")]
+    NoSuchQuantity {
         /// Name of the node.
         node: String,
         /// Name of the op.
         op: &'static str,
         /// The quantity.
-        part: Part,
+        quantity: Quantity,
     },
 }
 
@@ -86,12 +86,12 @@ pub fn fill<W>(
     for item in &lowered.fills {
         let node = graph.nodes.get(item.node as usize).ok_or(WitnessError::Layer { layer })?;
         let site = Site::new(model.tokens, model.limb_bits, graph, node, Ports::default());
-        let quantity = quantities.of(&site, item.node, item.part);
-        let quantity = quantity.filter(|values| fits(plan, item, values.len() / tokens)).ok_or_else(|| {
-            let (node, op, part) = (node.name.clone(), node.op.name(), item.part);
-            WitnessError::NoSuchPart { node, op, part }
+        let values = quantities.of(&site, item.node, item.quantity);
+        let values = values.filter(|values| fits(plan, item, values.len() / tokens)).ok_or_else(|| {
+            let (node, op, quantity) = (node.name.clone(), node.op.name(), item.quantity);
+            WitnessError::NoSuchQuantity { node, op, quantity }
         })?;
-        write(plan, item, &site, &quantity, &mut lanes)?;
+        write(plan, item, &site, &values, &mut lanes)?;
     }
     Ok(lanes)
 }
@@ -140,12 +140,12 @@ struct Quantities<'a> {
 
 impl Quantities<'_> {
     /// A quantity of a node, `[tokens, width]`, if it has it.
-    fn of(&mut self, site: &Site, id: ValueId, part: Part) -> Option<Cow<'_, [i64]>> {
+    fn of(&mut self, site: &Site, id: ValueId, quantity: Quantity) -> Option<Cow<'_, [i64]>> {
         let value = &self.node_values[id as usize];
-        match part {
-            Part::Value => Some(value.into()),
-            Part::Square => Some(value.iter().map(|&v| v.wrapping_mul(v)).collect()),
-            Part::Own(index) => {
+        match quantity {
+            Quantity::Value => Some(value.into()),
+            Quantity::Square => Some(value.iter().map(|&v| v.wrapping_mul(v)).collect()),
+            Quantity::Own(index) => {
                 let own = self.own.entry(id).or_insert_with(|| {
                     let operand = |&id: &ValueId| self.node_values[id as usize].as_slice();
                     let args: Vec<&[i64]> = site.node.inputs.iter().map(operand).collect();
@@ -160,7 +160,8 @@ impl Quantities<'_> {
 /// Writes one fill into the lanes.
 fn write(plan: &Plan, item: &Fill, site: &Site, quantity: &[i64], lanes: &mut [Vec<i64>]) -> Result<(), WitnessError> {
     let (width, op, bits) = (quantity.len() / site.tokens, site.node.op.meaning(), site.limb_bits);
-    let is_free = |token, feature| matches!(item.part, Part::Own(part) if op.is_free(site, part, token, feature));
+    let is_free =
+        |token, feature| matches!(item.quantity, Quantity::Own(part) if op.is_free(site, part, token, feature));
     for i in 0..item.count {
         let slot = item.slot + i;
         let lane = &mut lanes[(slot / plan.geometry.groups) as usize];

@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::space::RAW;
 use nanozk_ir::int::ops::{Affine, Site};
@@ -26,7 +26,7 @@ impl Circuit for Affine {
         let long: Vec<usize> = (0..exprs.len()).filter(|&j| emitter.worth_a_cell(id, j, &exprs[j])).collect();
         for j in long {
             let cell = Atom::Cell(RAW, emitter.alloc(RAW, 1));
-            emitter.fill(&[cell], id, Part::Value, j as u32, 0, None);
+            emitter.fill(&[cell], id, Quantity::Value, j as u32, 0, None);
             emitter.define(Expr::atom(cell).plus(&exprs[j], -1));
             exprs[j] = Expr::atom(cell);
         }

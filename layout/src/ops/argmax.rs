@@ -8,7 +8,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{RAW, Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{ArgMax, Op, Output, Site, argmax};
@@ -36,11 +36,11 @@ impl Circuit for ArgMax {
         let (strip, first) = emitter.strip(signature, features);
         let distance = emitter.cells(strip, 0, first, features);
         let is_max = emitter.cells(strip, 1, first, features);
-        emitter.fill(&distance, id, Part::Own(argmax::DISTANCE), 0, 0, None);
-        emitter.fill(&is_max, id, Part::Own(argmax::IS_MAX), 0, 0, None);
-        let maximum = emitter.raw(RAW, id, Part::Own(argmax::MAX), groups);
-        let below = emitter.raw(RAW, id, Part::Own(argmax::BELOW), features);
-        let excess = emitter.range(id, Part::Own(argmax::EXCESS), features, limbs, 0);
+        emitter.fill(&distance, id, Quantity::Own(argmax::DISTANCE), 0, 0, None);
+        emitter.fill(&is_max, id, Quantity::Own(argmax::IS_MAX), 0, 0, None);
+        let maximum = emitter.raw(RAW, id, Quantity::Own(argmax::MAX), groups);
+        let below = emitter.raw(RAW, id, Quantity::Own(argmax::BELOW), features);
+        let excess = emitter.range(id, Quantity::Own(argmax::EXCESS), features, limbs, 0);
 
         let winners: Vec<Atom> = match public {
             Some(port) => (0..groups)
@@ -85,7 +85,7 @@ impl Circuit for ArgMax {
         (5 + u64::from(self.limbs), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "winner: no distance is negative, and that of the winner is 0"
     }
 }

@@ -10,7 +10,7 @@ use super::{Circuit, any_limbs};
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{ColumnForm, Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Attend, Site, attend, attend::groups};
@@ -36,21 +36,21 @@ impl Circuit for Attend {
         let distance = emitter.cells(strip, DISTANCE, first, features);
         let weight = emitter.cells(strip, WEIGHT, first, features);
         let is_max = emitter.cells(strip, IS_MAX, first, features);
-        emitter.fill(&distance, id, Part::Own(attend::DISTANCE), 0, 0, None);
-        emitter.fill(&weight, id, Part::Value, 0, 0, None);
-        emitter.fill(&is_max, id, Part::Own(attend::IS_MAX), 0, 0, None);
+        emitter.fill(&distance, id, Quantity::Own(attend::DISTANCE), 0, 0, None);
+        emitter.fill(&weight, id, Quantity::Value, 0, 0, None);
+        emitter.fill(&is_max, id, Quantity::Own(attend::IS_MAX), 0, 0, None);
         let mut total: Vec<Expr> = distance.iter().map(|&cell| Expr::atom(cell)).collect();
         for limb in 0..absorbing(self) {
             let cells = emitter.cells(strip, FIRST_OVER + limb as usize, first, features);
             let split = (self.over_limbs > 0).then_some((limb, self.over_limbs));
-            emitter.fill(&cells, id, Part::Own(attend::OVER), 0, 0, split);
+            emitter.fill(&cells, id, Quantity::Own(attend::OVER), 0, 0, split);
             for (sum, &cell) in total.iter_mut().zip(&cells) {
                 *sum = sum.plus(&Expr::atom(cell), 1 << (limb * bits));
             }
         }
 
         let maximum = emitter.signed_maximum(id, raw, self, half)?;
-        let remainder = emitter.range(id, Part::Own(attend::REMAINDER), features, self.limbs, 0);
+        let remainder = emitter.range(id, Quantity::Own(attend::REMAINDER), features, self.limbs, 0);
         let bias = emitter.constant(half);
         for (group, maximum) in groups(&self.keys).zip(&maximum) {
             for j in group {
@@ -70,9 +70,9 @@ impl Circuit for Attend {
         (5 + any_limbs(site) + u64::from(self.limbs) + u64::from(self.over_limbs), 0)
     }
 
-    fn argument(&self, part: Part) -> &'static str {
-        match part {
-            Part::Own(attend::MAX) => "maximum: no distance is negative, and one is 0",
+    fn argument(&self, quantity: Quantity) -> &'static str {
+        match quantity {
+            Quantity::Own(attend::MAX) => "maximum: no distance is negative, and one is 0",
             _ => "distance from the maximum: it is beyond the table only at its end",
         }
     }
@@ -128,7 +128,7 @@ impl Emitter<'_> {
         let limbs = self.limbs(2 * reach + 1);
         self.limit(id, "the row maximum", limbs * self.bits, 62)?;
         let offset = 1i64 << (limbs * self.bits - 1);
-        let unsigned = self.range(id, Part::Own(attend::MAX), op.keys.len() as u32, limbs, offset);
-        Ok(self.signed(id, Part::Own(attend::MAX), &unsigned, offset, op.limbs * self.bits))
+        let unsigned = self.range(id, Quantity::Own(attend::MAX), op.keys.len() as u32, limbs, offset);
+        Ok(self.signed(id, Quantity::Own(attend::MAX), &unsigned, offset, op.limbs * self.bits))
     }
 }

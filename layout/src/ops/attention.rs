@@ -2,14 +2,14 @@
 
 use crate::emit::Emitter;
 use crate::expr::SpaceId;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 
 impl Emitter<'_> {
     /// Signed copies of a right operand; the first of them in the space.
     pub fn right_operand(&mut self, x: ValueId, space: SpaceId) -> u32 {
         let first = self.out.spaces[space as usize].len;
-        let cells = self.raw(space, x, Part::Value, self.node(x).features);
+        let cells = self.raw(space, x, Quantity::Value, self.node(x).features);
         self.copy(x, &cells);
         first
     }

@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{Signature, StripGate, Where, column, constant};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Bits, Site};
@@ -12,7 +12,7 @@ use nanozk_ir::int::ops::{Bits, Site};
 impl Circuit for Bits {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
         let operand = emitter.input(id, 0)?;
-        let bits = emitter.bits(id, Part::Value, site.features as u32);
+        let bits = emitter.bits(id, Quantity::Value, site.features as u32);
         for (j, bits) in bits.chunks(self.count as usize).enumerate() {
             let sum = Expr::atoms((0..).zip(bits).map(|(i, &bit)| (bit, 1 << i)));
             let x = emitter.values[operand as usize][j].clone();
@@ -25,14 +25,14 @@ impl Circuit for Bits {
         (2, 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "digits: each is 0 or 1, and they add up to the number"
     }
 }
 
 impl Emitter<'_> {
     /// New cells that are 0 or 1.
-    pub fn bits(&mut self, id: ValueId, part: Part, count: u32) -> Vec<Atom> {
+    pub fn bits(&mut self, id: ValueId, quantity: Quantity, count: u32) -> Vec<Atom> {
         let signature = Signature {
             name: "bits".into(),
             columns: vec!["bit".into()],
@@ -48,7 +48,7 @@ impl Emitter<'_> {
         };
         let (strip, first) = self.strip(signature, count);
         let cells = self.cells(strip, 0, first, count);
-        self.fill(&cells, id, part, 0, 0, None);
+        self.fill(&cells, id, quantity, 0, 0, None);
         cells
     }
 }

@@ -7,7 +7,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Div, Site, div};
 
@@ -22,13 +22,13 @@ impl Circuit for Div {
             63,
         )?;
         let offset = 1i64 << (self.limbs * site.limb_bits - 1);
-        let quotient = emitter.range(id, Part::Value, features, self.limbs, offset);
-        let rest = emitter.range(id, Part::Own(div::REST), features, self.rest_limbs, 0);
-        let gap = emitter.range(id, Part::Own(div::GAP), features, self.rest_limbs, 0);
+        let quotient = emitter.range(id, Quantity::Value, features, self.limbs, offset);
+        let rest = emitter.range(id, Quantity::Own(div::REST), features, self.rest_limbs, 0);
+        let gap = emitter.range(id, Quantity::Own(div::GAP), features, self.rest_limbs, 0);
         let rows = emitter.plain_rows(features);
-        emitter.fill(&rows.a, id, Part::Value, 0, 0, None);
-        emitter.fill(&rows.b, z, Part::Value, 0, 0, None);
-        emitter.fill(&rows.c, id, Part::Own(div::PRODUCT), 0, 0, None);
+        emitter.fill(&rows.a, id, Quantity::Value, 0, 0, None);
+        emitter.fill(&rows.b, z, Quantity::Value, 0, 0, None);
+        emitter.fill(&rows.c, id, Quantity::Own(div::PRODUCT), 0, 0, None);
         emitter.copy(z, &rows.b);
         let one = Expr::atom(ONE);
         for j in 0..features as usize {
@@ -45,7 +45,7 @@ impl Circuit for Div {
         (4 + u64::from(self.limbs) + 2 * u64::from(self.rest_limbs), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "quotient: both its remainder and divisor - 1 - remainder are limbs"
     }
 }

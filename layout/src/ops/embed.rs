@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Embed, Input, Op, Site, embed};
 use nanozk_plan::{Port, Public};
@@ -24,7 +24,7 @@ impl Circuit for Embed {
                     (0..self.vocab).map(move |i| Expr::atom(Atom::Public(run, i)))
                 })
                 .collect(),
-            None => emitter.one_hots(id, Part::Own(embed::IS_ID), operand, self.vocab),
+            None => emitter.one_hots(id, Quantity::Own(embed::IS_ID), operand, self.vocab),
         };
         let product = emitter.matrix(id, self.weight, inputs, positions);
         Ok(emitter.matrices(id, vec![product], positions))
@@ -34,7 +34,7 @@ impl Circuit for Embed {
         (1, site.read().saturating_mul(self.vocab.into()))
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "digits: each is 0 or 1, and they add up to the number"
     }
 }

@@ -7,7 +7,7 @@ use super::{Circuit, any_limbs};
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{FloorDiv, Site, floor_div};
 
@@ -16,17 +16,17 @@ impl Circuit for FloorDiv {
         let operand = emitter.input(id, 0)?;
         let features = site.features as u32;
         let offset = 1i64 << (self.limbs * site.limb_bits - 1);
-        let unsigned = emitter.range(id, Part::Value, features, self.limbs, offset);
-        let values = emitter.signed(id, Part::Value, &unsigned, offset, 64 - self.divisor.leading_zeros());
+        let unsigned = emitter.range(id, Quantity::Value, features, self.limbs, offset);
+        let values = emitter.signed(id, Quantity::Value, &unsigned, offset, 64 - self.divisor.leading_zeros());
         let limbs = site.limbs(self.divisor - 1);
-        let rest = emitter.range(id, Part::Own(floor_div::REST), features, limbs, 0);
+        let rest = emitter.range(id, Quantity::Own(floor_div::REST), features, limbs, 0);
         for (j, (value, rest)) in values.iter().zip(&rest).enumerate() {
             let x = emitter.values[operand as usize][j].clone();
             emitter.define(x.plus(value, -(self.divisor as i128)).plus(rest, -1));
         }
         // Limbs alone bound the rest where the divisor is 2 to the power of their bits.
         if self.divisor != 1 << (limbs * site.limb_bits) {
-            let gap = emitter.range(id, Part::Own(floor_div::GAP), features, limbs, 0);
+            let gap = emitter.range(id, Quantity::Own(floor_div::GAP), features, limbs, 0);
             let most = emitter.constant(self.divisor as i128 - 1);
             for (rest, gap) in rest.iter().zip(&gap) {
                 emitter.define(rest.plus(gap, 1).plus(&most, -1));
@@ -39,7 +39,7 @@ impl Circuit for FloorDiv {
         (1 + 3 * any_limbs(site), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "quotient: both its remainder and divisor - 1 - remainder are limbs"
     }
 }

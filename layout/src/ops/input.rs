@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Input, Op, Site};
 use nanozk_plan::Port;
@@ -18,7 +18,7 @@ impl Circuit for Input {
         }
         let cells = emitter.port_cells(id, Port::Input(self.port), site.features as u32)?;
         if emitter.boundary_space(Port::Input(self.port)).is_some() {
-            emitter.fill(&cells, id, Part::Value, 0, 0, None);
+            emitter.fill(&cells, id, Quantity::Value, 0, 0, None);
         }
         Ok(cells.into_iter().map(Expr::atom).collect())
     }

@@ -7,7 +7,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{ColumnForm, RAW, Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Max, Site, max};
@@ -36,16 +36,16 @@ impl Circuit for Max {
         };
         let (strip, first) = emitter.strip(signature, features);
         let is_max = emitter.cells(strip, limbs, first, features);
-        emitter.fill(&is_max, id, Part::Own(max::IS_MAX), 0, 0, None);
+        emitter.fill(&is_max, id, Quantity::Own(max::IS_MAX), 0, 0, None);
         let mut sums = emitter.values[operand as usize].clone();
         for limb in 0..limbs {
             let cells = emitter.cells(strip, limb, first, features);
-            emitter.fill(&cells, id, Part::Own(max::DISTANCE), 0, 0, Some((limb as u32, self.limbs)));
+            emitter.fill(&cells, id, Quantity::Own(max::DISTANCE), 0, 0, Some((limb as u32, self.limbs)));
             for (sum, &cell) in sums.iter_mut().zip(&cells) {
                 *sum = sum.plus(&Expr::atom(cell), weight(limb).into());
             }
         }
-        let maximum = emitter.raw(RAW, id, Part::Value, self.groups);
+        let maximum = emitter.raw(RAW, id, Quantity::Value, self.groups);
         for (j, sum) in sums.iter().enumerate() {
             emitter.define(sum.plus(&Expr::atom(maximum[j / width]), -1));
         }
@@ -60,7 +60,7 @@ impl Circuit for Max {
         (2 + u64::from(self.limbs), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "maximum: no distance is negative, and one is 0"
     }
 }

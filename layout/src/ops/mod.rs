@@ -37,7 +37,7 @@ mod top_k;
 use super::emit::Emitter;
 use super::error::LayoutError;
 use super::expr::Expr;
-use super::fill::Part;
+use super::fill::Quantity;
 use nanozk_ir::each_op;
 use nanozk_ir::int::ops::{Meaning, Site};
 use nanozk_ir::int::{Op, ValueId};
@@ -58,7 +58,7 @@ pub trait Circuit: Meaning {
     fn size(&self, site: &Site) -> (u64, u64);
 
     /// Why the cells of a quantity are unique that the plan check does not follow (docs/protocol.md, section 9).
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         FOLLOWS
     }
 
@@ -74,8 +74,8 @@ pub fn circuit(op: &Op) -> &dyn Circuit {
 }
 
 /// Why the cells of a quantity of an op are unique that the plan check does not follow (docs/protocol.md, section 9).
-pub fn argument(op: &Op, part: Part) -> &'static str {
-    circuit(op).argument(part)
+pub fn argument(op: &Op, quantity: Quantity) -> &'static str {
+    circuit(op).argument(quantity)
 }
 
 /// Limbs of a quantity of any width.

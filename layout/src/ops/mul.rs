@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Const, Mul, Op, Site};
 
@@ -34,10 +34,10 @@ impl Circuit for Mul {
         }
         let (x, y) = if emitter.magnitude_bits(y) < emitter.magnitude_bits(x) { (y, x) } else { (x, y) };
         let rows = emitter.product_rows(features, false, emitter.magnitude_bits(x));
-        emitter.fill(&rows.a, x, Part::Value, 0, 0, None);
+        emitter.fill(&rows.a, x, Quantity::Value, 0, 0, None);
         emitter.copy(x, &rows.a);
         if let Some(square) = &rows.square {
-            emitter.fill(square, x, Part::Square, 0, 0, None);
+            emitter.fill(square, x, Quantity::Square, 0, 0, None);
         }
         Ok(emitter.rest_of_rows(id, y, &rows.b, &rows.c))
     }
@@ -50,9 +50,9 @@ impl Circuit for Mul {
 impl Emitter<'_> {
     /// Fills the second factor and the product of rows whose first factor stands.
     fn rest_of_rows(&mut self, id: ValueId, factor: ValueId, b: &[Atom], c: &[Atom]) -> Vec<Expr> {
-        self.fill(b, factor, Part::Value, 0, 0, None);
+        self.fill(b, factor, Quantity::Value, 0, 0, None);
         self.copy(factor, b);
-        self.fill(c, id, Part::Value, 0, 0, None);
+        self.fill(c, id, Quantity::Value, 0, 0, None);
         c.iter().map(|&cell| Expr::atom(cell)).collect()
     }
 
@@ -61,17 +61,17 @@ impl Emitter<'_> {
         let features = self.node(id).features;
         let partner = self.consumers[x as usize].iter().any(|&c| self.square_of(x, c) == Some(id));
         let rows = self.product_rows(features, partner, self.magnitude_bits(x));
-        self.fill(&rows.a, x, Part::Value, 0, 0, None);
+        self.fill(&rows.a, x, Quantity::Value, 0, 0, None);
         self.copy(x, &rows.a);
         match rows.square {
             Some(square) if partner => {
-                self.fill(&square, id, Part::Value, 0, 0, None);
+                self.fill(&square, id, Quantity::Value, 0, 0, None);
                 self.waiting.insert(id, (rows.b, rows.c));
                 square.into_iter().map(Expr::atom).collect()
             }
             square => {
                 if let Some(square) = square {
-                    self.fill(&square, x, Part::Square, 0, 0, None);
+                    self.fill(&square, x, Quantity::Square, 0, 0, None);
                 }
                 self.rest_of_rows(id, x, &rows.b, &rows.c)
             }

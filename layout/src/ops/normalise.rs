@@ -8,7 +8,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Normalise, Site, normalise};
 
@@ -18,14 +18,14 @@ impl Circuit for Normalise {
         let features = site.widths[0] as u32;
         let exponents = self.limbs * site.limb_bits;
         let unit = 1i64 << site.limb_bits;
-        let mantissa = emitter.range(id, Part::Value, features, 1, 0);
-        let rest = emitter.range(id, Part::Own(normalise::REST), features, self.limbs, 0);
-        let gap = emitter.range(id, Part::Own(normalise::GAP), features, self.limbs, 0);
-        let bits = emitter.bits(id, Part::Own(normalise::BITS), features * exponents);
+        let mantissa = emitter.range(id, Quantity::Value, features, 1, 0);
+        let rest = emitter.range(id, Quantity::Own(normalise::REST), features, self.limbs, 0);
+        let gap = emitter.range(id, Quantity::Own(normalise::GAP), features, self.limbs, 0);
+        let bits = emitter.bits(id, Quantity::Own(normalise::BITS), features * exponents);
         let rows = emitter.plain_rows(features);
-        emitter.fill(&rows.a, id, Part::Own(normalise::POWER), 0, 0, None);
-        emitter.fill(&rows.b, id, Part::Own(normalise::SIGNIFICAND), 0, 0, None);
-        emitter.fill(&rows.c, id, Part::Own(normalise::PRODUCT), 0, 0, None);
+        emitter.fill(&rows.a, id, Quantity::Own(normalise::POWER), 0, 0, None);
+        emitter.fill(&rows.b, id, Quantity::Own(normalise::SIGNIFICAND), 0, 0, None);
+        emitter.fill(&rows.c, id, Quantity::Own(normalise::PRODUCT), 0, 0, None);
 
         let one = Expr::atom(ONE);
         let mut exponent = Vec::new();
@@ -48,7 +48,7 @@ impl Circuit for Normalise {
         (4 + 2 * limbs + limbs * u64::from(site.limb_bits), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "mantissa and exponent: one bit is 1, and the rest is below its power"
     }
 }

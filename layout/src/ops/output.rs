@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Op, Output, Site};
 use nanozk_plan::Port;
@@ -17,7 +17,7 @@ impl Circuit for Output {
         }
         let cells = emitter.port_cells(id, Port::Output(self.port), site.features as u32)?;
         if emitter.boundary_space(Port::Output(self.port)).is_some() {
-            emitter.fill(&cells, operand, Part::Value, 0, 0, None);
+            emitter.fill(&cells, operand, Quantity::Value, 0, 0, None);
         }
         for (feature, cell) in cells.into_iter().enumerate() {
             let expr = Expr::atom(cell).plus(&emitter.values[operand as usize][feature], -1);

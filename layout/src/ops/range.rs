@@ -6,7 +6,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Range, Site};
 
@@ -14,7 +14,7 @@ impl Circuit for Range {
     fn emit(&self, emitter: &mut Emitter, id: ValueId, site: &Site) -> Result<Vec<Expr>, LayoutError> {
         let (features, limbs, operand) = (site.features as u32, self.limbs, emitter.input(id, 0)?);
         let offset = 1i64 << (limbs * emitter.bits - 1);
-        let unsigned = emitter.range(id, Part::Value, features, limbs, offset);
+        let unsigned = emitter.range(id, Quantity::Value, features, limbs, offset);
         let shift = emitter.constant(-(offset as i128));
         let mut values = Vec::new();
         for (j, u) in unsigned.iter().enumerate() {

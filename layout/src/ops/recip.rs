@@ -7,7 +7,7 @@ use super::{Circuit, any_limbs};
 use crate::emit::{Emitter, operand_error};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Misfit, Recip, Site, recip};
 
@@ -24,15 +24,15 @@ impl Circuit for Recip {
         emitter.limit(id, "the quotient times the divisor", limbs * emitter.bits + emitter.magnitude_bits(z), 200)?;
         let dividend = emitter.params(self.param, 1).remove(0);
 
-        let quotient = emitter.range(id, Part::Value, node.features, limbs, 0);
-        let remainder = emitter.range(id, Part::Own(recip::REMAINDER), node.features, gap_limbs, 0);
-        let gap = emitter.range(id, Part::Own(recip::GAP), node.features, gap_limbs, 0);
+        let quotient = emitter.range(id, Quantity::Value, node.features, limbs, 0);
+        let remainder = emitter.range(id, Quantity::Own(recip::REMAINDER), node.features, gap_limbs, 0);
+        let gap = emitter.range(id, Quantity::Own(recip::GAP), node.features, gap_limbs, 0);
         let rows = emitter.product_rows(node.features, false, emitter.magnitude_bits(id));
-        emitter.fill(&rows.a, id, Part::Value, 0, 0, None);
-        emitter.fill(&rows.b, z, Part::Value, 0, 0, None);
-        emitter.fill(&rows.c, id, Part::Own(recip::PRODUCT), 0, 0, None);
+        emitter.fill(&rows.a, id, Quantity::Value, 0, 0, None);
+        emitter.fill(&rows.b, z, Quantity::Value, 0, 0, None);
+        emitter.fill(&rows.c, id, Quantity::Own(recip::PRODUCT), 0, 0, None);
         if let Some(square) = &rows.square {
-            emitter.fill(square, id, Part::Square, 0, 0, None);
+            emitter.fill(square, id, Quantity::Square, 0, 0, None);
         }
         emitter.copy(z, &rows.b);
         let one = emitter.constant(1);
@@ -52,7 +52,7 @@ impl Circuit for Recip {
         (8 + 3 * any_limbs(site), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "quotient: both its remainder and divisor - 1 - remainder are limbs"
     }
 }

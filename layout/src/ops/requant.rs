@@ -9,7 +9,7 @@ use super::{Circuit, FOLLOWS, any_limbs};
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{Signature, StripGate, StripLookup, Where, column, constant};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Op, Requant, Site, Table, requant};
@@ -28,10 +28,10 @@ impl Circuit for Requant {
         let (unsigned, excess) = if over + under > 0 || table.is_some() {
             emitter.requant_strip(id, table, over, under, offset)
         } else {
-            (emitter.range(id, Part::Value, features, out_limbs, offset), vec![Expr::default(); features as usize])
+            (emitter.range(id, Quantity::Value, features, out_limbs, offset), vec![Expr::default(); features as usize])
         };
-        let remainder = emitter.range(id, Part::Own(requant::REMAINDER), features, limbs, 0);
-        let values = emitter.signed(id, Part::Value, &unsigned, offset, limbs * b);
+        let remainder = emitter.range(id, Quantity::Own(requant::REMAINDER), features, limbs, 0);
+        let values = emitter.signed(id, Quantity::Value, &unsigned, offset, limbs * b);
         let bias = emitter.constant(half);
         for j in 0..values.len() {
             let total = values[j].plus(&excess[j], 1).scaled(1 << (limbs * b)).plus(&remainder[j], 1);
@@ -46,7 +46,7 @@ impl Circuit for Requant {
         (2 + u64::from(self.limbs) + u64::from(self.out_limbs) + clamp, 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         if self.clamp { "clamped value: what exceeds the range is 0 except at its ends" } else { FOLLOWS }
     }
 }
@@ -107,20 +107,20 @@ impl Emitter<'_> {
         let signature = Signature { name, columns: names, lookups, gates, spare_raw: None };
         let (strip, first) = self.strip(signature, features);
         let key = self.cells(strip, 0, first, features);
-        self.fill(&key, id, Part::Value, 0, offset, None);
+        self.fill(&key, id, Quantity::Value, 0, offset, None);
         if let Some(table) = table {
             let value = self.cells(strip, 1, first, features);
-            self.fill(&value, table, Part::Value, 0, 0, None);
+            self.fill(&value, table, Quantity::Value, 0, 0, None);
             self.table_values.insert(table, value);
         }
         let mut excess = vec![Expr::default(); features as usize];
-        for (part, limbs, start, sign) in [
-            (Part::Own(requant::OVER), over, first_limb, 1i128),
-            (Part::Own(requant::UNDER), under, first_limb + over as usize, -1),
+        for (quantity, limbs, start, sign) in [
+            (Quantity::Own(requant::OVER), over, first_limb, 1i128),
+            (Quantity::Own(requant::UNDER), under, first_limb + over as usize, -1),
         ] {
             for limb in 0..limbs {
                 let cells = self.cells(strip, start + limb as usize, first, features);
-                self.fill(&cells, id, part, 0, 0, Some((limb, limbs)));
+                self.fill(&cells, id, quantity, 0, 0, Some((limb, limbs)));
                 for (sum, &cell) in excess.iter_mut().zip(&cells) {
                     *sum = sum.plus(&Expr::term(cell, sign), 1 << (limb * self.bits));
                 }

@@ -7,7 +7,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{Signature, StripGate, Where, column};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Root, Site, root};
@@ -17,9 +17,9 @@ impl Circuit for Root {
         let x = emitter.input(id, 0)?;
         let features = site.features as u32;
         emitter.limit(id, "the square of the root", 2 * self.limbs * site.limb_bits, 200)?;
-        let roots = emitter.range(id, Part::Own(root::LIMBS), features, self.limbs, 0);
-        let rest = emitter.range(id, Part::Own(root::REST), features, self.rest_limbs, 0);
-        let gap = emitter.range(id, Part::Own(root::GAP), features, self.rest_limbs, 0);
+        let roots = emitter.range(id, Quantity::Own(root::LIMBS), features, self.limbs, 0);
+        let rest = emitter.range(id, Quantity::Own(root::REST), features, self.rest_limbs, 0);
+        let gap = emitter.range(id, Quantity::Own(root::GAP), features, self.rest_limbs, 0);
         let signature = Signature {
             name: "root".into(),
             columns: ["root", "square"].map(String::from).into(),
@@ -35,8 +35,8 @@ impl Circuit for Root {
         };
         let (strip, first) = emitter.strip(signature, features);
         let [root, square] = [0, 1].map(|column| emitter.cells(strip, column, first, features));
-        emitter.fill(&root, id, Part::Value, 0, 0, None);
-        emitter.fill(&square, id, Part::Own(root::SQUARE), 0, 0, None);
+        emitter.fill(&root, id, Quantity::Value, 0, 0, None);
+        emitter.fill(&square, id, Quantity::Own(root::SQUARE), 0, 0, None);
         for (j, limbs) in roots.iter().enumerate() {
             let x = emitter.values[x as usize][j].clone();
             emitter.define(Expr::atom(root[j]).plus(limbs, -1));
@@ -50,7 +50,7 @@ impl Circuit for Root {
         (3 + u64::from(self.limbs) + 2 * u64::from(self.rest_limbs), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "root: both x - y^2 and 2 y less that are limbs"
     }
 }

@@ -7,7 +7,7 @@ use super::{Circuit, any_limbs};
 use crate::emit::{Emitter, bits, operand_error};
 use crate::error::LayoutError;
 use crate::expr::{Atom, Expr};
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Misfit, RSqrt, Site, rsqrt};
 
@@ -32,22 +32,22 @@ impl Circuit for RSqrt {
         let slack_limbs = emitter.limbs(slack);
         let target = emitter.params(self.param, 1).remove(0);
 
-        let root = emitter.range(id, Part::Value, features, limbs, 0);
-        let low = emitter.range(id, Part::Own(rsqrt::LOW), features, slack_limbs, 0);
-        let high = emitter.range(id, Part::Own(rsqrt::HIGH), features, slack_limbs, 0);
+        let root = emitter.range(id, Quantity::Value, features, limbs, 0);
+        let low = emitter.range(id, Quantity::Own(rsqrt::LOW), features, slack_limbs, 0);
+        let high = emitter.range(id, Quantity::Own(rsqrt::HIGH), features, slack_limbs, 0);
 
         let linear = emitter.product_rows(features, false, emitter.magnitude_bits(id));
         let cubic = emitter.product_rows(features, false, emitter.magnitude_bits(id));
         for rows in [&linear, &cubic] {
-            emitter.fill(&rows.a, id, Part::Value, 0, 0, None);
+            emitter.fill(&rows.a, id, Quantity::Value, 0, 0, None);
             if let Some(square) = &rows.square {
-                emitter.fill(square, id, Part::Square, 0, 0, None);
+                emitter.fill(square, id, Quantity::Square, 0, 0, None);
             }
         }
-        emitter.fill(&linear.b, v, Part::Value, 0, 0, None);
-        emitter.fill(&linear.c, id, Part::Own(rsqrt::LINEAR), 0, 0, None);
-        emitter.fill(&cubic.b, id, Part::Own(rsqrt::LINEAR), 0, 0, None);
-        emitter.fill(&cubic.c, id, Part::Own(rsqrt::CUBIC), 0, 0, None);
+        emitter.fill(&linear.b, v, Quantity::Value, 0, 0, None);
+        emitter.fill(&linear.c, id, Quantity::Own(rsqrt::LINEAR), 0, 0, None);
+        emitter.fill(&cubic.b, id, Quantity::Own(rsqrt::LINEAR), 0, 0, None);
+        emitter.fill(&cubic.c, id, Quantity::Own(rsqrt::CUBIC), 0, 0, None);
         emitter.copy(v, &linear.b);
         emitter.tie(&cubic.a, &linear.a);
         emitter.tie(&cubic.b, &linear.c);
@@ -70,7 +70,7 @@ impl Circuit for RSqrt {
         (8 + 3 * any_limbs(site), 0)
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "root: both C - r^2 v and (r + 1)^2 v - 1 - C are limbs"
     }
 }

@@ -6,7 +6,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Site, Step, step};
 
@@ -15,8 +15,8 @@ impl Circuit for Step {
         let operand = emitter.input(id, 0)?;
         let reach = 1i128 << (self.limbs * site.limb_bits);
         let features = site.features as u32;
-        let bits: Vec<Expr> = emitter.bits(id, Part::Value, features).into_iter().map(Expr::atom).collect();
-        let rest = emitter.range(id, Part::Own(step::REST), features, self.limbs, 0);
+        let bits: Vec<Expr> = emitter.bits(id, Quantity::Value, features).into_iter().map(Expr::atom).collect();
+        let rest = emitter.range(id, Quantity::Own(step::REST), features, self.limbs, 0);
         let one = Expr::atom(ONE);
         for (j, (bit, rest)) in bits.iter().zip(&rest).enumerate() {
             let x = emitter.values[operand as usize][j].clone();

@@ -4,7 +4,7 @@ use super::Circuit;
 use crate::emit::Emitter;
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::space::{Signature, StripLookup};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{Site, Table};
@@ -31,8 +31,8 @@ impl Circuit for Table {
         let (strip, first) = emitter.strip(signature, features);
         let key = emitter.cells(strip, 0, first, features);
         let value = emitter.cells(strip, 1, first, features);
-        emitter.fill(&key, operand, Part::Value, 0, offset, None);
-        emitter.fill(&value, id, Part::Value, 0, 0, None);
+        emitter.fill(&key, operand, Quantity::Value, 0, offset, None);
+        emitter.fill(&value, id, Quantity::Value, 0, 0, None);
         let shift = emitter.constant(offset as i128);
         for (j, &cell) in key.iter().enumerate() {
             let x = emitter.values[operand as usize][j].plus(&shift, 1);

@@ -8,7 +8,7 @@ use super::Circuit;
 use crate::emit::{Emitter, ONE};
 use crate::error::LayoutError;
 use crate::expr::Expr;
-use crate::fill::Part;
+use crate::fill::Quantity;
 use crate::hidden::{GroupShape, Product};
 use nanozk_ir::int::ValueId;
 use nanozk_ir::int::ops::{MatMul, Site, TopK, top_k};
@@ -18,13 +18,13 @@ impl Circuit for TopK {
         let operand = emitter.input(id, 0)?;
         let inner = site.widths[0] as u32 / self.groups;
         let (width, k, ranks) = (inner as usize, self.k as usize, self.groups * self.k);
-        let marks = emitter.bits(id, Part::Own(top_k::MARKS), ranks * inner);
+        let marks = emitter.bits(id, Quantity::Own(top_k::MARKS), ranks * inner);
         let x: Vec<Expr> = (0..site.widths[0]).map(|f| emitter.value(operand, f)).collect();
         let sizes = MatMul { batch: self.groups, rows: self.k, inner, cols: 1 };
         let left = marks.iter().map(|&mark| Expr::atom(mark)).collect();
         let product = Product::Pair { sizes, left, right: x.clone() };
         let values = emitter.group(id, GroupShape::Pair { rows: ranks, cols: 1 }, vec![product]);
-        let descent = emitter.range(id, Part::Own(top_k::DESCENT), ranks - self.groups, self.limbs, 0);
+        let descent = emitter.range(id, Quantity::Own(top_k::DESCENT), ranks - self.groups, self.limbs, 0);
 
         let one = Expr::atom(ONE);
         let mut indices = Vec::new();
@@ -42,7 +42,7 @@ impl Circuit for TopK {
         }
         if k < width {
             let reach = 1i128 << (self.limbs * site.limb_bits);
-            let rest = emitter.range(id, Part::Own(top_k::REST), site.widths[0] as u32, self.limbs, 0);
+            let rest = emitter.range(id, Quantity::Own(top_k::REST), site.widths[0] as u32, self.limbs, 0);
             for (f, rest) in rest.iter().enumerate() {
                 let (group, j) = (f / width, f % width);
                 let marked = Expr::atoms((0..k).map(|r| (marks[(group * k + r) * width + j], reach)));
@@ -58,7 +58,7 @@ impl Circuit for TopK {
         (2 + 2 * u64::from(self.limbs), site.read().saturating_mul(self.k.into()))
     }
 
-    fn argument(&self, _: Part) -> &'static str {
+    fn argument(&self, _: Quantity) -> &'static str {
         "ranks: keys descend, and no other key reaches the last"
     }
 }

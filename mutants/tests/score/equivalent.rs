@@ -29,7 +29,7 @@ const EQUIVALENT: [(&str, &str, &str); 31] = [
     ("layout/src/ops", "limit(id", BOUNDS),
     (
         "layout/src/ops/root.rs",
-        "emitter.range(id, Part::Own(root::LIMBS)",
+        "emitter.range(id, Quantity::Own(root::LIMBS)",
         "twice the root is the sum of its rest and of its gap, which are limbs",
     ),
     (

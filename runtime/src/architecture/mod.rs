@@ -186,7 +186,7 @@ fn shape(derived: &Derived, graph: &Graph, choices: Choices) -> Result<ShapeInfo
     for fill in &derived.lowered.fills {
         let slots = report.argued.range(fill.slot..fill.slot + fill.count).count();
         if slots > 0 {
-            *argued.entry(argument(&graph.nodes[fill.node as usize].op, fill.part)).or_default() += slots;
+            *argued.entry(argument(&graph.nodes[fill.node as usize].op, fill.quantity)).or_default() += slots;
         }
     }
     Ok(ShapeInfo { graph: graph.clone(), choices, slots: plan.lane_slots(), argued, free_cells: report.free_cells() })

@@ -110,7 +110,7 @@ fn free_cells_are_hidden_scores() {
             for i in 0..fill.count {
                 for token in (0..target.net.model.tokens).filter(|t| report.is_free(fill.slot + i, *t)) {
                     free += 1;
-                    assert!(forge::is_hidden(&target.net.model, node, fill.part, fill.first + i, token));
+                    assert!(forge::is_hidden(&target.net.model, node, fill.quantity, fill.first + i, token));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Delta, Forger, Out};
 use nanozk_ir::int::ops::argmax;
-use nanozk_layout::Part;
+use nanozk_layout::Quantity;
 
 impl Forger<'_> {
     /// The first feature of a group of a node's operand, and the group's values, with the noise on them.
@@ -28,23 +28,26 @@ impl Forger<'_> {
         let values = self.winners(id, token, group, row.len() as i64);
         let each = (first..first + row.len()).flat_map(|i| {
             [
-                (Part::Own(argmax::DISTANCE), token, i, 1),
-                (Part::Own(argmax::BELOW), token, i, -1),
-                (Part::Own(argmax::EXCESS), token, i, 2),
+                (Quantity::Own(argmax::DISTANCE), token, i, 1),
+                (Quantity::Own(argmax::BELOW), token, i, -1),
+                (Quantity::Own(argmax::EXCESS), token, i, 2),
             ]
         });
-        let deltas: Vec<Delta> = std::iter::once((Part::Own(argmax::MAX), token, group, 1)).chain(each).collect();
+        let deltas: Vec<Delta> = std::iter::once((Quantity::Own(argmax::MAX), token, group, 1)).chain(each).collect();
         self.complete("no winner", &format!("{id}, token {token}"), id, &values, &deltas, out);
     }
 
     /// Each other index named the winner without being marked, below a maximum that no score attains.
     pub(super) fn unmarked_winners(&self, id: usize, token: usize, group: usize, out: Out) {
         let (first, row) = self.group(id, token, group);
-        let above = |i: usize| [(Part::Own(argmax::DISTANCE), token, i, 1), (Part::Own(argmax::EXCESS), token, i, 1)];
+        let above =
+            |i: usize| [(Quantity::Own(argmax::DISTANCE), token, i, 1), (Quantity::Own(argmax::EXCESS), token, i, 1)];
         for winner in 0..row.len() {
             let values = self.winners(id, token, group, winner as i64);
-            let marks =
-                [(Part::Own(argmax::MAX), token, group, 1), (Part::Own(argmax::IS_MAX), token, first + winner, -1)];
+            let marks = [
+                (Quantity::Own(argmax::MAX), token, group, 1),
+                (Quantity::Own(argmax::IS_MAX), token, first + winner, -1),
+            ];
             let deltas: Vec<Delta> = marks.into_iter().chain((first..first + row.len()).flat_map(above)).collect();
             self.complete("winner without its mark", &format!("{id}, token {token}"), id, &values, &deltas, out);
         }
@@ -58,16 +61,16 @@ impl Forger<'_> {
         };
         let lower = score - max;
         let each = (first..first + row.len()).flat_map(|i| {
-            [(Part::Own(argmax::DISTANCE), token, i, lower), (Part::Own(argmax::EXCESS), token, i, lower)]
+            [(Quantity::Own(argmax::DISTANCE), token, i, lower), (Quantity::Own(argmax::EXCESS), token, i, lower)]
         });
-        std::iter::once((Part::Own(argmax::MAX), token, group, lower)).chain(each).collect()
+        std::iter::once((Quantity::Own(argmax::MAX), token, group, lower)).chain(each).collect()
     }
 
     /// Indices from some on are not counted as below the winner, or the last ones are.
     pub(super) fn miscounted(&self, id: usize, token: usize, group: usize, out: Out) {
         let (first, row) = self.group(id, token, group);
         let uncounted = |i: usize| {
-            [(Part::Own(argmax::BELOW), token, first + i, -1), (Part::Own(argmax::EXCESS), token, first + i, 1)]
+            [(Quantity::Own(argmax::BELOW), token, first + i, -1), (Quantity::Own(argmax::EXCESS), token, first + i, 1)]
         };
         for last in 0..row.len() {
             let deltas: Vec<Delta> = (0..=last).flat_map(uncounted).collect();
@@ -76,12 +79,13 @@ impl Forger<'_> {
         }
         let winner = first + row.iter().position(|x| Some(x) == row.iter().max()).unwrap_or(0);
         let others = (first..first + row.len()).filter(|i| *i != winner);
-        let above =
-            others.flat_map(|i| [(Part::Own(argmax::DISTANCE), token, i, 1), (Part::Own(argmax::EXCESS), token, i, 1)]);
-        let deltas: Vec<Delta> = std::iter::once((Part::Own(argmax::MAX), token, group, 1)).chain(above).collect();
+        let above = others.flat_map(|i| {
+            [(Quantity::Own(argmax::DISTANCE), token, i, 1), (Quantity::Own(argmax::EXCESS), token, i, 1)]
+        });
+        let deltas: Vec<Delta> = std::iter::once((Quantity::Own(argmax::MAX), token, group, 1)).chain(above).collect();
         self.complete("maximum above the winner", &format!("{id}"), id, &self.net.values[id], &deltas, out);
         for i in first..first + row.len() {
-            let deltas = [(Part::Own(argmax::DISTANCE), token, i, 1), (Part::Own(argmax::EXCESS), token, i, 1)];
+            let deltas = [(Quantity::Own(argmax::DISTANCE), token, i, 1), (Quantity::Own(argmax::EXCESS), token, i, 1)];
             self.complete(
                 "distance of another maximum",
                 &format!("{id} at {i}"),
@@ -107,16 +111,16 @@ impl Forger<'_> {
         for second in (honest + 1..row.len()).filter(|i| row[*i] == row[honest]) {
             let index = 2 * honest as i64 - second as i64;
             // The witness marks the forged index, and counts what is below it.
-            let unmarked = usize::try_from(index).ok().map(|i| (Part::Own(argmax::IS_MAX), token, first + i, -1));
+            let unmarked = usize::try_from(index).ok().map(|i| (Quantity::Own(argmax::IS_MAX), token, first + i, -1));
             let marks = [
-                (Part::Own(argmax::IS_MAX), token, first + honest, 2),
-                (Part::Own(argmax::IS_MAX), token, first + second, -1),
+                (Quantity::Own(argmax::IS_MAX), token, first + honest, 2),
+                (Quantity::Own(argmax::IS_MAX), token, first + second, -1),
             ];
             let counted = (0..second).map(|j| (j, i64::from((j as i64) < index), if j < honest { 1 } else { -1 }));
             let counts = counted.flat_map(|(j, known, below)| {
                 [
-                    (Part::Own(argmax::BELOW), token, first + j, below - known),
-                    (Part::Own(argmax::EXCESS), token, first + j, known - below),
+                    (Quantity::Own(argmax::BELOW), token, first + j, below - known),
+                    (Quantity::Own(argmax::EXCESS), token, first + j, known - below),
                 ]
             });
             let deltas: Vec<Delta> = unmarked.into_iter().chain(marks).chain(counts).collect();

@@ -7,7 +7,7 @@ use nanozk_ir::int::ops::{
     Bits, Div, FloorDiv, Gadget, MatMul, Max, Meaning, Normalise, Numbers, OneHot, Ports, Root, Site, Step, TopK, div,
     floor_div, max, normalise, root, step, top_k,
 };
-use nanozk_layout::Part;
+use nanozk_layout::Quantity;
 
 /// A result of one token and all helper quantities.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Forger<'_> {
             let mut deltas: Vec<Delta> = Vec::new();
             for (index, (part, filled)) in forged.parts.iter().zip(&parts(&forged.value)).enumerate() {
                 let each = part.iter().zip(filled).enumerate().filter(|(_, (a, b))| a != b);
-                deltas.extend(each.map(|(f, (a, b))| (Part::Own(index as u8), token, f, a - b)));
+                deltas.extend(each.map(|(f, (a, b))| (Quantity::Own(index as u8), token, f, a - b)));
             }
             let what = format!("{} {id}, token {token}: {:?}", node.op.name(), forged.value);
             self.complete(forged.kind, &what, id, &values, &deltas, out);

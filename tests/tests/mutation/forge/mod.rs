@@ -12,7 +12,7 @@ mod tokens;
 use crate::cells::Change;
 use nanozk_ir::int::ops::{self, Ports, Site, recip, requant, rsqrt};
 use nanozk_ir::int::{Model, Node, Op, interp};
-use nanozk_layout::{Fill, Lowered, Part, witness};
+use nanozk_layout::{Fill, Lowered, Quantity, witness};
 use nanozk_plan::Port;
 use nanozk_proof::field::int;
 use nanozk_testkit::net::Net;
@@ -37,12 +37,12 @@ pub struct Forgery {
 type Out<'a> = &'a mut dyn FnMut(Forgery);
 
 /// What is added to a quantity of a node at `(token, feature)`.
-type Delta = (Part, usize, usize, i64);
+type Delta = (Quantity, usize, usize, i64);
 
 /// Whether the cell absorbs the score of a pair of tokens that a causal mask hides.
-pub fn is_hidden(model: &Model, node: &Node, part: Part, feature: u32, token: u32) -> bool {
+pub fn is_hidden(model: &Model, node: &Node, quantity: Quantity, feature: u32, token: u32) -> bool {
     let site = Site::new(model.tokens, model.limb_bits, &model.shapes[0], node, Ports::default());
-    matches!(part, Part::Own(part) if node.op.meaning().is_free(&site, part, token as usize, feature as usize))
+    matches!(quantity, Quantity::Own(part) if node.op.meaning().is_free(&site, part, token as usize, feature as usize))
 }
 
 /// All forgeries of every `step`-th value of every node.
@@ -203,11 +203,12 @@ impl<'a> Forger<'a> {
             match node.op {
                 Op::Requant(ops::Requant { limbs, clamp, .. }) => {
                     let shift = limbs * self.net.model.limb_bits;
-                    let mut deltas = vec![(Part::Own(requant::REMAINDER), token, feature, -(delta << shift))];
+                    let mut deltas = vec![(Quantity::Own(requant::REMAINDER), token, feature, -(delta << shift))];
                     if clamp {
                         push("clamp without overflow", Vec::new());
-                        let part = if delta < 0 { Part::Own(requant::OVER) } else { Part::Own(requant::UNDER) };
-                        deltas.push((part, token, feature, -1));
+                        let quantity =
+                            if delta < 0 { Quantity::Own(requant::OVER) } else { Quantity::Own(requant::UNDER) };
+                        deltas.push((quantity, token, feature, -1));
                     }
                     push("quotient with its remainder", deltas);
                     push("quotient with the honest remainder", Vec::new());
@@ -220,10 +221,11 @@ impl<'a> Forger<'a> {
                     push("reciprocal with its remainder", Vec::new());
                     let moved = delta * self.net.values[node.inputs[0] as usize][at];
                     let honest = vec![
-                        (Part::Own(recip::REMAINDER), token, feature, moved),
-                        (Part::Own(recip::GAP), token, feature, -moved),
+                        (Quantity::Own(recip::REMAINDER), token, feature, moved),
+                        (Quantity::Own(recip::GAP), token, feature, -moved),
                     ];
-                    let untied = [honest.as_slice(), &[(Part::Own(recip::PRODUCT), token, feature, -moved)]].concat();
+                    let untied =
+                        [honest.as_slice(), &[(Quantity::Own(recip::PRODUCT), token, feature, -moved)]].concat();
                     push("reciprocal with the honest remainder", honest);
                     push("reciprocal with the honest product", untied);
                 }
@@ -232,8 +234,8 @@ impl<'a> Forger<'a> {
                     let (v, r) = (self.net.values[node.inputs[0] as usize][at], values[at]);
                     let low = (2 * r * delta - 1) * v;
                     let high = -(2 * (r + 1) * delta - 1) * v;
-                    push("inverse root with one gap", vec![(Part::Own(rsqrt::LOW), token, feature, low)]);
-                    push("inverse root with the other gap", vec![(Part::Own(rsqrt::HIGH), token, feature, high)]);
+                    push("inverse root with one gap", vec![(Quantity::Own(rsqrt::LOW), token, feature, low)]);
+                    push("inverse root with the other gap", vec![(Quantity::Own(rsqrt::HIGH), token, feature, high)]);
                 }
                 Op::Attend(ops::Attend { .. }) => push("weight of a score", Vec::new()),
                 Op::Mul(ops::Mul) => push("product", Vec::new()),
@@ -254,8 +256,8 @@ impl<'a> Forger<'a> {
             let (above, below) = ((whole - bound).max(0), (bound - whole).max(0));
             let wanted = if over { (whole - bound, 0) } else { (0, bound - whole) };
             let deltas = [
-                (Part::Own(requant::OVER), token, feature, wanted.0 - above),
-                (Part::Own(requant::UNDER), token, feature, wanted.1 - below),
+                (Quantity::Own(requant::OVER), token, feature, wanted.0 - above),
+                (Quantity::Own(requant::UNDER), token, feature, wanted.1 - below),
             ];
             self.complete("saturated without overflow", &format!("{id} at {at}"), id, &values, &deltas, out);
         }
@@ -272,8 +274,8 @@ impl<'a> Forger<'a> {
         let node = &self.net.model.shapes[0].nodes[id];
         let at = token * node.features as usize + feature;
         let (c, v) = (self.net.model.layers[0].params[param as usize], self.net.values[node.inputs[0] as usize][at]);
-        let second = |part| {
-            let mut slots = self.slots_of(id, part, feature as u32).filter(|s| s.2.is_none()).map(|s| s.0);
+        let second = |quantity| {
+            let mut slots = self.slots_of(id, quantity, feature as u32).filter(|s| s.2.is_none()).map(|s| s.0);
             slots.nth(1)
         };
         for r in [self.net.values[id][at] + 1, self.net.values[id][at] - 1].into_iter().filter(|r| *r > 0) {
@@ -281,12 +283,15 @@ impl<'a> Forger<'a> {
             values[at] = r;
             let linear = r * v;
             for (part, factor, cubic) in
-                [(Part::Value, c / linear, c / linear * linear), (Part::Own(rsqrt::LINEAR), c / r, c / r * r)]
+                [(Quantity::Value, c / linear, c / linear * linear), (Quantity::Own(rsqrt::LINEAR), c / r, c / r * r)]
             {
                 let Some(slot) = second(part) else { continue };
                 let more = cubic - r * linear;
-                let deltas =
-                    [(Part::Own(rsqrt::CUBIC), more), (Part::Own(rsqrt::LOW), -more), (Part::Own(rsqrt::HIGH), more)];
+                let deltas = [
+                    (Quantity::Own(rsqrt::CUBIC), more),
+                    (Quantity::Own(rsqrt::LOW), -more),
+                    (Quantity::Own(rsqrt::HIGH), more),
+                ];
                 let deltas = deltas.map(|(part, delta)| (part, token, feature, delta));
                 let change = Change { slot, token: token as u32, value: int(factor) };
                 let changed = &mut |forgery: Forgery| out(Forgery { field: vec![change], ..forgery });
@@ -395,13 +400,13 @@ impl<'a> Forger<'a> {
                 let (lane, row) = (((fill.slot + i) / geometry.groups) as usize, geometry.row(fill.slot + i, token));
                 let cell = &mut lanes[lane][row];
                 if fill.node as usize == id {
-                    let here = |d: &&(Part, usize, usize, i64)| {
-                        d.0 == fill.part && d.1 == token as usize && d.2 == feature as usize
+                    let here = |d: &&(Quantity, usize, usize, i64)| {
+                        d.0 == fill.quantity && d.1 == token as usize && d.2 == feature as usize
                     };
                     *cell += deltas.iter().filter(here).map(|d| d.3).sum::<i64>();
                 }
                 let Some((index, limbs)) = fill.limb else { continue };
-                if is_hidden(model, node, fill.part, feature, token) {
+                if is_hidden(model, node, fill.quantity, feature, token) {
                     *cell = if index == 0 { *cell } else { 0 };
                     continue;
                 }

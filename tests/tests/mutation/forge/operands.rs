@@ -2,7 +2,7 @@
 
 use super::{Forger, Forgery, Out, put_in_front};
 use nanozk_ir::int::{Model, Node, Op, interp, ops};
-use nanozk_layout::{Fill, Lowered, Part, witness};
+use nanozk_layout::{Fill, Lowered, Quantity, witness};
 use nanozk_plan::Port;
 
 impl Forger<'_> {
@@ -17,7 +17,7 @@ impl Forger<'_> {
         let plan = &self.lowered.plan;
         let is_input =
             |f: &Fill| matches!(plan.lanes[(f.slot / plan.geometry.groups) as usize].boundary, Some(Port::Input(_)));
-        let is_copy = |f: &Fill| here(f) && f.part == Part::Value && !is_input(f);
+        let is_copy = |f: &Fill| here(f) && f.quantity == Quantity::Value && !is_input(f);
         let copies: Vec<usize> = fills().filter(|(_, f)| is_copy(f)).map(|f| f.0).collect();
         if copies.is_empty() {
             return;
@@ -34,7 +34,7 @@ impl Forger<'_> {
                 publics.insert(Port::Output(port as u32), values[node].clone());
             }
             // Squares of the operand may stand beside its copy.
-            let squares = fills().filter(|(_, f)| here(f) && f.part == Part::Square).map(|f| Some(f.0));
+            let squares = fills().filter(|(_, f)| here(f) && f.quantity == Quantity::Square).map(|f| Some(f.0));
             for (copy, square) in copies.iter().flat_map(|&c| squares.clone().chain([None]).map(move |s| (c, s))) {
                 let mut fills = self.whole.fills.clone();
                 fills.iter_mut().for_each(|fill| fill.node += 1);

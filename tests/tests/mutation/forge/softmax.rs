@@ -3,7 +3,7 @@
 use super::{Forger, Out};
 use nanozk_ir::int::Op;
 use nanozk_ir::int::ops::{self, attend, attend::groups};
-use nanozk_layout::Part;
+use nanozk_layout::Quantity;
 
 impl Forger<'_> {
     /// Forged maxima of one softmax row, and a mask switched off.
@@ -28,23 +28,23 @@ impl Forger<'_> {
         shifts.extend(scores[visible..].iter().map(|s| s - max).filter(|s| *s != 0));
         for shift in shifts {
             let mut values = honest.clone();
-            let mut deltas = vec![(Part::Own(attend::MAX), token, group, shift)];
+            let mut deltas = vec![(Quantity::Own(attend::MAX), token, group, shift)];
             for (u, d) in distances.iter().enumerate() {
                 let moved = (d + shift).min(top);
                 if let Some(e) = usize::try_from(moved).ok().and_then(|d| table.get(d)) {
                     values[start + u] = *e;
                 }
-                deltas.push((Part::Own(attend::DISTANCE), token, feature(u), moved - d.min(&top)));
-                deltas.push((Part::Own(attend::OVER), token, feature(u), (d + shift - moved) - (d - d.min(&top))));
+                deltas.push((Quantity::Own(attend::DISTANCE), token, feature(u), moved - d.min(&top)));
+                deltas.push((Quantity::Own(attend::OVER), token, feature(u), (d + shift - moved) - (d - d.min(&top))));
             }
-            deltas.extend((visible..tokens).map(|u| (Part::Own(attend::OVER), token, feature(u), shift)));
+            deltas.extend((visible..tokens).map(|u| (Quantity::Own(attend::OVER), token, feature(u), shift)));
             let mut push = |kind, deltas: &[_]| self.complete(kind, &what, id, &values, deltas, out);
             push("softmax shifted", &deltas);
-            deltas.push((Part::Own(attend::IS_MAX), token, feature(winner), -1));
+            deltas.push((Quantity::Own(attend::IS_MAX), token, feature(winner), -1));
             push("maximum not attained", &deltas);
             for u in (0..tokens).filter(|u| *u != winner) {
                 let mut moved = deltas.clone();
-                moved.push((Part::Own(attend::IS_MAX), token, feature(u), 1));
+                moved.push((Quantity::Own(attend::IS_MAX), token, feature(u), 1));
                 push(if u < visible { "maximum of another key" } else { "maximum of a masked key" }, &moved);
             }
         }
@@ -54,15 +54,15 @@ impl Forger<'_> {
                 values[start + u] = table[d as usize];
                 let moved = distances[u].min(top) - d;
                 let deltas = vec![
-                    (Part::Own(attend::DISTANCE), token, feature(u), -moved),
-                    (Part::Own(attend::OVER), token, feature(u), moved),
+                    (Quantity::Own(attend::DISTANCE), token, feature(u), -moved),
+                    (Quantity::Own(attend::OVER), token, feature(u), moved),
                 ];
                 self.complete("distance cut short", &what, id, &values, &deltas, out);
             }
         }
         for u in 0..visible {
             let d = distances[u].min(top);
-            let mut push = |kind, moved: i64, deltas: [(Part, i64); 2]| {
+            let mut push = |kind, moved: i64, deltas: [(Quantity, i64); 2]| {
                 let mut values = honest.clone();
                 values[start + u] = table[moved as usize];
                 let deltas = deltas.map(|(part, delta)| (part, token, feature(u), delta));
@@ -73,18 +73,18 @@ impl Forger<'_> {
                 push(
                     "distance with its remainder",
                     moved,
-                    [(Part::Own(attend::DISTANCE), moved - d), (Part::Own(attend::REMAINDER), made_up)],
+                    [(Quantity::Own(attend::DISTANCE), moved - d), (Quantity::Own(attend::REMAINDER), made_up)],
                 );
             }
             for moved in [d + 1, top].into_iter().filter(|moved| (d + 1..=top).contains(moved)) {
-                let deltas = [(Part::Own(attend::DISTANCE), moved - d), (Part::Own(attend::OVER), d - moved)];
+                let deltas = [(Quantity::Own(attend::DISTANCE), moved - d), (Quantity::Own(attend::OVER), d - moved)];
                 push("distance with a negative excess", moved, deltas);
             }
         }
         for u in (0..visible).filter(|u| *u != winner && distances[*u] == 0) {
             let deltas = [
-                (Part::Own(attend::IS_MAX), token, feature(winner), 1),
-                (Part::Own(attend::IS_MAX), token, feature(u), -1),
+                (Quantity::Own(attend::IS_MAX), token, feature(winner), 1),
+                (Quantity::Own(attend::IS_MAX), token, feature(u), -1),
             ];
             self.complete("maximum marked twice", &what, id, honest, &deltas, out);
         }
@@ -97,8 +97,8 @@ impl Forger<'_> {
                 let mut values = honest.clone();
                 values[start + u] = table[d as usize];
                 let deltas = vec![
-                    (Part::Own(attend::DISTANCE), token, feature(u), d - top),
-                    (Part::Own(attend::OVER), token, feature(u), top - d),
+                    (Quantity::Own(attend::DISTANCE), token, feature(u), d - top),
+                    (Quantity::Own(attend::OVER), token, feature(u), top - d),
                 ];
                 self.complete("mask switched off", &what, id, &values, &deltas, out);
             }

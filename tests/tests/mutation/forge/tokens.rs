@@ -5,7 +5,7 @@ use crate::cells::Change;
 use group::ff::Field;
 use nanozk_ir::int::Op;
 use nanozk_ir::int::ops::{self, embed};
-use nanozk_layout::Part;
+use nanozk_layout::Quantity;
 use nanozk_plan::SlotId;
 use nanozk_proof::field::{Fr, int};
 
@@ -34,7 +34,7 @@ impl Forger<'_> {
     /// All forgeries of one id of an embedding whose ids are hidden.
     pub(super) fn tokens(&self, place: Place, out: Out) {
         let Place { id, token, position, vocab, .. } = place;
-        if self.slots_of(id, Part::Own(embed::IS_ID), 0).next().is_none() {
+        if self.slots_of(id, Quantity::Own(embed::IS_ID), 0).next().is_none() {
             return;
         }
         let (positions, ids) = self.operand(id, 0);
@@ -84,7 +84,7 @@ impl Forger<'_> {
                 // The id names no cell, so the honest witness holds no 1.
                 deltas.retain(|d| d.2 != place.cell(at));
                 deltas.extend(
-                    ones.iter().filter(|o| o.0 == v).map(|o| (Part::Own(embed::IS_ID), token, place.cell(at), o.1)),
+                    ones.iter().filter(|o| o.0 == v).map(|o| (Quantity::Own(embed::IS_ID), token, place.cell(at), o.1)),
                 );
                 let what = format!("token {token}: {beyond}");
                 self.complete_with(&inputs, "id out of the vocabulary", &what, id, &values, &deltas, out);
@@ -108,7 +108,8 @@ impl Forger<'_> {
         for (j, value) in values[row * width..(row + 1) * width].iter_mut().enumerate() {
             *value = ones.iter().map(|&(i, times)| times * i64::from(table[i as usize * width + j])).sum();
         }
-        let delta = |&(i, times): &(i64, i64)| (Part::Own(embed::IS_ID), place.token, place.cell(i as usize), times);
+        let delta =
+            |&(i, times): &(i64, i64)| (Quantity::Own(embed::IS_ID), place.token, place.cell(i as usize), times);
         (values, ones.iter().chain([&(ids[row], -1)]).map(delta).collect())
     }
 
@@ -117,7 +118,7 @@ impl Forger<'_> {
         let cells = std::iter::once((honest, Fr::ZERO)).chain(ones.iter().copied());
         let change = |(index, value): (usize, Fr)| {
             let slot: SlotId =
-                self.slots_of(place.id, Part::Own(embed::IS_ID), place.cell(index) as u32).next().unwrap().0;
+                self.slots_of(place.id, Quantity::Own(embed::IS_ID), place.cell(index) as u32).next().unwrap().0;
             Change { slot, token: place.token as u32, value }
         };
         let what = format!("token {}: {:?}", place.token, ones.iter().map(|o| o.0).collect::<Vec<_>>());
