@@ -200,11 +200,11 @@ impl Builder {
 
     /// The finished shape with bounds that hold for every layer, the layers, and each layer's ranges.
     pub fn finish(mut self) -> (Graph, Vec<Layer>, Vec<Vec<Range>>) {
-        // Matrices of forms are as large as the weights, and nothing outside reads those of inner values.
+        // Matrices of ellipsoids are as large as the weights, and nothing outside reads those of inner values.
         let outputs: Vec<usize> = interp::outputs(&self.graph).map(|(_, node)| node).collect();
         for ranges in &mut self.ranges {
             let inner = ranges.iter_mut().enumerate().filter(|(id, _)| !outputs.contains(id));
-            inner.for_each(|(_, range)| range.form = None);
+            inner.for_each(|(_, range)| range.ellipsoid = None);
         }
         ParkedWeights(std::mem::take(&mut self.weights)).give_back(&mut self.layers);
         for id in 0..self.graph.nodes.len() {

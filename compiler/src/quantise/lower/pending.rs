@@ -197,8 +197,8 @@ impl Lowering<'_> {
     /// Static bounds on the magnitudes of a diagonal map in layer `g`, over all positions.
     fn reach_of_diagonal(&self, g: usize, map: &Map) -> Vec<f64> {
         let (range, n) = (self.b.range(g, map.x.id), map.bias[g].len());
-        let form = range.form.as_ref().filter(|f| f.is_ball());
-        let of = |j: usize| form.map_or(range.norm, |f| f.reach(j) + f.noise[j]).min(range.peak(j));
+        let ellipsoid = range.ellipsoid.as_ref().filter(|f| f.is_ball());
+        let of = |j: usize| ellipsoid.map_or(range.norm, |f| f.reach(j) + f.noise[j]).min(range.peak(j));
         let most = (0..range.lo.len()).fold(vec![0f64; n], |mut most, j| {
             most[j % n] = most[j % n].max(of(j));
             most
@@ -212,7 +212,7 @@ impl Lowering<'_> {
         let (effective, bias, positions) = (&map.effective[g], &map.bias[g], map.positions);
         let (range, n) = (self.b.range(g, map.x.id), bias.len());
         let inner = range.lo.len() / positions;
-        let form = range.form.as_ref().filter(|f| f.is_ball());
+        let ellipsoid = range.ellipsoid.as_ref().filter(|f| f.is_ball());
         let mut square = vec![0.0; n];
         for row in effective.chunks_exact(n) {
             square.iter_mut().zip(row).for_each(|(s, &e)| *s += f64::from(e).powi(2));
@@ -221,7 +221,7 @@ impl Lowering<'_> {
         for at in 0..positions {
             let (mut sum, mut extra, mut peaks) = (vec![0.0; n], vec![0.0; n], 0.0);
             for (i, row) in effective.chunks_exact(n).enumerate() {
-                let (peak, noise) = (range.peak(at * inner + i), form.map_or(0.0, |f| f.noise[at * inner + i]));
+                let (peak, noise) = (range.peak(at * inner + i), ellipsoid.map_or(0.0, |f| f.noise[at * inner + i]));
                 peaks += peak * peak;
                 for (j, &e) in row.iter().enumerate() {
                     let e = f64::from(e).abs();
@@ -230,7 +230,7 @@ impl Lowering<'_> {
                 }
             }
             let whole = if positions == 1 { range.norm } else { range.norm.min(peaks.sqrt()) };
-            let ball = form.map_or(whole, |f| f.scale.abs() * f.radius);
+            let ball = ellipsoid.map_or(whole, |f| f.scale.abs() * f.radius);
             let bound = |j: usize| sum[j].min(square[j].sqrt() * ball + extra[j]) + bias[j].abs();
             most.iter_mut().enumerate().for_each(|(j, m)| *m = m.max(bound(j)));
         }

@@ -122,10 +122,10 @@ fn sums(scope: &Scope, node: &Node, rows: &[Vec<Term>], r: &[Range]) -> Result<R
         range = range.with_stretches(len, norm * factor as f64);
     }
     let single = rows.iter().all(|terms| terms.len() == 1 && terms[0].input == 0);
-    match (single, node.inputs.first().and_then(|&v| r[v as usize].form.as_ref())) {
-        (true, Some(form)) => {
+    match (single, node.inputs.first().and_then(|&v| r[v as usize].ellipsoid.as_ref())) {
+        (true, Some(ellipsoid)) => {
             let picks: Vec<_> = rows.iter().map(|t| (t[0].feature as usize, t[0].coef as f64)).collect();
-            Ok(form.pick(&picks).apply(range))
+            Ok(ellipsoid.pick(&picks).apply(range))
         }
         _ => Ok(range),
     }

@@ -5,7 +5,7 @@ use super::{Meaning, Misfit, Numbers, Site, elementwise, matrix, product_in_word
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
-use crate::int::ranges::{Around, Form, Matrix, Range, Unbounded, clip, narrow, tighten};
+use crate::int::ranges::{Around, Ellipsoid, Matrix, Range, Unbounded, clip, narrow, tighten};
 use serde::{Deserialize, Serialize};
 
 /// `raw[t, p n + j] = x[t, p n + j] w[j] + bias[j]` for p in `0..positions`; `weight` is `[n, 1]`, `bias` is `[1, n]`.
@@ -59,13 +59,14 @@ impl Meaning for Diagonal {
             hi.push(narrow(i128::from(h) + i128::from(bias_of(j)))?);
         }
         let range = Range::new(lo, hi);
-        match &x.form {
-            Some(form) if form.is_ball() => {
-                let centre = (0..features).map(|j| form.centre[j] * factor(j) as f64 + bias_of(j) as f64).collect();
-                let noise = (0..features).map(|j| form.noise[j] * factor(j).unsigned_abs() as f64).collect();
+        match &x.ellipsoid {
+            Some(ellipsoid) if ellipsoid.is_ball() => {
+                let centre =
+                    (0..features).map(|j| ellipsoid.centre[j] * factor(j) as f64 + bias_of(j) as f64).collect();
+                let noise = (0..features).map(|j| ellipsoid.noise[j] * factor(j).unsigned_abs() as f64).collect();
                 let entries: Vec<f32> = (0..features).map(|j| factor(j) as f32).collect();
                 let matrix = Matrix::Diagonal(entries.into());
-                Ok(Form { matrix, centre, noise, norms: form.norms.clone(), ..**form }.apply(range))
+                Ok(Ellipsoid { matrix, centre, noise, norms: ellipsoid.norms.clone(), ..**ellipsoid }.apply(range))
             }
             _ => {
                 let greatest = w.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);

@@ -5,7 +5,7 @@ use super::{Meaning, Misfit, Numbers, Site, matrix, operands, product_in_words};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
-use crate::int::ranges::{Around, Form, Matrix, Range, Unbounded, clip, narrow, tighten};
+use crate::int::ranges::{Around, Ellipsoid, Matrix, Range, Unbounded, clip, narrow, tighten};
 use serde::{Deserialize, Serialize};
 
 /// `raw[t, p n + j] = sum_i x[t, p k + i] w[i, j] + bias[j]` for p in `0..positions`; `weight` is `[k, n]`, `bias`
@@ -76,8 +76,8 @@ impl Meaning for Linear {
         }
         let range = Range::new(out_lo, out_hi);
         let bias: Vec<f64> = (0..n).map(|j| bias_of(j) as f64).collect();
-        match &x.form {
-            Some(form) if form.is_ball() && positions == 1 => {
+        match &x.ellipsoid {
+            Some(ellipsoid) if ellipsoid.is_ball() && positions == 1 => {
                 // `v` times the weights, or times what `size` makes of each.
                 let image_of = |v: &[f64], size: fn(f64) -> f64| {
                     let mut sums = vec![0.0; n];
@@ -86,10 +86,11 @@ impl Meaning for Linear {
                     }
                     sums
                 };
-                let centre = image_of(&form.centre, |weight| weight).iter().zip(&bias).map(|(c, b)| c + b).collect();
-                let noise = image_of(&form.noise, f64::abs);
+                let centre =
+                    image_of(&ellipsoid.centre, |weight| weight).iter().zip(&bias).map(|(c, b)| c + b).collect();
+                let noise = image_of(&ellipsoid.noise, f64::abs);
                 let matrix = Matrix::Rows(transposed(w, n).into());
-                let image = Form { matrix, centre, noise, norms: form.norms.clone(), ..**form };
+                let image = Ellipsoid { matrix, centre, noise, norms: ellipsoid.norms.clone(), ..**ellipsoid };
                 Ok(image.apply(range))
             }
             _ => {

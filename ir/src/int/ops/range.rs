@@ -44,7 +44,7 @@ impl Meaning for Range {
         let (x, half) = (args[0], self.half(site));
         let lo = x.lo.iter().map(|&v| v.max(-half)).collect();
         let hi = x.hi.iter().map(|&v| v.min(half - 1)).collect();
-        Ok(ranges::Range { form: x.form.clone(), ..ranges::Range::new(lo, hi).with_norm(x.norm) })
+        Ok(ranges::Range { ellipsoid: x.ellipsoid.clone(), ..ranges::Range::new(lo, hi).with_norm(x.norm) })
     }
 
     fn refusal(&self, site: &Site) -> Option<(&'static str, &'static str)> {

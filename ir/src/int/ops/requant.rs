@@ -61,8 +61,8 @@ impl Meaning for Requant {
         let fits = lo.iter().all(|&v| v >= least) && hi.iter().all(|&v| v <= most);
         if fits {
             let range = Range::new(lo, hi).with_norm(norm);
-            return Ok(match (&x.form, x.stretches) {
-                (Some(form), _) => form.shifted(shift).apply(range),
+            return Ok(match (&x.ellipsoid, x.stretches) {
+                (Some(ellipsoid), _) => ellipsoid.shifted(shift).apply(range),
                 (None, Some((len, norm))) => {
                     range.with_stretches(len, norm / f64::from(shift).exp2() + 0.5 * (len as f64).sqrt())
                 }

@@ -6,7 +6,7 @@ use super::{Meaning, Misfit, Numbers, Site};
 use crate::int::Graph;
 use crate::int::causal::Sees;
 use crate::int::interp::Fault;
-use crate::int::ranges::{Around, Form, Range, SLACK, Square, Unbounded, narrow};
+use crate::int::ranges::{Around, Ellipsoid, Range, SLACK, Square, Unbounded, narrow};
 use serde::{Deserialize, Serialize};
 
 /// `raw[t, h T + u] = sum_c q[t, h hd + c] k[u, kv(h) hd + c]`, `kv(h) = h / (heads / kv_heads)`.
@@ -56,13 +56,13 @@ impl Meaning for Scores {
         for h in 0..heads.query {
             let (qs, ks) = (heads.features(h), heads.features(heads.of(h)));
             let product: f64 = qs.clone().zip(ks.clone()).map(|(a, b)| q.peak(a) * k.peak(b)).sum();
-            let norm = |r: &Range, s: &std::ops::Range<usize>| match &r.form {
+            let norm = |r: &Range, s: &std::ops::Range<usize>| match &r.ellipsoid {
                 Some(f) => f.norm(s.start, s.end).min(r.norm),
                 None => r.norm,
             };
             let mut bound = product.min(norm(q, &qs) * norm(k, &ks));
             let mut gap = 2.0 * bound;
-            if let (Some(qf), Some(kf)) = (&q.form, &k.form) {
+            if let (Some(qf), Some(kf)) = (&q.ellipsoid, &k.ellipsoid) {
                 let (b, g) = bilinear(qf, kf, &qs, &ks, q, k);
                 bound = bound.min(b);
                 gap = gap.min(g);
@@ -91,15 +91,15 @@ impl Meaning for Scores {
 
 /// Bounds on `|q k|` and on `|q (k - k')|` for one head, both sides images of balls.
 fn bilinear(
-    qf: &Form,
-    kf: &Form,
+    qf: &Ellipsoid,
+    kf: &Ellipsoid,
     qs: &std::ops::Range<usize>,
     ks: &std::ops::Range<usize>,
     q: &Range,
     k: &Range,
 ) -> (f64, f64) {
     let dim = qs.len();
-    let rows = |f: &Form, s: &std::ops::Range<usize>| s.clone().map(|j| f.row(j)).collect::<Vec<_>>();
+    let rows = |f: &Ellipsoid, s: &std::ops::Range<usize>| s.clone().map(|j| f.row(j)).collect::<Vec<_>>();
     let (qm, km) = (rows(qf, qs), rows(kf, ks));
     let gram = |m: &[Vec<f32>], inner| Square::gram(dim, inner, |i, c| m[i][c].into());
     let product = gram(&qm, qf.inner).times(&gram(&km, kf.inner));

@@ -1,15 +1,15 @@
 //! Static range analysis: bounds that hold for every input within the bounds of its ports.
 //!
 //! Beside an interval per feature a [`Range`] carries a bound on the Euclidean norm of a token's row and, downstream of
-//! a normalisation, a linear [`Form`] of a ball. Normalised rows lie in a ball whatever their input, so everything
+//! a normalisation, an [`Ellipsoid`]. Normalised rows lie in a ball whatever their input, so everything
 //! linear behind them is bounded by Cauchy-Schwarz, far below what intervals give.
 
-mod form;
+mod ellipsoid;
 pub(super) mod patterns;
 mod spectral;
 
-pub use form::Form;
-pub(super) use form::Matrix;
+pub use ellipsoid::Ellipsoid;
+pub(super) use ellipsoid::Matrix;
 pub use spectral::Norms;
 pub(super) use spectral::Square;
 
@@ -30,8 +30,8 @@ pub struct Range {
     pub hi: Vec<i64>,
     /// Bound on the Euclidean norm of a token's row.
     pub norm: f64,
-    /// The row as a linear image of a ball, where known.
-    pub form: Option<Arc<Form>>,
+    /// An ellipsoid that the row lies in, where known.
+    pub ellipsoid: Option<Arc<Ellipsoid>>,
     /// Raw scores: bound on the difference between two keys of one token and head.
     pub spread: Option<f64>,
     /// Length of equal stretches of features, and a bound on the Euclidean norm of each.
@@ -42,7 +42,7 @@ impl Range {
     /// A range from intervals alone.
     pub fn new(lo: Vec<i64>, hi: Vec<i64>) -> Self {
         let norm = norm_of(&lo, &hi);
-        Range { lo, hi, norm, form: None, spread: None, stretches: None }
+        Range { lo, hi, norm, ellipsoid: None, spread: None, stretches: None }
     }
 
     /// `features` copies of one interval.

@@ -1,6 +1,6 @@
 //! Idioms whose values are bounded by how their parts relate, where intervals alone would give far too much.
 
-use super::{Form, Range, Scope, Unbounded, narrow};
+use super::{Ellipsoid, Range, Scope, Unbounded, narrow};
 use crate::int::ops::Gadget;
 use crate::int::ops::attend::groups;
 use crate::int::{Node, Op, Term, ops};
@@ -69,7 +69,7 @@ pub(in crate::int) fn normalised(scope: &Scope, node: &Node, r: &[Range]) -> Opt
     Some(limit.map(|l| {
         let range = Range::uniform(features, -l, l);
         if rows.len() == 1 {
-            Form::ball(features, radius, scope.norms.clone()).apply(range)
+            Ellipsoid::ball(features, radius, scope.norms.clone()).apply(range)
         } else {
             range.with_stretches(len, radius)
         }
@@ -150,9 +150,9 @@ pub(in crate::int) fn averaged(scope: &Scope, node: &Node, r: &[Range]) -> Optio
     Some(bounds.map(|b| {
         let (lo, hi) = b.into_iter().unzip();
         let range = Range::new(lo, hi);
-        match &v.form {
-            Some(form) => {
-                let part = |h: usize| form.norm(h / group * dim, (h / group + 1) * dim).powi(2);
+        match &v.ellipsoid {
+            Some(ellipsoid) => {
+                let part = |h: usize| ellipsoid.norm(h / group * dim, (h / group + 1) * dim).powi(2);
                 let norm = (0..heads as usize).map(part).sum::<f64>().sqrt();
                 range.with_norm(norm * c as f64)
             }

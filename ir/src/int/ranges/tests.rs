@@ -138,7 +138,7 @@ fn normalised_rows_lie_in_the_ball() {
     let (_, ranges) = run(b, &[7; T * D], -1_000_000, 1_000_000);
     let y = &ranges[13];
     assert_eq!(y.bounds(), (-127, 127));
-    assert!(y.norm < 127.0 + 2.0 && y.form.is_some());
+    assert!(y.norm < 127.0 + 2.0 && y.ellipsoid.is_some());
 }
 
 #[test]

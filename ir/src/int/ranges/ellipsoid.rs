@@ -1,11 +1,11 @@
-//! Linear images of a ball.
+//! Ellipsoids: linear images of a ball.
 
 use super::{Norms, Range, SLACK};
 use std::sync::Arc;
 
 /// `y_j = centre_j + scale * sum_i matrix[j][i] x_i + e_j` for some x with `|x|_2 <= radius` and `|e_j| <= noise_j`.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct Ellipsoid {
     /// Radius of the ball.
     pub radius: f64,
     /// Dimension of the ball.
@@ -33,7 +33,7 @@ pub(in crate::int) enum Matrix {
     Rows(Arc<Vec<f32>>),
 }
 
-impl Form {
+impl Ellipsoid {
     /// Whether it is a ball, with its noise, and not an image of one.
     pub fn is_ball(&self) -> bool {
         matches!(self.matrix, Matrix::Identity)
@@ -42,7 +42,7 @@ impl Form {
     /// The ball itself.
     pub fn ball(features: usize, radius: f64, norms: Arc<Norms>) -> Self {
         let zeros = vec![0.0; features];
-        Form {
+        Ellipsoid {
             radius,
             inner: features,
             scale: 1.0,
@@ -78,10 +78,10 @@ impl Form {
     }
 
     /// Features `picks`, each times its factor.
-    pub fn pick(&self, picks: &[(usize, f64)]) -> Form {
+    pub fn pick(&self, picks: &[(usize, f64)]) -> Ellipsoid {
         let mut matrix = Vec::with_capacity(picks.len() * self.inner);
         picks.iter().for_each(|&(j, c)| matrix.extend(self.row(j).into_iter().map(|v| v * c as f32)));
-        Form {
+        Ellipsoid {
             matrix: Matrix::Rows(Arc::new(matrix)),
             centre: picks.iter().map(|&(j, c)| c * self.centre[j]).collect(),
             noise: picks.iter().map(|&(j, c)| c.abs() * self.noise[j]).collect(),
@@ -90,10 +90,10 @@ impl Form {
         }
     }
 
-    /// The form after division by `2^shift` with rounding to nearest.
-    pub fn shifted(&self, shift: u32) -> Form {
+    /// What it becomes by division by `2^shift` with rounding to nearest.
+    pub fn shifted(&self, shift: u32) -> Ellipsoid {
         let f = (-f64::from(shift)).exp2();
-        Form {
+        Ellipsoid {
             scale: self.scale * f,
             matrix: self.matrix.clone(),
             centre: self.centre.iter().map(|c| c * f).collect(),
@@ -114,13 +114,13 @@ impl Form {
         (part(&self.centre) + self.scale.abs() * spectral * self.radius + part(&self.noise)) * SLACK
     }
 
-    /// Tightens `range` by this form and attaches it.
+    /// Tightens `range` by it and attaches it.
     pub fn apply(self, mut range: Range) -> Range {
         for j in 0..range.lo.len() {
             super::tighten(&mut range.lo[j], &mut range.hi[j], self.centre[j], self.reach(j) + self.noise[j]);
         }
         let norm = super::norm_of(&range.lo, &range.hi).min(range.norm).min(self.norm(0, range.lo.len()));
-        Range { norm, form: Some(Arc::new(self)), ..range }
+        Range { norm, ellipsoid: Some(Arc::new(self)), ..range }
     }
 }
 
