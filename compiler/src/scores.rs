@@ -4,7 +4,6 @@
 use crate::fidelity::Gap;
 use crate::quantise::Quantised;
 use nanozk_ir::float::Graph;
-use nanozk_ir::int::{Op, ops};
 
 /// The gaps of the scores of each output, as a run of the integer model shows its values.
 pub(crate) struct Scores<'s> {
@@ -26,9 +25,7 @@ impl<'s> Scores<'s> {
         let model = &self.quantised.model;
         let nodes = &model.shapes[model.layers[layer].shape as usize].nodes;
         let chosen_from = |value: u32| {
-            nodes
-                .iter()
-                .any(|node| matches!(node.op, Op::ArgMax(ops::ArgMax { .. })) && node.inputs.first() == Some(&value))
+            nodes.iter().any(|node| node.op.meaning().choices().is_some() && node.inputs.first() == Some(&value))
         };
         for ((&output, seen), floats) in self.graph.outputs.iter().zip(&mut self.seen).zip(&self.floats[sample]) {
             let source = self.graph.operands(output)[0];

@@ -11,7 +11,7 @@ use crate::{
     sampling,
     statement::StatementError,
 };
-use nanozk_ir::int::{Graph, Op, interp, ops};
+use nanozk_ir::int::{Graph, interp, ops::Port};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -209,15 +209,16 @@ fn wins(key: &VerifierKey, graphs: &[Graph], output: &Endpoint, noise: Option<u3
         let graph = graphs.get(layer.shape as usize)?;
         let (_, node) = interp::outputs(graph).find(|(p, _)| *p == port)?;
         let choice = graph.nodes.get(*graph.nodes[node].inputs.first()? as usize)?;
-        if !matches!(choice.op, Op::ArgMax(ops::ArgMax { groups: 1, .. })) {
+        if choice.op.meaning().choices() != Some(1) {
             return None;
         }
         match (noise, &choice.inputs[..]) {
             (None, [_]) => Some(()),
             (Some(id), [scores, added]) if scores != added && readers(id) == 1 => {
-                let Op::Input(ops::Input { port }) = graph.nodes.get(*added as usize)?.op else { return None };
-                let ports =
-                    graph.nodes.iter().filter(|node| matches!(node.op, Op::Input(ops::Input { port: p }) if p == port));
+                let Some(Port::Input(port)) = graph.nodes.get(*added as usize)?.op.meaning().port() else {
+                    return None;
+                };
+                let ports = graph.nodes.iter().filter(|node| node.op.meaning().port() == Some(Port::Input(port)));
                 let uses = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|operand| *operand == added);
                 (layer.inputs.get(port as usize) == Some(&id) && ports.count() == 1 && uses.count() == 1).then_some(())
             }
@@ -324,7 +325,7 @@ mod tests {
         keys::TensorKey,
         srs::Srs,
     };
-    use nanozk_ir::int::{Node, gumbel};
+    use nanozk_ir::int::{Node, Op, gumbel, ops};
     use nanozk_layout::{Choices, Squares};
     use nanozk_plan::{ElementType, ValueInfo};
     use rand_chacha::ChaCha20Rng;

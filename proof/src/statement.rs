@@ -8,7 +8,7 @@ use crate::{
     key_proof::tables,
     keys::{Rows, VerifierKey, Visibility},
 };
-use nanozk_ir::int::{Architecture, Graph, Layer, Op, Role, Table, Tensor, interp, ops};
+use nanozk_ir::int::{Architecture, Graph, Layer, Role, Table, Tensor, interp, ops::Port};
 use nanozk_layout::{Budget, Choices, Derived, Known, Ports, size};
 use nanozk_plan::Plan;
 
@@ -139,11 +139,12 @@ impl Statement {
         for layer in &model.layers {
             let nodes = &model.shapes[layer.shape as usize].nodes;
             for node in nodes {
-                let Op::Embed(ops::Embed { vocab, .. }) = node.op else { continue };
-                let Op::Input(ops::Input { port }) = nodes[node.inputs[0] as usize].op else { continue };
+                let Some(ids) = node.op.meaning().ids() else { continue };
+                let operand = &nodes[node.inputs[0] as usize];
+                let Some(Port::Input(port)) = operand.op.meaning().port() else { continue };
                 let id = layer.inputs[port as usize];
                 let tensor = &model.tensors[id as usize];
-                if tensor.role.is_public() && (tensor.lo < 0 || tensor.hi >= i64::from(vocab)) {
+                if tensor.role.is_public() && (tensor.lo < 0 || tensor.hi >= i64::from(ids)) {
                     return refused(id, "may hold ids that have no embedding");
                 }
             }

@@ -94,6 +94,10 @@ impl Meaning for ArgMax {
         Ok(Range::uniform(groups, 0, width as i64 - 1))
     }
 
+    fn choices(&self) -> Option<u32> {
+        Some(self.groups)
+    }
+
     fn lookups(&self, site: &Site) -> u64 {
         site.cells_of(0) * u64::from(self.limbs)
     }

@@ -62,6 +62,10 @@ impl Meaning for Embed {
         vec![self.weight]
     }
 
+    fn ids(&self) -> Option<u32> {
+        Some(self.vocab)
+    }
+
     fn lookups(&self, _: &Site) -> u64 {
         0
     }

@@ -239,6 +239,16 @@ pub trait Meaning {
         Vec::new()
     }
 
+    /// If its result names the greatest of several scores: in how many groups the features of its first operand are.
+    fn choices(&self) -> Option<u32> {
+        None
+    }
+
+    /// If its operand names rows of a table: how many ids there are, from 0.
+    fn ids(&self) -> Option<u32> {
+        None
+    }
+
     /// The port that it is.
     fn port(&self) -> Option<Port> {
         None
