@@ -9,6 +9,9 @@ const NEAR: f64 = 63.0 / 64.0;
 /// where others have all they can have.
 const LEAST: f64 = 1e-9;
 
+/// What helps where weights are none.
+const MEASURE: &str = "measure them again with `nanozk sensitivity`";
+
 /// What decides how likely layers are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weights<'a> {
@@ -56,9 +59,25 @@ pub enum PlanError {
         /// Layers that are not pinned.
         open: usize,
     },
-    /// Weights that are none.
-    #[error("{0}; measure them again with `nanozk sensitivity`")]
-    Weights(String),
+    /// Weights of other layers than there are.
+    #[error("{weights} weights for {layers} layers; {MEASURE}")]
+    WeightCount {
+        /// Weights given.
+        weights: usize,
+        /// Layers of the model.
+        layers: usize,
+    },
+    /// A weight that is negative or not finite.
+    #[error("the weight of layer {layer} is {weight}; {MEASURE}")]
+    Weight {
+        /// The layer.
+        layer: usize,
+        /// Its weight.
+        weight: f64,
+    },
+    /// Layers of which none weighs anything.
+    #[error("all weights are 0; {MEASURE}")]
+    NoWeight,
     /// A plan that cannot be drawn by.
     #[error(transparent)]
     Design(#[from] DesignError),
@@ -102,14 +121,14 @@ pub fn plan(pinned: &[bool], drawn: u32, weights: Weights) -> Result<Design, Pla
 /// Weights of the open layers, the greatest 1.
 fn shares(weights: &[f64], layers: usize, open: &[usize]) -> Result<Vec<f64>, PlanError> {
     if weights.len() != layers {
-        return Err(PlanError::Weights(format!("{} weights for {layers} layers", weights.len())));
+        return Err(PlanError::WeightCount { weights: weights.len(), layers });
     }
-    if let Some(i) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
-        return Err(PlanError::Weights(format!("the weight of layer {i} is {}", weights[i])));
+    if let Some((layer, &weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
+        return Err(PlanError::Weight { layer, weight });
     }
     let most = open.iter().map(|&i| weights[i]).fold(0.0, f64::max);
     if most == 0.0 {
-        return Err(PlanError::Weights("all weights are 0".into()));
+        return Err(PlanError::NoWeight);
     }
     Ok(open.iter().map(|&i| (weights[i] / most).max(LEAST)).collect())
 }

@@ -191,9 +191,9 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(given(&[1.0; 3], 0.0), Err(PlanError::Floor { .. })), "a layer that is never drawn");
     assert!(matches!(given(&[1.0; 3], 0.34), Err(PlanError::Floor { .. })));
     assert!(matches!(given(&[1.0; 3], f64::NAN), Err(PlanError::Floor { .. })));
-    assert!(matches!(given(&[1.0; 2], 0.1), Err(PlanError::Weights(_))));
-    assert!(matches!(given(&[0.0; 3], 0.1), Err(PlanError::Weights(_))));
-    assert!(matches!(given(&[1.0, -1.0, 1.0], 0.1), Err(PlanError::Weights(_))));
+    assert!(matches!(given(&[1.0; 2], 0.1), Err(PlanError::WeightCount { weights: 2, layers: 3 })));
+    assert!(matches!(given(&[0.0; 3], 0.1), Err(PlanError::NoWeight)));
+    assert!(matches!(given(&[1.0, -1.0, 1.0], 0.1), Err(PlanError::Weight { layer: 1, .. })));
     assert!(matches!(Design::new(vec![0, UNIT], 1), Err(DesignError::Outside { layer: 0, .. })));
     assert!(matches!(Design::new(vec![UNIT / 2, UNIT / 2 + 1], 1), Err(DesignError::Sum { .. })));
     assert!(matches!(Design::new(vec![], 0), Err(DesignError::Sum { .. })));
