@@ -1,7 +1,7 @@
 //! The cheapest choices.
 
 use super::emit::emit;
-use super::error::LayoutError;
+use super::error::{Excess, LayoutError};
 use super::fill::Lowered;
 use super::options::{Options, Ports, Squares};
 use super::place::{PlaceError, place};
@@ -24,7 +24,7 @@ pub fn lower(graph: &Graph, ports: &Ports, options: &Options) -> Result<Lowered,
         None => (1..=MAX_K).filter_map(|k| Geometry::new(k, options.limb_bits, options.tokens)).collect(),
     };
     let mut best: Option<(f64, Lowered)> = None;
-    let mut reason = format!("the range table of 2^{} entries or one slot does not fit", options.limb_bits);
+    let mut reason = Excess::Rows { limb_bits: options.limb_bits };
     for squares in Squares::ALL {
         let emitted = emit(graph, ports, options.tokens, options.limb_bits, squares, Budget::UNLIMITED)?;
         let mut tried = 0;

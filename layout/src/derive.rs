@@ -2,7 +2,7 @@
 
 use super::bounds::{Bounds, Known, bounds};
 use super::emit::{Emitted, emit};
-use super::error::LayoutError;
+use super::error::{Excess, LayoutError};
 use super::fill::Lowered;
 use super::options::{Choices, Ports};
 use super::place::{PlaceError, place};
@@ -39,13 +39,11 @@ impl<'g> Derived<'g> {
         budget: Budget,
     ) -> Result<Self, LayoutError> {
         let &Choices { k, squares, weight_columns } = choices;
-        let does_not_fit = |reason: String| LayoutError::DoesNotFit { min_k: k, max_k: k, reason };
+        let does_not_fit = |reason: Excess| LayoutError::DoesNotFit { min_k: k, max_k: k, reason };
         let geometry = (1..=MAX_K).contains(&k).then(|| Geometry::new(k, limb_bits, tokens)).flatten();
-        let geometry = geometry.ok_or_else(|| {
-            does_not_fit(format!("a table of 2^{limb_bits} entries or one slot of {tokens} rows does not fit"))
-        })?;
+        let geometry = geometry.ok_or_else(|| does_not_fit(Excess::ChosenRows { limb_bits, tokens }))?;
         if weight_columns > MAX_WEIGHT_COLUMNS {
-            return Err(does_not_fit(format!("{weight_columns} weight columns are too many")));
+            return Err(does_not_fit(Excess::Columns(weight_columns)));
         }
         let emitted = emit(graph, ports, tokens, limb_bits, squares, budget)?;
         let lowered = place(&emitted, geometry, Some(weight_columns)).map_err(|error| match error {

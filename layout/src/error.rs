@@ -2,8 +2,45 @@
 
 use nanozk_ir::int::ops::Misfit;
 
+/// What of a layer does not fit a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Rows of the table of limbs, or of all tokens of one slot, in any circuit.
+    #[error("the range table of 2^{limb_bits} entries or one slot does not fit")]
+    Rows {
+        /// Width of the range table.
+        limb_bits: u32,
+    },
+    /// The same in the circuit that was chosen.
+    #[error("a table of 2^{limb_bits} entries or one slot of {tokens} rows does not fit")]
+    ChosenRows {
+        /// Width of the range table.
+        limb_bits: u32,
+        /// Tokens.
+        tokens: u32,
+    },
+    /// Columns of weights beyond what any plan has.
+    #[error("{0} weight columns are too many")]
+    Columns(u32),
+    /// Exponents or terms of its products.
+    #[error("its products have too many outputs or terms")]
+    Products,
+    /// Rows of its products.
+    #[error("its products need {needed} rows of {columns} weight columns, 2^{k} rows hold {room}")]
+    ProductRows {
+        /// Rows needed.
+        needed: u64,
+        /// Weight columns.
+        columns: u32,
+        /// The circuit has 2^k rows.
+        k: u32,
+        /// Rows that are free.
+        room: u64,
+    },
+}
+
 /// A shape that has no plan, or none within the limits asked for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A port index of the graph is outside the ports given.
     #[error("node '{node}' reads or writes port {port}, but the layer has {count} such ports")]
@@ -72,6 +109,6 @@ pub enum LayoutError {
         /// Greatest k tried.
         max_k: u32,
         /// What did not fit.
-        reason: String,
+        reason: Excess,
     },
 }

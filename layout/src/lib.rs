@@ -27,7 +27,7 @@ pub mod witness;
 pub use bounds::{Bounds, Known};
 pub use choose::lower;
 pub use derive::{Derived, lower_with};
-pub use error::LayoutError;
+pub use error::{Excess, LayoutError};
 pub use fill::{Fill, Lowered, Quantity};
 pub use ops::argument;
 pub use options::{Choices, Options, PortSpec, Ports, Squares};

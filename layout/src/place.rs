@@ -3,7 +3,7 @@
 mod linear;
 
 use super::emit::Emitted;
-use super::error::LayoutError;
+use super::error::{Excess, LayoutError};
 use super::expr::{Atom, Expr, SpaceId};
 use super::fill::{Fill, Lowered};
 use super::merge::Placed;
@@ -15,7 +15,7 @@ use nanozk_plan::{FixedColumn, FixedId, Gate, Geometry, Lane, LaneId, Lookup, Pl
 /// Why one geometry does not hold the layer.
 pub enum PlaceError {
     /// Another geometry may do.
-    Geometry(String),
+    Geometry(Excess),
     /// No geometry will do.
     Layout(LayoutError),
 }

@@ -1,7 +1,7 @@
 //! Relations, and rows and exponents of products.
 
 use super::{PlaceError, Placer};
-use crate::error::LayoutError;
+use crate::error::{Excess, LayoutError};
 use crate::expr::Expr;
 use crate::hidden::{Group, GroupShape, Product};
 use crate::merge::{self, Placed};
@@ -31,7 +31,7 @@ impl Placer<'_> {
             let next = u64::from(rho) + exponents;
             terms = group.products.iter().map(|p| self.left_terms(p)).fold(terms, u64::saturating_add);
             if next > MAX_ITEMS || terms > MAX_ITEMS {
-                return Err(PlaceError::Geometry("its products have too many outputs or terms".into()));
+                return Err(PlaceError::Geometry(Excess::Products));
             }
             self.claims(group, rho, &mut claims)?;
             for product in &group.products {
@@ -241,10 +241,8 @@ impl Placer<'_> {
         }
         if rows(columns) > room {
             let needed = rows(columns);
-            return Err(PlaceError::Geometry(format!(
-                "its products need {needed} rows of {columns} weight columns, 2^{} rows hold {room}",
-                self.plan.geometry.k
-            )));
+            let k = self.plan.geometry.k;
+            return Err(PlaceError::Geometry(Excess::ProductRows { needed, columns, k, room }));
         }
         Ok(columns)
     }
