@@ -19,8 +19,14 @@ pub struct Circuits(Vec<u8>);
 
 /// Bytes that are no circuits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its integer graphs cannot be read: {0}")]
-pub struct UnreadableCircuits(String);
+pub enum UnreadableCircuits {
+    /// Bytes of something else.
+    #[error("its integer graphs cannot be read: {0}")]
+    Bytes(#[from] postcard::Error),
+    /// Bytes behind them.
+    #[error("its integer graphs cannot be read: {0} unread bytes")]
+    Rest(usize),
+}
 
 impl Circuits {
     /// The circuits as bytes.
@@ -28,7 +34,7 @@ impl Circuits {
     /// # Errors
     /// When they cannot be written.
     pub fn new(circuits: &[Circuit]) -> Result<Self, UnreadableCircuits> {
-        postcard::to_stdvec(circuits).map(Circuits).map_err(|e| UnreadableCircuits(e.to_string()))
+        Ok(Circuits(postcard::to_stdvec(circuits)?))
     }
 
     /// Any bytes: they are read when they are needed.
@@ -46,10 +52,10 @@ impl Circuits {
     /// # Errors
     /// When the bytes are no circuits.
     pub fn read(&self) -> Result<Vec<Circuit>, UnreadableCircuits> {
-        let (circuits, rest) = postcard::take_from_bytes(&self.0).map_err(|e| UnreadableCircuits(e.to_string()))?;
+        let (circuits, rest) = postcard::take_from_bytes(&self.0)?;
         match rest {
             [] => Ok(circuits),
-            _ => Err(UnreadableCircuits(format!("{} unread bytes", rest.len()))),
+            _ => Err(UnreadableCircuits::Rest(rest.len())),
         }
     }
 }

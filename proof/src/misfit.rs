@@ -27,6 +27,53 @@ pub enum ShapeMisfit {
     Patterns,
 }
 
+/// Why the graphs of a verifier file are not those of its layers and tensors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementMisfit {
+    /// More or fewer graphs than plans.
+    #[error("there is not one graph for each plan")]
+    Graphs,
+    /// Long graphs, each to be looked at for many layers.
+    #[error("there are too many layers for graphs of this size")]
+    Size,
+    /// A table of a layer that the publisher's proof does not state.
+    #[error("the values of a table are missing")]
+    NoTable,
+    /// A graph that the interpreter does not take.
+    #[error("{0}")]
+    Structure(String),
+    /// An output of a layer that is not written, or twice.
+    #[error("a graph does not write each of its layer's outputs once")]
+    Outputs,
+    /// A padded input where all tokens depend on the padding.
+    #[error("tensor {tensor} may be padded, and all tokens see padding")]
+    Padding {
+        /// Its name.
+        tensor: String,
+    },
+    /// A public input whose range exceeds the table that it reads.
+    #[error("tensor {tensor} may hold ids that have no embedding")]
+    Ids {
+        /// Its name.
+        tensor: String,
+    },
+    /// Proven ranges of other layers than there are.
+    #[error("the ranges of weights are not of its layers")]
+    Ranges,
+    /// A shape that no layer has.
+    #[error("shape {shape} belongs to no layer")]
+    Unused {
+        /// The shape.
+        shape: usize,
+    },
+    /// A shape of which layers see public tensors where others see hidden ones.
+    #[error("shape {shape} has layers that see tensors differently")]
+    Ports {
+        /// The shape.
+        shape: usize,
+    },
+}
+
 /// Why the parts of a verifier file do not make a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelMisfit {

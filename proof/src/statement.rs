@@ -7,9 +7,10 @@ use crate::{
     circuits::UnreadableCircuits,
     key_proof::tables,
     keys::{Rows, VerifierKey, Visibility},
+    misfit::StatementMisfit,
 };
 use nanozk_ir::int::{Architecture, Graph, Layer, Role, Table, Tensor, interp, ops::Port};
-use nanozk_layout::{Budget, Choices, Derived, Known, Ports, size};
+use nanozk_layout::{Budget, Choices, Derived, Known, LayoutError, Ports, size};
 use nanozk_plan::Plan;
 
 /// Cells and terms that any graphs may ask for, and for each slot or term of their plans or byte of their own.
@@ -24,14 +25,14 @@ pub enum StatementError {
     Unreadable(#[from] UnreadableCircuits),
     /// Graphs, layers and tensors that do not fit together.
     #[error("its parts do not make a model: {0}")]
-    Malformed(String),
+    Malformed(StatementMisfit),
     /// A graph for which there is no plan.
     #[error("shape {shape} has no circuit: {reason}")]
     Layout {
         /// The shape.
         shape: usize,
         /// Why.
-        reason: String,
+        reason: LayoutError,
     },
     /// An equation that is not shown to hold over the integers.
     #[error("layer {layer}: {reason}")]
@@ -39,7 +40,7 @@ pub enum StatementError {
         /// The layer.
         layer: String,
         /// Which node, and why.
-        reason: String,
+        reason: LayoutError,
     },
     /// A plan that is not the one of its graph.
     #[error("the plan of shape {shape} is not the one of its graph: {part} are other ones")]
@@ -67,18 +68,19 @@ impl Statement {
     /// # Errors
     /// When the file has no such proof, or its graphs do not fit the rest.
     pub fn of(key: &VerifierKey) -> Result<Self, StatementError> {
-        let malformed = |what: &str| StatementError::Malformed(what.into());
+        let malformed = |what| Err(StatementError::Malformed(what));
         let (shapes, choices): (Vec<Graph>, Vec<Choices>) =
             key.circuits.read()?.into_iter().map(|c| (c.graph, c.choices)).unzip();
         if shapes.len() != key.shapes.len() {
-            return Err(malformed("there is not one graph for each plan"));
+            return malformed(StatementMisfit::Graphs);
         }
         // Every layer's graph is looked at, and a short layer may have a long graph.
         if (key.circuits.bytes().len() as u64 / 16).saturating_mul(key.layers.len() as u64) > limit(key) {
-            return Err(malformed("there are too many layers for graphs of this size"));
+            return malformed(StatementMisfit::Size);
         }
-        let layer_tables =
-            tables::by_layer(key, Table::clone).ok_or_else(|| malformed("the values of a table are missing"))?;
+        let Some(layer_tables) = tables::by_layer(key, Table::clone) else {
+            return malformed(StatementMisfit::NoTable);
+        };
         let layers = key.layers.iter().zip(layer_tables).map(|(l, tables)| Layer {
             name: l.name.clone(),
             shape: l.shape,
@@ -107,13 +109,13 @@ impl Statement {
         };
         for layer in 0..model.layers.len() {
             let fits = interp::check_structure(&model, layer);
-            fits.map_err(|e| StatementError::Malformed(e.to_string()))?;
+            fits.map_err(|e| StatementError::Malformed(StatementMisfit::Structure(e.to_string())))?;
             let data = &model.layers[layer];
             let mut written: Vec<usize> =
                 interp::outputs(&model.shapes[data.shape as usize]).map(|(port, _)| port).collect();
             written.sort_unstable();
             if !written.into_iter().eq(0..data.outputs.len()) {
-                return Err(malformed("a graph does not write each of its layer's outputs once"));
+                return malformed(StatementMisfit::Outputs);
             }
         }
         let statement = Statement { model, choices };
@@ -125,16 +127,13 @@ impl Statement {
     /// that a table of embeddings lacks, which no public one-hot would name.
     fn check_inputs(&self, key: &VerifierKey) -> Result<(), StatementError> {
         let model = &self.model;
-        let refused = |tensor: u32, what: &str| {
-            let name = &model.tensors[tensor as usize].name;
-            Err(StatementError::Malformed(format!("tensor {name} {what}")))
-        };
+        let name = |tensor: u32| model.tensors[tensor as usize].name.clone();
         let padded = |id: &&u32| {
             let tensor = &key.tensors[**id as usize];
             tensor.visibility == Visibility::PublicInput && tensor.rows == Rows::Padded
         };
         if let Some(&id) = model.inputs.iter().find(padded).filter(|_| model.sees_padding()) {
-            return refused(id, "may be padded, and all tokens see padding");
+            return Err(StatementError::Malformed(StatementMisfit::Padding { tensor: name(id) }));
         }
         for layer in &model.layers {
             let nodes = &model.shapes[layer.shape as usize].nodes;
@@ -145,7 +144,7 @@ impl Statement {
                 let id = layer.inputs[port as usize];
                 let tensor = &model.tensors[id as usize];
                 if tensor.role.is_public() && (tensor.lo < 0 || tensor.hi >= i64::from(ids)) {
-                    return refused(id, "may hold ids that have no embedding");
+                    return Err(StatementError::Malformed(StatementMisfit::Ids { tensor: name(id) }));
                 }
             }
         }
@@ -176,7 +175,7 @@ impl Statement {
         for (shape, (key, ports)) in key.shapes.iter().zip(&ports).enumerate() {
             let (model, choices) = (&self.model, &self.choices[shape]);
             let made = Derived::new(&model.shapes[shape], ports, model.tokens, model.limb_bits, choices, budget);
-            let made = made.map_err(|e| StatementError::Layout { shape, reason: e.to_string() })?;
+            let made = made.map_err(|e| StatementError::Layout { shape, reason: e })?;
             if let Some(part) = difference(&key.plan, &made.lowered.plan) {
                 return Err(StatementError::Plan { shape, part });
             }
@@ -192,22 +191,23 @@ impl Statement {
         let sizes: Vec<u64> =
             shapes.iter().zip(ports).map(|(graph, ports)| size(graph, ports, *tokens, *limb_bits)).collect();
         let mut budget = Budget { left: limit };
-        layers.iter().map(|layer| layer.shape as usize).try_for_each(|shape| {
-            budget.charge(sizes[shape]).map_err(|e| StatementError::Layout { shape, reason: e.to_string() })
-        })
+        layers
+            .iter()
+            .map(|layer| layer.shape as usize)
+            .try_for_each(|shape| budget.charge(sizes[shape]).map_err(|e| StatementError::Layout { shape, reason: e }))
     }
 
     /// The greatest side of an equation, log2, from layer to layer.
     fn bounds(&self, key: &VerifierKey, derived: &[Derived], proven: &[Vec<f64>]) -> Result<f64, StatementError> {
         let greatest = |values: &[i64]| values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0) as f64;
         let tables = tables::by_layer(key, |table| greatest(&table.compute()));
-        let tables = tables.ok_or_else(|| StatementError::Malformed("the values of a table are missing".into()))?;
+        let tables = tables.ok_or(StatementError::Malformed(StatementMisfit::NoTable))?;
         // What the verifier sees is in the range that it checks; hidden tensors get the bounds that layers prove.
         let stated = self.model.tensors.iter().map(|t| t.role.is_public().then(|| greatest(&[t.lo, t.hi])));
         let mut tensors: Vec<Option<f64>> = stated.collect();
         let mut widest = 1.0f64;
         if proven.len() != self.model.layers.len() {
-            return Err(StatementError::Malformed("the ranges of weights are not of its layers".into()));
+            return Err(StatementError::Malformed(StatementMisfit::Ranges));
         }
         for ((layer, proven), tables) in self.model.layers.iter().zip(proven).zip(tables) {
             let derived = &derived[layer.shape as usize];
@@ -224,7 +224,7 @@ impl Statement {
             let params = layer.params.iter().map(|p| greatest(&[*p])).collect();
             let bounds = derived
                 .bounds(&Known { inputs, outputs, weights, tables, params })
-                .map_err(|e| StatementError::Bounds { layer: layer.name.clone(), reason: e.to_string() })?;
+                .map_err(|e| StatementError::Bounds { layer: layer.name.clone(), reason: e })?;
             widest = widest.max(bounds.widest);
             let ports = layer.inputs.iter().zip(bounds.inputs).chain(layer.outputs.iter().zip(bounds.outputs));
             ports.for_each(|(&id, bound)| tensors[id as usize] = bound);
@@ -236,10 +236,9 @@ impl Statement {
     fn ports(&self, shape: usize) -> Result<Ports, StatementError> {
         let layers = self.model.layers.iter().enumerate().filter(|(_, l)| l.shape as usize == shape);
         let mut ports = layers.map(|(layer, _)| Ports::of(&self.model, layer));
-        let malformed = |what: &str| StatementError::Malformed(format!("shape {shape} {what}"));
-        let first = ports.next().flatten().ok_or_else(|| malformed("belongs to no layer"))?;
+        let first = ports.next().flatten().ok_or(StatementError::Malformed(StatementMisfit::Unused { shape }))?;
         let alike = ports.all(|other| other.as_ref() == Some(&first));
-        if alike { Ok(first) } else { Err(malformed("has layers that see tensors differently")) }
+        if alike { Ok(first) } else { Err(StatementError::Malformed(StatementMisfit::Ports { shape })) }
     }
 }
 
