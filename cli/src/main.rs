@@ -4,6 +4,8 @@ mod args;
 mod commands;
 mod output;
 mod progress;
+mod report;
+mod values;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! stdout carries the report, stderr one line per error.
 
-use crate::commands::Report;
+use crate::report::Report;
 use nanozk_runtime::one_line;
 use std::io::Write;
 use std::process::ExitCode;

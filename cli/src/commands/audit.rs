@@ -1,6 +1,6 @@
 //! `nanozk audit`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::audit::{Pin, PlanRequest, plan};
 use std::path::PathBuf;
 

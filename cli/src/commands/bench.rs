@@ -1,7 +1,7 @@
 //! `nanozk bench`
 
-use super::Report;
 use super::compile::Visibility;
+use crate::report::Report;
 use nanozk_runtime::bench::{self, step};
 use nanozk_runtime::{Progress, Silent};
 use std::path::PathBuf;
@@ -86,5 +86,6 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         worker: [program.as_os_str(), "bench".as_ref(), "--json".as_ref(), "--step".as_ref()].map(Into::into).into(),
     };
     let report = bench::bench(&request, progress)?;
-    Ok(Report { failure: report.failure(), ..Report::new(report) })
+    let failure = report.failure();
+    Ok(Report::judged(report, failure))
 }

@@ -1,7 +1,8 @@
 //! `nanozk challenge`
 
 use super::prove::{Nonce, parse_nonce};
-use super::{Report, parse_hex};
+use crate::report::Report;
+use crate::values::parse_hex;
 use nanozk_runtime::audit::{ChallengeRequest, challenge};
 use std::path::PathBuf;
 

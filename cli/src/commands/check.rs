@@ -1,7 +1,7 @@
 //! `nanozk check`
 
-use super::Report;
 use super::verify::parse_id;
+use crate::report::Report;
 use nanozk_runtime::check;
 use std::path::PathBuf;
 
@@ -24,5 +24,5 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let report = check::check(&args.verifier, args.model_id, args.allow_unsafe_srs)?;
     let failure = report.error.as_ref().map(ToString::to_string);
-    Ok(Report { failure, ..Report::new(report) })
+    Ok(Report::judged(report, failure))
 }

@@ -1,8 +1,8 @@
 //! `nanozk commit`
 
-use super::Report;
 use super::generate::AskedArgs;
 use super::prove::{Nonce, parse_nonce};
+use crate::report::Report;
 use anyhow::bail;
 use nanozk_runtime::{Progress, commit};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `nanozk compile`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{Progress, compile, compile::Setting};
 use std::path::PathBuf;
 

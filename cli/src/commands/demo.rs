@@ -1,6 +1,6 @@
 //! `nanozk demo`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{Progress, demo};
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
 //! `nanozk generate`
 
 use super::prove::{Nonce, parse_nonce};
-use super::{Report, parse_bytes};
+use crate::report::Report;
+use crate::values::parse_bytes;
 use nanozk_runtime::answer::Prompt;
 use nanozk_runtime::decoding::Asked;
 use nanozk_runtime::{Progress, generate};

@@ -1,6 +1,6 @@
 //! `nanozk inspect`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{architecture, inspect, keys};
 use std::path::PathBuf;
 

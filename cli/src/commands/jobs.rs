@@ -2,7 +2,8 @@
 
 use super::generate::AskedArgs;
 use super::prove::{Nonce, parse_nonce};
-use super::{Report, parse_bytes};
+use crate::report::Report;
+use crate::values::parse_bytes;
 use anyhow::bail;
 use nanozk_runtime::Progress;
 use nanozk_runtime::jobs::prove::Which;
@@ -141,7 +142,7 @@ pub fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Report> {
         Command::Join(args) => {
             let report = join::join(&args.run, &args.out, progress)?;
             let failure = report.error.as_ref().map(ToString::to_string);
-            Ok(Report { failure, ..Report::new(report) })
+            Ok(Report::judged(report, failure))
         }
     }
 }

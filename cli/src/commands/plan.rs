@@ -1,6 +1,6 @@
 //! `nanozk plan`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::plan;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         None => {
             let plan = plan::plan(&args.model)?;
             let failure = plan.refusal();
-            Ok(Report { failure, ..Report::new(plan) })
+            Ok(Report::judged(plan, failure))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `nanozk prove`
 
-use super::{Report, parse_bytes, parse_hex};
+use crate::report::Report;
+use crate::values::{parse_bytes, parse_hex};
 use nanozk_runtime::audit::{AnswerRequest, answer};
 use nanozk_runtime::{Progress, prove};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `nanozk report`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::report;
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `nanozk run`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{Progress, run};
 use std::path::PathBuf;
 

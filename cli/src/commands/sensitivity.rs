@@ -1,6 +1,6 @@
 //! `nanozk sensitivity`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::Progress;
 use nanozk_runtime::sensitivity::{Reading, Request, sensitivity};
 use std::path::PathBuf;

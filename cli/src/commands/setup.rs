@@ -1,6 +1,6 @@
 //! `nanozk setup`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{Progress, setup};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `nanozk srs`
 
-use super::Report;
+use crate::report::Report;
 use nanozk_runtime::{Progress, srs};
 use std::path::PathBuf;
 

@@ -2,7 +2,8 @@
 
 use super::generate::PromptArgs;
 use super::prove::{Nonce, parse_nonce};
-use super::{Report, parse_hex};
+use crate::report::Report;
+use crate::values::parse_hex;
 use nanozk_runtime::verify;
 use std::path::PathBuf;
 
@@ -78,5 +79,5 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
     };
     let report = verify::verify(&request)?;
     let failure = report.error.as_ref().map(ToString::to_string);
-    Ok(Report { failure, ..Report::new(report) })
+    Ok(Report::judged(report, failure))
 }
