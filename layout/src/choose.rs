@@ -1,11 +1,11 @@
 //! The cheapest choices.
 
-use super::emit::emit;
+use super::budget::Budget;
 use super::error::{Excess, LayoutError};
 use super::fill::Lowered;
 use super::options::{Options, Ports, Squares};
 use super::place::{PlaceError, place};
-use super::size::Budget;
+use super::walk::emit;
 use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
 use nanozk_plan::check::MAX_K;

@@ -1,12 +1,13 @@
 //! The plan as a function of the graph.
 
 use super::bounds::{Bounds, Known, bounds};
-use super::emit::{Emitted, emit};
+use super::budget::Budget;
+use super::emit::Emitted;
 use super::error::{Excess, LayoutError};
 use super::fill::Lowered;
 use super::options::{Choices, Ports};
 use super::place::{PlaceError, place};
-use super::size::Budget;
+use super::walk::emit;
 use nanozk_ir::int::Graph;
 use nanozk_plan::Geometry;
 use nanozk_plan::check::MAX_K;

@@ -1,14 +1,13 @@
 //! The cells and facts of a layer, before any lane is numbered.
 
+use super::budget::Budget;
 use super::error::LayoutError;
 use super::expr::{Atom, Expr, SpaceId};
 use super::fill::{Fill, Quantity};
 use super::hidden::{Group, GroupShape, Product};
-use super::ops::circuit;
-use super::options::{PortSpec, Ports, Squares};
-use super::size::{Budget, size};
+use super::options::{Ports, Squares};
 use super::space::{ETA, RANGE, RAW, ROW, Signature, Space, SpaceKind, Strip};
-use nanozk_ir::int::ops::{self, Misfit, Site};
+use nanozk_ir::int::ops::Misfit;
 use nanozk_ir::int::{Graph, Node, ValueId};
 use nanozk_plan::{Boundary, Port, Public};
 use std::collections::BTreeMap;
@@ -31,12 +30,18 @@ pub struct Emitted {
     pub budget: Budget,
 }
 
+/// What reads the nodes of a graph.
+pub struct Reads {
+    /// Consumers of each node.
+    pub consumers: Vec<Vec<ValueId>>,
+    /// How often each feature of each node is read.
+    pub uses: Vec<Vec<u32>>,
+}
+
 /// State of the walk over the graph.
 pub struct Emitter<'g> {
     pub graph: &'g Graph,
     pub ports: &'g Ports,
-    /// Features of the ports.
-    widths: ops::Ports<'g>,
     pub tokens: u32,
     pub bits: u32,
     /// Expression of each feature of each node met so far.
@@ -52,63 +57,14 @@ pub struct Emitter<'g> {
     pub out: Emitted,
 }
 
-/// Emits the whole graph.
-pub fn emit(
-    graph: &Graph,
-    ports: &Ports,
-    tokens: u32,
-    limb_bits: u32,
-    squares: Squares,
-    mut budget: Budget,
-) -> Result<Emitted, LayoutError> {
-    budget.charge(size(graph, ports, tokens, limb_bits))?;
-    let features = |specs: &[PortSpec]| specs.iter().map(|spec| spec.features).collect::<Vec<u32>>();
-    let (inputs, outputs) = (features(&ports.inputs), features(&ports.outputs));
-    let widths = ops::Ports { inputs: &inputs, outputs: &outputs };
-    let mut emitter = Emitter::new(graph, ports, widths, tokens, limb_bits, squares)?;
-    emitter.out.budget = budget;
-    for id in 0..graph.nodes.len() as ValueId {
-        let value = emitter.lower_node(id)?;
-        emitter.out.budget.charge(value.iter().map(|expr| expr.len() as u64).sum())?;
-        emitter.values.push(value);
-    }
-    for group in 0..emitter.out.groups.len() as u32 {
-        if !emitter.out.groups[group as usize].products.is_empty() {
-            emitter.materialise(group);
-        }
-    }
-    Ok(emitter.out)
-}
-
 impl<'g> Emitter<'g> {
-    fn new(
-        graph: &'g Graph,
-        ports: &'g Ports,
-        widths: ops::Ports<'g>,
-        tokens: u32,
-        bits: u32,
-        squares: Squares,
-    ) -> Result<Self, LayoutError> {
-        let mut consumers = vec![Vec::new(); graph.nodes.len()];
-        let mut uses: Vec<Vec<u32>> = graph.nodes.iter().map(|n| vec![0; n.features as usize]).collect();
-        for (id, node) in graph.nodes.iter().enumerate() {
-            for (operand, &input) in node.inputs.iter().enumerate() {
-                if input as usize >= id {
-                    return Err(operand_error(node, Misfit::NotEarlier(operand as u32)));
-                }
-                consumers[input as usize].push(id as ValueId);
-            }
-            let site = Site::new(tokens, bits, graph, node, widths);
-            node.op.meaning().check(&site).map_err(|reason| operand_error(node, reason))?;
-            for (operand, &input) in (0..).zip(&node.inputs) {
-                circuit(&node.op).reads(&site, operand, &mut uses[input as usize]);
-            }
-        }
+    /// Before the first node.
+    pub fn new(graph: &'g Graph, ports: &'g Ports, tokens: u32, bits: u32, squares: Squares, reads: Reads) -> Self {
+        let Reads { consumers, uses } = reads;
         let space = |name: &str, kind| Space { name: name.into(), kind, len: 0 };
         let mut emitter = Emitter {
             graph,
             ports,
-            widths,
             tokens,
             bits,
             values: Vec::with_capacity(graph.nodes.len()),
@@ -137,7 +93,7 @@ impl<'g> Emitter<'g> {
         for (i, spec) in ports.outputs.iter().enumerate() {
             emitter.boundary(Port::Output(i as u32), spec.features, spec.public);
         }
-        Ok(emitter)
+        emitter
     }
 
     fn boundary(&mut self, port: Port, features: u32, public: bool) {
@@ -159,12 +115,6 @@ impl<'g> Emitter<'g> {
     /// The node.
     pub fn node(&self, id: ValueId) -> &'g Node {
         &self.graph.nodes[id as usize]
-    }
-
-    /// Lowers one node; the expressions of its features.
-    fn lower_node(&mut self, id: ValueId) -> Result<Vec<Expr>, LayoutError> {
-        let node = self.node(id);
-        circuit(&node.op).emit(self, id, &Site::new(self.tokens, self.bits, self.graph, node, self.widths))
     }
 
     /// Operand `i` of a node.

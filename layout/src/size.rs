@@ -3,32 +3,10 @@
 //! Features, vocabularies and limbs are numbers, so a short graph can ask for any number of cells. Units are cells and
 //! terms of expressions, about a hundred bytes each.
 
-use super::error::LayoutError;
 use super::ops::circuit;
 use super::options::Ports;
 use nanozk_ir::int::Graph;
 use nanozk_ir::int::ops::{self, Site};
-
-/// Units that a graph may still ask for.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Those left.
-    pub left: u64,
-}
-
-impl Budget {
-    /// For graphs that the caller made itself.
-    pub const UNLIMITED: Budget = Budget { left: u64::MAX };
-
-    /// Takes units.
-    ///
-    /// # Errors
-    /// Fewer are left.
-    pub fn charge(&mut self, units: u64) -> Result<(), LayoutError> {
-        self.left = self.left.checked_sub(units).ok_or(LayoutError::TooLarge { units, left: self.left })?;
-        Ok(())
-    }
-}
 
 /// An upper bound of the cells of a graph.
 pub fn size(graph: &Graph, ports: &Ports, tokens: u32, limb_bits: u32) -> u64 {

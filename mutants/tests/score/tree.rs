@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 /// Files that mutants are planted in, with what they are for.
 const PLANTED: [(&str, &[&str]); 7] = [
-    ("gadgets", &["layout/src/ops", "layout/src/emit.rs"]),
+    ("gadgets", &["layout/src/ops", "layout/src/emit.rs", "layout/src/walk.rs"]),
     ("placing", &["layout/src/place.rs", "layout/src/place", "layout/src/share.rs"]),
     (
         "plan check",
@@ -30,6 +30,7 @@ const PLANTED: [(&str, &[&str]); 7] = [
             "proof/src/circuits.rs",
             "proof/src/statement.rs",
             "layout/src/bounds.rs",
+            "layout/src/budget.rs",
             "layout/src/size.rs",
             "ir/src/int/interp/check.rs",
             "ir/src/int/causal.rs",
