@@ -15,6 +15,7 @@
 mod equations;
 mod factors;
 mod held;
+mod state;
 
 use crate::boundaries::boundary_lanes;
 use crate::defect::CheckError;
@@ -22,6 +23,8 @@ use crate::{LaneId, Plan, Port, Public, SlotId, Term};
 use equations::Equations;
 use held::Held;
 use nanozk_mutants::mutant;
+pub use state::Reads;
+use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Result of the analysis.
@@ -33,9 +36,6 @@ pub struct Pinned {
     /// Slots that something reads and that lookups or gates limit on some tokens only, with the other tokens.
     pub free: BTreeMap<SlotId, Vec<u32>>,
 }
-
-/// For every slot, how many equations (relations and claims) and how many operands (left or right) and functionals read it.
-pub type Reads = Vec<(u32, u32)>;
 
 /// Counts what reads each slot.
 pub fn reads(plan: &Plan) -> Reads {
@@ -79,14 +79,6 @@ pub fn analyse(plan: &Plan, reads: &Reads) -> Result<Pinned, CheckError> {
     }
     let determined = analysis.state.iter().map(|s| *s == State::Determined).collect();
     Ok(Pinned { determined, argued, free })
-}
-
-/// What is known of a slot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Unknown,
-    Bounded,
-    Determined,
 }
 
 /// The slots that are determined to begin with.

@@ -1,7 +1,7 @@
 //! The single equations of a plan, and when they have one solution.
 
-use super::State;
 use super::factors::Factors;
+use super::state::State;
 use crate::defect::CheckError;
 use crate::{Plan, SlotId, Term};
 use nanozk_mutants::mutant;

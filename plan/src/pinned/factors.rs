@@ -1,6 +1,6 @@
 //! What a claim's monomial can meet: the rows of A with that exponent of rho, and the rows of B that they multiply.
 
-use super::State;
+use super::state::State;
 use crate::{Plan, SlotId, TokenWeight};
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! Which cells lookups and gates over one lane hold.
 
-use super::{Reads, State};
+use super::state::{Reads, State};
 use crate::defect::{CheckError, MAX_FREE_CELLS, MAX_FREE_SLOTS, size};
 use crate::{Gate, Plan, RowForm, SlotId};
 use std::collections::BTreeMap;
