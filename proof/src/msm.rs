@@ -12,13 +12,12 @@ mod tiles;
 
 use blst::{blst_p1, blst_p1_affine};
 use ff::Field;
-use group::Group;
 use rayon::prelude::*;
 
 use crate::field::{Fr, G1, G1Affine};
 pub use bases::Bases;
 use buckets::Points;
-use digits::{Digits, Scalars, longest, window};
+use digits::{Digits, Scalars, horner, longest, window};
 
 /// Below this many points the shared inversions of the bucket method cost more than they save.
 const FEW_POINTS: usize = 256;
@@ -110,11 +109,6 @@ fn few(bases: &[G1Affine], scalars: Scalars, bits: usize, used: usize) -> G1 {
         }
     }
     tiles::product(&points, &bytes, bits)
-}
-
-/// `sum_r 2^(window r) rows[r]`.
-fn horner(rows: &[G1], window: usize) -> G1 {
-    rows.iter().rev().fold(G1::identity(), |sum, row| (0..window).fold(sum, |sum, _| sum.double()) + row)
 }
 
 #[cfg(test)]

@@ -4,20 +4,17 @@
 //! compressed, that the point is the identity, and that y is the larger of the two roots. Whatever decodes, the same
 //! encodings are accepted, and of the same points, as by the stock decoder: those of points in the subgroup, each in its
 //! one canonical form.
+
+mod encoding;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 #[cfg(test)]
 mod tests;
 
 use crate::field::G1Affine;
-use group::GroupEncoding;
+pub use encoding::POINT_BYTES;
+pub(crate) use encoding::{Encoding, decode_one};
 use rayon::prelude::*;
-
-/// Bytes of a compressed point.
-pub const POINT_BYTES: usize = 48;
-
-/// Bytes of one compressed point.
-pub(crate) type Encoding = [u8; POINT_BYTES];
 
 /// Encodings decoded by one task.
 const BLOCK: usize = 8;
@@ -25,13 +22,6 @@ const BLOCK: usize = 8;
 /// The points of encodings; `None` where there is none in the subgroup, or the encoding is not its canonical one.
 pub(crate) fn decode(encodings: &[Encoding]) -> Vec<Option<G1Affine>> {
     encodings.par_chunks(BLOCK).flat_map_iter(decode_block).collect()
-}
-
-/// The point of one encoding, as in [`decode`].
-pub(crate) fn decode_one(encoding: &Encoding) -> Option<G1Affine> {
-    let mut repr = <G1Affine as GroupEncoding>::Repr::default();
-    repr.as_mut().copy_from_slice(encoding);
-    G1Affine::from_bytes(&repr).into()
 }
 
 fn decode_block(encodings: &[Encoding]) -> Vec<Option<G1Affine>> {

@@ -1,8 +1,9 @@
 //! Signed digits of scalars.
 
+use group::Group;
 use rayon::prelude::*;
 
-use crate::field::Fr;
+use crate::field::{Fr, G1};
 
 /// Bits of a field element.
 const FIELD_BITS: usize = 255;
@@ -123,4 +124,9 @@ fn add(a: &[u64; LIMBS], b: &[u64; LIMBS]) -> [u64; LIMBS] {
         carry = first || second;
         sum
     })
+}
+
+/// `sum_r 2^(window r) rows[r]`.
+pub(super) fn horner(rows: &[G1], window: usize) -> G1 {
+    rows.iter().rev().fold(G1::identity(), |sum, row| (0..window).fold(sum, |sum, _| sum.double()) + row)
 }

@@ -5,6 +5,7 @@ use blst::{blst_p1, blst_p1_affine, blst_p1s_mult_pippenger_scratch_sizeof, blst
 use group::Group;
 use rayon::prelude::*;
 
+use super::digits::horner;
 use crate::field::G1;
 
 /// Integrating a bucket costs two additions of about 1.4 times the price of adding an affine point.
@@ -22,7 +23,7 @@ pub(super) fn product(points: &[blst_p1_affine], scalars: &[u8], nbits: usize) -
     let window = (2..=12).min_by_key(cost).unwrap_or(2);
     let tiles: Vec<G1> =
         (0..nbits / window + 1).into_par_iter().map(|row| tile(points, scalars, nbits, row * window, window)).collect();
-    super::horner(&tiles, window)
+    horner(&tiles, window)
 }
 
 /// The contribution of bits `bit0 .. bit0 + window` of all scalars, for at least two points.

@@ -7,7 +7,7 @@
 
 use blst::{blst_fp, blst_p1_affine};
 
-use super::{Encoding, decode_one};
+use super::encoding::{Encoding, decode_one};
 use crate::cpu::Ifma;
 use crate::field::G1Affine;
 use crate::fp::ifma::{Field, LANES, Limbs, Vector, add, broadcast, enter, gather, leave, multiple, rows, shift};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::field::{Fr, G1};
 use ff::Field;
-use group::{Curve, Group};
+use group::{Curve, Group, GroupEncoding};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
