@@ -1,6 +1,6 @@
 //! Ops of models that are read as one token, and of what tokens share.
 
-use super::EvalError;
+use super::error::EvalError;
 use crate::float::Hidden;
 use rayon::prelude::*;
 
