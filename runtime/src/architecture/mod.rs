@@ -1,6 +1,7 @@
 //! What the model id of a verifier file commits to: all of it as data, and in words ([`text`]).
 
 mod sentences;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,6 +16,7 @@ use nanozk_proof::statement::Statement;
 use sentences::sentences;
 use serde::Serialize;
 use std::collections::BTreeMap;
+pub use table::TableInfo;
 
 /// The integer model without weights that stands in a verifier file, and what its circuits leave to argument.
 #[derive(Clone, Debug, Serialize)]
@@ -86,20 +88,6 @@ pub struct ShapeInfo {
     pub argued: BTreeMap<&'static str, usize>,
     /// Cells that the prover may choose, without effect on any other.
     pub free_cells: usize,
-}
-
-/// A table.
-#[derive(Clone, Debug, Serialize)]
-pub struct TableInfo {
-    /// The function whose values these are, `None` where they are stated as they are.
-    pub function: Option<String>,
-    /// Least value.
-    pub least: i64,
-    /// Greatest value.
-    pub greatest: i64,
-    /// The values, where they were asked for or have no name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<i64>,
 }
 
 /// Describes the model of a verifier file, with the values of its tables if `values`.

@@ -1,6 +1,6 @@
 //! An architecture in a few sentences.
 
-use super::TableInfo;
+use super::table::TableInfo;
 use crate::hex;
 use nanozk_ir::int::{Architecture, Layer};
 use nanozk_proof::answer::Writer;

@@ -1,9 +1,10 @@
 //! The steps of one model, in order, each repeated.
 
+use super::extrapolated::Extrapolated;
 use super::report::{Fidelity, Measured, ModelReport, ProofSize, Sizes};
+use super::request::Request;
 use super::step::{Measure, Step};
 use super::times::StepTimes;
-use super::{Extrapolated, Request};
 use crate::compile::Excerpt;
 use crate::storage::KeyDir;
 use crate::{Error, Progress, Result};

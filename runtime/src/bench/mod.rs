@@ -9,6 +9,7 @@ mod machine;
 mod measure;
 mod plot;
 mod report;
+mod request;
 pub mod step;
 mod synthetic;
 mod times;
@@ -16,38 +17,12 @@ mod times;
 pub use extrapolated::Extrapolated;
 pub use machine::Machine;
 pub use report::{BenchReport, Fidelity, Measured, ModelReport, ProofSize, Sizes};
+pub use request::Request;
 pub use synthetic::Seeded;
 pub use times::StepTimes;
 
-use crate::compile::Visibility;
 use crate::storage::{self, Secrecy};
 use crate::{Error, Progress, Result};
-use std::path::PathBuf;
-
-/// What to measure.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Model folders (`network.onnx`, `input.json`, optional `eval.json`), or ONNX files with these beside them.
-    pub models: Vec<PathBuf>,
-    /// Models to make and measure after them.
-    pub seeded: Vec<Seeded>,
-    /// Counted runs of every step, at least 1.
-    pub repeat: usize,
-    /// Runs of every step before them that are not counted.
-    pub warmup: usize,
-    /// Whether circuits lean to what the SRS of this program serves, as by default; else they are what costs least.
-    pub served: bool,
-    /// Whether one layer of each shape is set up, proven and verified in place of all, and the costs of all are extrapolated.
-    pub excerpt: bool,
-    /// Who sees the input, if not as the settings say.
-    pub input: Option<Visibility>,
-    /// Page to write.
-    pub html: Option<PathBuf>,
-    /// Markdown table to write.
-    pub markdown: Option<PathBuf>,
-    /// Program and leading arguments that take a step as last argument and print its [`step::Measure`] as JSON.
-    pub worker: Vec<std::ffi::OsString>,
-}
 
 /// Measures all models. A model that fails is reported with its error; the others are still measured.
 ///

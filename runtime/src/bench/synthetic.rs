@@ -3,13 +3,15 @@
 
 mod gpt;
 mod llama;
+mod random;
+mod shape;
 mod writer;
 
 use crate::storage::{self, Secrecy};
 use crate::{Error, Result};
 use llama::Llama;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{RngCore, SeedableRng};
+use random::Random;
+use shape::{Language, Shape};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use writer::Writer;
@@ -28,26 +30,6 @@ const MAX_LAYERS: usize = 1 << 8;
 
 /// Greatest vocabulary.
 const MAX_VOCABULARY: usize = 1 << 20;
-
-/// Width, heads and tokens of a transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Features of the residual stream.
-    pub width: usize,
-    /// Attention heads; divides `width`.
-    pub heads: usize,
-    /// Tokens.
-    pub tokens: usize,
-}
-
-/// What makes a language model of layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Language {
-    /// Layers.
-    pub layers: usize,
-    /// Tokens that it tells apart.
-    pub vocabulary: usize,
-}
 
 /// What stands around and inside the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +166,7 @@ impl Seeded {
                 (0..tokens * width).map(|_| normal().into()).collect()
             }
             Kind::Gpt(size) | Kind::Llama(_, size) => {
-                (0..tokens).map(|_| (random.0.next_u32() as usize % size.vocabulary).into()).collect()
+                (0..tokens).map(|_| (random.below(size.vocabulary)).into()).collect()
             }
         }
     }
@@ -211,31 +193,6 @@ impl std::fmt::Display for Seeded {
         let Shape { width, heads, tokens } = self.shape;
         write!(f, "{kind}-d{width}-h{heads}-t{tokens}")?;
         size.map_or(Ok(()), |size| write!(f, "-l{}-v{}", size.layers, size.vocabulary))
-    }
-}
-
-/// Weights by a seed.
-struct Random(ChaCha20Rng);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Random(ChaCha20Rng::seed_from_u64(seed))
-    }
-
-    /// Uniform in -1..1, with 24 bits.
-    fn uniform(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
-    }
-
-    /// A vector of numbers within `spread` of `middle`.
-    fn vector(&mut self, graph: &mut Writer, name: &str, len: usize, middle: f32, spread: f32) {
-        let values = (0..len).map(|_| middle + spread * self.uniform()).collect::<Vec<_>>();
-        graph.constant(name, &[len], &values);
-    }
-
-    /// A matrix of numbers within `spread` of 0.
-    fn matrix(&mut self, graph: &mut Writer, name: &str, dims: [usize; 2], spread: f32) -> Result<()> {
-        graph.matrix(name, dims, std::iter::repeat_with(|| spread * self.uniform()))
     }
 }
 

@@ -5,7 +5,7 @@
 //! the first can take, and whoever asks again gets the stored bytes. A stored proof that cannot be read is never replaced,
 //! for it may have been released.
 
-use super::Committed;
+use super::committed::Committed;
 use crate::keys::{self, ProverKeys, Seed};
 use crate::pool::{self, Provers};
 use crate::storage::{self, Secrecy};

@@ -1,7 +1,8 @@
 //! GPT-2-style transformers: LayerNorm, causal attention, residual, LayerNorm, tanh-GELU MLP four times as wide, residual.
 
+use super::random::Random;
+use super::shape::{Language, Shape};
 use super::writer::Writer;
-use super::{Language, Random, Shape};
 use crate::Result;
 use nanozk_compiler::onnx::{DataType, float, int, ints};
 

@@ -1,8 +1,9 @@
 //! Llama-style language models: RMSNorm, rotary causal attention with shared keys and values, residual, RMSNorm, SwiGLU,
 //! residual.
 
+use super::random::Random;
+use super::shape::{Language, Shape};
 use super::writer::Writer;
-use super::{Language, Random, Shape};
 use crate::Result;
 use nanozk_compiler::onnx::{DataType, int, ints};
 
