@@ -26,7 +26,7 @@ impl<E: WayOut> Display for Line<'_, E> {
     }
 }
 
-/// Reasons of the front end and the quantiser are free text, which may end in a way out of its own.
+/// Reasons of the front end are free text, which may end in a way out of its own.
 fn unless_named(reason: &str, way_out: &'static str) -> Option<&'static str> {
     (!reason.contains("; ")).then_some(way_out)
 }
