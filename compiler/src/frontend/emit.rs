@@ -1,22 +1,26 @@
-//! From the recognised intermediate graph to the canonical float graph.
+//! From the recognised matrix graph to the canonical float graph.
 
 use super::{
     error::Problem,
-    mid::{Mid, MidId, MidNode, MidOp, Pick, Red},
+    matrix_graph::{MatrixGraph, MatrixId, MatrixNode, MatrixOp, Pick, Reduction},
 };
 use nanozk_ir::float::{Binary, Floats, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
 /// Builds the canonical graph from what `outputs` need; every model input stays.
-pub(super) fn emit(mid: &Mid, inputs: &[MidId], outputs: &[(MidId, String)]) -> (Graph, Vec<Problem>) {
-    let mut roots: Vec<MidId> = outputs.iter().map(|(id, _)| *id).collect();
+pub(super) fn emit(
+    matrices: &MatrixGraph,
+    inputs: &[MatrixId],
+    outputs: &[(MatrixId, String)],
+) -> (Graph, Vec<Problem>) {
+    let mut roots: Vec<MatrixId> = outputs.iter().map(|(id, _)| *id).collect();
     roots.extend(inputs);
-    let uses = mid.uses(&roots);
-    let graph = Graph { tokens: mid.tokens, ..Graph::default() };
-    let mut e = Emit { mid, graph, nodes: HashMap::new(), problems: Vec::new() };
-    for id in (0..mid.nodes.len()).filter(|&id| uses[id] > 0) {
-        let node = &mid.nodes[id];
-        if matches!(node.op, MidOp::Const { .. }) {
+    let uses = matrices.uses(&roots);
+    let graph = Graph { tokens: matrices.tokens, ..Graph::default() };
+    let mut e = Emit { matrices, graph, nodes: HashMap::new(), problems: Vec::new() };
+    for id in (0..matrices.nodes.len()).filter(|&id| uses[id] > 0) {
+        let node = &matrices.nodes[id];
+        if matches!(node.op, MatrixOp::Const { .. }) {
             continue;
         }
         match e.node(node) {
@@ -26,7 +30,7 @@ pub(super) fn emit(mid: &Mid, inputs: &[MidId], outputs: &[(MidId, String)]) -> 
             Err(Some(reason)) => e.problems.push(Problem {
                 node: node.name.clone(),
                 op: describe(&node.op),
-                shapes: format!("[{}, {}]", mid.tokens, node.features),
+                shapes: format!("[{}, {}]", matrices.tokens, node.features),
                 reason,
             }),
             Err(None) => (),
@@ -35,19 +39,19 @@ pub(super) fn emit(mid: &Mid, inputs: &[MidId], outputs: &[(MidId, String)]) -> 
     e.graph.inputs = inputs.iter().filter_map(|id| e.nodes.get(id).copied()).collect();
     for (id, name) in outputs {
         if let Some(&source) = e.nodes.get(id) {
-            let output = e.graph.add(name, Op::Output, mid.nodes[*id].features, &[source]);
+            let output = e.graph.add(name, Op::Output, matrices.nodes[*id].features, &[source]);
             e.graph.outputs.push(output);
         }
     }
     (e.graph, e.problems)
 }
 
-fn describe(op: &MidOp) -> String {
+fn describe(op: &MatrixOp) -> String {
     match op {
-        MidOp::Unary(f) => f.name().to_owned(),
-        MidOp::Binary(b) => format!("{b:?}"),
-        MidOp::Reduce(r) => format!("Reduce{r:?}"),
-        MidOp::Embed { .. } => "Gather".to_owned(),
+        MatrixOp::Unary(f) => f.name().to_owned(),
+        MatrixOp::Binary(b) => format!("{b:?}"),
+        MatrixOp::Reduce(r) => format!("Reduce{r:?}"),
+        MatrixOp::Embed { .. } => "Gather".to_owned(),
         _ => "node".to_owned(),
     }
 }
@@ -56,17 +60,17 @@ fn describe(op: &MidOp) -> String {
 type Missing = Option<String>;
 
 struct Emit<'a> {
-    mid: &'a Mid,
+    matrices: &'a MatrixGraph,
     graph: Graph,
-    nodes: HashMap<MidId, NodeId>,
+    nodes: HashMap<MatrixId, NodeId>,
     problems: Vec<Problem>,
 }
 
 impl Emit<'_> {
     /// Operand `id` with `features` columns: constants become nodes, single columns are spread.
-    fn operand(&mut self, id: MidId, features: usize, name: &str) -> Result<NodeId, Missing> {
-        let node = &self.mid.nodes[id];
-        if let MidOp::Const { rows, data } = &node.op {
+    fn operand(&mut self, id: MatrixId, features: usize, name: &str) -> Result<NodeId, Missing> {
+        let node = &self.matrices.nodes[id];
+        if let MatrixOp::Const { rows, data } = &node.op {
             let spread = features / node.features;
             let data = data.iter().flat_map(|&v| std::iter::repeat_n(v, spread)).collect();
             return Ok(self.graph.add(&node.name, Op::Const { rows: *rows, data }, features, &[]));
@@ -83,50 +87,50 @@ impl Emit<'_> {
         ))
     }
 
-    fn node(&mut self, node: &MidNode) -> Result<NodeId, Missing> {
+    fn node(&mut self, node: &MatrixNode) -> Result<NodeId, Missing> {
         let (name, features) = (node.name.as_str(), node.features);
         let plain: Vec<Option<NodeId>> = node.operands.iter().map(|o| self.nodes.get(o).copied()).collect();
-        let constant = |o: &MidId| matches!(self.mid.nodes[*o].op, MidOp::Const { .. });
+        let constant = |o: &MatrixId| matches!(self.matrices.nodes[*o].op, MatrixOp::Const { .. });
         if node.operands.iter().zip(&plain).any(|(o, p)| p.is_none() && !constant(o)) {
             return Err(None);
         }
         let op = match &node.op {
-            MidOp::Input(kind) => Op::Input(kind.clone()),
-            MidOp::Const { .. } => return Err(None),
-            MidOp::Embed { table } => Op::Embed { table: table.clone().into() },
-            MidOp::Linear { weight, bias } => Op::Linear {
+            MatrixOp::Input(kind) => Op::Input(kind.clone()),
+            MatrixOp::Const { .. } => return Err(None),
+            MatrixOp::Embed { table } => Op::Embed { table: table.clone().into() },
+            MatrixOp::Linear { weight, bias } => Op::Linear {
                 positions: 1,
                 weight: weight.clone().into(),
                 bias: bias.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
-            MidOp::Norm { kind, eps, gamma, beta } => Op::Norm {
+            MatrixOp::Norm { kind, eps, gamma, beta } => Op::Norm {
                 kind: *kind,
                 groups: 1,
                 eps: *eps,
                 gamma: gamma.clone().filter(|g| g.iter().any(|&v| v != 1.0)),
                 beta: beta.clone().filter(|b| b.iter().any(|&v| v != 0.0)),
             },
-            MidOp::Canonical(op) => {
-                let operands = node.operands.iter().map(|&o| self.operand(o, self.mid.nodes[o].features, name));
+            MatrixOp::Canonical(op) => {
+                let operands = node.operands.iter().map(|&o| self.operand(o, self.matrices.nodes[o].features, name));
                 let operands = operands.collect::<Result<Vec<_>, _>>()?;
                 return Ok(self.graph.add(name, op.clone(), features, &operands));
             }
-            MidOp::Softmax => Op::Softmax { groups: 1, hidden: None },
-            MidOp::Unary(f) => Op::Unary(f.clone()),
-            MidOp::Binary(op) => return self.binary(*op, node),
-            MidOp::Reduce(red) => return self.reduce(*red, node),
-            MidOp::Select(picks) => return Ok(self.select(picks, node)),
+            MatrixOp::Softmax => Op::Softmax { groups: 1, hidden: None },
+            MatrixOp::Unary(f) => Op::Unary(f.clone()),
+            MatrixOp::Binary(op) => return self.binary(*op, node),
+            MatrixOp::Reduce(reduction) => return self.reduce(*reduction, node),
+            MatrixOp::Select(picks) => return Ok(self.select(picks, node)),
         };
         let operands: Vec<NodeId> = plain.into_iter().flatten().collect();
         Ok(self.graph.add(name, op, features, &operands))
     }
 
-    fn binary(&mut self, op: Binary, node: &MidNode) -> Result<NodeId, Missing> {
+    fn binary(&mut self, op: Binary, node: &MatrixNode) -> Result<NodeId, Missing> {
         let (name, features) = (node.name.as_str(), node.features);
         let &[a, b] = &node.operands[..] else { return Err(None) };
         if op == Binary::Mul {
             for (x, c) in [(a, b), (b, a)] {
-                if let Some(c) = self.mid.scalar(c) {
+                if let Some(c) = self.matrices.scalar(c) {
                     let x = self.operand(x, features, name)?;
                     return Ok(self.graph.add(name, Op::Scale(c), features, &[x]));
                 }
@@ -159,16 +163,16 @@ impl Emit<'_> {
         Ok(g.add(name, op, features, &operands))
     }
 
-    fn reduce(&mut self, red: Red, node: &MidNode) -> Result<NodeId, Missing> {
+    fn reduce(&mut self, reduction: Reduction, node: &MatrixNode) -> Result<NodeId, Missing> {
         let (name, source) = (node.name.as_str(), node.operands[0]);
-        let width = self.mid.nodes[source].features;
+        let width = self.matrices.nodes[source].features;
         let x = self.operand(source, width, name)?;
-        let (x, weight) = match red {
-            Red::Sum => (x, 1.0),
-            Red::MeanOfSquares => {
+        let (x, weight) = match reduction {
+            Reduction::Sum => (x, 1.0),
+            Reduction::MeanOfSquares => {
                 (self.graph.add(name, Op::Unary(UnaryFn::Square), width, &[x]), (width as f32).recip())
             }
-            Red::Max | Red::Min => {
+            Reduction::Max | Reduction::Min => {
                 return Err(Some("a maximum over features is supported only inside a softmax".to_owned()));
             }
         };
@@ -176,7 +180,7 @@ impl Emit<'_> {
     }
 
     /// Slices for the runs of neighbouring features, joined by a concatenation.
-    fn select(&mut self, picks: &[Pick], node: &MidNode) -> NodeId {
+    fn select(&mut self, picks: &[Pick], node: &MatrixNode) -> NodeId {
         let name = node.name.as_str();
         let mut parts = Vec::new();
         let mut start = 0;
@@ -190,7 +194,7 @@ impl Emit<'_> {
             let len = (1..).find(|&i| !continues(i)).unwrap_or(1);
             let operand = node.operands[first.operand];
             let mut part = self.nodes[&operand];
-            if len != self.mid.nodes[operand].features {
+            if len != self.matrices.nodes[operand].features {
                 part = self.graph.add(name, Op::Slice { start: first.feature, len }, len, &[part]);
             }
             if first.negated {

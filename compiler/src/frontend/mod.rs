@@ -11,7 +11,7 @@ mod error;
 mod external;
 mod general;
 mod lower;
-mod mid;
+mod matrix_graph;
 mod onnx;
 mod options;
 mod parameters;
@@ -244,15 +244,15 @@ fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<(Outcom
         return Err(outcome.problems);
     }
     let roots: Vec<_> = outcome.outputs.iter().map(|(id, _)| *id).collect();
-    recognise::recognise(&mut outcome.mid, &roots);
+    recognise::recognise(&mut outcome.graph, &roots);
     let keep: Vec<_> = outcome.inputs.iter().chain(&roots).copied().collect();
-    let renamed = outcome.mid.sort(&keep);
+    let renamed = outcome.graph.sort(&keep);
     outcome.inputs.iter_mut().for_each(|id| *id = renamed[id]);
     outcome.outputs.iter_mut().for_each(|(id, _)| *id = renamed[id]);
     let roots: Vec<_> = outcome.outputs.iter().map(|(id, _)| *id).collect();
-    simplify::simplify(&mut outcome.mid, &roots);
+    simplify::simplify(&mut outcome.graph, &roots);
     let outputs: Vec<_> = outcome.outputs.iter().zip(names).map(|((id, _), &name)| (*id, name.to_owned())).collect();
-    let (graph, problems) = emit::emit(&outcome.mid, &outcome.inputs, &outputs);
+    let (graph, problems) = emit::emit(&outcome.graph, &outcome.inputs, &outputs);
     if problems.is_empty() { Ok((outcome, graph)) } else { Err(problems) }
 }
 

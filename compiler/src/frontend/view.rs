@@ -1,4 +1,4 @@
-//! Index views: how the elements of a tract tensor map to elements of intermediate matrices.
+//! Index views: how the elements of a tract tensor map to elements of the matrix graph.
 //!
 //! Every data movement (reshape, transpose, slice, concat, broadcast, gather with constant indices) is carried out on
 //! a tensor of element codes by tract itself, so the exact sequence of such nodes never matters.

@@ -3,11 +3,11 @@
 use super::{
     Base, Lower, Lowered, Value,
     einsum::{Letter, offset, tuples},
-    mask::{Form, SoftMask},
+    mask::{MaskKind, SoftMask},
     text,
 };
 use crate::frontend::{
-    mid::{MidId, MidOp, Pick},
+    matrix_graph::{MatrixId, MatrixOp, Pick},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::{HIDDEN, Op};
@@ -17,8 +17,8 @@ use tract_onnx::prelude::*;
 /// `scale * a b^T` per head, possibly masked and passed through a softmax.
 #[derive(Clone, Debug)]
 pub(super) struct Scores {
-    pub a: MidId,
-    pub b: MidId,
+    pub a: MatrixId,
+    pub b: MatrixId,
     pub heads: usize,
     /// Features of `a` in each head.
     a_features: Arc<Vec<Vec<usize>>>,
@@ -32,7 +32,7 @@ pub(super) struct Scores {
     /// What is added to the scores, `[heads, a token, b token]`.
     pub bias: Option<Arc<Vec<f32>>>,
     /// Mask input over the tokens of `b` (true) or `a` (false).
-    pub key_mask: Option<(MidId, bool)>,
+    pub key_mask: Option<(MatrixId, bool)>,
     /// Masks that hide with a finite score.
     pub soft: Vec<SoftMask>,
     /// After the softmax, which always runs over the tokens of `b`.
@@ -57,7 +57,7 @@ impl Lower<'_> {
         const REASON: &str = "a product of two activations that is not attention";
         let (ia, va) = self.compact(a, name)?;
         let (ib, vb) = self.compact(b, name)?;
-        let (wa, wb) = (self.mid.nodes[ia].features, self.mid.nodes[ib].features);
+        let (wa, wb) = (self.graph.nodes[ia].features, self.graph.nodes[ib].features);
         let ka = axis_kinds(&va, wa).ok_or(REASON)?;
         let kb = axis_kinds(&vb, wb).ok_or(REASON)?;
         let a_token = |l: &Letter| l.a.is_some_and(|p| ka[p] == AxisKind::Token);
@@ -94,7 +94,7 @@ impl Lower<'_> {
             a_features.push(pairs.iter().map(|p| p.0).collect());
             b_features.push(pairs.iter().map(|p| p.1).collect());
         }
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         self.scores.push(Scores {
             a: ia,
             b: ib,
@@ -167,8 +167,8 @@ impl Lower<'_> {
             ("Div", Some(c), _) if first => self.scale_scores(s, &view, c.recip()),
             ("Add", Some(c), _) if c.is_finite() => Ok(Value::View(view)),
             ("Add" | "Sub", _, other) if first || op == "Add" => {
-                let form = Form::Additive { negated: op == "Sub" };
-                let hidden = self.mask_of(other, node.inputs[usize::from(first)], shape, &view, form, &node.name)?;
+                let kind = MaskKind::Additive { negated: op == "Sub" };
+                let hidden = self.mask_of(other, node.inputs[usize::from(first)], shape, &view, kind, &node.name)?;
                 self.hide(s, &view, hidden)
             }
             _ => Err("this operator on attention scores is not supported".to_owned()),
@@ -184,11 +184,11 @@ impl Lower<'_> {
         if !plain(&x) || !plain(&y) || x.scale != y.scale || x.heads != y.heads || !aligned {
             return Err("a sum of two attention score matrices that is not one product".to_owned());
         }
-        let mut join = |first: MidId, second: MidId, f: &[Vec<usize>], g: &[Vec<usize>]| {
-            let (wf, ws) = (self.mid.nodes[first].features, self.mid.nodes[second].features);
+        let mut join = |first: MatrixId, second: MatrixId, f: &[Vec<usize>], g: &[Vec<usize>]| {
+            let (wf, ws) = (self.graph.nodes[first].features, self.graph.nodes[second].features);
             let pick = |operand, width| (0..width).map(move |feature| Pick { operand, feature, negated: false });
-            let op = MidOp::Select(pick(0, wf).chain(pick(1, ws)).collect());
-            let id = self.mid.add(name, op, wf + ws, &[first, second]);
+            let op = MatrixOp::Select(pick(0, wf).chain(pick(1, ws)).collect());
+            let id = self.graph.add(name, op, wf + ws, &[first, second]);
             let features: Vec<Vec<usize>> =
                 f.iter().zip(g).map(|(f, g)| f.iter().copied().chain(g.iter().map(|c| c + wf)).collect()).collect();
             (id, Arc::new(features))
@@ -204,7 +204,7 @@ impl Lower<'_> {
     /// The product of scores with a constant that holds zeros and one other value.
     fn zero_scores(&mut self, s: usize, view: &View, factors: &Tensor, shape: &[usize]) -> Lowered<Value> {
         self.before_softmax(s)?;
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let factors = factors.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
         let factors = factors.view().as_slice::<f32>().map_err(text)?.to_vec();
         let factor = factors.iter().copied().find(|&f| f != 0.0).unwrap_or(1.0);
@@ -249,7 +249,7 @@ impl Lower<'_> {
                 return Err("attention scores are set to 0 and not hidden".to_owned());
             }
         }
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let st = strides(&view.shape);
         let first = place(Code::decode(view.codes[0]).flat, tokens);
         let along: Vec<_> =
@@ -295,9 +295,9 @@ impl Lower<'_> {
         if !self.scores[s].softmax {
             return Err("attention without a softmax".to_owned());
         }
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let (iv, vv) = self.compact(values, name)?;
-        let width = self.mid.nodes[iv].features;
+        let width = self.graph.nodes[iv].features;
         let (sw, sv, so) = (strides(&weights.shape), strides(&vv.shape), strides(shape));
         let inner: Vec<Letter> = letters.iter().filter(|l| l.out.is_none()).copied().collect();
         let inner_sizes: Vec<usize> = inner.iter().map(|l| l.size).collect();
@@ -334,14 +334,14 @@ impl Lower<'_> {
         }
         let id = self.attention(s, iv, &features, name)?;
         let head_dim = features[0].len();
-        let base = self.new_base(Base::Mat(id));
+        let base = self.new_base(Base::Matrix(id));
         let code = |&(t, h, p): &(usize, usize, usize)| {
             Code { base, flat: (t * heads + h) * head_dim + p, negated: false }.encode()
         };
         Ok(Value::View(View::new(shape, cells.iter().map(code).collect())))
     }
 
-    fn attention(&mut self, s: usize, values: MidId, v_features: &[Vec<usize>], name: &str) -> Lowered<MidId> {
+    fn attention(&mut self, s: usize, values: MatrixId, v_features: &[Vec<usize>], name: &str) -> Lowered<MatrixId> {
         let scores = self.scores[s].clone();
         let heads = scores.heads;
         let head_dim = scores.a_features[0].len();
@@ -368,19 +368,19 @@ impl Lower<'_> {
         }
         self.soft_masks.extend(scores.soft.iter().map(|m| SoftMask { attention: name.to_owned(), ..m.clone() }));
         let key_mask = scores.key_mask.is_some();
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let biased = bias.is_some();
         operands.extend(bias.map(|data| {
             let data = Arc::new(data);
-            self.mid.add(&format!("{name}.bias"), MidOp::Const { rows: tokens, data }, heads * tokens, &[])
+            self.graph.add(&format!("{name}.bias"), MatrixOp::Const { rows: tokens, data }, heads * tokens, &[])
         }));
         let op = Op::Attention { heads, kv_heads, head_dim, scale: scores.scale, causal, key_mask, bias: biased };
-        Ok(self.mid.add(name, MidOp::Canonical(op), heads * head_dim, &operands))
+        Ok(self.graph.add(name, MatrixOp::Canonical(op), heads * head_dim, &operands))
     }
 
     /// Whether each token sees none that follows it, and what is added to its scores, `[tokens, heads * tokens]`.
     fn biases(&self, scores: &Scores) -> Lowered<(bool, Option<Vec<f32>>)> {
-        let (tokens, heads) = (self.mid.tokens, scores.heads);
+        let (tokens, heads) = (self.graph.tokens, scores.heads);
         let hides = |i: usize| scores.hidden.as_ref().is_some_and(|h| h[i]);
         let later = |i: usize| i % tokens > i / tokens;
         let causal = (0..tokens * tokens).all(|i| hides(i) || !later(i)) && (0..tokens * tokens).any(hides);

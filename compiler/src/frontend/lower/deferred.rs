@@ -2,7 +2,7 @@
 
 use super::{Base, Lower, Lowered, Value, moves_data, numbers, text};
 use crate::frontend::{
-    mid::{MidId, MidOp},
+    matrix_graph::{MatrixId, MatrixOp},
     view::{Code, View},
 };
 use nanozk_ir::float::InputKind;
@@ -61,11 +61,11 @@ impl Lower<'_> {
         let slot = self.only_slot(slots)?;
         let input = self.inputs[slot];
         let (vocab, features) = (table.shape()[0], table.shape()[1]);
-        match &mut self.mid.nodes[input].op {
-            MidOp::Input(InputKind::Tokens { vocab: v }) => *v = if *v == 0 { vocab } else { vocab.min(*v) },
+        match &mut self.graph.nodes[input].op {
+            MatrixOp::Input(InputKind::Tokens { vocab: v }) => *v = if *v == 0 { vocab } else { vocab.min(*v) },
             _ => return Err("a table is indexed by something that is not a token input".to_owned()),
         }
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let iota: Vec<i64> = (0..tokens as i64).collect();
         let ids = self.eval_deferred(node.inputs[1], &HashMap::from([(slot, iota)]))?;
         let ids: Vec<i64> = ids.cast_to::<i64>().map_err(text)?.view().as_slice::<i64>().map_err(text)?.to_vec();
@@ -73,8 +73,8 @@ impl Lower<'_> {
             return Err("token ids are changed by arithmetic before they index the table".to_owned());
         }
         let table = numbers(table).map_err(text)?;
-        let id = self.mid.add(&node.name, MidOp::Embed { table }, features, &[input]);
-        let base = self.new_base(Base::Mat(id));
+        let id = self.graph.add(&node.name, MatrixOp::Embed { table }, features, &[input]);
+        let base = self.new_base(Base::Matrix(id));
         let code = |t: i64, f: usize| Code { base, flat: t as usize * features + f, negated: false }.encode();
         let codes = ids.iter().flat_map(|&t| (0..features).map(move |f| code(t, f))).collect();
         Ok(Value::View(View::new(&self.shape(node.id.into())?, codes)))
@@ -89,11 +89,11 @@ impl Lower<'_> {
     }
 
     /// Node of the mask input that alone determines a deferred value.
-    pub(super) fn mask_input(&self, slots: u64) -> Lowered<(usize, MidId)> {
+    pub(super) fn mask_input(&self, slots: u64) -> Lowered<(usize, MatrixId)> {
         let slot = self.only_slot(slots)?;
         let id = self.inputs[slot];
-        match self.mid.nodes[id].op {
-            MidOp::Input(InputKind::Mask) => Ok((slot, id)),
+        match self.graph.nodes[id].op {
+            MatrixOp::Input(InputKind::Mask) => Ok((slot, id)),
             _ => Err("computed from token ids other than by an embedding table".to_owned()),
         }
     }

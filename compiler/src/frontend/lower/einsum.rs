@@ -2,7 +2,7 @@
 
 use super::{Base, Lower, Lowered, Value, numbers, text};
 use crate::frontend::{
-    mid::MidOp,
+    matrix_graph::MatrixOp,
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::Binary;
@@ -78,7 +78,7 @@ impl Lower<'_> {
         let Value::Const(weight) = weight else { return Err("the weight is not constant".to_owned()) };
         let data = numbers(weight).map_err(text)?;
         let (id, view) = self.compact(x, name)?;
-        let inputs = self.mid.nodes[id].features;
+        let inputs = self.graph.nodes[id].features;
         let kinds = axis_kinds(&view, inputs).ok_or("tokens and features are mixed in one axis")?;
         let letters = letters(axes, swap, &view.shape, weight.shape())?;
         let (sx, sw, so) = (strides(&view.shape), strides(weight.shape()), strides(shape));
@@ -131,8 +131,8 @@ impl Lower<'_> {
             entries().for_each(|(place, entry)| matrix[place] += data[entry] * repeats as f32);
             matrix.into()
         };
-        let out = self.mid.add(name, MidOp::Linear { weight, bias: None }, features, &[id]);
-        let base = self.new_base(Base::Mat(out));
+        let out = self.graph.add(name, MatrixOp::Linear { weight, bias: None }, features, &[id]);
+        let base = self.new_base(Base::Matrix(out));
         let column_strides = strides(&outer_sizes);
         let codes = (0..shape.iter().product::<usize>()).map(|i| {
             let index = |l: &Letter| l.out.map_or(0, |p| i / so[p] % shape[p]);

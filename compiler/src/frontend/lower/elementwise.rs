@@ -2,7 +2,7 @@
 
 use super::{Base, Lower, Lowered, Value, text};
 use crate::frontend::{
-    mid::{MidId, MidOp},
+    matrix_graph::{MatrixId, MatrixOp},
     view::{Code, View},
 };
 use nanozk_ir::float::{Binary, UnaryFn};
@@ -100,7 +100,7 @@ impl Lower<'_> {
 
     pub(super) fn apply(&mut self, function: UnaryFn, view: &View, name: &str) -> Lowered<View> {
         let (id, view) = self.compact(view, name)?;
-        let out = self.mid.add(name, MidOp::Unary(function), self.mid.nodes[id].features, &[id]);
+        let out = self.graph.add(name, MatrixOp::Unary(function), self.graph.nodes[id].features, &[id]);
         Ok(self.rebase(&view, out))
     }
 
@@ -164,7 +164,7 @@ impl Lower<'_> {
         let (ia, va) = self.compact(a, name)?;
         let (ib, vb) = self.compact(b, name)?;
         let (va, vb) = (va.broadcast(shape).map_err(text)?, vb.broadcast(shape).map_err(text)?);
-        let (wa, wb) = (self.mid.nodes[ia].features, self.mid.nodes[ib].features);
+        let (wa, wb) = (self.graph.nodes[ia].features, self.graph.nodes[ib].features);
         let mut index: HashMap<(usize, usize), usize> = HashMap::new();
         let mut pairs: Vec<(usize, usize)> = Vec::new();
         let mut places = Vec::with_capacity(va.codes.len());
@@ -184,14 +184,14 @@ impl Lower<'_> {
         let mut position = vec![0; pairs.len()];
         rank.iter().enumerate().for_each(|(new, &old)| position[old] = new);
         let features = pairs.len();
-        let operand = |lower: &mut Self, id: MidId, columns: Vec<usize>| match lower.mid.nodes[id].features {
+        let operand = |lower: &mut Self, id: MatrixId, columns: Vec<usize>| match lower.graph.nodes[id].features {
             1 => id,
             _ => lower.reorder(id, &columns, name),
         };
         let ia = operand(self, ia, rank.iter().map(|&i| pairs[i].0).collect());
         let ib = operand(self, ib, rank.iter().map(|&i| pairs[i].1).collect());
-        let out = self.mid.add(name, MidOp::Binary(op), features, &[ia, ib]);
-        let base = self.new_base(Base::Mat(out));
+        let out = self.graph.add(name, MatrixOp::Binary(op), features, &[ia, ib]);
+        let base = self.new_base(Base::Matrix(out));
         let code = |&(t, p): &(usize, usize)| Code { base, flat: t * features + position[p], negated: false }.encode();
         Ok(View::new(shape, places.iter().map(code).collect()))
     }
@@ -209,8 +209,8 @@ impl Lower<'_> {
         let view = view.broadcast(shape).map_err(text)?;
         let constant = constant.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
         let values = constant.view().as_slice::<f32>().map_err(text)?.to_vec();
-        let features = self.mid.nodes[id].features;
-        let mut data = vec![None; self.mid.rows(id) * features];
+        let features = self.graph.nodes[id].features;
+        let mut data = vec![None; self.graph.rows(id) * features];
         for (code, &v) in view.codes().zip(&values) {
             match data[code.flat] {
                 Some(old) if old != v => return Err("one element meets several constants".to_owned()),
@@ -240,13 +240,13 @@ impl Lower<'_> {
         }
         let constant = self.constant(data, features, name);
         let operands = if const_first { [constant, id] } else { [id, constant] };
-        let out = self.mid.add(name, MidOp::Binary(op), features, &operands);
+        let out = self.graph.add(name, MatrixOp::Binary(op), features, &operands);
         Ok(self.rebase(&view, out))
     }
 
     /// A constant node for `[tokens, features]` data, or for one row of it, in its smallest form.
-    pub(super) fn constant(&mut self, mut data: Vec<f32>, features: usize, name: &str) -> MidId {
-        let (mut rows, mut width) = (self.mid.tokens, features);
+    pub(super) fn constant(&mut self, mut data: Vec<f32>, features: usize, name: &str) -> MatrixId {
+        let (mut rows, mut width) = (self.graph.tokens, features);
         if data.chunks_exact(features).all(|row| row == &data[..features]) {
             data.truncate(features);
             rows = 1;
@@ -255,6 +255,6 @@ impl Lower<'_> {
                 width = 1;
             }
         }
-        self.mid.add(name, MidOp::Const { rows, data: Arc::new(data) }, width, &[])
+        self.graph.add(name, MatrixOp::Const { rows, data: Arc::new(data) }, width, &[])
     }
 }

@@ -1,7 +1,7 @@
 //! Attention masks: constants or functions of a mask input, added to the scores or selected by them.
 
 use super::{Lower, Lowered, Value, attention::place, text};
-use crate::frontend::{mid::MidId, view::View};
+use crate::frontend::{matrix_graph::MatrixId, view::View};
 use nanozk_ir::float::HIDING;
 use std::{collections::HashMap, sync::Arc};
 use tract_onnx::prelude::*;
@@ -11,17 +11,17 @@ const HIDDEN_ABOVE: f32 = -8.0;
 
 /// How a mask meets the scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum MaskKind {
     /// Added (or subtracted): 0 shows, very negative hides.
     Additive { negated: bool },
     /// A condition: this value of it hides.
-    Condition { hides: bool },
+    Boolean { hides: bool },
 }
 
 /// What a mask hides: pairs of tokens always, and keys by a mask input (true: over the second operand).
 pub(super) struct Hidden {
     pairs: Vec<bool>,
-    keys: Option<(MidId, bool)>,
+    keys: Option<(MatrixId, bool)>,
     /// What is added to the scores of the other pairs, `[heads, tokens, tokens]`.
     bias: Option<Vec<f32>>,
     /// Greatest finite score that hides, if above [`HIDING`].
@@ -49,20 +49,20 @@ impl Lower<'_> {
         outlet: OutletId,
         shape: &[usize],
         view: &View,
-        form: Form,
+        kind: MaskKind,
         name: &str,
     ) -> Lowered<Hidden> {
         match mask {
-            Value::Const(t) => match (self.pairs(t, shape, view, form, name), form) {
+            Value::Const(t) => match (self.pairs(t, shape, view, kind, name), kind) {
                 (Ok((pairs, soft)), _) => Ok(Hidden { pairs, keys: None, bias: None, soft }),
-                (Err(_), Form::Additive { negated }) => {
-                    let (pairs, bias) = split(&self.added(t, shape, view, negated)?, self.mid.tokens)?;
+                (Err(_), MaskKind::Additive { negated }) => {
+                    let (pairs, bias) = split(&self.added(t, shape, view, negated)?, self.graph.tokens)?;
                     Ok(Hidden { pairs, keys: None, bias: Some(bias), soft: None })
                 }
                 (Err(reason), _) => Err(reason),
             },
-            Value::Deferred(slots) => match (self.deferred_mask(outlet, *slots, shape, view, form, name), form) {
-                (Err(_), Form::Additive { negated }) => self.deferred_bias(outlet, *slots, shape, view, negated),
+            Value::Deferred(slots) => match (self.deferred_mask(outlet, *slots, shape, view, kind, name), kind) {
+                (Err(_), MaskKind::Additive { negated }) => self.deferred_bias(outlet, *slots, shape, view, negated),
                 (read, _) => read,
             },
             _ => Err("attention scores are combined with an activation".to_owned()),
@@ -76,15 +76,15 @@ impl Lower<'_> {
         slots: u64,
         shape: &[usize],
         view: &View,
-        form: Form,
+        kind: MaskKind,
         name: &str,
     ) -> Lowered<Hidden> {
         let (slot, input) = self.mask_input(slots)?;
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let eval = |lower: &Self, bits: Vec<bool>| {
             let values = bits.iter().map(|&b| i64::from(b)).collect();
             let t = lower.eval_deferred(outlet, &HashMap::from([(slot, values)]))?;
-            lower.pairs(&t, shape, view, form, name)
+            lower.pairs(&t, shape, view, kind, name)
         };
         let (all_hidden, soft) = eval(self, vec![false; tokens])?;
         let (pairs, _) = eval(self, vec![true; tokens])?;
@@ -116,7 +116,7 @@ impl Lower<'_> {
         negated: bool,
     ) -> Lowered<Hidden> {
         let (slot, input) = self.mask_input(slots)?;
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let added = |mask: &[bool]| {
             let bits = mask.iter().map(|&b| i64::from(b)).collect();
             let t = self.eval_deferred(outlet, &HashMap::from([(slot, bits)]))?;
@@ -152,19 +152,19 @@ impl Lower<'_> {
         mask: &Tensor,
         shape: &[usize],
         view: &View,
-        form: Form,
+        kind: MaskKind,
         name: &str,
     ) -> Lowered<(Vec<bool>, Option<SoftMask>)> {
         let mask = mask.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
         let values = mask.view().as_slice::<f32>().map_err(text)?.to_vec();
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         let mut pairs = vec![None; tokens * tokens];
         let mut softest = f32::NEG_INFINITY;
         for (code, &v) in view.codes().zip(&values) {
             let (_, a, b) = place(code.flat, tokens);
-            let hidden = match form {
-                Form::Condition { hides } => (v != 0.0) == hides,
-                Form::Additive { negated } => {
+            let hidden = match kind {
+                MaskKind::Boolean { hides } => (v != 0.0) == hides,
+                MaskKind::Additive { negated } => {
                     let score = if negated { -v } else { v };
                     let hidden = hides(score)?;
                     softest = if hidden { softest.max(score) } else { softest };
@@ -226,8 +226,8 @@ impl Lower<'_> {
         if !self::hides(fill)? {
             return Err("a mask that sets scores to 0 does not hide them".to_owned());
         }
-        let form = Form::Condition { hides };
-        let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, form, name)?;
+        let kind = MaskKind::Boolean { hides };
+        let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, kind, name)?;
         self.hide(s, &view, Hidden { soft: soft(fill, false, name), ..hidden })
     }
 }

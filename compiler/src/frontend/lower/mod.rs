@@ -1,4 +1,4 @@
-//! From tract's decluttered graph to the intermediate graph of matrices.
+//! From tract's decluttered graph to the matrix graph.
 //!
 //! Data movement becomes index views, constants are folded, and only operations that compute something become nodes.
 //! Everything without a meaning over `[tokens, features]` is collected as a [`Problem`].
@@ -13,7 +13,7 @@ mod rowwise;
 
 use super::{
     error::Problem,
-    mid::{Mid, MidId, MidOp, Pick},
+    matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Pick},
     view::{Code, View},
 };
 use attention::Scores;
@@ -40,8 +40,8 @@ pub(super) enum Layout {
 /// What a base of a view is.
 #[derive(Clone, Copy, Debug)]
 enum Base {
-    /// `[tokens, features]` of an intermediate node.
-    Mat(MidId),
+    /// `[tokens, features]` of a node of the matrix graph.
+    Matrix(MatrixId),
     /// `[heads, tokens, tokens]` of attention scores.
     Scores(usize),
 }
@@ -63,22 +63,22 @@ enum Value {
 
 /// The lowered model.
 pub(super) struct Outcome {
-    pub mid: Mid,
+    pub graph: MatrixGraph,
     /// Node of each model input, in order.
-    pub inputs: Vec<MidId>,
+    pub inputs: Vec<MatrixId>,
     /// Node of each model output with the view that arranges it as in the source model.
-    pub outputs: Vec<(MidId, View)>,
+    pub outputs: Vec<(MatrixId, View)>,
     pub problems: Vec<Problem>,
     pub soft_masks: Vec<SoftMask>,
 }
 
 struct Lower<'a> {
     model: &'a TypedModel,
-    mid: Mid,
+    graph: MatrixGraph,
     bases: Vec<Base>,
     scores: Vec<Scores>,
     values: HashMap<OutletId, Value>,
-    inputs: Vec<MidId>,
+    inputs: Vec<MatrixId>,
     soft_masks: Vec<SoftMask>,
 }
 
@@ -107,7 +107,7 @@ fn numbers(tensor: &Arc<Tensor>) -> TractResult<Shared> {
 pub(super) fn lower(model: &TypedModel, layout: Layout) -> Outcome {
     let mut l = Lower {
         model,
-        mid: Mid::default(),
+        graph: MatrixGraph::default(),
         bases: Vec::new(),
         scores: Vec::new(),
         values: HashMap::new(),
@@ -117,7 +117,7 @@ pub(super) fn lower(model: &TypedModel, layout: Layout) -> Outcome {
     let mut problems = Vec::new();
     if let Err(problem) = l.read_inputs(layout) {
         problems.push(problem);
-        return Outcome { mid: l.mid, inputs: l.inputs, outputs: Vec::new(), problems, soft_masks: l.soft_masks };
+        return Outcome { graph: l.graph, inputs: l.inputs, outputs: Vec::new(), problems, soft_masks: l.soft_masks };
     }
     let order = model.eval_order().unwrap_or_default();
     for id in order {
@@ -149,7 +149,7 @@ pub(super) fn lower(model: &TypedModel, layout: Layout) -> Outcome {
             Err(reason) => problems.push(l.problem(node, format!("as a model output: {reason}"))),
         }
     }
-    Outcome { mid: l.mid, inputs: l.inputs, outputs, problems, soft_masks: l.soft_masks }
+    Outcome { graph: l.graph, inputs: l.inputs, outputs, problems, soft_masks: l.soft_masks }
 }
 
 impl Lower<'_> {
@@ -174,9 +174,9 @@ impl Lower<'_> {
     }
 
     /// Matrix behind `base`.
-    fn mat(&self, base: usize) -> Lowered<MidId> {
+    fn matrix(&self, base: usize) -> Lowered<MatrixId> {
         match self.bases[base] {
-            Base::Mat(id) => Ok(id),
+            Base::Matrix(id) => Ok(id),
             Base::Scores(_) => Err("attention scores are used outside of the softmax(q k^T) v pattern".to_owned()),
         }
     }
@@ -185,7 +185,7 @@ impl Lower<'_> {
     fn scores_of(&self, view: &View) -> Option<usize> {
         match self.bases[view.single_base()?] {
             Base::Scores(s) => Some(s),
-            Base::Mat(_) => None,
+            Base::Matrix(_) => None,
         }
     }
 
@@ -194,18 +194,18 @@ impl Lower<'_> {
     }
 
     /// The same elements of another node of the same shape.
-    fn rebase(&mut self, view: &View, to: MidId) -> View {
-        let base = self.new_base(Base::Mat(to));
+    fn rebase(&mut self, view: &View, to: MatrixId) -> View {
+        let base = self.new_base(Base::Matrix(to));
         View::new(&view.shape, view.codes().map(|c| Code { base, ..c }.encode()).collect())
     }
 
     /// A node whose matrix consists of exactly the elements of `view`, and the view over it.
-    fn compact(&mut self, view: &View, name: &str) -> Lowered<(MidId, View)> {
-        let tokens = self.mid.tokens;
+    fn compact(&mut self, view: &View, name: &str) -> Lowered<(MatrixId, View)> {
+        let tokens = self.graph.tokens;
         let single = view.single_base();
         if let Some(base) = single {
-            let id = self.mat(base)?;
-            let mut seen = vec![false; self.mid.rows(id) * self.mid.nodes[id].features];
+            let id = self.matrix(base)?;
+            let mut seen = vec![false; self.graph.rows(id) * self.graph.nodes[id].features];
             view.codes().for_each(|c| seen[c.flat] = true);
             if seen.iter().all(|&s| s) {
                 return Ok((id, view.clone()));
@@ -214,12 +214,13 @@ impl Lower<'_> {
         let mut keys: HashMap<(usize, usize, bool), usize> = HashMap::new();
         let mut order: Vec<(usize, usize, bool)> = Vec::new();
         let mut places = Vec::with_capacity(view.codes.len());
-        let widths =
-            (0..self.bases.len()).map(|b| self.mat(b).map_or(0, |id| self.mid.nodes[id].features)).collect::<Vec<_>>();
+        let widths = (0..self.bases.len())
+            .map(|b| self.matrix(b).map_or(0, |id| self.graph.nodes[id].features))
+            .collect::<Vec<_>>();
         for c in view.codes() {
             let width = widths[c.base];
             if width == 0 {
-                self.mat(c.base)?;
+                self.matrix(c.base)?;
             }
             let key = (c.base, c.flat % width, c.negated);
             let place = *keys.entry(key).or_insert_with(|| {
@@ -235,7 +236,7 @@ impl Lower<'_> {
         let mut position = vec![0; order.len()];
         rank.iter().enumerate().for_each(|(new, &old)| position[old] = new);
         let features = order.len();
-        let alike = order.iter().all(|key| self.mat(key.0).is_ok_and(|id| self.mid.nodes[id].alike));
+        let alike = order.iter().all(|key| self.matrix(key.0).is_ok_and(|id| self.graph.nodes[id].alike));
         let mut seen = vec![false; if alike { 1 } else { tokens } * features];
         places.iter().for_each(|&(t, p)| seen[t * features + position[p]] = true);
         if let Some(missing) = seen.iter().position(|&s| !s) {
@@ -247,19 +248,19 @@ impl Lower<'_> {
                 missing / features
             ));
         }
-        let mut operands: Vec<MidId> = Vec::new();
+        let mut operands: Vec<MatrixId> = Vec::new();
         let mut picks = Vec::with_capacity(features);
         for &old in &rank {
             let (base, feature, negated) = order[old];
-            let id = self.mat(base)?;
+            let id = self.matrix(base)?;
             let operand = operands.iter().position(|&o| o == id).unwrap_or_else(|| {
                 operands.push(id);
                 operands.len() - 1
             });
             picks.push(Pick { operand, feature, negated });
         }
-        let id = self.mid.add(name, MidOp::Select(picks), features, &operands);
-        let base = self.new_base(Base::Mat(id));
+        let id = self.graph.add(name, MatrixOp::Select(picks), features, &operands);
+        let base = self.new_base(Base::Matrix(id));
         let codes = places
             .iter()
             .map(|&(t, p)| Code { base, flat: t * features + position[p], negated: false }.encode())
@@ -268,13 +269,13 @@ impl Lower<'_> {
     }
 
     /// `source` with its features in the order `features`; the node itself when nothing changes.
-    fn reorder(&mut self, source: MidId, features: &[usize], name: &str) -> MidId {
-        let width = self.mid.nodes[source].features;
+    fn reorder(&mut self, source: MatrixId, features: &[usize], name: &str) -> MatrixId {
+        let width = self.graph.nodes[source].features;
         if features.len() == width && features.iter().enumerate().all(|(i, &f)| i == f) {
             return source;
         }
         let picks = features.iter().map(|&feature| Pick { operand: 0, feature, negated: false }).collect();
-        self.mid.add(name, MidOp::Select(picks), features.len(), &[source])
+        self.graph.add(name, MatrixOp::Select(picks), features.len(), &[source])
     }
 
     fn node(&mut self, node: &TypedNode) -> Lowered<Vec<Value>> {
@@ -389,12 +390,12 @@ impl Lower<'_> {
         };
         let float = |slot: usize| kinds[slot] == InputKind::Float;
         let ids = (0..shapes.len()).find(|&s| matches!(kinds[s], InputKind::Tokens { .. }));
-        self.mid.tokens = match ids {
+        self.graph.tokens = match ids {
             Some(slot) => shapes[slot].iter().product(),
             None if layout == Layout::Flat => 1,
             None => (0..shapes.len()).filter(|&s| float(s)).map(|s| rows(&shapes[s])).max().unwrap_or(1),
         };
-        let tokens = self.mid.tokens;
+        let tokens = self.graph.tokens;
         for (slot, &outlet) in model.inputs.iter().enumerate() {
             let node = model.node(outlet.node);
             let len: usize = shapes[slot].iter().product();
@@ -407,10 +408,10 @@ impl Lower<'_> {
                 let reason = format!("an input of {len} values in a model of {tokens} tokens");
                 return Err(self.problem(node, reason));
             }
-            let id = self.mid.add(&node.name, MidOp::Input(kinds[slot].clone()), features, &[]);
+            let id = self.graph.add(&node.name, MatrixOp::Input(kinds[slot].clone()), features, &[]);
             self.inputs.push(id);
             let value = if float(slot) {
-                let base = self.new_base(Base::Mat(id));
+                let base = self.new_base(Base::Matrix(id));
                 Value::View(View::iota(&shapes[slot], base))
             } else {
                 Value::Deferred(1 << slot)

@@ -8,7 +8,7 @@ use super::{
     moves_data, text,
 };
 use crate::frontend::{
-    mid::{MidId, MidOp, Red},
+    matrix_graph::{MatrixId, MatrixOp, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::Op;
@@ -32,7 +32,7 @@ const TOLERANCE: f32 = 1e-5;
 pub(super) struct Weighted {
     view: View,
     /// Node of the mask input.
-    mask: MidId,
+    mask: MatrixId,
     by: Weight,
 }
 
@@ -52,14 +52,14 @@ type Deferred = (OutletId, u64);
 
 impl Lower<'_> {
     /// A view that reads rows of a few single tokens, over a node that holds these rows at every token.
-    pub(super) fn single_rows(&mut self, view: &View, name: &str) -> Lowered<Option<(MidId, View)>> {
+    pub(super) fn single_rows(&mut self, view: &View, name: &str) -> Lowered<Option<(MatrixId, View)>> {
         if self.scores.is_empty() {
             return Ok(None);
         }
         let mut rows: Vec<((usize, usize), Vec<usize>)> = Vec::new();
         let mut places = Vec::with_capacity(view.codes.len());
         for code in view.codes() {
-            let width = self.mid.nodes[self.mat(code.base)?].features;
+            let width = self.graph.nodes[self.matrix(code.base)?].features;
             let (row, feature) = ((code.base, code.flat / width), code.flat % width);
             let at = rows.iter().position(|(known, _)| *known == row).unwrap_or_else(|| {
                 rows.push((row, Vec::new()));
@@ -75,12 +75,12 @@ impl Lower<'_> {
         for ((base, token), mut features) in rows {
             features.sort_unstable();
             features.dedup();
-            let source = self.mat(base)?;
-            let alike = self.mid.nodes[source].alike;
+            let source = self.matrix(base)?;
+            let alike = self.graph.nodes[source].alike;
             let part = self.reorder(source, &features, name);
-            let op = MidOp::Canonical(Op::TokenSum { of: vec![token as u32] });
-            let id = if alike { part } else { self.mid.add(name, op, features.len(), &[part]) };
-            held.push((self.new_base(Base::Mat(id)), features));
+            let op = MatrixOp::Canonical(Op::TokenSum { of: vec![token as u32] });
+            let id = if alike { part } else { self.graph.add(name, op, features.len(), &[part]) };
+            held.push((self.new_base(Base::Matrix(id)), features));
         }
         let code = |&(at, feature, negated): &(usize, usize, bool)| {
             let (base, features): &(usize, Vec<usize>) = &held[at];
@@ -92,31 +92,37 @@ impl Lower<'_> {
     }
 
     /// A sum over axes among which are those of all tokens; `None` for any other.
-    pub(super) fn sum_of_tokens(&mut self, red: Red, view: &View, axes: &[usize], name: &str) -> Lowered<Option<View>> {
-        if self.scores.is_empty() || red != Red::Sum {
+    pub(super) fn sum_of_tokens(
+        &mut self,
+        reduction: Reduction,
+        view: &View,
+        axes: &[usize],
+        name: &str,
+    ) -> Lowered<Option<View>> {
+        if self.scores.is_empty() || reduction != Reduction::Sum {
             return Ok(None);
         }
         let (id, view) = self.compact(view, name)?;
-        let of = (0..self.mid.tokens as u32).collect();
+        let of = (0..self.graph.tokens as u32).collect();
         Ok(self.over_tokens(id, &view, axes).map(|over| {
-            let features = self.mid.nodes[id].features;
-            let sum = self.mid.add(name, MidOp::Canonical(Op::TokenSum { of }), features, &[id]);
+            let features = self.graph.nodes[id].features;
+            let sum = self.graph.add(name, MatrixOp::Canonical(Op::TokenSum { of }), features, &[id]);
             self.at_all(&view, &over, sum)
         }))
     }
 
     /// The axes of all tokens, each once, when a reduction of `axes` runs over these and no other of more than one element.
-    fn over_tokens(&self, id: MidId, view: &View, axes: &[usize]) -> Option<Vec<usize>> {
-        let kinds = axis_kinds(view, self.mid.nodes[id].features)?;
+    fn over_tokens(&self, id: MatrixId, view: &View, axes: &[usize]) -> Option<Vec<usize>> {
+        let kinds = axis_kinds(view, self.graph.nodes[id].features)?;
         let over: Vec<usize> = (0..kinds.len()).filter(|&a| kinds[a] == AxisKind::Token).collect();
-        let all = over.iter().map(|&a| view.shape[a]).product::<usize>() == self.mid.tokens;
+        let all = over.iter().map(|&a| view.shape[a]).product::<usize>() == self.graph.tokens;
         let same = axes.iter().filter(|&&a| view.shape[a] > 1).all(|a| over.contains(a));
         (!over.is_empty() && all && same && over.iter().all(|a| axes.contains(a))).then_some(over)
     }
 
     /// The elements of a view along whose axes `over` the tokens stand, of a node that holds one row for all of them.
-    fn at_all(&mut self, view: &View, over: &[usize], to: MidId) -> View {
-        let (base, features) = (self.new_base(Base::Mat(to)), self.mid.nodes[to].features);
+    fn at_all(&mut self, view: &View, over: &[usize], to: MatrixId) -> View {
+        let (base, features) = (self.new_base(Base::Matrix(to)), self.graph.nodes[to].features);
         let mut shape = view.shape.clone();
         over.iter().for_each(|&a| shape[a] = 1);
         let (from, st) = (strides(&view.shape), strides(&shape));
@@ -195,7 +201,7 @@ impl Lower<'_> {
     ) -> Lowered<Weighted> {
         let (slot, mask) = self.mask_input(slots)?;
         let (id, view) = self.compact(x, name)?;
-        let (tokens, width) = (self.mid.tokens, self.mid.nodes[id].features);
+        let (tokens, width) = (self.graph.tokens, self.graph.nodes[id].features);
         let (mut shown, mut share) = (true, true);
         for probe in probes(tokens).into_iter().chain([vec![false; tokens]]) {
             let factors = self.factors(outlet, slot, &probe)?;
@@ -255,8 +261,8 @@ impl Lower<'_> {
             Weight::Shown | Weight::Share => self.over_tokens(id, &view, axes),
         };
         let over = over.ok_or("tokens that a mask weighs are not summed up alone, or not all of them")?;
-        let features = self.mid.nodes[id].features;
-        let mean = self.mid.add(name, MidOp::Canonical(Op::TokenMean), features, &[id, w.mask]);
+        let features = self.graph.nodes[id].features;
+        let mean = self.graph.add(name, MatrixOp::Canonical(Op::TokenMean), features, &[id, w.mask]);
         let view = self.at_all(&view, &over, mean);
         Ok(match w.by {
             Weight::Share => Value::View(view),
@@ -268,7 +274,7 @@ impl Lower<'_> {
     fn mean(&mut self, w: &Weighted, (outlet, slots): Deferred, of: fn(f32) -> f32, shape: &[usize]) -> Lowered<Value> {
         let (slot, mask) = self.mask_input(slots)?;
         let mut counts = mask == w.mask && w.by == Weight::Sum;
-        for probe in probes(self.mid.tokens) {
+        for probe in probes(self.graph.tokens) {
             let count = probe.iter().filter(|&&bit| bit).count() as f32;
             let divisors = self.factors(outlet, slot, &probe)?;
             counts &= divisors.into_iter().all(|d| (of(d) / count - 1.0).abs() <= TOLERANCE);

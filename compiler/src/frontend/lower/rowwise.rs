@@ -2,26 +2,26 @@
 
 use super::{Base, Lower, Lowered, Value};
 use crate::frontend::{
-    mid::{MidId, MidOp, Red},
+    matrix_graph::{MatrixId, MatrixOp, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::{NormKind, UnaryFn};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
 
 /// The reduction of a tract reducer.
-pub(super) fn reduction(reducer: &Reducer) -> Option<Red> {
+pub(super) fn reduction(reducer: &Reducer) -> Option<Reduction> {
     Some(match reducer {
-        Reducer::Sum => Red::Sum,
-        Reducer::MeanOfSquares => Red::MeanOfSquares,
-        Reducer::Max => Red::Max,
-        Reducer::Min => Red::Min,
+        Reducer::Sum => Reduction::Sum,
+        Reducer::MeanOfSquares => Reduction::MeanOfSquares,
+        Reducer::Max => Reduction::Max,
+        Reducer::Min => Reduction::Min,
         _ => return None,
     })
 }
 
 /// A view over one matrix, cut into groups of features by the reduced axes.
 struct Groups {
-    source: MidId,
+    source: MatrixId,
     view: View,
     /// Features of each group.
     features: Vec<Vec<usize>>,
@@ -44,9 +44,9 @@ impl Lower<'_> {
     }
 
     /// A node that holds each element of a token as often as the view shows it, and the view over it.
-    fn spread(&mut self, source: MidId, view: &View, name: &str) -> Lowered<(MidId, View)> {
-        let width = self.mid.nodes[source].features;
-        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.mid.rows(source)];
+    fn spread(&mut self, source: MatrixId, view: &View, name: &str) -> Lowered<(MatrixId, View)> {
+        let width = self.graph.nodes[source].features;
+        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.graph.rows(source)];
         let mut place = |flat: usize| {
             let row = &mut rows[flat / width];
             row.push(flat % width);
@@ -58,14 +58,14 @@ impl Lower<'_> {
         }
         let n = rows[0].len();
         let spread = self.reorder(source, &rows[0], name);
-        let base = self.new_base(Base::Mat(spread));
+        let base = self.new_base(Base::Matrix(spread));
         let code = |&(t, k): &(usize, usize)| Code { base, flat: t * n + k, negated: false }.encode();
         Ok((spread, View::new(&view.shape, places.iter().map(code).collect())))
     }
 
     /// The groups, if no element stands in one of them twice.
-    fn distinct_groups(&self, source: MidId, view: &View, axes: &[usize]) -> Lowered<Option<Groups>> {
-        let width = self.mid.nodes[source].features;
+    fn distinct_groups(&self, source: MatrixId, view: &View, axes: &[usize]) -> Lowered<Option<Groups>> {
+        let width = self.graph.nodes[source].features;
         let kinds = axis_kinds(view, width).ok_or("tokens and features are mixed in one axis")?;
         for &axis in axes {
             match kinds[axis] {
@@ -107,14 +107,14 @@ impl Lower<'_> {
     }
 
     /// Applies a shape-preserving operator to each group.
-    fn rowwise(&mut self, view: &View, axes: &[usize], op: &MidOp, name: &str) -> Lowered<Value> {
+    fn rowwise(&mut self, view: &View, axes: &[usize], op: &MatrixOp, name: &str) -> Lowered<Value> {
         let groups = self.groups(view, axes, name)?;
-        let width = self.mid.nodes[groups.source].features;
+        let width = self.graph.nodes[groups.source].features;
         let mut bases = Vec::new();
         for features in &groups.features {
             let part = self.reorder(groups.source, features, name);
-            let id = self.mid.add(name, op.clone(), features.len(), &[part]);
-            bases.push(self.new_base(Base::Mat(id)));
+            let id = self.graph.add(name, op.clone(), features.len(), &[part]);
+            bases.push(self.new_base(Base::Matrix(id)));
         }
         let code = |c: Code| {
             let (group, position) = groups.place[c.flat % width];
@@ -126,7 +126,7 @@ impl Lower<'_> {
 
     pub(super) fn rms_norm(&mut self, axis: usize, eps: f32, input: &Value, name: &str) -> Lowered<Value> {
         let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
-        let op = MidOp::Norm { kind: NormKind::Rms, eps, gamma: None, beta: None };
+        let op = MatrixOp::Norm { kind: NormKind::Rms, eps, gamma: None, beta: None };
         self.rowwise(view, &[axis], &op, name)
     }
 
@@ -139,28 +139,30 @@ impl Lower<'_> {
             };
         }
         match op.kind {
-            SoftmaxKind::Softmax => self.rowwise(view, &op.axes, &MidOp::Softmax, name),
+            SoftmaxKind::Softmax => self.rowwise(view, &op.axes, &MatrixOp::Softmax, name),
             _ => Err("LogSoftmax is not supported; end the model before it".to_owned()),
         }
     }
 
     pub(super) fn reduce(&mut self, op: &Reduce, input: &Value, name: &str) -> Lowered<Value> {
         let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
-        let red = reduction(&op.reducer).ok_or("this reduction is not supported")?;
-        if let Some(sum) = self.sum_of_tokens(red, view, &op.axes, name)? {
+        let reduction = reduction(&op.reducer).ok_or("this reduction is not supported")?;
+        if let Some(sum) = self.sum_of_tokens(reduction, view, &op.axes, name)? {
             return Ok(Value::View(sum));
         }
         let groups = self.groups(view, &op.axes, name)?;
-        let width = self.mid.nodes[groups.source].features;
+        let width = self.graph.nodes[groups.source].features;
         let mut bases = Vec::new();
         for features in &groups.features {
             let part = self.reorder(groups.source, features, name);
             let id = match features.len() {
-                1 if red == Red::MeanOfSquares => self.mid.add(name, MidOp::Unary(UnaryFn::Square), 1, &[part]),
+                1 if reduction == Reduction::MeanOfSquares => {
+                    self.graph.add(name, MatrixOp::Unary(UnaryFn::Square), 1, &[part])
+                }
                 1 => part,
-                _ => self.mid.add(name, MidOp::Reduce(red), 1, &[part]),
+                _ => self.graph.add(name, MatrixOp::Reduce(reduction), 1, &[part]),
             };
-            bases.push(self.new_base(Base::Mat(id)));
+            bases.push(self.new_base(Base::Matrix(id)));
         }
         let mut shape = groups.view.shape.clone();
         op.axes.iter().for_each(|&a| shape[a] = 1);

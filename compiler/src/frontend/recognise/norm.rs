@@ -1,7 +1,7 @@
 //! LayerNorm and RMSNorm, and rows divided by their length.
 
 use super::probe::{Mat, algebraic, noise, normalise, run};
-use crate::frontend::mid::{Mid, MidId, MidOp};
+use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
 use nanozk_ir::float::NormKind;
 
 /// Largest accepted difference between a region and a normalisation, relative to the greatest value of the row.
@@ -13,23 +13,23 @@ const ROUNDING: f64 = 1e-12;
 const ROWS: [(f64, f64); 6] = [(1.0, 0.0), (2.0, 3.0), (1e-3, 1e-3), (1e-2, -0.5), (1e-6, 0.0), (1e6, 1e5)];
 
 /// The normalisation that the region from `pivot` to `id` is.
-pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
-    let features = mid.nodes[pivot].features;
-    let ends = matches!(mid.nodes[id].op, MidOp::Binary(_) | MidOp::Norm { .. });
-    if features < 2 || !ends || !algebraic(mid, id, pivot) {
+pub(super) fn norm(graph: &MatrixGraph, id: MatrixId, pivot: MatrixId) -> Option<MatrixOp> {
+    let features = graph.nodes[pivot].features;
+    let ends = matches!(graph.nodes[id].op, MatrixOp::Binary(_) | MatrixOp::Norm { .. });
+    if features < 2 || !ends || !algebraic(graph, id, pivot) {
         return None;
     }
     let row = |(i, &(scale, shift)): (usize, &(f64, f64))| {
         noise(features, i as u64 + 1).into_iter().map(move |v| v * scale + shift)
     };
     let x: Vec<f64> = ROWS.iter().enumerate().flat_map(row).collect();
-    let y = run(mid, id, pivot, ROWS.len(), Mat { features, data: x.clone() })?.data;
+    let y = run(graph, id, pivot, ROWS.len(), Mat { features, data: x.clone() })?.data;
     let mut candidates = Vec::new();
-    for node in &mid.nodes[pivot..=id] {
-        if let MidOp::Norm { eps, .. } = node.op {
+    for node in &graph.nodes[pivot..=id] {
+        if let MatrixOp::Norm { eps, .. } = node.op {
             candidates.push(eps);
         }
-        candidates.extend(node.operands.iter().filter_map(|&o| mid.scalar(o)).filter(|c| (0.0..0.1).contains(c)));
+        candidates.extend(node.operands.iter().filter_map(|&o| graph.scalar(o)).filter(|c| (0.0..0.1).contains(c)));
     }
     candidates.push(0.0);
     candidates.dedup();
@@ -38,7 +38,7 @@ pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
     let bounds: Vec<f32> = candidates.iter().map(|&c| c * c / features as f32).collect();
     let kinds =
         [(NormKind::Layer, 1.0, &candidates), (NormKind::Rms, 1.0, &candidates), (NormKind::Rms, length, &bounds)];
-    let mut best: Option<(f64, MidOp)> = None;
+    let mut best: Option<(f64, MatrixOp)> = None;
     for (kind, gain, &eps) in kinds.iter().flat_map(|(kind, gain, all)| all.iter().map(move |eps| (*kind, *gain, eps)))
     {
         let expected = |x| normalise(x, kind, f64::from(eps)).into_iter().map(|v| v * gain).collect::<Vec<_>>();
@@ -47,7 +47,7 @@ pub(super) fn norm(mid: &Mid, id: MidId, pivot: MidId) -> Option<MidOp> {
         // A tiny bound stays where none is as good: with it a row of zeros has an answer.
         if error <= TOLERANCE && best.as_ref().is_none_or(|(e, _)| error + ROUNDING < *e) {
             let gamma = (gain != 1.0).then(|| vec![gain as f32; features]);
-            best = Some((error, MidOp::Norm { kind, eps, gamma, beta: None }));
+            best = Some((error, MatrixOp::Norm { kind, eps, gamma, beta: None }));
         }
     }
     best.map(|(_, op)| op)

@@ -1,7 +1,7 @@
 //! Evaluation of a region on a matrix of probe values.
 
 use super::inside;
-use crate::frontend::mid::{Mid, MidId, MidOp, Red};
+use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Reduction};
 use nanozk_ir::float::{Binary, NormKind, UnaryFn};
 use std::collections::HashMap;
 
@@ -13,9 +13,9 @@ pub(super) struct Mat {
 }
 
 /// The region from `pivot` to `id` on a matrix of `rows` rows; `None` where it reads something else than the pivot.
-pub(super) fn run(mid: &Mid, id: MidId, pivot: MidId, rows: usize, x: Mat) -> Option<Mat> {
+pub(super) fn run(graph: &MatrixGraph, id: MatrixId, pivot: MatrixId, rows: usize, x: Mat) -> Option<Mat> {
     let mut probe = Probe { pivot, rows, memo: HashMap::from([(pivot, Some(x))]) };
-    probe.eval(mid, id)
+    probe.eval(graph, id)
 }
 
 /// Greatest bound from below that counts as none.
@@ -23,58 +23,58 @@ const TINY: f32 = 1e-7;
 
 /// Whether only sums, products, quotients, powers, roots and moves of features lie between `pivot` and `id`: no bound
 /// or comparison that a probe could miss, but tiny ones of a length.
-pub(super) fn algebraic(mid: &Mid, id: MidId, pivot: MidId) -> bool {
+pub(super) fn algebraic(graph: &MatrixGraph, id: MatrixId, pivot: MatrixId) -> bool {
     let mut stack = vec![id];
-    let mut seen = vec![false; mid.nodes.len()];
+    let mut seen = vec![false; graph.nodes.len()];
     while let Some(at) = stack.pop() {
         if at <= pivot || std::mem::replace(&mut seen[at], true) {
             continue;
         }
-        let plain = match &mid.nodes[at].op {
-            MidOp::Binary(Binary::Max) => {
-                let bound = mid.nodes[at].operands.iter().find_map(|&o| mid.scalar(o));
-                mid.nodes[at].features == 1 && bound.is_some_and(|c| (0.0..TINY).contains(&c))
+        let plain = match &graph.nodes[at].op {
+            MatrixOp::Binary(Binary::Max) => {
+                let bound = graph.nodes[at].operands.iter().find_map(|&o| graph.scalar(o));
+                graph.nodes[at].features == 1 && bound.is_some_and(|c| (0.0..TINY).contains(&c))
             }
-            MidOp::Binary(op) => matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div),
-            MidOp::Unary(f) => {
+            MatrixOp::Binary(op) => matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div),
+            MatrixOp::Unary(f) => {
                 matches!(f, UnaryFn::Square | UnaryFn::Sqrt | UnaryFn::Rsqrt | UnaryFn::Recip | UnaryFn::Pow(_))
             }
-            MidOp::Reduce(red) => matches!(red, Red::Sum | Red::MeanOfSquares),
-            MidOp::Select(_) | MidOp::Norm { .. } | MidOp::Const { .. } => true,
+            MatrixOp::Reduce(reduction) => matches!(reduction, Reduction::Sum | Reduction::MeanOfSquares),
+            MatrixOp::Select(_) | MatrixOp::Norm { .. } | MatrixOp::Const { .. } => true,
             _ => false,
         };
         if !plain {
             return false;
         }
-        stack.extend(&mid.nodes[at].operands);
+        stack.extend(&graph.nodes[at].operands);
     }
     true
 }
 
 struct Probe {
-    pivot: MidId,
+    pivot: MatrixId,
     rows: usize,
-    memo: HashMap<MidId, Option<Mat>>,
+    memo: HashMap<MatrixId, Option<Mat>>,
 }
 
 impl Probe {
-    fn eval(&mut self, mid: &Mid, id: MidId) -> Option<Mat> {
+    fn eval(&mut self, graph: &MatrixGraph, id: MatrixId) -> Option<Mat> {
         if let Some(known) = self.memo.get(&id) {
             return known.clone();
         }
-        let value = if id < self.pivot && !matches!(mid.nodes[id].op, MidOp::Const { .. }) {
+        let value = if id < self.pivot && !matches!(graph.nodes[id].op, MatrixOp::Const { .. }) {
             None
         } else {
-            self.compute(mid, id)
+            self.compute(graph, id)
         };
         self.memo.insert(id, value.clone());
         value
     }
 
-    fn compute(&mut self, mid: &Mid, id: MidId) -> Option<Mat> {
-        let node = &mid.nodes[id];
+    fn compute(&mut self, graph: &MatrixGraph, id: MatrixId) -> Option<Mat> {
+        let node = &graph.nodes[id];
         let rows = self.rows;
-        if let MidOp::Const { rows: own, data } = &node.op {
+        if let MatrixOp::Const { rows: own, data } = &node.op {
             if *own != 1 && *own != rows {
                 return None;
             }
@@ -85,15 +85,15 @@ impl Probe {
         if !inside(&node.op) {
             return None;
         }
-        let args: Vec<Mat> = node.operands.iter().map(|&o| self.eval(mid, o)).collect::<Option<_>>()?;
+        let args: Vec<Mat> = node.operands.iter().map(|&o| self.eval(graph, o)).collect::<Option<_>>()?;
         let by_row = |f: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
             args[0].data.chunks_exact(args[0].features).flat_map(f).collect()
         };
         Some(match &node.op {
-            MidOp::Unary(f) => {
+            MatrixOp::Unary(f) => {
                 Mat { features: args[0].features, data: args[0].data.iter().map(|&x| f.apply(x)).collect() }
             }
-            MidOp::Binary(op) => {
+            MatrixOp::Binary(op) => {
                 let features = args[0].features.max(args[1].features);
                 let at = |m: &Mat, r: usize, c: usize| m.data[r * m.features + if m.features == 1 { 0 } else { c }];
                 let cell = |i: usize| {
@@ -101,12 +101,12 @@ impl Probe {
                 };
                 Mat { features, data: (0..rows * features).map(cell).collect() }
             }
-            MidOp::Reduce(red) => Mat { features: 1, data: by_row(&|row| vec![reduce(*red, row)]) },
-            MidOp::Norm { eps, .. } => {
+            MatrixOp::Reduce(reduction) => Mat { features: 1, data: by_row(&|row| vec![reduce(*reduction, row)]) },
+            MatrixOp::Norm { eps, .. } => {
                 let data = by_row(&|row| normalise(row, NormKind::Rms, f64::from(*eps)));
                 Mat { features: args[0].features, data }
             }
-            MidOp::Select(picks) => {
+            MatrixOp::Select(picks) => {
                 let cell = |r: usize| {
                     let args = &args;
                     picks.iter().map(move |p| {
@@ -121,12 +121,12 @@ impl Probe {
     }
 }
 
-fn reduce(red: Red, row: &[f64]) -> f64 {
-    match red {
-        Red::Sum => row.iter().sum(),
-        Red::MeanOfSquares => row.iter().map(|v| v * v).sum::<f64>() / row.len() as f64,
-        Red::Max => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        Red::Min => row.iter().copied().fold(f64::INFINITY, f64::min),
+fn reduce(reduction: Reduction, row: &[f64]) -> f64 {
+    match reduction {
+        Reduction::Sum => row.iter().sum(),
+        Reduction::MeanOfSquares => row.iter().map(|v| v * v).sum::<f64>() / row.len() as f64,
+        Reduction::Max => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        Reduction::Min => row.iter().copied().fold(f64::INFINITY, f64::min),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rotary embedding, in the half-split form and in the form that rotates neighbouring features.
 
 use super::probe::{Mat, algebraic, noise, run};
-use crate::frontend::mid::{Mid, MidId, MidOp, Pick};
+use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Pick};
 use nanozk_ir::float::Op;
 
 /// Largest accepted difference between a region and a rotation, relative to `1 + |value|`; the region is linear.
@@ -30,16 +30,16 @@ fn places(order: Order, features: usize, half: usize) -> Vec<usize> {
 
 /// The nodes that compute the region from the pivot: a rotary embedding, between reorderings where the features do not
 /// come in halves.
-pub(super) fn rope(mid: &Mid, id: MidId, pivot: MidId) -> Option<Vec<MidOp>> {
-    let features = mid.nodes[pivot].features;
-    let interesting = matches!(mid.nodes[id].op, MidOp::Binary(_) | MidOp::Select(_)) && pivot + 1 < id;
-    if !interesting || features < 2 || !algebraic(mid, id, pivot) {
+pub(super) fn rope(graph: &MatrixGraph, id: MatrixId, pivot: MatrixId) -> Option<Vec<MatrixOp>> {
+    let features = graph.nodes[pivot].features;
+    let interesting = matches!(graph.nodes[id].op, MatrixOp::Binary(_) | MatrixOp::Select(_)) && pivot + 1 < id;
+    if !interesting || features < 2 || !algebraic(graph, id, pivot) {
         return None;
     }
-    let random = noise(mid.tokens * features, 17);
-    let apply = |x: Vec<f64>| run(mid, id, pivot, mid.tokens, Mat { features, data: x }).map(|m| m.data);
+    let random = noise(graph.tokens * features, 17);
+    let apply = |x: Vec<f64>| run(graph, id, pivot, graph.tokens, Mat { features, data: x }).map(|m| m.data);
     let expected = apply(random.clone())?;
-    if !mid.nodes[pivot..=id].iter().any(|n| matches!(n.op, MidOp::Select(_))) {
+    if !graph.nodes[pivot..=id].iter().any(|n| matches!(n.op, MatrixOp::Select(_))) {
         return None;
     }
     let halves = (1..=features / 2).filter(|half| features.is_multiple_of(2 * half));
@@ -48,18 +48,18 @@ pub(super) fn rope(mid: &Mid, id: MidId, pivot: MidId) -> Option<Vec<MidOp>> {
     halves.flat_map(|half| orders.map(|o| (half, o))).find_map(|(half, (from, to))| {
         let (from, to) = (places(from, features, half), places(to, features, half));
         let (cos, sin) = fit(&apply, [&random, &expected], half, [&from, &to], features)?;
-        let op = MidOp::Canonical(Op::Rope { heads: features / (2 * half), cos, sin });
+        let op = MatrixOp::Canonical(Op::Rope { heads: features / (2 * half), cos, sin });
         let pick = |feature: usize| Pick { operand: 0, feature, negated: false };
         let moved = |places: &[usize]| places.iter().enumerate().any(|(i, &p)| i != p);
         let mut chain = Vec::new();
         if moved(&from) {
-            chain.push(MidOp::Select(from.iter().map(|&f| pick(f)).collect()));
+            chain.push(MatrixOp::Select(from.iter().map(|&f| pick(f)).collect()));
         }
         chain.push(op);
         if moved(&to) {
             let mut back = vec![pick(0); features];
             to.iter().enumerate().for_each(|(i, &p)| back[p] = pick(i));
-            chain.push(MidOp::Select(back));
+            chain.push(MatrixOp::Select(back));
         }
         Some(chain)
     })

@@ -4,7 +4,7 @@
 //! magnitudes and on both sides of every point where a bound or a comparison of the formula switches. Between those
 //! points both are smooth. A bound far outside of what a model usually sees thus keeps its meaning.
 
-use crate::frontend::mid::{Mid, MidId, MidOp};
+use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
 use nanozk_ir::float::{Binary, Formula, Step, UnaryFn};
 use std::collections::HashMap;
 
@@ -15,17 +15,17 @@ const TOLERANCE: f64 = 1e-6;
 const BISECTIONS: usize = 80;
 
 /// The region from `pivot` to `id` as a function of one number; `None` if it is none.
-pub(super) fn formula(mid: &Mid, id: MidId, pivot: MidId) -> Option<Formula> {
-    let mut writer = Writer { mid, steps: vec![Step::Argument], known: HashMap::from([(pivot, 0)]), pivot };
+pub(super) fn formula(graph: &MatrixGraph, id: MatrixId, pivot: MatrixId) -> Option<Formula> {
+    let mut writer = Writer { graph, steps: vec![Step::Argument], known: HashMap::from([(pivot, 0)]), pivot };
     writer.step(id)?;
     (writer.steps.len() > 1).then(|| Formula::new(writer.steps))
 }
 
 struct Writer<'m> {
-    mid: &'m Mid,
+    graph: &'m MatrixGraph,
     steps: Vec<Step>,
-    known: HashMap<MidId, usize>,
-    pivot: MidId,
+    known: HashMap<MatrixId, usize>,
+    pivot: MatrixId,
 }
 
 impl Writer<'_> {
@@ -35,31 +35,32 @@ impl Writer<'_> {
     }
 
     /// The step that computes `id`.
-    fn step(&mut self, id: MidId) -> Option<usize> {
+    fn step(&mut self, id: MatrixId) -> Option<usize> {
         if let Some(&step) = self.known.get(&id) {
             return Some(step);
         }
-        let node = &self.mid.nodes[id];
+        let node = &self.graph.nodes[id];
         let index = match &node.op {
-            MidOp::Const { .. } => {
-                let value = self.mid.scalar(id)?;
+            MatrixOp::Const { .. } => {
+                let value = self.graph.scalar(id)?;
                 self.push(Step::Constant(value))
             }
             _ if id < self.pivot => return None,
-            MidOp::Unary(f) => {
+            MatrixOp::Unary(f) => {
                 let operand = self.step(*node.operands.first()?)?;
                 self.push(Step::Unary(f.clone(), operand))
             }
-            MidOp::Binary(op) => {
+            MatrixOp::Binary(op) => {
                 let &[a, b] = &node.operands[..] else { return None };
                 let (a, b) = (self.step(a)?, self.step(b)?);
                 self.push(Step::Binary(*op, a, b))
             }
-            MidOp::Select(picks) => {
+            MatrixOp::Select(picks) => {
                 let negated = picks.first()?.negated;
-                let in_place = |(i, p): (usize, &crate::frontend::mid::Pick)| p.feature == i && p.negated == negated;
+                let in_place =
+                    |(i, p): (usize, &crate::frontend::matrix_graph::Pick)| p.feature == i && p.negated == negated;
                 let &[source] = &node.operands[..] else { return None };
-                if self.mid.nodes[source].features != picks.len() || !picks.iter().enumerate().all(in_place) {
+                if self.graph.nodes[source].features != picks.len() || !picks.iter().enumerate().all(in_place) {
                     return None;
                 }
                 let operand = self.step(source)?;

@@ -86,11 +86,11 @@ impl Lookups {
         if !matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
             return None;
         }
-        let mut parts: Vec<Option<Part>> = Vec::new();
+        let mut operands: Vec<Option<OperandColumns>> = Vec::new();
         for arg in &node.args {
-            parts.push(if arg[0].is_constant() { None } else { Some(self.part(graph, arg)?) });
+            operands.push(if arg[0].is_constant() { None } else { Some(self.operand(graph, arg)?) });
         }
-        let varying: Vec<&Part> = parts.iter().flatten().collect();
+        let varying: Vec<&OperandColumns> = operands.iter().flatten().collect();
         let first = *varying.first()?;
         if varying.iter().any(|p| p.source != first.source) {
             return None;
@@ -105,8 +105,8 @@ impl Lookups {
         for feature in 0..node.features {
             for v in 0..count {
                 let x = lo + v as f64;
-                let operand = |slot: usize| match &parts[slot] {
-                    Some(part) => part.at(feature, x),
+                let operand = |slot: usize| match &operands[slot] {
+                    Some(columns) => columns.at(feature, x),
                     None => graph.pool.value(node.args[slot][feature]),
                 };
                 values.push(match &node.op {
@@ -120,34 +120,35 @@ impl Lookups {
     }
 
     /// An operand as functions of whole numbers: whole numbers are their own variables.
-    fn part(&mut self, graph: &Graph, arg: &[Code]) -> Option<Part> {
-        let mut part = Part { source: Vec::with_capacity(arg.len()), inner: Vec::with_capacity(arg.len()) };
+    fn operand(&mut self, graph: &Graph, arg: &[Code]) -> Option<OperandColumns> {
+        let mut operand =
+            OperandColumns { source: Vec::with_capacity(arg.len()), columns: Vec::with_capacity(arg.len()) };
         for &code in arg {
-            let (source, inner) = if graph.whole(code).is_some() {
+            let (source, column) = if graph.whole(code).is_some() {
                 (code, None)
             } else {
                 let columns = self.of(graph, code.node())?;
                 (columns.source[code.feature()], Some((columns, code.feature())))
             };
-            part.source.push(source);
-            part.inner.push(inner);
+            operand.source.push(source);
+            operand.columns.push(column);
         }
-        Some(part)
+        Some(operand)
     }
 }
 
-/// One operand.
-struct Part {
+/// An operand as functions of whole numbers, one for each feature.
+struct OperandColumns {
     /// The variable of each feature.
     source: Vec<Code>,
     /// Its column, where the feature is not the variable itself.
-    inner: Vec<Option<(Arc<Columns>, usize)>>,
+    columns: Vec<Option<(Arc<Columns>, usize)>>,
 }
 
-impl Part {
+impl OperandColumns {
     /// Value of a feature where its variable is x, if it is known there.
     fn at(&self, feature: usize, x: f64) -> Option<f64> {
-        match &self.inner[feature] {
+        match &self.columns[feature] {
             None => Some(x),
             Some((columns, f)) if x >= columns.lo => columns.column(*f).get((x - columns.lo) as usize).copied(),
             Some(_) => None,

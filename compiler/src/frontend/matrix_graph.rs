@@ -1,22 +1,22 @@
-//! The intermediate graph between tract and the canonical float graph: matrices `[tokens, features]` and the
-//! elementary operations on them, before patterns are recognised.
+//! The matrix graph, between tract and the canonical float graph: matrices `[tokens, features]` and the elementary
+//! operations on them, before patterns are recognised.
 
 use nanozk_ir::float::{Binary, InputKind, NormKind, Op, Shared, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
 
-/// Index of a node of a [`Mid`].
-pub(super) type MidId = usize;
+/// Index of a node of a [`MatrixGraph`].
+pub(super) type MatrixId = usize;
 
 /// Reductions over all features of a token; the result has one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Red {
+pub(super) enum Reduction {
     Sum,
     MeanOfSquares,
     Max,
     Min,
 }
 
-/// One feature of a [`MidOp::Select`]: a feature of an operand, possibly negated.
+/// One feature of a [`MatrixOp::Select`]: a feature of an operand, possibly negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pick {
     pub operand: usize,
@@ -26,7 +26,7 @@ pub(super) struct Pick {
 
 /// Operation of a node.
 #[derive(Clone, Debug)]
-pub(super) enum MidOp {
+pub(super) enum MatrixOp {
     Input(InputKind),
     Embed {
         table: Shared,
@@ -49,7 +49,7 @@ pub(super) enum MidOp {
     Unary(UnaryFn),
     /// An operand with one feature is spread over all features.
     Binary(Binary),
-    Reduce(Red),
+    Reduce(Reduction),
     Softmax,
     Select(Vec<Pick>),
     /// Attention or rotary embedding, which are canonical as soon as they are found.
@@ -58,10 +58,10 @@ pub(super) enum MidOp {
 
 /// A node.
 #[derive(Clone, Debug)]
-pub(super) struct MidNode {
+pub(super) struct MatrixNode {
     pub name: String,
-    pub op: MidOp,
-    pub operands: Vec<MidId>,
+    pub op: MatrixOp,
+    pub operands: Vec<MatrixId>,
     pub features: usize,
     /// Whether all tokens have the same row.
     pub alike: bool,
@@ -69,46 +69,46 @@ pub(super) struct MidNode {
 
 /// The graph; operands always come before their consumers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mid {
-    pub nodes: Vec<MidNode>,
+pub(super) struct MatrixGraph {
+    pub nodes: Vec<MatrixNode>,
     pub tokens: usize,
 }
 
-impl Mid {
-    pub(super) fn add(&mut self, name: &str, op: MidOp, features: usize, operands: &[MidId]) -> MidId {
+impl MatrixGraph {
+    pub(super) fn add(&mut self, name: &str, op: MatrixOp, features: usize, operands: &[MatrixId]) -> MatrixId {
         let alike = match &op {
-            MidOp::Const { rows, .. } => *rows == 1,
-            MidOp::Canonical(Op::TokenSum { .. } | Op::TokenMean) => true,
+            MatrixOp::Const { rows, .. } => *rows == 1,
+            MatrixOp::Canonical(Op::TokenSum { .. } | Op::TokenMean) => true,
             _ => !operands.is_empty() && operands.iter().all(|&o| self.nodes[o].alike),
         };
-        self.nodes.push(MidNode { name: name.to_owned(), op, operands: operands.to_vec(), features, alike });
+        self.nodes.push(MatrixNode { name: name.to_owned(), op, operands: operands.to_vec(), features, alike });
         self.nodes.len() - 1
     }
 
     /// Rows that views of a node refer to: where all tokens are alike, that of the first stands for all.
-    pub(super) fn rows(&self, id: MidId) -> usize {
+    pub(super) fn rows(&self, id: MatrixId) -> usize {
         if self.nodes[id].alike { 1 } else { self.tokens }
     }
 
     /// The single value of a constant that is the same everywhere.
-    pub(super) fn scalar(&self, id: MidId) -> Option<f32> {
+    pub(super) fn scalar(&self, id: MatrixId) -> Option<f32> {
         match &self.nodes[id].op {
-            MidOp::Const { data, .. } => data.iter().all(|v| v == &data[0]).then(|| data[0]),
+            MatrixOp::Const { data, .. } => data.iter().all(|v| v == &data[0]).then(|| data[0]),
             _ => None,
         }
     }
 
     /// A constant row spread to `features`, when the same for every token.
-    pub(super) fn row(&self, id: MidId, features: usize) -> Option<Vec<f32>> {
+    pub(super) fn row(&self, id: MatrixId, features: usize) -> Option<Vec<f32>> {
         match &self.nodes[id].op {
-            MidOp::Const { rows: 1, data } if data.len() == features => Some(data.to_vec()),
-            MidOp::Const { rows: 1, data } if data.len() == 1 => Some(vec![data[0]; features]),
+            MatrixOp::Const { rows: 1, data } if data.len() == features => Some(data.to_vec()),
+            MatrixOp::Const { rows: 1, data } if data.len() == 1 => Some(vec![data[0]; features]),
             _ => None,
         }
     }
 
     /// How often each node is read from the nodes reachable from `roots` (roots count as one read).
-    pub(super) fn uses(&self, roots: &[MidId]) -> Vec<usize> {
+    pub(super) fn uses(&self, roots: &[MatrixId]) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];
         for &r in roots {
             uses[r] += 1;
@@ -124,10 +124,10 @@ impl Mid {
     }
 
     /// Drops what `keep` does not need and puts operands before consumers; returns the new id of each old node.
-    pub(super) fn sort(&mut self, keep: &[MidId]) -> HashMap<MidId, MidId> {
+    pub(super) fn sort(&mut self, keep: &[MatrixId]) -> HashMap<MatrixId, MatrixId> {
         let mut renamed = HashMap::new();
-        let mut sorted: Vec<MidNode> = Vec::new();
-        let mut stack: Vec<(MidId, bool)> = keep.iter().rev().map(|&id| (id, false)).collect();
+        let mut sorted: Vec<MatrixNode> = Vec::new();
+        let mut stack: Vec<(MatrixId, bool)> = keep.iter().rev().map(|&id| (id, false)).collect();
         while let Some((id, operands_done)) = stack.pop() {
             if renamed.contains_key(&id) {
                 continue;
