@@ -1,39 +1,35 @@
 //! The front end: from an ONNX file to the canonical float graph.
 //!
-//! tract reads and declutters the model; [`lower`] turns it into a graph of matrices in which data movement is index
-//! views; [`recognise`] finds LayerNorm, GELU, rotary embedding and the like by evaluating regions; [`simplify`]
-//! merges biases, gains and scales; [`emit`] writes the canonical graph, which is then compared with tract's own run.
+//! [`rewrite`] makes plain ONNX of the file, which tract reads and declutters. [`rows`] reads that with tokens as rows;
+//! what it does not follow is read by [`general`], element by element. Either gives the canonical graph, which is then
+//! compared with tract's own run.
 
 mod analysis;
 mod axes;
-mod emit;
 mod error;
 mod external;
+mod finite;
 mod general;
-mod lower;
-mod matrix_graph;
 mod onnx;
 mod options;
 mod parameters;
-mod recognise;
 mod reference;
 mod rewrite;
 mod rounding;
+mod rows;
 mod screen;
-mod simplify;
-mod view;
+mod unary;
 
 pub use error::{FrontendError, Problem, Suspect};
-pub use lower::SoftMask;
 pub use options::LoadOptions;
 pub use reference::Reference;
 pub use rounding::{Quantisation, Rounding};
+pub use rows::SoftMask;
 
 use crate::data::{InputInfo, InputTensor};
 use crate::quantise::INPUT_ROOM;
-use lower::{Layout, Outcome};
 use nanozk_ir::float::{self, Graph, InputValue, NodeId, Op};
-use nanozk_plan::{ElementMap, ValueInfo};
+use nanozk_plan::ValueInfo;
 use std::path::Path;
 use tract_onnx::prelude::*;
 
@@ -153,16 +149,18 @@ impl<'p> Source<'p> {
     }
 
     fn by_rows(&self) -> Result<Loaded, FrontendError> {
-        let (outcome, graph) = canonical(&self.model, &self.names(), self.path)?;
-        let outputs = outcome.outputs.iter().zip(&self.header.outputs).map(|((_, view), (name, dtype))| {
-            let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
-            ValueInfo { name: name.clone(), shape: view.shape.clone(), dtype: *dtype, map }
-        });
-        self.loaded(graph, outputs.collect(), outcome.soft_masks)
+        let read = rows::read(&self.model, &self.names())
+            .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
+        let outputs = read
+            .outputs
+            .into_iter()
+            .zip(&self.header.outputs)
+            .map(|((shape, map), (name, dtype))| ValueInfo { name: name.clone(), shape, dtype: *dtype, map });
+        self.loaded(read.graph, outputs.collect(), read.soft_masks)
     }
 
     fn flat(&self) -> Result<Loaded, FrontendError> {
-        let (graph, notes) = general::lower(&self.model, &self.names(), &self.header.seen)
+        let (graph, notes) = general::read(&self.model, &self.names(), &self.header.seen)
             .map_err(|problems| problems.into_iter().map(|p| self.header.nodes.in_file(p)).collect())
             .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
         let outputs = self
@@ -195,7 +193,7 @@ impl<'p> Source<'p> {
             );
             return Err(FrontendError::Analysis { path: self.path.to_owned(), reason });
         }
-        if let Some((node, index, value)) = emit::non_finite(&graph) {
+        if let Some((node, index, value)) = finite::non_finite(&graph) {
             return Err(FrontendError::NonFiniteWeight { path: self.path.to_owned(), node, index, value });
         }
         let mut inputs = Vec::new();
@@ -219,41 +217,6 @@ impl<'p> Source<'p> {
         loaded.check_probe(self.path, &self.header.seen)?;
         Ok(loaded)
     }
-}
-
-/// Lowers with tokens as rows; a model that mixes them is read as one token with flat features.
-fn canonical(model: &TypedModel, outputs: &[&str], path: &Path) -> Result<(Outcome, Graph), FrontendError> {
-    // Of two failures the one that got further tells more.
-    let progress = |problems: &[Problem]| {
-        problems.iter().filter_map(|p| model.nodes.iter().position(|n| n.name == p.node)).min().unwrap_or(usize::MAX)
-    };
-    let mut worst: Option<Vec<Problem>> = None;
-    for layout in [Layout::Rows, Layout::Flat] {
-        match attempt(model, outputs, layout) {
-            Ok(done) => return Ok(done),
-            Err(problems) if worst.as_ref().is_none_or(|w| progress(&problems) > progress(w)) => worst = Some(problems),
-            Err(_) => (),
-        }
-    }
-    Err(FrontendError::Unsupported { path: path.to_owned(), problems: worst.unwrap_or_default() })
-}
-
-fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<(Outcome, Graph), Vec<Problem>> {
-    let mut outcome = lower::lower(model, layout);
-    if !outcome.problems.is_empty() {
-        return Err(outcome.problems);
-    }
-    let roots: Vec<_> = outcome.outputs.iter().map(|(id, _)| *id).collect();
-    recognise::recognise(&mut outcome.graph, &roots);
-    let keep: Vec<_> = outcome.inputs.iter().chain(&roots).copied().collect();
-    let renamed = outcome.graph.sort(&keep);
-    outcome.inputs.iter_mut().for_each(|id| *id = renamed[id]);
-    outcome.outputs.iter_mut().for_each(|(id, _)| *id = renamed[id]);
-    let roots: Vec<_> = outcome.outputs.iter().map(|(id, _)| *id).collect();
-    simplify::simplify(&mut outcome.graph, &roots);
-    let outputs: Vec<_> = outcome.outputs.iter().zip(names).map(|((id, _), &name)| (*id, name.to_owned())).collect();
-    let (graph, problems) = emit::emit(&outcome.graph, &outcome.inputs, &outputs);
-    if problems.is_empty() { Ok((outcome, graph)) } else { Err(problems) }
 }
 
 /// What the source model does on the samples.

@@ -48,7 +48,7 @@ const FAMILIES: [Family; 10] = [
 
 /// Reads `model`; `seen` holds the extent of the sample data of each input, where known. The graph, and what the user should
 /// know about it.
-pub(super) fn lower(
+pub(super) fn read(
     model: &TypedModel,
     names: &[&str],
     seen: &[Option<(f64, f64)>],

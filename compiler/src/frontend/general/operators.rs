@@ -4,7 +4,7 @@ use super::graph::{Graph, Op};
 use super::integer;
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View};
-use crate::frontend::lower::function;
+use crate::frontend::unary::function;
 use nanozk_ir::float::{Binary, UnaryFn};
 use std::collections::BTreeMap;
 use tract_onnx::prelude::*;

@@ -12,12 +12,11 @@ mod pool;
 mod rowwise;
 
 use super::{
-    error::Problem,
     matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Pick},
     view::{Code, View},
 };
+use crate::frontend::error::Problem;
 use attention::Scores;
-pub(super) use elementwise::function;
 pub use mask::SoftMask;
 use nanozk_ir::float::{InputKind, Shared};
 use pool::Weighted;

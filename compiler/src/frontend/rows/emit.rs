@@ -1,10 +1,8 @@
 //! From the recognised matrix graph to the canonical float graph.
 
-use super::{
-    error::Problem,
-    matrix_graph::{MatrixGraph, MatrixId, MatrixNode, MatrixOp, Pick, Reduction},
-};
-use nanozk_ir::float::{Binary, Floats, Formula, Graph, NodeId, Op, Step, UnaryFn};
+use super::matrix_graph::{MatrixGraph, MatrixId, MatrixNode, MatrixOp, Pick, Reduction};
+use crate::frontend::error::Problem;
+use nanozk_ir::float::{Binary, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
 /// Builds the canonical graph from what `outputs` need; every model input stays.
@@ -207,47 +205,5 @@ impl Emit<'_> {
             [only] => only,
             _ => self.graph.add(name, Op::Concat, picks.len(), &parts),
         }
-    }
-}
-
-/// First value of a parameter that is not finite: node, index, value.
-pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
-    let find = |data: &[f32]| data.iter().position(|v| !v.is_finite()).map(|i| (i, data[i]));
-    let all = |numbers: &Floats| find(&numbers.read().unwrap_or_default());
-    graph.topo().into_iter().find_map(|id| {
-        let node = &graph.dag[id];
-        let found = match &node.op {
-            Op::Embed { table } => all(table),
-            Op::Const { data, .. } => find(data),
-            Op::Linear { weight, bias, .. } => all(weight).or_else(|| find(bias.as_deref().unwrap_or_default())),
-            Op::Norm { gamma, beta, .. } => {
-                find(gamma.as_deref().unwrap_or_default()).or_else(|| find(beta.as_deref().unwrap_or_default()))
-            }
-            Op::Rope { cos, sin, .. } => find(cos).or_else(|| find(sin)),
-            Op::Scale(c) => find(&[*c]),
-            Op::Unary(f) => find(&undefined(f)),
-            Op::Attention { scale, .. } => find(&[*scale]),
-            Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Output => None,
-            Op::Softmax { .. } | Op::Pick { .. } | Op::MatMul { .. } | Op::Sum { .. } | Op::Max { .. } => None,
-            Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } | Op::Quotient | Op::Bits { .. } => None,
-            Op::TokenSum { .. } | Op::TokenMean => None,
-        };
-        found.map(|(i, v)| (node.name.clone(), i, v))
-    })
-}
-
-/// Constants of an elementwise function that make no sense; the bounds of a clip may be infinite.
-fn undefined(f: &UnaryFn) -> Vec<f32> {
-    match f {
-        UnaryFn::LeakyRelu(c) | UnaryFn::Pow(c) if !c.is_finite() => vec![*c],
-        UnaryFn::Formula(formula) => {
-            let of = |step: &Step| match step {
-                Step::Constant(c) if c.is_nan() => vec![*c],
-                Step::Unary(f, _) => undefined(f),
-                Step::Argument | Step::Constant(_) | Step::Binary(..) => Vec::new(),
-            };
-            formula.steps().iter().flat_map(of).collect()
-        }
-        _ => Vec::new(),
     }
 }

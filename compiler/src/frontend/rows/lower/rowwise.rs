@@ -1,7 +1,7 @@
 //! Operators over the features of each token: reductions, RmsNorm, softmax.
 
 use super::{Base, Lower, Lowered, Value};
-use crate::frontend::{
+use crate::frontend::rows::{
     matrix_graph::{MatrixId, MatrixOp, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };

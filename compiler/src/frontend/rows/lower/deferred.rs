@@ -1,7 +1,7 @@
 //! Values computed from token ids and masks only: evaluated by tract on chosen inputs when their meaning is needed.
 
 use super::{Base, Lower, Lowered, Value, moves_data, numbers, text};
-use crate::frontend::{
+use crate::frontend::rows::{
     matrix_graph::{MatrixId, MatrixOp},
     view::{Code, View},
 };

@@ -1,7 +1,7 @@
 //! Evaluation of a region on a matrix of probe values.
 
 use super::inside;
-use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Reduction};
+use crate::frontend::rows::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Reduction};
 use nanozk_ir::float::{Binary, NormKind, UnaryFn};
 use std::collections::HashMap;
 

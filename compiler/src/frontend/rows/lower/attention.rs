@@ -6,7 +6,7 @@ use super::{
     mask::{MaskKind, SoftMask},
     text,
 };
-use crate::frontend::{
+use crate::frontend::rows::{
     matrix_graph::{MatrixId, MatrixOp, Pick},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };

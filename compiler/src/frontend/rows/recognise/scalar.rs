@@ -4,7 +4,7 @@
 //! magnitudes and on both sides of every point where a bound or a comparison of the formula switches. Between those
 //! points both are smooth. A bound far outside of what a model usually sees thus keeps its meaning.
 
-use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
+use crate::frontend::rows::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
 use nanozk_ir::float::{Binary, Formula, Step, UnaryFn};
 use std::collections::HashMap;
 
@@ -57,8 +57,9 @@ impl Writer<'_> {
             }
             MatrixOp::Select(picks) => {
                 let negated = picks.first()?.negated;
-                let in_place =
-                    |(i, p): (usize, &crate::frontend::matrix_graph::Pick)| p.feature == i && p.negated == negated;
+                let in_place = |(i, p): (usize, &crate::frontend::rows::matrix_graph::Pick)| {
+                    p.feature == i && p.negated == negated
+                };
                 let &[source] = &node.operands[..] else { return None };
                 if self.graph.nodes[source].features != picks.len() || !picks.iter().enumerate().all(in_place) {
                     return None;

@@ -1,7 +1,7 @@
 //! Rotary embedding, in the half-split form and in the form that rotates neighbouring features.
 
 use super::probe::{Mat, algebraic, noise, run};
-use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Pick};
+use crate::frontend::rows::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Pick};
 use nanozk_ir::float::Op;
 
 /// Largest accepted difference between a region and a rotation, relative to `1 + |value|`; the region is linear.

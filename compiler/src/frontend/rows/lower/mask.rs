@@ -1,7 +1,7 @@
 //! Attention masks: constants or functions of a mask input, added to the scores or selected by them.
 
 use super::{Lower, Lowered, Value, attention::place, text};
-use crate::frontend::{matrix_graph::MatrixId, view::View};
+use crate::frontend::rows::{matrix_graph::MatrixId, view::View};
 use nanozk_ir::float::HIDING;
 use std::{collections::HashMap, sync::Arc};
 use tract_onnx::prelude::*;

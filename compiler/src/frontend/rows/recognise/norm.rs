@@ -1,7 +1,7 @@
 //! LayerNorm and RMSNorm, and rows divided by their length.
 
 use super::probe::{Mat, algebraic, noise, normalise, run};
-use crate::frontend::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
+use crate::frontend::rows::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
 use nanozk_ir::float::NormKind;
 
 /// Largest accepted difference between a region and a normalisation, relative to the greatest value of the row.

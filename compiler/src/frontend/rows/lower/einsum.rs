@@ -1,7 +1,7 @@
 //! Einstein sums: products with constants become linear layers, products of activations become attention.
 
 use super::{Base, Lower, Lowered, Value, numbers, text};
-use crate::frontend::{
+use crate::frontend::rows::{
     matrix_graph::MatrixOp,
     view::{AxisKind, Code, View, axis_kinds, strides},
 };

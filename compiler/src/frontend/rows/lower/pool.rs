@@ -7,7 +7,7 @@ use super::{
     mask::probes,
     moves_data, text,
 };
-use crate::frontend::{
+use crate::frontend::rows::{
     matrix_graph::{MatrixId, MatrixOp, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
