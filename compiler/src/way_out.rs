@@ -36,13 +36,13 @@ impl WayOut for FrontendError {
         const CHECK: &str = "check the path and the model";
         match self {
             FrontendError::Io { .. } | FrontendError::OtherSource { .. } | FrontendError::Reference(_) => Some(CHECK),
-            FrontendError::Analysis { reason, .. } | FrontendError::BadSet { reason, .. } => {
-                unless_named(reason, CHECK)
+            FrontendError::Analysis { refusal, .. } | FrontendError::BadSet { refusal, .. } => {
+                (!refusal.names_way_out()).then_some(CHECK)
             }
             // Every node has a way out of its own, or all have this one.
             FrontendError::Unsupported { problems, .. } => {
-                let replace = "replace these nodes (README.md lists what is supported)";
-                problems.iter().find_map(|problem| unless_named(&problem.reason, replace))
+                let named = problems.iter().all(|problem| problem.refusal.names_way_out());
+                (!named).then_some("replace these nodes (README.md lists what is supported)")
             }
             FrontendError::LfsPointer { .. }
             | FrontendError::NotOnnx { .. }

@@ -5,6 +5,7 @@ use super::{
     error::{FrontendError, Problem, reason},
     rewrite::{node::Parts, tensor::integers},
 };
+use crate::frontend::refusal::{Refusal, incomplete, incorrect, refuse};
 use std::{collections::BTreeSet, path::Path};
 use tract_onnx::{
     Onnx,
@@ -42,7 +43,7 @@ impl Nodes {
         let numbered = || text.split_once("node #")?.1.split_once('"').map(|(_, name)| name);
         let place = numbered().or_else(|| Some(text.split_once("Building node ")?.1)).unwrap_or_default();
         let Some((node, op)) = self.first_of(place) else {
-            return FrontendError::Analysis { path: path.to_owned(), reason: text };
+            return FrontendError::Analysis { path: path.to_owned(), refusal: Refusal::bare(text) };
         };
         let own = |node: &&Node<InferenceFact, Box<dyn InferenceOp>>| {
             place.strip_prefix(node.name.as_str()).is_some_and(|rest| rest.starts_with('"'))
@@ -54,27 +55,28 @@ impl Nodes {
         let types: BTreeSet<String> =
             operands.iter().filter_map(|fact| Some(format!("{:?}", fact.datum_type.concretize()?))).collect();
         let types: Vec<String> = types.into_iter().collect();
-        let reason = if text.contains("super type") {
-            format!(
-                "its operands are of the types {}, which it does not take together; correct the model",
-                types.join(", ")
-            )
+        let refusal = if text.contains("super type") {
+            incorrect(format!("its operands are of the types {}, which it does not take together", types.join(", ")))
         } else if text.contains("Failed analyse") || text.contains("broadcast(") {
-            MISFIT.to_owned()
+            misfit()
         } else {
             let cause = error.root_cause().to_string();
             let cause = cause.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            format!("it cannot be read as it stands ({cause}); export the model again, or replace the node")
+            refuse(format!("it cannot be read as it stands ({cause})"), "export the model again, or replace the node")
         };
         let shapes = operands.into_iter().map(shape).collect::<Vec<_>>().join(" x ");
-        let problem = Problem { node: node.clone(), op: op.clone(), shapes, reason };
+        let problem = Problem { node: node.clone(), op: op.clone(), shapes, refusal };
         FrontendError::Unsupported { path: path.to_owned(), problems: vec![problem] }
     }
 }
 
 /// Why a node has no result where its operands are known.
-const MISFIT: &str = "the shapes of its operands do not fit each other or its attributes; correct the model, or the \
-                      lengths of its inputs";
+fn misfit() -> Refusal {
+    refuse(
+        "the shapes of its operands do not fit each other or its attributes",
+        "correct the model, or the lengths of its inputs",
+    )
+}
 
 /// The lengths of the axes, `?` for those that are not known; of a short list of integers the integers, as shapes are given.
 fn shape(fact: &InferenceFact) -> String {
@@ -94,19 +96,20 @@ pub(super) fn analyse(path: &Path, onnx: &Onnx, model: ModelProto, names: &Nodes
     let mut parsed = onnx.parse(&model, path.parent().and_then(Path::to_str)).map_err(analysis)?;
     let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
     if let Some(unknown) = parsed.unresolved_inputs.first() {
-        let reason = format!("nothing makes the value \"{unknown}\"; export the model again");
-        return Err(FrontendError::Analysis { path: path.to_owned(), reason });
+        let refusal = incomplete(format!("nothing makes the value \"{unknown}\""));
+        return Err(FrontendError::Analysis { path: path.to_owned(), refusal });
     }
     let left = axes::infer(&mut parsed, &nodes);
-    let open = "which axes it names, or how many there are, is not settled; export the model with fixed shapes";
-    let open = left.open.into_iter().map(|place| (place, open.to_owned()));
-    let problem = |(place, reason): (usize, String)| {
+    let open =
+        || refuse("which axes it names, or how many there are, is not settled", "export the model with fixed shapes");
+    let open = left.open.into_iter().map(|place| (place, open()));
+    let problem = |(place, refusal): (usize, Refusal)| {
         let node = &nodes[place];
         names.in_file(Problem {
             node: node.label().to_owned(),
             op: node.op_type.clone(),
             shapes: String::new(),
-            reason,
+            refusal,
         })
     };
     let problems: Vec<Problem> = left.absent.into_iter().chain(open).map(problem).collect();
@@ -141,10 +144,14 @@ fn check(model: &TypedModel, path: &Path, names: &Nodes) -> Result<(), FrontendE
         if let Some(open) = node.outputs.iter().find(|output| output.fact.shape.as_concrete().is_none()) {
             // What cannot be broadcast has a length that tract writes down as it is, without symbols.
             let settled = open.fact.shape.iter().all(|length| length.symbols().is_empty());
-            let depends = "its shape depends on data, and a circuit is fixed; export the model with fixed shapes";
-            let reason = if settled { MISFIT } else { depends }.to_owned();
+            let refusal = match settled {
+                true => misfit(),
+                false => {
+                    refuse("its shape depends on data, and a circuit is fixed", "export the model with fixed shapes")
+                }
+            };
             let (name, op) = (node.name.clone(), node.op.name().into_owned());
-            let problem = names.in_file(Problem { node: name, op, shapes: String::new(), reason });
+            let problem = names.in_file(Problem { node: name, op, shapes: String::new(), refusal });
             return Err(FrontendError::Unsupported { path: path.to_owned(), problems: vec![problem] });
         }
         if let Some(constant) = node.op_as::<tract_core::ops::konst::Const>()

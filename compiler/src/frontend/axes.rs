@@ -6,6 +6,7 @@ use super::rewrite::{
     tensor::integers,
 };
 use super::screen::MAX_AXES;
+use crate::frontend::refusal::{Refusal, incorrect};
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::{
     model::ParseResult,
@@ -27,7 +28,7 @@ const LAST: [&str; 5] = ["LayerNormalization", "LpNormalization", "OneHot", "RMS
 #[derive(Default)]
 pub(super) struct Left {
     /// Those that name axes, or elements of one, which are not there, with the reason.
-    pub absent: BTreeMap<usize, String>,
+    pub absent: BTreeMap<usize, Refusal>,
     /// Those of which that could not be told.
     pub open: BTreeSet<usize>,
 }
@@ -50,11 +51,11 @@ pub(super) fn infer(parsed: &mut ParseResult, nodes: &[NodeProto]) -> Left {
             match axes(parsed, &nodes[place], settled) {
                 Axes::There => {
                     left.open.remove(&place);
-                    let reason = settled.then(|| misfit(parsed, &nodes[place])).flatten();
-                    reason.is_some_and(|reason| left.absent.insert(place, reason).is_none())
+                    let refusal = settled.then(|| misfit(parsed, &nodes[place])).flatten();
+                    refusal.is_some_and(|refusal| left.absent.insert(place, refusal).is_none())
                 }
                 Axes::Open => left.open.insert(place),
-                Axes::Absent(reason) => left.absent.insert(place, reason).is_none(),
+                Axes::Absent(refusal) => left.absent.insert(place, refusal).is_none(),
             };
             if left.open.contains(&place) || left.absent.contains_key(&place) {
                 continue;
@@ -94,7 +95,7 @@ enum Axes {
     /// They are there, or it names none.
     There,
     /// One is not, for this reason.
-    Absent(String),
+    Absent(Refusal),
     /// How many there are is not known, and one that it names is far from the first.
     Open,
 }
@@ -143,17 +144,15 @@ fn axes(parsed: &ParseResult, node: &NodeProto, settled: bool) -> Axes {
     match axes.iter().find(|axis| !(least..=most).contains(axis)) {
         None => Axes::There,
         Some(_) if near && !settled => Axes::There,
-        Some(axis) if rank == 0 => {
-            Axes::Absent(format!("it names axis {axis}, and \"{operand}\" has none; correct the model"))
-        }
-        Some(axis) => Axes::Absent(format!(
-            "it names axis {axis}, and of the {rank} axes of \"{operand}\" it can name {least} to {most}; correct the model"
-        )),
+        Some(axis) if rank == 0 => Axes::Absent(incorrect(format!("it names axis {axis}, and \"{operand}\" has none"))),
+        Some(axis) => Axes::Absent(incorrect(format!(
+            "it names axis {axis}, and of the {rank} axes of \"{operand}\" it can name {least} to {most}"
+        ))),
     }
 }
 
 /// Why the constant sizes of a `Split`, or the constant indices of a `Gather`, are not those of the axis they are for.
-fn misfit(parsed: &ParseResult, node: &NodeProto) -> Option<String> {
+fn misfit(parsed: &ParseResult, node: &NodeProto) -> Option<Refusal> {
     let data = node.at(0)?;
     let shape = &fact(parsed, data)?.shape;
     let axis = place(node.int("axis", 0), usize::try_from(shape.rank().concretize()?).ok()?)?;
@@ -163,15 +162,17 @@ fn misfit(parsed: &ParseResult, node: &NodeProto) -> Option<String> {
             let given = node.attribute("split").map(|a| a.ints.clone());
             let sizes = given.or_else(|| constant(parsed, node.at(1)?))?;
             (sizes.iter().sum::<i64>() != length).then(|| {
-                format!("it cuts axis {axis} of \"{data}\", of length {length}, into {sizes:?}, which do not add up to it; correct the model")
+                incorrect(format!(
+                    "it cuts axis {axis} of \"{data}\", of length {length}, into {sizes:?}, which do not add up to it"
+                ))
             })
         }
         "Gather" | "GatherElements" => {
             let indices = node.at(1)?;
             let outside = constant(parsed, indices)?.into_iter().find(|index| !(-length..length).contains(index))?;
-            Some(format!(
-                "\"{indices}\" holds index {outside}, and axis {axis} of \"{data}\" has {length} elements; correct the model"
-            ))
+            Some(incorrect(format!(
+                "\"{indices}\" holds index {outside}, and axis {axis} of \"{data}\" has {length} elements"
+            )))
         }
         _ => None,
     }

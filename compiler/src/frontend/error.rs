@@ -1,5 +1,6 @@
 //! What can go wrong between an ONNX file and the canonical graph.
 
+use super::refusal::Refusal;
 use crate::setting::Setting;
 use std::{fmt, path::PathBuf};
 use tract_onnx::prelude::TractError;
@@ -14,13 +15,13 @@ pub struct Problem {
     /// Shapes of its operands and of its result; empty when they were not worked out.
     pub shapes: String,
     /// What stands in the way.
-    pub reason: String,
+    pub refusal: Refusal,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shapes = if self.shapes.is_empty() { String::new() } else { format!(" ({})", self.shapes) };
-        write!(f, "{} \"{}\"{shapes}: {}", self.op, self.node, self.reason)
+        write!(f, "{} \"{}\"{shapes}: {}", self.op, self.node, self.refusal)
     }
 }
 
@@ -102,7 +103,7 @@ pub enum FrontendError {
         sample: Option<usize>,
     },
     /// A `--set` that names nothing in the model, or contradicts it.
-    #[error("{}: `--set {name}={value}`: {reason}", path.display())]
+    #[error("{}: `--set {name}={value}`: {refusal}", path.display())]
     BadSet {
         /// Model file.
         path: PathBuf,
@@ -111,7 +112,7 @@ pub enum FrontendError {
         /// Value.
         value: Setting,
         /// What is wrong with it.
-        reason: String,
+        refusal: Refusal,
     },
     /// NaN or infinity in a weight.
     #[error("{}: weight \"{node}\" holds {value} at index {index}; train or export the model again", path.display())]
@@ -125,13 +126,13 @@ pub enum FrontendError {
         /// The value.
         value: f32,
     },
-    /// tract refuses the model.
-    #[error("{}: the model cannot be analysed: {reason}", path.display())]
+    /// The model is refused as a whole.
+    #[error("{}: the model cannot be analysed: {refusal}", path.display())]
     Analysis {
         /// Model file.
         path: PathBuf,
-        /// tract's message.
-        reason: String,
+        /// Why.
+        refusal: Refusal,
     },
     /// Nodes without a canonical form, all of them.
     #[error("{}: {} unsupported node(s): {}", path.display(), problems.len(), list(problems))]

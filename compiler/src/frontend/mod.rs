@@ -14,6 +14,7 @@ mod onnx;
 mod options;
 mod parameters;
 mod reference;
+mod refusal;
 mod rewrite;
 mod rounding;
 mod rows;
@@ -23,6 +24,7 @@ mod unary;
 pub use error::{FrontendError, Problem, Suspect};
 pub use options::LoadOptions;
 pub use reference::Reference;
+pub use refusal::Refusal;
 pub use rounding::{Quantisation, Rounding};
 pub use rows::SoftMask;
 
@@ -30,6 +32,7 @@ use crate::data::{InputInfo, InputTensor};
 use crate::quantise::INPUT_ROOM;
 use nanozk_ir::float::{self, Graph, InputValue, NodeId, Op};
 use nanozk_plan::ValueInfo;
+use refusal::refuse;
 use std::path::Path;
 use tract_onnx::prelude::*;
 
@@ -112,7 +115,7 @@ impl<'p> Source<'p> {
     fn read(path: &'p Path, file: onnx::File, options: &LoadOptions) -> Result<Self, FrontendError> {
         let parameters = file.parameters();
         let (model, header) = file.load(path, options)?;
-        let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: error::reason(&e) };
+        let failed = |e: TractError| FrontendError::Analysis { path: path.to_owned(), refusal: e.into() };
         let reference = Reference::new(&model).map_err(failed)?;
         let rounded = header.rounded.as_ref().map(Reference::new).transpose().map_err(failed)?;
         let references = [reference.clone(), rounded.unwrap_or(reference)];
@@ -187,11 +190,11 @@ impl<'p> Source<'p> {
         soft_masks: Vec<SoftMask>,
     ) -> Result<Loaded, FrontendError> {
         if let Some(empty) = outputs.iter().find(|o| o.shape.contains(&0)) {
-            let reason = format!(
-                "output \"{}\" has no elements, so that there is nothing to prove; keep the others",
-                empty.name
+            let refusal = refuse(
+                format!("output \"{}\" has no elements, so that there is nothing to prove", empty.name),
+                "keep the others",
             );
-            return Err(FrontendError::Analysis { path: self.path.to_owned(), reason });
+            return Err(FrontendError::Analysis { path: self.path.to_owned(), refusal });
         }
         if let Some((node, index, value)) = finite::non_finite(&graph) {
             return Err(FrontendError::NonFiniteWeight { path: self.path.to_owned(), node, index, value });

@@ -10,6 +10,7 @@ use super::{
     rounding::Quantisation,
     screen::screen,
 };
+use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_plan::ElementType;
 use prost::Message;
 use std::{collections::HashMap, path::Path};
@@ -113,13 +114,14 @@ impl File {
         let rounded = rounded.map(|model| analyse(path, &onnx, model, &nodes)).transpose()?;
         let ends = |names: &[String], outlets: &[OutletId]| {
             let typed = names.iter().zip(outlets).map(|(name, &outlet)| {
-                let datum = typed.outlet_fact(outlet).map_err(|e| reason(&e))?.datum_type;
+                let datum = typed.outlet_fact(outlet)?.datum_type;
                 let dtype = types.get(name).copied().or_else(|| inferred(datum));
-                let unknown = || format!("\"{name}\" has no element type, or one that is no number ({datum:?})");
+                let unknown =
+                    || Refusal::bare(format!("\"{name}\" has no element type, or one that is no number ({datum:?})"));
                 Ok((name.clone(), dtype.ok_or_else(unknown)?))
             });
-            let refused = |reason| FrontendError::Analysis { path: path.to_owned(), reason };
-            typed.collect::<Result<_, String>>().map_err(refused)
+            let refused = |refusal| FrontendError::Analysis { path: path.to_owned(), refusal };
+            typed.collect::<Result<_, Refusal>>().map_err(refused)
         };
         let (inputs, outputs) = (ends(&inputs, &typed.inputs)?, ends(&outputs, &typed.outputs)?);
         Ok((typed, Header { source, inputs, outputs, seen, notes, rounded, quantisation, nodes }))
@@ -128,7 +130,7 @@ impl File {
 
 /// Refuses numbers out of proportion.
 fn screened(path: &Path, graph: &GraphProto) -> Result<(), FrontendError> {
-    screen(graph).map_err(|reason| FrontendError::Analysis { path: path.to_owned(), reason })
+    screen(graph).map_err(|refusal| FrontendError::Analysis { path: path.to_owned(), refusal })
 }
 
 fn parser() -> Onnx {
@@ -159,9 +161,11 @@ fn inferred(datum: DatumType) -> Option<ElementType> {
 pub(super) fn guarded<T>(path: &Path, f: impl FnOnce() -> Result<T, FrontendError>) -> Result<T, FrontendError> {
     quietly(f).unwrap_or_else(|panic| {
         let cause = cause(&*panic);
-        let reason =
-            format!("its analysis stopped: {cause}; the model is inconsistent, or a `--set` value is out of its range");
-        Err(FrontendError::Analysis { path: path.to_owned(), reason })
+        let refusal = refuse(
+            format!("its analysis stopped: {cause}"),
+            "the model is inconsistent, or a `--set` value is out of its range",
+        );
+        Err(FrontendError::Analysis { path: path.to_owned(), refusal })
     })
 }
 

@@ -38,7 +38,7 @@ impl Reference {
                 return Err(FrontendError::OtherSource { path: path.to_owned() });
             }
             let (model, header) = file.load(path, options)?;
-            let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), reason: reason(&e) };
+            let analysis = |e: TractError| FrontendError::Analysis { path: path.to_owned(), refusal: e.into() };
             Reference::new(header.rounded.as_ref().unwrap_or(&model)).map_err(analysis)
         })
     }

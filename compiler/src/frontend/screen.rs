@@ -1,6 +1,7 @@
 //! Refuses files whose numbers ask tract for time or memory out of all proportion, before it evaluates them: tract works
 //! out constants and shapes as it reads.
 
+use crate::frontend::refusal::{Refusal, incorrect};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType, tensor_shape_proto::dimension,
     type_proto,
@@ -31,7 +32,7 @@ const MAKERS: [(&str, &[usize]); 11] = [
 ];
 
 /// The first number out of proportion, in words.
-pub(super) fn screen(graph: &GraphProto) -> Result<(), String> {
+pub(super) fn screen(graph: &GraphProto) -> Result<(), Refusal> {
     for input in &graph.input {
         let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
             continue;
@@ -40,7 +41,8 @@ pub(super) fn screen(graph: &GraphProto) -> Result<(), String> {
             Some(dimension::Value::DimValue(n)) => Some(n),
             _ => None,
         });
-        values(dims).ok_or_else(|| format!("input \"{}\" has more than {MAX_VALUES} values", input.name))?;
+        values(dims)
+            .ok_or_else(|| Refusal::bare(format!("input \"{}\" has more than {MAX_VALUES} values", input.name)))?;
     }
     let constants = graph.node.iter().filter(|n| n.op_type == "Constant").filter_map(|n| {
         let tensor = n.attribute.iter().find_map(|a| a.t.as_ref())?;
@@ -53,8 +55,9 @@ pub(super) fn screen(graph: &GraphProto) -> Result<(), String> {
         if let Some((_, slots)) = MAKERS.iter().find(|(op, _)| *op == node.op_type) {
             let named = slots.iter().filter_map(|&slot| sizes.get(node.input.get(slot)?.as_str()));
             for tensor in named {
-                values(integers(tensor).into_iter())
-                    .ok_or_else(|| format!("{} \"{}\" makes more than {MAX_VALUES} values", node.op_type, node.name))?;
+                values(integers(tensor).into_iter()).ok_or_else(|| {
+                    Refusal::bare(format!("{} \"{}\" makes more than {MAX_VALUES} values", node.op_type, node.name))
+                })?;
             }
         }
         for graph in node.attribute.iter().filter_map(|a| a.g.as_ref()) {
@@ -64,7 +67,7 @@ pub(super) fn screen(graph: &GraphProto) -> Result<(), String> {
     Ok(())
 }
 
-fn attribute(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String> {
+fn attribute(node: &NodeProto, attribute: &AttributeProto) -> Result<(), Refusal> {
     let limit = match attribute.name.as_str() {
         "axis" | "axes" | "perm" | "batch_dims" | "start_axis" | "end_axis" => MAX_AXES,
         // The end of an axis is often named by a number beyond it.
@@ -72,16 +75,16 @@ fn attribute(node: &NodeProto, attribute: &AttributeProto) -> Result<(), String>
         _ => MAX_SIZE,
     };
     if let Some(v) = attribute.ints.iter().find(|v| attribute.name == "perm" && **v < 0) {
-        return Err(format!(
-            "{} \"{}\" puts axis {v} elsewhere, and they count from 0; correct the model",
+        return Err(incorrect(format!(
+            "{} \"{}\" puts axis {v} elsewhere, and they count from 0",
             node.op_type, node.name
-        ));
+        )));
     }
     match std::iter::once(&attribute.i).chain(&attribute.ints).find(|v| v.unsigned_abs() > limit) {
-        Some(v) => Err(format!(
-            "{} \"{}\" has the attribute {} = {v}, and at most {limit} is taken; correct the model",
+        Some(v) => Err(incorrect(format!(
+            "{} \"{}\" has the attribute {} = {v}, and at most {limit} is taken",
             node.op_type, node.name, attribute.name
-        )),
+        ))),
         None => Ok(()),
     }
 }
@@ -130,7 +133,9 @@ mod tests {
         assert_eq!(screen(&graph("Slice", int("ends", i64::MAX), &[])), Ok(()));
         assert!(screen(&graph("LayerNormalization", int("axis", -536_870_913), &[])).is_err());
         let order = AttributeProto { name: "perm".into(), ints: vec![0, -1], ..Default::default() };
-        assert!(screen(&graph("Transpose", order, &[])).is_err_and(|e| e.contains("puts axis -1 elsewhere")));
+        assert!(
+            screen(&graph("Transpose", order, &[])).is_err_and(|e| e.to_string().contains("puts axis -1 elsewhere"))
+        );
         assert!(screen(&graph("MaxPool", int("kernel_shape", i64::MIN), &[])).is_err());
         assert_eq!(screen(&graph("Reshape", int("allowzero", 0), &[1, -1, 0, 64])), Ok(()));
         assert!(screen(&graph("ConstantOfShape", int("value", 0), &[1 << 20, 1 << 20])).is_err());

@@ -1,8 +1,9 @@
 //! Convolutions of any number of spatial axes: windows are index maps, the kernel a linear map shared by all positions.
 
 use super::einsum::{matmul, shared_linear};
-use super::read::{Read, Reader, Value, numbers, text};
+use super::read::{Read, Reader, Value, numbers};
 use super::tensor::{Code, View, ZERO, offsets};
+use crate::frontend::refusal::refuse;
 use nanozk_ir::float::Binary;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::tract_smallvec::ToSmallVec;
@@ -30,8 +31,8 @@ struct Strides {
 
 impl Windows {
     pub(super) fn new(spec: &PoolSpec, shape: &[usize]) -> Read<Windows> {
-        let input = spec.data_format.shape::<usize, TVec<usize>>(shape.to_smallvec()).map_err(text)?;
-        let output = spec.output_shape(shape).map_err(text)?;
+        let input = spec.data_format.shape::<usize, TVec<usize>>(shape.to_smallvec())?;
+        let output = spec.output_shape(shape)?;
         let padding = spec.computed_padding(input.hw_dims());
         let (dilations, steps) = (spec.dilations(), spec.strides());
         // Offsets of the taps of each output coordinate, axis by axis.
@@ -101,12 +102,12 @@ enum Kernel {
 impl Kernel {
     fn read(r: &mut Reader, op: &Conv, kernel: &Value) -> Read<Kernel> {
         if let Value::Const(kernel) = kernel {
-            let ordered = op.kernel_fmt.kernel_as_group_o_ihw(kernel, op.group).map_err(text)?;
+            let ordered = op.kernel_fmt.kernel_as_group_o_ihw(kernel, op.group)?;
             return Ok(Kernel::Constant(numbers(&ordered)?));
         }
         match op.kernel_fmt {
             KernelFormat::OIHW => Ok(Kernel::Computed(r.view(kernel)?.codes.to_vec())),
-            _ => Err("a computed kernel whose output channels come last; use constant weights".to_owned()),
+            _ => Err(refuse("a computed kernel whose output channels come last", "use constant weights")),
         }
     }
 
@@ -122,9 +123,10 @@ impl Kernel {
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<Conv>() else { return Ok(None) };
     if op.q_params.is_some() {
-        return Err(
-            "a convolution of quantised numbers; export the model with QuantizeLinear and DequantizeLinear".to_owned()
-        );
+        return Err(refuse(
+            "a convolution of quantised numbers",
+            "export the model with QuantizeLinear and DequantizeLinear",
+        ));
     }
     let [x, kernel, bias @ ..] = args else { return Ok(None) };
     let x = r.view(x)?;

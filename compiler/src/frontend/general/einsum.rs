@@ -3,6 +3,7 @@
 use super::graph::{Graph, Op};
 use super::read::{Read, Reader, Value, numbers};
 use super::tensor::{Code, View, offsets, strides};
+use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_ir::float::Binary;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -22,18 +23,19 @@ struct Letter {
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<EinSum>() else { return Ok(None) };
     if op.q_params.is_some() {
-        return Err(
-            "a product of quantised numbers; export the model with QuantizeLinear and DequantizeLinear".to_owned()
-        );
+        return Err(refuse(
+            "a product of quantised numbers",
+            "export the model with QuantizeLinear and DequantizeLinear",
+        ));
     }
     let fact = &node.outputs[0].fact;
-    let shape = fact.shape.as_concrete().ok_or("a shape with symbols")?;
+    let shape = fact.shape.as_concrete().ok_or(Refusal::bare("a shape with symbols"))?;
     let one = Value::Const(tensor0(1f32).into_arc_tensor());
     let (swap, x, y) = match args {
         [x] => (false, x, &one),
         [x @ Value::Const(_), y @ Value::View(_)] => (true, y, x),
         [x, y] => (false, x, y),
-        _ => return Err("a product of more than two factors; multiply two at a time".to_owned()),
+        _ => return Err(refuse("a product of more than two factors", "multiply two at a time")),
     };
     let letters = letters(&op.axes, swap, x.shape(), y.shape(), shape)?;
     let x = r.view(x)?;
@@ -49,7 +51,7 @@ fn letters(map: &AxesMapping, swap: bool, a: &[usize], b: &[usize], out: &[usize
         match axes.map(|a| &a[..]) {
             None | Some([]) => Ok(None),
             Some(&[axis]) => Ok(Some((shape[axis], if shape[axis] == 1 { 0 } else { strides(shape)[axis] }))),
-            Some(_) => Err("a product along a diagonal; take the diagonal first".to_owned()),
+            Some(_) => Err(refuse("a product along a diagonal", "take the diagonal first")),
         }
     };
     map.iter_all_axes()

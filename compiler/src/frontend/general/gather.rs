@@ -4,6 +4,7 @@ use super::einsum::matmul;
 use super::graph::{BIT, Graph, Op};
 use super::read::{Read, Reader, Value, numbers};
 use super::tensor::{Code, View, ZERO, axes, offsets, strides};
+use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_ir::float::Binary;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -14,7 +15,7 @@ const MOST_PLACES: f64 = 4096.0;
 
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let fact = &node.outputs[0].fact;
-    let shape = fact.shape.as_concrete().ok_or("a shape with symbols")?;
+    let shape = fact.shape.as_concrete().ok_or(Refusal::bare("a shape with symbols"))?;
     let codes = if let Some(op) = node.op_as::<Gather>() {
         let ids = r.view(&args[1])?;
         let ids = places(r.graph, &ids.codes, args[0].shape()[op.axis])?;
@@ -41,13 +42,13 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
 
 /// Indices counted from the start of an axis of length `n`.
 fn places(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
-    let (lo, hi) = g.whole_of(ids).ok_or("an index that is not a whole number; cast it to an integer type")?;
+    let (lo, hi) =
+        g.whole_of(ids).ok_or(refuse("an index that is not a whole number", "cast it to an integer type"))?;
     if !lo.is_finite() || !hi.is_finite() {
-        return Err(
-            "an index of unknown range; give sample data with --data, or clip it to the rows that there are where it \
-                    is made of real numbers"
-                .to_owned(),
-        );
+        return Err(refuse(
+            "an index of unknown range",
+            "give sample data with --data, or clip it to the rows that there are where it is made of real numbers",
+        ));
     }
     if lo >= 0.0 {
         return Ok(ids.to_vec());
@@ -115,7 +116,10 @@ pub(super) fn embed(g: &mut Graph, ids: &[Code], mut rows: Vec<f64>, width: usiz
 /// For each index a row of `n` bits, of which the one that it names is 1.
 fn one_hot(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
     if n as f64 > MOST_PLACES {
-        return Err(format!("an index over an axis of {n}; at most {MOST_PLACES} are supported: split the axis"));
+        return Err(refuse(
+            format!("an index over an axis of {n}"),
+            format!("at most {MOST_PLACES} are supported: split the axis"),
+        ));
     }
     let identity = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
     let mut bits = embed(g, ids, identity, n);
@@ -156,7 +160,7 @@ fn elements(g: &mut Graph, data: &View, ids: &View, axis: usize) -> Read<Vec<Cod
 fn tuples(g: &mut Graph, data: &View, ids: &View, batch_dims: usize) -> Read<Vec<Code>> {
     let depth = ids.shape.last().copied().unwrap_or(0);
     if batch_dims != 0 || depth == 0 || depth > data.shape.len() {
-        return Err("an index with batch axes; index one batch at a time".to_owned());
+        return Err(refuse("an index with batch axes", "index one batch at a time"));
     }
     let strides = strides(&data.shape);
     let width: usize = data.shape[depth..].iter().product();
@@ -177,7 +181,7 @@ fn tuples(g: &mut Graph, data: &View, ids: &View, batch_dims: usize) -> Read<Vec
                 let columns = columns.map(|i| data.codes[base + i]).collect();
                 out.extend(matmul(g, bits, columns, [1, 1, n, width]));
             }
-            _ => return Err("an index of which two coordinates are computed; flatten the axes first".to_owned()),
+            _ => return Err(refuse("an index of which two coordinates are computed", "flatten the axes first")),
         }
     }
     Ok(out)

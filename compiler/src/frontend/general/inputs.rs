@@ -2,13 +2,14 @@
 
 use super::graph::{BIT, Whole};
 use super::read::Read;
+use crate::frontend::refusal::refuse;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::{array, binary::TypedBinOp, cast::Cast, change_axes::AxisOp};
 
 /// Range of the input of whole numbers at `outlet`; none for an input of real numbers. `seen` is the extent of the
 /// sample data.
 pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64)>) -> Read<Option<Whole>> {
-    let fact = model.outlet_fact(outlet).map_err(super::read::text)?;
+    let fact = model.outlet_fact(outlet)?;
     if fact.datum_type.is_float() {
         return Ok(None);
     }
@@ -31,7 +32,7 @@ pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64
             Ok(Some((least.max(low), room(hi).max(0.0).min(high))))
         }
         (None, None) if name.to_lowercase().contains("mask") => Ok(Some(BIT)),
-        (None, None) => Err("a whole number of unknown range; give sample data with --data".to_owned()),
+        (None, None) => Err(refuse("a whole number of unknown range", "give sample data with --data")),
     }
 }
 

@@ -5,6 +5,7 @@ use super::graph::{BIT, Graph, Op, Whole};
 use super::groups::sum;
 use super::read::Read;
 use super::tensor::{Code, ZERO};
+use crate::frontend::refusal::{incorrect, refuse};
 use nanozk_ir::float::{Binary, UnaryFn};
 use tract_onnx::prelude::DatumType;
 
@@ -18,7 +19,7 @@ const MOST_PLACES: f64 = 4096.0;
 /// The interval of all elements.
 fn range(g: &Graph, codes: &[Code]) -> Read<Whole> {
     let range = g.whole_of(codes).filter(|(lo, hi)| lo.is_finite() && hi.is_finite());
-    range.ok_or_else(|| "a whole number of unknown range; give sample data with --data, or clip it".to_owned())
+    range.ok_or_else(|| refuse("a whole number of unknown range", "give sample data with --data, or clip it"))
 }
 
 /// Narrows the interval of computed elements.
@@ -30,7 +31,7 @@ fn within(g: &mut Graph, codes: &[Code], whole: Whole) {
 fn quotient(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<Vec<Code>> {
     let ((al, ah), (bl, bh)) = (range(g, a)?, range(g, b)?);
     if bh < 1.0 {
-        return Err("it divides whole numbers by 0; correct the model".to_owned());
+        return Err(incorrect("it divides whole numbers by 0"));
     }
     if al >= 0.0 && ah < bl {
         return Ok(vec![ZERO; a.len()]);
@@ -96,9 +97,9 @@ pub(super) fn wrap(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code
         return Ok(x.to_vec());
     }
     if bits >= 32 {
-        return Err(format!(
-            "results from {lo} to {hi}, which its type of {bits} bits does not hold; cast what it reads to int64, or narrow it \
-             with the sample data"
+        return Err(refuse(
+            format!("results from {lo} to {hi}, which its type of {bits} bits does not hold"),
+            "cast what it reads to int64, or narrow it with the sample data",
         ));
     }
     // From 0 on, whole turns added.
@@ -118,7 +119,7 @@ pub(super) fn is_narrow(dtype: DatumType) -> bool {
 /// digits, all of them go: of a negative number moved right the sign alone is left.
 pub(super) fn shift(g: &mut Graph, x: &[Code], by: &[Code], left: bool, dtype: DatumType) -> Read<Vec<Code>> {
     let ((lo, hi), (least, most)) = (range(g, x)?, range(g, by)?);
-    let (bits, _) = width(dtype).ok_or("a shift of a real number; cast it to integers")?;
+    let (bits, _) = width(dtype).ok_or(refuse("a shift of a real number", "cast it to integers"))?;
     // By this many places or more nothing but the sign is left.
     let all = (hi + 1.0).max(-lo).max(1.0).log2().ceil();
     let power = |e: i32| match left {
@@ -130,7 +131,7 @@ pub(super) fn shift(g: &mut Graph, x: &[Code], by: &[Code], left: bool, dtype: D
     let spread = most - least < MOST_PLACES;
     let powers: Vec<f64> = if spread { (least as i32..=most as i32).map(power).collect() } else { Vec::new() };
     if !spread || powers.iter().any(|&p| p > MOST_SHIFT.exp2()) {
-        return Err(format!("a shift by {least} to {most} places; clip them to 0 to {MOST_SHIFT}"));
+        return Err(refuse(format!("a shift by {least} to {most} places"), format!("clip them to 0 to {MOST_SHIFT}")));
     }
     let places = g.with_constant(Binary::Sub, by, least);
     let powers = embed(g, &places, powers, 1);
@@ -154,7 +155,7 @@ pub(super) fn bitwise(g: &mut Graph, f: Binary, a: &[Code], b: &[Code]) -> Read<
     let magnitude = hi.max(-1.0 - lo).max(0.0);
     let count = ((magnitude + 1.0).log2().ceil().max(1.0) as u32) + u32::from(negative);
     if count > 48 {
-        return Err(format!("numbers of {count} binary digits; clip them to 48"));
+        return Err(refuse(format!("numbers of {count} binary digits"), "clip them to 48"));
     }
     let half = f64::from(count - 1).exp2();
     let one = g.pool.code(1.0);
@@ -188,11 +189,11 @@ fn beside(g: &mut Graph, f: Binary, x: &[Code], constant: &[Code]) -> Option<Vec
 
 /// All digits turned.
 pub(super) fn not(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code>> {
-    let (bits, sign) = width(dtype).ok_or("the binary digits of a real number; cast it to integers")?;
+    let (bits, sign) = width(dtype).ok_or(refuse("the binary digits of a real number", "cast it to integers"))?;
     range(g, x)?;
     let most = if sign { -1.0 } else { f64::from(bits).exp2() - 1.0 };
     if bits > 32 && !sign {
-        return Err("all digits of a number of 64 bits; use 32 bits".to_owned());
+        return Err(refuse("all digits of a number of 64 bits", "use 32 bits"));
     }
     let most = g.pool.code(most);
     Ok(g.binary(Binary::Sub, &vec![most; x.len()], x))
@@ -251,7 +252,7 @@ mod tests {
         let left = shift(&mut g, &x, &by, true, DatumType::I8).unwrap();
         assert_eq!(g.whole_of(&left), Some((-128.0, 127.0)));
         let by = g.add(Op::Input, vec![], 2, Some((0.0, 31.0)));
-        assert!(shift(&mut g, &x, &by, true, DatumType::I32).unwrap_err().contains("clip them to 0 to 30"));
+        assert!(shift(&mut g, &x, &by, true, DatumType::I32).unwrap_err().to_string().contains("clip them to 0 to 30"));
     }
 
     #[test]

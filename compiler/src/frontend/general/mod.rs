@@ -26,6 +26,7 @@ mod softmax;
 mod tensor;
 
 use super::error::Problem;
+use crate::frontend::refusal::Refusal;
 use graph::{Graph, Op};
 use nanozk_ir::float;
 use read::{Family, Reader, Value};
@@ -59,9 +60,9 @@ pub(super) fn read(
         let name = model.node(outlet.node).name.clone();
         let fact = &model.node(outlet.node).outputs[outlet.slot].fact;
         let shape = fact.shape.as_concrete().unwrap_or_default();
-        let whole = inputs::range(model, outlet, seen.get(slot).copied().flatten()).unwrap_or_else(|reason| {
+        let whole = inputs::range(model, outlet, seen.get(slot).copied().flatten()).unwrap_or_else(|refusal| {
             let shapes = format!("{shape:?}");
-            problems.push(Problem { node: name.clone(), op: "Input".to_owned(), shapes, reason });
+            problems.push(Problem { node: name.clone(), op: "Input".to_owned(), shapes, refusal });
             Some(graph::BIT)
         });
         graph.name.clone_from(&name);
@@ -71,13 +72,13 @@ pub(super) fn read(
     }
     let mut reader = Reader { families: &FAMILIES, graph: &mut graph, problems };
     let results = reader.model(model, &values).and_then(|results| {
-        results.iter().map(|value| Ok(reader.view(value)?.codes.to_vec())).collect::<Result<Vec<_>, String>>()
+        results.iter().map(|value| Ok(reader.view(value)?.codes.to_vec())).collect::<Result<Vec<_>, Refusal>>()
     });
     let outputs = match results {
         Ok(outputs) if reader.problems.is_empty() => outputs,
         Ok(_) => return Err(reader.problems),
-        Err(reason) => {
-            let whole = Problem { node: "model".to_owned(), op: "Graph".to_owned(), shapes: String::new(), reason };
+        Err(refusal) => {
+            let whole = Problem { node: "model".to_owned(), op: "Graph".to_owned(), shapes: String::new(), refusal };
             reader.problems.push(whole);
             return Err(reader.problems);
         }

@@ -1,7 +1,8 @@
 //! Data movement: carried out on the element references by tract itself.
 
-use super::read::{Read, Reader, Value, text};
+use super::read::{Read, Reader, Value};
 use super::tensor::View;
+use crate::frontend::refusal::refuse;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::nn::NearestUpsample;
 use tract_onnx::tract_core::ops::{self, array, change_axes, downsample, identity};
@@ -58,7 +59,7 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     let mut operands: TVec<TValue> = tvec!();
     for (slot, value) in args.iter().enumerate() {
         operands.push(match value {
-            value if moves.operand(slot) => r.view(value)?.tensor().map_err(text)?.into_tvalue(),
+            value if moves.operand(slot) => r.view(value)?.tensor()?.into_tvalue(),
             Value::Const(t) => index(t)?.into_tvalue(),
             // Places that are known only when the model runs.
             Value::View(_) => return Ok(None),
@@ -68,9 +69,9 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         Some(pad) => padding(r, pad)?.eval_out_of_plan(operands),
         None => node.op.eval_out_of_plan(operands),
     };
-    let results = results.map_err(text)?.ok_or("this movement has a state of its own; export the model without it")?;
+    let results = results?.ok_or(refuse("this movement has a state of its own", "export the model without it"))?;
     let views = results.iter().map(|t| Ok(Value::View(View::from_tensor(t)?))).collect::<TractResult<Vec<_>>>();
-    Ok(Some(views.map_err(text)?))
+    Ok(Some(views?))
 }
 
 /// Indices as the numbers that tract's movements take.
@@ -78,14 +79,14 @@ fn index(t: &Arc<Tensor>) -> Read<Arc<Tensor>> {
     if t.datum_type() != TDim::datum_type() {
         return Ok(t.clone());
     }
-    Ok(t.cast_to::<i64>().map_err(text)?.into_owned().into_arc_tensor())
+    Ok(t.cast_to::<i64>()?.into_owned().into_arc_tensor())
 }
 
 /// The same padding with a reference as filling.
 fn padding(r: &mut Reader, pad: &array::Pad) -> Read<Box<dyn TypedOp>> {
     let mode = match &pad.mode {
         array::PadMode::Constant(value) => {
-            let value: f64 = value.cast_to_scalar().map_err(text)?;
+            let value: f64 = value.cast_to_scalar()?;
             array::PadMode::Constant(tensor0(r.graph.pool.code(value).raw()).into_arc_tensor())
         }
         other => other.clone(),

@@ -2,7 +2,7 @@
 
 use super::graph::Op;
 use super::groups::grouped;
-use super::read::{Read, Reader, Value, text};
+use super::read::{Read, Reader, Value};
 use super::tensor::{View, axes, offsets};
 use nanozk_ir::float::NormKind;
 use tract_onnx::prelude::*;
@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::nn::RmsNorm;
 
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<RmsNorm>() else { return Ok(None) };
-    let eps = op.eps.cast_to_scalar::<f32>().map_err(text)?;
+    let eps = op.eps.cast_to_scalar::<f32>()?;
     let x = r.view(&args[0])?;
     let (groups, codes) = grouped(&x, &[op.axis]);
     let features = codes.len();

@@ -4,6 +4,7 @@ use super::graph::{Graph, Op};
 use super::integer;
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View};
+use crate::frontend::refusal::refuse;
 use crate::frontend::unary::function;
 use nanozk_ir::float::{Binary, UnaryFn};
 use std::collections::BTreeMap;
@@ -183,7 +184,7 @@ fn power(g: &mut Graph, a: &[Code], exponents: &[Code]) -> Read<Vec<Code>> {
     let mut places: BTreeMap<Code, Vec<usize>> = BTreeMap::new();
     exponents.iter().enumerate().for_each(|(i, &e)| places.entry(e).or_default().push(i));
     if places.len() > MOST_EXPONENTS {
-        return Err(format!("{} different exponents; use up to {MOST_EXPONENTS}", places.len()));
+        return Err(refuse(format!("{} different exponents", places.len()), format!("use up to {MOST_EXPONENTS}")));
     }
     let mut out = a.to_vec();
     for (exponent, places) in places {

@@ -4,6 +4,7 @@ use super::conv::Windows;
 use super::groups::{greatest, sum};
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View, ZERO};
+use crate::frontend::refusal::refuse;
 use nanozk_ir::float::Binary;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::{MaxPool, SumPool};
@@ -12,7 +13,7 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     let Some(x) = args.first() else { return Ok(None) };
     if let Some(op) = node.op_as::<MaxPool>() {
         if op.with_index_outputs.is_some() && node.outputs.len() > 1 && !node.outputs[1].successors.is_empty() {
-            return Err("the indices of a maximum over windows; use the values only".to_owned());
+            return Err(refuse("the indices of a maximum over windows", "use the values only"));
         }
         let x = r.view(x)?;
         let windows = Windows::new(&op.pool_spec, &x.shape)?;

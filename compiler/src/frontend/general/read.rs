@@ -3,6 +3,7 @@
 use super::graph::{ANY, BIT, Graph, Op};
 use super::tensor::{Code, View};
 use crate::frontend::error::Problem;
+use crate::frontend::refusal::{Refusal, refuse};
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops;
@@ -23,13 +24,8 @@ impl Value {
     }
 }
 
-/// Result of one step: a message says what stands in the way, and the way out.
-pub(super) type Read<T> = Result<T, String>;
-
-/// Wording of a tract error.
-pub(super) fn text(e: TractError) -> String {
-    format!("{e:#}").replace('\n', " ")
-}
+/// Result of one step.
+pub(super) type Read<T> = Result<T, Refusal>;
 
 /// Reads a node if it belongs to a family of operators.
 pub(super) type Family = fn(&mut Reader, &TypedNode, &[Value]) -> Read<Option<Vec<Value>>>;
@@ -45,7 +41,7 @@ impl Reader<'_> {
     /// Values of the model's outputs for values of its inputs.
     pub(super) fn model(&mut self, model: &TypedModel, inputs: &[Value]) -> Read<Vec<Value>> {
         let mut values: HashMap<OutletId, Value> = model.inputs.iter().copied().zip(inputs.iter().cloned()).collect();
-        for id in model.eval_order().map_err(text)? {
+        for id in model.eval_order()? {
             let node = model.node(id);
             if node.op_is::<ops::source::TypedSource>() {
                 continue;
@@ -53,13 +49,13 @@ impl Reader<'_> {
             let args: Vec<Value> = node
                 .inputs
                 .iter()
-                .map(|o| values.get(o).cloned().ok_or("an unordered graph"))
+                .map(|o| values.get(o).cloned().ok_or(Refusal::bare("an unordered graph")))
                 .collect::<Result<_, _>>()?;
             self.graph.name.clone_from(&node.name);
             let results = match self.node(node, &args) {
                 Ok(results) => results,
-                Err(reason) => {
-                    self.problems.push(problem(node, &args, reason));
+                Err(refusal) => {
+                    self.problems.push(problem(node, &args, refusal));
                     self.unknown(node)?
                 }
             };
@@ -67,7 +63,7 @@ impl Reader<'_> {
                 values.insert(OutletId::new(id, slot), value);
             }
         }
-        let output = |o: &OutletId| values.get(o).cloned().ok_or_else(|| "an output without a value".to_owned());
+        let output = |o: &OutletId| values.get(o).cloned().ok_or(Refusal::bare("an output without a value"));
         model.outputs.iter().map(output).collect()
     }
 
@@ -76,7 +72,7 @@ impl Reader<'_> {
         let outputs = node.outputs.iter();
         outputs
             .map(|output| {
-                let shape = output.fact.shape.as_concrete().ok_or("a shape with symbols")?;
+                let shape = output.fact.shape.as_concrete().ok_or(Refusal::bare("a shape with symbols"))?;
                 let whole = if output.fact.datum_type == bool::datum_type() { BIT } else { ANY };
                 let whole = (!output.fact.datum_type.is_float()).then_some(whole);
                 let codes = self.graph.add(Op::Input, Vec::new(), shape.iter().product(), whole);
@@ -97,7 +93,7 @@ impl Reader<'_> {
                 return Ok(values);
             }
         }
-        Err("this operator is not supported; compute it outside of the model or replace it".to_owned())
+        Err(refuse("this operator is not supported", "compute it outside of the model or replace it"))
     }
 
     /// The references of a value; constants get references too.
@@ -135,26 +131,22 @@ fn fold(node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
         Value::View(_) => None,
     };
     let Some(constants) = args.iter().map(constant).collect::<Option<TVec<TValue>>>() else { return Ok(None) };
-    let results = node.op.eval_out_of_plan(constants).map_err(text)?;
-    let results = results.ok_or("an operator with a state of its own; export the model without it")?;
+    let results = node.op.eval_out_of_plan(constants)?;
+    let results = results.ok_or(refuse("an operator with a state of its own", "export the model without it"))?;
     Ok(Some(results.into_iter().map(|t| Value::Const(t.into_arc_tensor())).collect()))
 }
 
 /// Elements of a constant as numbers.
 pub(super) fn numbers(t: &Tensor) -> Read<Vec<f64>> {
-    let wide = if t.datum_type() == TDim::datum_type() {
-        t.cast_to::<i64>().map_err(text)?
-    } else {
-        std::borrow::Cow::Borrowed(t)
-    };
-    let wide = wide.cast_to::<f64>().map_err(text)?;
-    Ok(wide.to_plain_array_view::<f64>().map_err(text)?.iter().copied().collect())
+    let wide = if t.datum_type() == TDim::datum_type() { t.cast_to::<i64>()? } else { std::borrow::Cow::Borrowed(t) };
+    let wide = wide.cast_to::<f64>()?;
+    Ok(wide.to_plain_array_view::<f64>()?.iter().copied().collect())
 }
 
-fn problem(node: &TypedNode, args: &[Value], reason: String) -> Problem {
+fn problem(node: &TypedNode, args: &[Value], refusal: Refusal) -> Problem {
     let dims = |shape: &[usize]| format!("{shape:?}").replace(' ', "");
     let inputs: Vec<String> = args.iter().map(|v| dims(v.shape())).collect();
     let outputs = node.outputs.iter().map(|o| dims(o.fact.shape.as_concrete().unwrap_or_default()));
     let shapes = format!("{} -> {}", inputs.join(" x "), outputs.collect::<Vec<_>>().join(", "));
-    Problem { node: node.name.clone(), op: node.op.name().to_string(), shapes, reason }
+    Problem { node: node.name.clone(), op: node.op.name().to_string(), shapes, refusal }
 }

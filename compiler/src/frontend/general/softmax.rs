@@ -5,6 +5,7 @@ use super::graph::{Graph, Op};
 use super::groups::{any, greatest, grouped, sum};
 use super::read::{Read, Reader, Value};
 use super::tensor::{Code, View, ZERO, axes, offsets};
+use crate::frontend::refusal::refuse;
 use nanozk_ir::float::{Binary, HIDING, Hidden, UnaryFn};
 use std::collections::BTreeMap;
 use tract_onnx::prelude::*;
@@ -18,9 +19,10 @@ const ROUNDING: f64 = -1e6;
 pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Option<Vec<Value>>> {
     let Some(op) = node.op_as::<Softmax>() else { return Ok(None) };
     if op.quant_output_dt.is_some() {
-        return Err(
-            "a softmax of quantised numbers; export the model with QuantizeLinear and DequantizeLinear".to_owned()
-        );
+        return Err(refuse(
+            "a softmax of quantised numbers",
+            "export the model with QuantizeLinear and DequantizeLinear",
+        ));
     }
     let x = r.view(&args[0])?;
     let (groups, codes) = grouped(&x, &op.axes);

@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{incorrect, lacks, missing, refuse};
 use tract_onnx::pb::NodeProto;
 
 /// Most rows of a determinant: it is a sum over all permutations.
@@ -15,13 +16,13 @@ const MAX_DETERMINANT: usize = 5;
 const MAX_STEPS: usize = 1 << 12;
 
 fn ends(node: &NodeProto) -> Rewritten<(&str, &str)> {
-    node.at(0).zip(node.out(0)).ok_or_else(|| "it lacks an input or output; export the model again".to_owned())
+    node.at(0).zip(node.out(0)).ok_or_else(missing)
 }
 
 /// `Equal` of truth values, which tract does not compare.
 pub(super) fn equal(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (a, b, y) = parts().ok_or_else(missing)?;
     if make.is_boolean(a).or_else(|| make.is_boolean(b)) != Some(true) {
         return Ok(Outcome::Kept);
     }
@@ -35,7 +36,7 @@ pub(super) fn celu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Ou
     let (x, y) = ends(node)?;
     let alpha = node.float("alpha", 1.0);
     if alpha == 0.0 || !alpha.is_finite() {
-        return Err(format!("its alpha is {alpha}; correct the model"));
+        return Err(incorrect(format!("its alpha is {alpha}")));
     }
     let zero = make.scalar("zero", 0.0)?;
     let (above, below) = (make.op("above", "Relu", &[x], Vec::new()), make.op("below", "Min", &[x, &zero], Vec::new()));
@@ -63,7 +64,7 @@ pub(super) fn swish(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
 }
 
 pub(super) fn swiglu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let ((a, y), b) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let ((a, y), b) = (ends(node)?, node.at(1).ok_or_else(|| lacks("an input"))?);
     let gated = gated(make, node, a)?;
     make.last("Mul", &[&gated, b], y, Vec::new());
     Ok(Outcome::Replaced)
@@ -71,11 +72,10 @@ pub(super) fn swiglu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
 
 /// Operators of two operands before version 7 of the operator set, whose second one may stand along given axes of the first.
 pub(super) fn along(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let ((a, y), b) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let ((a, y), b) = (ends(node)?, node.at(1).ok_or_else(|| lacks("an input"))?);
     let (Some(rank), Some(other)) = (make.rank(a), make.shape(b)) else { return Ok(Outcome::Later) };
-    let axis = node::place(node.int("axis", 0), rank).ok_or("its axis lies outside; correct the model")?;
-    let behind =
-        rank.checked_sub(axis + other.len()).ok_or("its second operand has too many axes; correct the model")?;
+    let axis = node::place(node.int("axis", 0), rank).ok_or(incorrect("its axis lies outside"))?;
+    let behind = rank.checked_sub(axis + other.len()).ok_or(incorrect("its second operand has too many axes"))?;
     let shape: Vec<i64> = other.iter().map(|&d| d as i64).chain(vec![1; behind]).collect();
     let b = make.reshape("along", b, &shape)?;
     make.last(&node.op_type, &[a, &b], y, Vec::new());
@@ -84,7 +84,7 @@ pub(super) fn along(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
 
 /// `Pow` and `Mul` that square integers, for tract's own square takes none: the product with the negated, negated.
 pub(super) fn square(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let ((x, y), other) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let ((x, y), other) = (ends(node)?, node.at(1).ok_or_else(|| lacks("an input"))?);
     let signed =
         make.facts.and_then(|facts| facts.datum_type(x)).is_some_and(|kind| kind.is_signed() && kind.is_integer());
     let squares = match &node.op_type[..] {
@@ -104,7 +104,7 @@ pub(super) fn square(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
 
 /// The scalar product of two vectors.
 pub(super) fn matmul(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let ((a, y), b) = (ends(node)?, node.at(1).ok_or("it lacks an input; export the model again")?);
+    let ((a, y), b) = (ends(node)?, node.at(1).ok_or_else(|| lacks("an input"))?);
     let (Some(rank), Some(other)) = (make.rank(a), make.rank(b)) else { return Ok(Outcome::Later) };
     if (rank, other) != (1, 1) {
         return Ok(Outcome::Kept);
@@ -121,10 +121,10 @@ pub(super) fn cum_prod(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     let (x, y) = ends(node)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axis = node.at(1).map(|a| make.net.constant(a)).transpose()?.flatten();
-    let axis = axis.ok_or("its axis is computed; export it with a fixed one")?;
-    let axis = tensor::integers(&axis).map_err(|e| e.to_string())?.first().copied().unwrap_or(0);
+    let axis = axis.ok_or(refuse("its axis is computed", "export it with a fixed one"))?;
+    let axis = tensor::integers(&axis)?.first().copied().unwrap_or(0);
     let axis = node::place(axis, shape.len()).filter(|&a| (1..=MAX_STEPS).contains(&shape[a]));
-    let axis = axis.ok_or("its axis lies outside, or is too long; correct it")?;
+    let axis = axis.ok_or(refuse("its axis lies outside, or is too long", "correct it"))?;
     let (steps, axis) = (shape[axis], axis as i64);
     let (exclusive, backwards) = (node.int("exclusive", 0) != 0, node.int("reverse", 0) != 0);
     let mut rows = vec![String::new(); steps];
@@ -164,8 +164,8 @@ pub(super) fn log_sum_exp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let given = match node.at(1) {
         Some(axes) => {
-            let value = make.net.constant(axes)?.ok_or("its axes are computed; export it with fixed ones")?;
-            tensor::integers(&value).map_err(|e| e.to_string())?
+            let value = make.net.constant(axes)?.ok_or(refuse("its axes are computed", "export it with fixed ones"))?;
+            tensor::integers(&value)?
         }
         None => node.ints("axes").to_vec(),
     };
@@ -189,7 +189,7 @@ pub(super) fn log_sum_exp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
 pub(super) fn extreme(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     match node.at(0).and_then(|x| make.shape(x)) {
         Some(shape) if shape.contains(&0) => {
-            Err("the greatest or least of no elements is infinite, and no number; reduce something".into())
+            Err(refuse("the greatest or least of no elements is infinite, and no number", "reduce something"))
         }
         _ => Ok(Outcome::Kept),
     }
@@ -213,7 +213,12 @@ pub(super) fn determinant(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let (lead, n) = match &shape[..] {
         [lead @ .., a, b] if a == b && (1..=MAX_DETERMINANT).contains(a) => (lead, *a),
-        _ => return Err(format!("a determinant of the shape {shape:?}; at most {MAX_DETERMINANT} rows are supported")),
+        _ => {
+            return Err(refuse(
+                format!("a determinant of the shape {shape:?}"),
+                format!("at most {MAX_DETERMINANT} rows are supported"),
+            ));
+        }
     };
     let orders = permutations(n);
     let flat = make.reshape("flat", x, &[-1, (n * n) as i64])?;
@@ -227,7 +232,7 @@ pub(super) fn determinant(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
             None => factor,
         });
     }
-    let product = product.ok_or("a determinant of nothing; correct the model")?;
+    let product = product.ok_or(incorrect("a determinant of nothing"))?;
     let signs: Vec<f32> = orders.iter().map(|p| p.1).collect();
     let signs = make.floats("signs", &signs, &[signs.len(), 1])?;
     let sum = make.matmul("sum", &product, &signs);
@@ -243,7 +248,7 @@ pub(super) fn lrn(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let (channels, size) = (shape.get(1).copied().unwrap_or(0), node.int("size", 1));
     if channels == 0 || size < 1 || channels > 1 << 12 {
-        return Err(format!("its input has the shape {shape:?}, its window {size} channels; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its window {size} channels")));
     }
     let (before, after) = ((size - 1) / 2, size - 1 - (size - 1) / 2);
     let near = |from: usize, to: usize| (-before..=after).contains(&(from as i64 - to as i64));
@@ -269,14 +274,14 @@ pub(super) fn batch_norm(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
     let training = node.int("training_mode", 0) != 0;
     let parts: Option<Vec<&str>> = (0..5).map(|slot| node.at(slot)).collect();
     let [x, scale, bias, mean, variance] = parts.as_deref().unwrap_or_default() else {
-        return Err("it lacks an input; export the model again".into());
+        return Err(lacks("an input"));
     };
     let settled = [scale, bias, mean, variance].iter().all(|p| make.net.is_fixed(p));
     if !training && settled {
         return Ok(Outcome::Kept);
     }
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
-    let channels = shape.get(1).copied().ok_or("its input has no channels; correct the model")?;
+    let channels = shape.get(1).copied().ok_or(incorrect("its input has no channels"))?;
     let column: Vec<i64> = (0..shape.len()).map(|a| if a == 1 { channels as i64 } else { 1 }).collect();
     let axes: Vec<i64> = (0..shape.len() as i64).filter(|&a| a != 1).collect();
     let shaped = |make: &mut Builder<'_, '_>, part: &str, x: &str| make.reshape(part, x, &column);
@@ -305,7 +310,7 @@ pub(super) fn batch_norm(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
     let size = make.op("size", "Sqrt", &[&safe], Vec::new());
     let unit = make.op("unit", "Div", &[&centred, &size], Vec::new());
     let scaled = make.mul("scaled", &unit, &scale);
-    let y = node.out(0).ok_or("it lacks an output; export the model again")?;
+    let y = node.out(0).ok_or_else(|| lacks("an output"))?;
     make.last("Add", &[&scaled, &bias], y, vec![]);
     Ok(Outcome::Replaced)
 }

@@ -8,6 +8,7 @@ use super::{
     node::{self, Parts},
     rule::Outcome,
 };
+use crate::frontend::refusal::{incomplete, incorrect, lacks, refuse};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// What scores are multiplied with.
@@ -69,7 +70,7 @@ pub(super) fn repeat_heads(
         return Ok(x.to_owned());
     }
     if heads < 1 || queries < 1 || queries % heads != 0 || queries > 1 << 16 {
-        return Err(format!("{queries} heads of queries cannot share {heads} heads of keys; correct the model"));
+        return Err(incorrect(format!("{queries} heads of queries cannot share {heads} heads of keys")));
     }
     let indices: Vec<i64> = (0..queries).map(|q| q / (queries / heads)).collect();
     let indices = make.list(&format!("{part}_shared"), &indices)?;
@@ -175,7 +176,7 @@ pub(super) fn append(make: &mut Builder<'_, '_>, part: &str, past: Option<&str>,
 /// ONNX `Attention`, operator sets 23 to 28.
 pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (Some(q), Some(k), Some(v), Some(output)) = (node.at(0), node.at(1), node.at(2), node.out(0)) else {
-        return Err("it lacks queries, keys or values; export the model again".into());
+        return Err(lacks("queries, keys or values"));
     };
     let (Some(rank), mask) = (make.rank(q), node.at(3)) else { return Ok(Outcome::Later) };
     let flat = rank == 3;
@@ -196,7 +197,7 @@ pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
         return Ok(Outcome::Later);
     }
     let split = |make: &mut Builder<'_, '_>, part: &str, x: &str, heads: i64| match flat {
-        true if heads < 1 => Err("it has no number of heads; export the model again".to_owned()),
+        true if heads < 1 => Err(incomplete("it has no number of heads")),
         true => split_heads(make, part, x, heads),
         false => Ok(x.to_owned()),
     };
@@ -243,8 +244,9 @@ fn mask_bias(make: &mut Builder<'_, '_>, mask: &str, boolean: bool, shape: &[usi
     }
     let mut rest = shape.to_vec();
     rest[shape.len() - 1] = keys - given;
-    let rest =
-        tensor0(f32::NEG_INFINITY).broadcast_scalar_to_shape(&rest).map_err(|e| format!("{e}; correct the mask"))?;
+    let rest = tensor0(f32::NEG_INFINITY)
+        .broadcast_scalar_to_shape(&rest)
+        .map_err(|e| refuse(e.to_string(), "correct the mask"))?;
     let rest = make.constant("mask_rest", &rest)?;
     Ok(make.concat("mask_all", &[&bias, &rest], -1))
 }

@@ -5,6 +5,7 @@ use super::{
     net::{Net, Rewritten},
     node::{self, Parts},
 };
+use crate::frontend::refusal::{incorrect, refuse};
 use tract_onnx::{
     pb::{AttributeProto, NodeProto, tensor_proto::DataType},
     tract_hir::internal::*,
@@ -60,7 +61,7 @@ impl<'n, 'a> Builder<'n, 'a> {
 
     /// A constant of floats.
     pub fn floats(&mut self, part: &str, values: &[f32], shape: &[usize]) -> Rewritten<String> {
-        let value = tensor1(values).into_shape(shape).map_err(|e| format!("{e}; correct the model"))?;
+        let value = tensor1(values).into_shape(shape).map_err(|e| incorrect(e.to_string()))?;
         self.constant(part, &value)
     }
 
@@ -187,7 +188,10 @@ impl<'n, 'a> Builder<'n, 'a> {
     /// Elements by their place in row-major order, 0 where there is none.
     pub fn pick(&mut self, part: &str, x: &str, places: &[Option<usize>], shape: &[usize]) -> Rewritten<String> {
         if places.len() > MOST_PICKED {
-            return Err(format!("it moves {} elements, more than {MOST_PICKED}; make it smaller", places.len()));
+            return Err(refuse(
+                format!("it moves {} elements, more than {MOST_PICKED}", places.len()),
+                "make it smaller",
+            ));
         }
         let mut flat = self.reshape(&format!("{part}_flat"), x, &[-1])?;
         if places.contains(&None) {

@@ -8,10 +8,11 @@ use super::{
     net::{Net, Rewritten},
     node::{self, Parts},
     outputs::reads,
-    refuse,
+    refuse::{depends, is_for_the_user},
     rule::Outcome,
     scan, tensor,
 };
+use crate::frontend::refusal::{incomplete, missing, refuse};
 use std::collections::HashSet;
 use tract_onnx::{
     pb::{GraphProto, NodeProto},
@@ -34,7 +35,7 @@ pub(super) fn all(net: &Net<'_>, facts: Option<&Facts>, value: &str) -> Rewritte
 /// # Errors
 /// When the node lacks what it must have.
 pub(super) fn branch(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
-    let condition = node.at(0).ok_or("it has no condition; export the model again")?;
+    let condition = node.at(0).ok_or(incomplete("it has no condition"))?;
     let Some(condition) = known(net, facts, condition)? else { return Ok(Control::Unknown) };
     let branch = if condition != 0 { "then_branch" } else { "else_branch" };
     let (mut nodes, results) = inlined(net, node, branch, node.label().to_owned())?;
@@ -51,7 +52,7 @@ fn inlined(
     branch: &str,
     prefix: String,
 ) -> Rewritten<(Vec<NodeProto>, Vec<String>)> {
-    let graph = node.graph(branch).ok_or_else(|| format!("it has no {branch}; export the model again"))?;
+    let graph = node.graph(branch).ok_or_else(|| incomplete(format!("it has no {branch}")))?;
     let mut copy = Copy::new(prefix, []);
     copy.constants(net, &graph.initializer)?;
     let nodes = copy.nodes(net, &graph.node)?;
@@ -65,7 +66,7 @@ pub(super) fn both(net: &mut Net<'_>) -> Rewritten<bool> {
     let nodes = std::mem::take(&mut net.graph.node);
     net.graph.node.clone_from(&nodes);
     let (chosen, others): (Vec<_>, Vec<_>) =
-        nodes.into_iter().partition(|node| open(node) && !refuse::is_for_the_user(net, node, 0));
+        nodes.into_iter().partition(|node| open(node) && !is_for_the_user(net, node, 0));
     net.graph.node = others;
     for node in &chosen {
         let (ways, label) = (["then_branch", "else_branch"], node.label());
@@ -77,9 +78,9 @@ pub(super) fn both(net: &mut Net<'_>) -> Rewritten<bool> {
         }
         for (i, output) in node.output.iter().enumerate().filter(|(_, output)| !output.is_empty()) {
             let (Some(a), Some(b)) = (results[0].get(i), results[1].get(i)) else {
-                return Err(format!("the branches of \"{label}\" lack outputs; export the model again"));
+                return Err(incomplete(format!("the branches of \"{label}\" lack outputs")));
             };
-            let condition = node.at(0).ok_or("it has no condition; export the model again")?;
+            let condition = node.at(0).ok_or(incomplete("it has no condition"))?;
             net.graph.node.push(node::node(label, "If", &[condition, a, b], output, Vec::new()));
         }
         net.notes.push(format!("both branches of \"{label}\" are computed, and its condition chooses between them"));
@@ -90,15 +91,13 @@ pub(super) fn both(net: &mut Net<'_>) -> Rewritten<bool> {
 /// The choice between the results of both branches.
 pub(super) fn choose(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    let (condition, a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (condition, a, b, y) = parts().ok_or_else(missing)?;
     let (Some(rank), Some(of_a), Some(of_b)) = (make.rank(condition), make.shape(a), make.shape(b)) else {
         return Ok(Outcome::Later);
     };
     if of_a != of_b {
-        return Err(format!(
-            "its branches give shapes {of_a:?} and {of_b:?}, and which runs is {}",
-            refuse::depends(make.net, node, 0)
-        ));
+        let what = format!("its branches give shapes {of_a:?} and {of_b:?}, and which runs");
+        return Err(depends(&what, make.net, node, 0));
     }
     let axes: Vec<i64> = (0..rank as i64).collect();
     let condition = if rank == 0 { condition.to_owned() } else { make.squeeze("condition", condition, &axes)? };
@@ -112,9 +111,9 @@ pub(super) fn choose(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
 /// # Errors
 /// When a loop that stops on such a condition counts or collects, or lacks what it must have.
 pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
-    let body = node.graph("body").ok_or("it has no body; export the model again")?;
+    let body = node.graph("body").ok_or(incomplete("it has no body"))?;
     let state = body.input.len().checked_sub(2).filter(|&s| s < body.output.len() && s + 2 == node.input.len());
-    let state = state.ok_or("its body does not fit its inputs; export the model again")?;
+    let state = state.ok_or(incomplete("its body does not fit its inputs"))?;
     let trips = match node.at(0) {
         Some(trips) => known(net, facts, trips)?,
         None => None,
@@ -138,7 +137,7 @@ pub(super) fn iterations(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> 
     let mut states: Vec<String> = node.input[2..].to_vec();
     let mut scans: Vec<Vec<String>> = vec![Vec::new(); body.output.len() - 1 - state];
     if trips == 0 && !scans.is_empty() {
-        return Err("it does not run at all and collects values of no shape; export the model without it".into());
+        return Err(refuse("it does not run at all and collects values of no shape", "export the model without it"));
     }
     let mut nodes = Vec::new();
     for trip in 0..trips {
@@ -176,9 +175,10 @@ fn peeled(net: &mut Net<'_>, node: &NodeProto, body: &GraphProto, trips: Option<
         read.contains(&number.name.as_str())
     });
     if counts || body.output.len() != state + 1 {
-        return Err("it stops on a condition that its body computes, and a circuit has one length; \
-                    export the model with a fixed number of iterations"
-            .into());
+        return Err(refuse(
+            "it stops on a condition that its body computes, and a circuit has one length",
+            "export the model with a fixed number of iterations",
+        ));
     }
     // Each iteration is named by how many there were before it.
     let label = node.label();
@@ -234,8 +234,8 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> bool {
                 net.graph.node.extend(nodes);
                 changed = true;
             }
-            Err(reason) => {
-                net.refuse(&node, reason);
+            Err(refusal) => {
+                net.refuse(&node, refusal);
                 net.graph.node.push(node);
             }
         }

@@ -1,6 +1,7 @@
 //! `ConvTranspose`: a convolution of the input with zeros between its elements, the kernel turned around.
 
 use super::{builder::Builder, net::Rewritten, node, node::Parts, rule::Outcome};
+use crate::frontend::refusal::{incorrect, missing};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Geometry of one axis.
@@ -14,8 +15,7 @@ struct Axis {
 }
 
 pub(super) fn conv_transpose(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks an input or output; export the model again";
-    let (Some(x), Some(w), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing.to_owned()) };
+    let (Some(x), Some(w), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing()) };
     let (Some(shape), Some(kernel)) = (make.shape(x), make.shape(w)) else { return Ok(Outcome::Later) };
     let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
     if shape.len() < 3
@@ -24,7 +24,7 @@ pub(super) fn conv_transpose(make: &mut Builder<'_, '_>, node: &NodeProto) -> Re
         || shape[1] != kernel[0]
         || !shape[1].is_multiple_of(groups)
     {
-        return Err(format!("its input has the shape {shape:?}, its kernel {kernel:?}; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its kernel {kernel:?}")));
     }
     let axes = (2..shape.len()).map(|i| axis(node, i - 2, shape[i], kernel[i])).collect::<Rewritten<Vec<Axis>>>()?;
 
@@ -71,7 +71,7 @@ fn axis(node: &NodeProto, i: usize, length: usize, kernel: usize) -> Rewritten<A
         || [stride, dilation].iter().any(|s| !(1..=limit).contains(s))
         || !(0..limit).contains(&extra)
     {
-        return Err("its strides, dilations or sizes are out of range; correct the model".to_owned());
+        return Err(incorrect("its strides, dilations or sizes are out of range"));
     }
     let full = stride * (length as i64 - 1) + dilation * (kernel as i64 - 1) + 1 + extra;
     let spatial = node.ints("pads").len() / 2;
@@ -110,7 +110,7 @@ fn spread(make: &mut Builder<'_, '_>, x: &str, shape: &[usize], axes: &[Axis]) -
         let apart = make.unsqueeze(&format!("apart{i}"), &value, &[place as i64 + 1])?;
         let mut zeros: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
         zeros.insert(place + 1, axis.stride as usize - 1);
-        let zeros = Tensor::zero::<f32>(&zeros).map_err(|e| e.to_string())?;
+        let zeros = Tensor::zero::<f32>(&zeros)?;
         let zeros = make.constant(&format!("zeros{i}"), &zeros)?;
         let stretches = make.concat(&format!("stretches{i}"), &[&apart, &zeros], place as i64 + 1);
         dims[place] = axis.length as i64 * axis.stride;

@@ -1,11 +1,12 @@
 //! `Pad` by negative amounts, which cuts values off: the padding that there is, then a slice.
 
 use super::{builder::Builder, control::all, moves, net::Rewritten, node, node::Parts, rule::Outcome};
+use crate::frontend::refusal::{incorrect, missing};
 use tract_onnx::pb::NodeProto;
 
 /// `Pad` of which some amounts are negative.
 pub(super) fn pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let whole = |make: &Builder<'_, '_>, slot: usize| match node.at(slot) {
         Some(value) => all(make.net, make.facts, value),
         None => Ok(None),
@@ -20,7 +21,7 @@ pub(super) fn pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
         None => (0..half as i64).collect(),
         Some(_) => match whole(make, 3)? {
             Some(axes) if axes.len() == half => axes,
-            Some(_) => return Err("it has not two amounts for each axis; correct the model".into()),
+            Some(_) => return Err(incorrect("it has not two amounts for each axis")),
             None => return Ok(Outcome::Later),
         },
     };

@@ -1,27 +1,25 @@
 //! `DeformConv` and `RoiAlign`: samples between the pixels, at places that data names.
 
 use super::{builder::Builder, grid, net::Rewritten, node::Parts, rule::Outcome};
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use tract_onnx::pb::NodeProto;
 
 /// Most weights of pixels, one for each pixel and sample.
 const MAX_WEIGHTS: usize = 1 << 24;
 
-const MISSING: &str = "it lacks an input or output; export the model again";
-
 /// `DeformConv`: a convolution whose kernel reads each pixel beside its place, as far as an offset says.
 pub(super) fn deform_conv(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    let (x, weight, offset, y) = parts().ok_or(MISSING)?;
+    let (x, weight, offset, y) = parts().ok_or_else(missing)?;
     let (Some(shape), Some(kernel), Some(offsets)) = (make.shape(x), make.shape(weight), make.shape(offset)) else {
         return Ok(Outcome::Later);
     };
-    let bad = || {
-        format!("its input has the shape {shape:?}, its weights {kernel:?}, its offsets {offsets:?}; correct the model")
-    };
+    let bad =
+        || incorrect(format!("its input has the shape {shape:?}, its weights {kernel:?}, its offsets {offsets:?}"));
     let (&[batch, channels, height, width], &[out, own, rows, columns], &[_, moved, high, wide]) =
         (&shape[..], &kernel[..], &offsets[..])
     else {
-        return Err("only images of two axes are sampled; correct the model".into());
+        return Err(incorrect("only images of two axes are sampled"));
     };
     let count = |name: &str| usize::try_from(node.int(name, 1)).ok().filter(|&n| n > 0).ok_or_else(bad);
     let (groups, lots) = (count("group")?, count("offset_group")?);
@@ -32,7 +30,7 @@ pub(super) fn deform_conv(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
         return Err(bad());
     }
     if (batch * lots).saturating_mul(samples).saturating_mul(pixels) > MAX_WEIGHTS {
-        return Err(format!("it takes {samples} samples of {pixels} pixels; make its input smaller"));
+        return Err(refuse(format!("it takes {samples} samples of {pixels} pixels"), "make its input smaller"));
     }
     let int = |n: usize| n as i64;
     let lead = [int(batch), int(lots), int(samples)];
@@ -81,21 +79,22 @@ pub(super) fn deform_conv(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
 /// column, so that the means are taken for each axis by itself.
 pub(super) fn roi_align(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    let (x, regions, images, y) = parts().ok_or(MISSING)?;
+    let (x, regions, images, y) = parts().ok_or_else(missing)?;
     let (Some(shape), Some(boxes)) = (make.shape(x), make.shape(regions)) else { return Ok(Outcome::Later) };
     let (&[batch, _, height, width], &[count, 4]) = (&shape[..], &boxes[..]) else {
-        return Err(format!("its input has the shape {shape:?}, its regions {boxes:?}; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its regions {boxes:?}")));
     };
     if node.text("mode") == "max" {
-        return Err("the greatest of weighted pixels is not supported; export it with mode \"avg\"".into());
+        return Err(refuse("the greatest of weighted pixels is not supported", "export it with mode \"avg\""));
     }
     let number = |name: &str| usize::try_from(node.int(name, 1)).ok().filter(|n| (1..1 << 12).contains(n));
     let samples = usize::try_from(node.int("sampling_ratio", 0)).ok().filter(|n| (1..1 << 12).contains(n));
-    let samples = samples.ok_or(
-        "how many samples it takes depends on the size of a region, which data decides; export it with a sampling_ratio of 2",
-    )?;
+    let samples = samples.ok_or(refuse(
+        "how many samples it takes depends on the size of a region, which data decides",
+        "export it with a sampling_ratio of 2",
+    ))?;
     let sizes = number("output_height").zip(number("output_width"));
-    let (high, wide) = sizes.ok_or("its output has no size; correct the model")?;
+    let (high, wide) = sizes.ok_or(incorrect("its output has no size"))?;
     let half = make.net.opset >= 16 && node.text("coordinate_transformation_mode") != "output_half_pixel";
     let mut means = Vec::new();
     for (part, from, length, cells) in [("row", 1, height, high), ("column", 0, width, wide)] {

@@ -1,6 +1,7 @@
 //! The shapes of the inputs, by the file, by `--set` and by the sample data; inputs whose value is settled.
 
 use super::{facts::FLOAT, net::Net};
+use crate::frontend::refusal::{Refusal, refuse};
 use crate::frontend::{error::FrontendError, options::LoadOptions};
 use crate::onnx::value_info;
 use crate::setting::Setting;
@@ -44,11 +45,11 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
         let sample = options.shapes.get(slot).and_then(Option::as_deref);
         let (shape, elem_type) = settings.shape(&input, sample)?;
         let value = settings.value(&input.name, &shape)?;
-        let failed = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+        let failed = |refusal: Refusal| FrontendError::Analysis { path: path.to_owned(), refusal };
         match value {
             Some(value) => {
-                let value =
-                    constant(&shape, elem_type, value).map_err(|e| failed(format!("input \"{}\": {e}", input.name)))?;
+                let value = constant(&shape, elem_type, value)
+                    .map_err(|e| failed(Refusal::bare(format!("input \"{}\": {e}", input.name))))?;
                 net.set_constant(&input.name, &value).map_err(failed)?;
             }
             None => {
@@ -86,20 +87,20 @@ impl<'o> Settings<'o> {
             Some((other, differs)) => Err(self.bad(
                 key,
                 value,
-                format!("`--set {other}={differs}` is of the same dimension; give one of them"),
+                refuse(format!("`--set {other}={differs}` is of the same dimension"), "give one of them"),
             )),
             None => Ok(Some((key, value))),
         }
     }
 
-    fn bad(&self, name: &str, value: Setting, reason: String) -> FrontendError {
-        FrontendError::BadSet { path: self.path.to_owned(), name: name.to_owned(), value, reason }
+    fn bad(&self, name: &str, value: Setting, refusal: Refusal) -> FrontendError {
+        FrontendError::BadSet { path: self.path.to_owned(), name: name.to_owned(), value, refusal }
     }
 
     /// A setting as the length of an axis.
     fn length(&mut self, name: &str) -> Result<Option<usize>, FrontendError> {
         let Some((key, value)) = self.get(name)? else { return Ok(None) };
-        let whole = || self.bad(key, value, "a dimension is a whole number from 0".to_owned());
+        let whole = || self.bad(key, value, Refusal::bare("a dimension is a whole number from 0"));
         value.length().map(Some).ok_or_else(whole)
     }
 
@@ -107,16 +108,20 @@ impl<'o> Settings<'o> {
     fn shape(&mut self, input: &ValueInfoProto, sample: Option<&[usize]>) -> Result<(Vec<usize>, i32), FrontendError> {
         let name = &input.name;
         let path = self.path;
-        let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+        let refused = |refusal: Refusal| FrontendError::Analysis { path: path.to_owned(), refusal };
         let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-            return Err(refused(format!("input \"{name}\" is not a tensor; export the model with tensors as inputs")));
+            return Err(refused(refuse(
+                format!("input \"{name}\" is not a tensor"),
+                "export the model with tensors as inputs",
+            )));
         };
         let axes: Vec<Axis> = match (&tensor.shape, sample) {
             (Some(shape), _) => shape.dim.iter().map(|d| axis(d.value.as_ref())).collect(),
             (None, Some(sample)) => sample.iter().map(|&n| Axis::Fixed(n)).collect(),
             (None, None) => {
-                return Err(refused(format!(
-                    "input \"{name}\" has no shape; give it with \"input_shapes\" in the sample data, or export the model with it"
+                return Err(refused(refuse(
+                    format!("input \"{name}\" has no shape"),
+                    "give it with \"input_shapes\" in the sample data, or export the model with it",
                 )));
             }
         };
@@ -186,12 +191,17 @@ impl<'o> Settings<'o> {
         if let Some(given) = given.filter(|&given| length != Some(given)) {
             let parts = lengths.iter().filter_map(|(name, length)| Some(format!("`--set {name}={}`", (*length)?)));
             let parts = parts.collect::<Vec<_>>().join(" and ");
-            return Err(self.bad(symbol, given.into(), format!("this contradicts {parts}; correct one of them")));
+            return Err(self.bad(
+                symbol,
+                given.into(),
+                refuse(format!("this contradicts {parts}"), "correct one of them"),
+            ));
         }
         length.ok_or_else(|| FrontendError::Analysis {
             path: path.to_owned(),
-            reason: format!(
-                "dimension {axis} of input \"{input}\" ({symbol}) has no length; correct the `--set` values"
+            refusal: refuse(
+                format!("dimension {axis} of input \"{input}\" ({symbol}) has no length"),
+                "correct the `--set` values",
             ),
         })
     }
@@ -205,8 +215,9 @@ impl<'o> Settings<'o> {
         match shape.iter().all(|&d| d == 1) {
             true => Ok(Some(value.0)),
             false => {
-                let reason = format!("the input has shape {shape:?}; only an input of one element can be set");
-                Err(self.bad(key, value, reason))
+                let refusal =
+                    refuse(format!("the input has shape {shape:?}"), "only an input of one element can be set");
+                Err(self.bad(key, value, refusal))
             }
         }
     }
@@ -214,7 +225,7 @@ impl<'o> Settings<'o> {
     /// Refuses settings that leave no input.
     fn nothing_left(&self) -> Result<(), FrontendError> {
         match self.set.iter().find(|(_, value)| value.0 == 0.0) {
-            Some((name, &value)) => Err(self.bad(name, value, "no input with values is left".to_owned())),
+            Some((name, &value)) => Err(self.bad(name, value, Refusal::bare("no input with values is left"))),
             None => Ok(()),
         }
     }
@@ -224,11 +235,14 @@ impl<'o> Settings<'o> {
         let Some((name, &value)) = self.set.iter().find(|(key, _)| !self.used.contains(key.as_str())) else {
             return Ok(());
         };
-        let reason = match self.offered.is_empty() {
-            true => "the model has no dynamic dimension and no input of one element of that name".to_owned(),
-            false => format!("no such dimension or input of one element; the model has {}", self.offered.join(", ")),
+        let refusal = match self.offered.is_empty() {
+            true => Refusal::bare("the model has no dynamic dimension and no input of one element of that name"),
+            false => refuse(
+                "no such dimension or input of one element",
+                format!("the model has {}", self.offered.join(", ")),
+            ),
         };
-        Err(self.bad(name, value, reason))
+        Err(self.bad(name, value, refusal))
     }
 }
 

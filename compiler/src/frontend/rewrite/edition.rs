@@ -4,6 +4,7 @@ use super::{
     net::{Net, Rewritten},
     node::Parts,
 };
+use crate::frontend::refusal::{Refusal, refuse};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Versions before this one changed more than is told apart here.
@@ -58,9 +59,9 @@ pub(super) fn translate(net: &mut Net<'_>, node: &mut NodeProto, own: i64) -> Re
     Ok(())
 }
 
-fn between(op: &str, own: i64, model: i64) -> String {
-    format!(
-        "its function is of operator set {own}, the model of {model}, and {op} changed between them; export with one \
-         operator set"
+fn between(op: &str, own: i64, model: i64) -> Refusal {
+    refuse(
+        format!("its function is of operator set {own}, the model of {model}, and {op} changed between them"),
+        "export with one operator set",
     )
 }

@@ -6,6 +6,7 @@ use super::{
     node::{self, Parts},
     rule::Outcome,
 };
+use crate::frontend::refusal::{incorrect, lacks};
 use std::collections::HashMap;
 use tract_onnx::pb::NodeProto;
 
@@ -17,7 +18,7 @@ struct Factor {
 }
 
 pub(super) fn einsum(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let y = node.out(0).ok_or("it lacks an output; export the model again")?;
+    let y = node.out(0).ok_or_else(|| lacks("an output"))?;
     let equation: String = node.text("equation").split_whitespace().collect();
     let (left, right) = equation.split_once("->").map_or((&equation[..], None), |(l, r)| (l, Some(r)));
     let terms: Vec<&str> = left.split(',').collect();
@@ -27,7 +28,7 @@ pub(super) fn einsum(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     if terms.len() <= 2 && !whole && !terms.iter().any(twice) {
         return Ok(Outcome::Kept);
     }
-    let bad = || format!("its equation {equation} does not fit its inputs; correct the model");
+    let bad = || incorrect(format!("its equation {equation} does not fit its inputs"));
     if terms.len() != node.input.len() {
         return Err(bad());
     }
@@ -104,7 +105,7 @@ fn diagonal(make: &mut Builder<'_, '_>, factor: Factor) -> Rewritten<Factor> {
     let mut lengths = Vec::new();
     for (&c, &n) in letters.iter().zip(&shape) {
         match own.iter().position(|&o| o == c) {
-            Some(at) if lengths[at] != n => return Err("it takes a diagonal of no square; correct the model".into()),
+            Some(at) if lengths[at] != n => return Err(incorrect("it takes a diagonal of no square")),
             Some(_) => (),
             None => {
                 own.push(c);

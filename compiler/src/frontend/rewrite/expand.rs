@@ -149,8 +149,8 @@ pub(super) fn expand(net: &mut Net<'_>, facts: Option<&Facts>) -> bool {
                 changed = true;
             }
             Ok(Outcome::Kept | Outcome::Later) => net.graph.node.push(node),
-            Err(reason) => {
-                net.refuse(&node, reason);
+            Err(refusal) => {
+                net.refuse(&node, refusal);
                 net.graph.node.push(node);
             }
         }

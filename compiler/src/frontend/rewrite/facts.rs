@@ -1,6 +1,7 @@
 //! What tract infers about the values of a graph: element types, shapes, and the values themselves where they follow
 //! from shapes and constants.
 
+use crate::frontend::refusal::Refusal;
 use crate::{frontend::axes, onnx::value_info};
 use std::collections::{BTreeMap, HashMap};
 use tract_onnx::{
@@ -18,7 +19,7 @@ pub(super) struct Facts {
     /// By the name of the value.
     values: HashMap<String, InferenceFact>,
     /// Nodes, by their place, that name axes which are not there, with the reason.
-    pub absent: BTreeMap<usize, String>,
+    pub absent: BTreeMap<usize, Refusal>,
 }
 
 impl Facts {

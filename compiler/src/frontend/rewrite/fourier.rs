@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use std::f64::consts::TAU;
 use tract_onnx::pb::NodeProto;
 
@@ -41,7 +42,10 @@ impl Transform {
     fn matrix(&self, make: &mut Builder<'_, '_>) -> Rewritten<String> {
         let (rows, columns) = (self.given * self.parts, self.outputs() * self.out_parts());
         if self.length == 0 || rows.saturating_mul(columns) > MAX_MATRIX {
-            return Err(format!("a transform of {} values is too large or empty; make it shorter", self.length));
+            return Err(refuse(
+                format!("a transform of {} values is too large or empty", self.length),
+                "make it shorter",
+            ));
         }
         let sign = if self.inverse { 1.0 } else { -1.0 };
         let factor = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
@@ -70,27 +74,29 @@ impl Transform {
 /// A constant integer at an input.
 fn integer(make: &Builder<'_, '_>, node: &NodeProto, slot: usize, what: &str) -> Rewritten<Option<i64>> {
     let Some(name) = node.at(slot) else { return Ok(None) };
-    let value =
-        make.net.constant(name)?.ok_or_else(|| format!("its {what} is computed; export it with a fixed one"))?;
-    Ok(tensor::integers(&value).map_err(|e| e.to_string())?.first().copied())
+    let value = make
+        .net
+        .constant(name)?
+        .ok_or_else(|| refuse(format!("its {what} is computed"), "export it with a fixed one"))?;
+    Ok(tensor::integers(&value)?.first().copied())
 }
 
 pub(super) fn dft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axis = match make.net.opset < 20 {
         true => node.int("axis", 1),
         false => integer(make, node, 2, "axis")?.unwrap_or(-2),
     };
     let rank = shape.len();
-    let axis = node::place(axis, rank).filter(|&a| a + 1 < rank).ok_or("its axis lies outside; correct the model")?;
+    let axis = node::place(axis, rank).filter(|&a| a + 1 < rank).ok_or(incorrect("its axis lies outside"))?;
     let (inverse, onesided) = (node.int("inverse", 0) != 0, node.int("onesided", 0) != 0);
     let mirrored = inverse && onesided;
     let whole = if mirrored { 2 * shape[axis].saturating_sub(1) } else { shape[axis] };
     let length = integer(make, node, 1, "length")?.map_or(whole, |n| usize::try_from(n).unwrap_or(0));
     let transform = Transform { given: shape[axis], length, parts: shape[rank - 1], inverse, onesided };
     if !(1..=2).contains(&transform.parts) {
-        return Err(format!("its input has the shape {shape:?}, of which the last axis is 1 or 2; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, of which the last axis is 1 or 2")));
     }
     let matrix = transform.matrix(make)?;
     // The axis next to the last.
@@ -110,7 +116,7 @@ pub(super) fn dft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
 }
 
 pub(super) fn stft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let window = node.at(2).map(|w| make.shape(w));
     if window == Some(None) {
@@ -125,11 +131,11 @@ pub(super) fn stft(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Ou
     let (batch, all, parts) = match shape[..] {
         [batch, all] => (batch, all, 1),
         [batch, all, parts @ 1..=2] => (batch, all, parts),
-        _ => return Err(format!("its input has the shape {shape:?}; correct the model")),
+        _ => return Err(incorrect(format!("its input has the shape {shape:?}"))),
     };
     let step = usize::try_from(step).unwrap_or(0);
     if step == 0 || length == 0 || length > all {
-        return Err(format!("frames of {length} values, {step} apart, do not fit {all} values; correct the model"));
+        return Err(incorrect(format!("frames of {length} values, {step} apart, do not fit {all} values")));
     }
     let onesided = node.int("onesided", 1) != 0;
     let transform = Transform { given: length, length, parts, inverse: false, onesided };

@@ -6,6 +6,7 @@ use super::{
     net::{Net, Rewritten},
     node::{self, Parts},
 };
+use crate::frontend::refusal::refuse;
 use prost::Message;
 use std::collections::HashMap;
 use tract_onnx::pb::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
@@ -67,14 +68,16 @@ impl Functions {
                 match body {
                     None => net.graph.node.push(node),
                     Some(Ok(body)) => net.graph.node.extend(body),
-                    Some(Err(reason)) => return net.refuse(&node, reason),
+                    Some(Err(refusal)) => return net.refuse(&node, refusal),
                 }
             }
         }
-        let reason =
-            format!("its function calls functions more than {MAX_DEPTH} deep, or itself; export without functions");
+        let refusal = refuse(
+            format!("its function calls functions more than {MAX_DEPTH} deep, or itself"),
+            "export without functions",
+        );
         if let Some(node) = net.graph.node.iter().find(|n| self.of(n).is_some()).cloned() {
-            net.refuse(&node, reason);
+            net.refuse(&node, refusal);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! names: a hat for linear, a cubic kernel for cubic, a box for the nearest one.
 
 use super::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
+use crate::frontend::refusal::{incorrect, missing};
 use tract_onnx::pb::NodeProto;
 
 /// Free parameter of the cubic kernel.
@@ -31,12 +32,11 @@ struct Axis {
 }
 
 pub(super) fn sample(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks an input or output; export the model again";
-    let (Some(x), Some(grid), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing.into()) };
+    let (Some(x), Some(grid), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing()) };
     let (Some(shape), Some(places)) = (make.shape(x), make.shape(grid)) else { return Ok(Outcome::Later) };
     let spatial = shape.len().saturating_sub(2);
     if spatial == 0 || places.len() != shape.len() || places.last() != Some(&spatial) {
-        return Err(format!("its input has the shape {shape:?}, its grid {places:?}; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its grid {places:?}")));
     }
     let mode = match &node.text("mode")[..] {
         "nearest" => Mode::Nearest,
@@ -64,7 +64,7 @@ pub(super) fn sample(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
             Some((before, k)) => (planes(make, &format!("both{i}"), [&before, &own], &[batch, count], [k, n])?, k * n),
         });
     }
-    let Some((weights, pixels)) = weights else { return Err(missing.into()) };
+    let Some((weights, pixels)) = weights else { return Err(missing()) };
     let pixels = make.reshape("pixels", x, &[batch, shape[1] as i64, pixels])?;
     let turned = make.transpose("weights_turned", &weights, &[0, 2, 1]);
     let samples = make.matmul("samples", &pixels, &turned);
@@ -226,12 +226,11 @@ fn polynomial(make: &mut Builder<'_, '_>, part: &str, x: &str, coefficients: [f3
 
 /// `AffineGrid`: places between -1 and 1 in homogeneous coordinates, times a matrix.
 pub(super) fn affine(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks an input or output; export the model again";
-    let (Some(theta), Some(size), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing.into()) };
+    let (Some(theta), Some(size), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing()) };
     let Some(size) = make.net.constant(size)? else { return Ok(Outcome::Later) };
-    let size = tensor::integers(&size).map_err(|e| e.to_string())?;
+    let size = tensor::integers(&size)?;
     if !(4..=5).contains(&size.len()) || size.iter().any(|&d| !(1..1 << 20).contains(&d)) {
-        return Err(format!("its size is {size:?}; correct the model"));
+        return Err(incorrect(format!("its size is {size:?}")));
     }
     let align = node.int("align_corners", 0) != 0;
     let lengths: Vec<usize> = size[2..].iter().map(|&d| d as usize).collect();

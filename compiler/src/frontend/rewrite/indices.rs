@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{Refusal, incorrect, lacks, missing};
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},
     tract_hir::internal::*,
@@ -15,7 +16,7 @@ use tract_onnx::{
 /// `Cast` to 64-bit integers. tract takes what it makes for lengths of axes, which cannot be added up along an axis or
 /// stand in a circuit; from `CastLike` it takes integers.
 pub(super) fn cast(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     if node.int("to", 0) != DataType::Int64 as i64 {
         return Ok(Outcome::Kept);
     }
@@ -31,20 +32,20 @@ const WITHIN: &str = "within";
 /// and of a negative number moved right the sign is left.
 pub(super) fn bit_shift(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (x, by, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (x, by, y) = parts().ok_or_else(missing)?;
     if node.attribute(WITHIN).is_some() {
         return Ok(Outcome::Kept);
     }
     let Some(kind) = make.facts.and_then(|facts| facts.datum_type(x)) else { return Ok(Outcome::Later) };
     let digits = 8 * kind.size_of() as i64;
     if let Some(by) = make.net.constant(by)?
-        && tensor::integers(&by).map_err(|e| e.to_string())?.iter().all(|by| (0..digits).contains(by))
+        && tensor::integers(&by)?.iter().all(|by| (0..digits).contains(by))
     {
         return Ok(Outcome::Kept);
     }
     let number = |make: &mut Builder<'_, '_>, part: &str, value: i64| {
         let value = make.constant(&format!("{part}_value"), &tensor0(value))?;
-        Ok::<_, String>(make.op(part, "CastLike", &[&value, x], Vec::new()))
+        Ok::<_, Refusal>(make.op(part, "CastLike", &[&value, x], Vec::new()))
     };
     let (zero, digits) = (number(make, "zero", 0)?, number(make, "digits", digits)?);
     let below = make.op("below", "Less", &[by, &digits], Vec::new());
@@ -67,9 +68,9 @@ pub(super) fn bit_shift(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
 
 /// `GatherND` and `ScatterND` with constant indices that count from the end of an axis.
 pub(super) fn from_the_end(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (data, indices) = node.at(0).zip(node.at(1)).ok_or("it lacks an input; export the model again")?;
+    let (data, indices) = node.at(0).zip(node.at(1)).ok_or_else(|| lacks("an input"))?;
     let Some(value) = make.net.constant(indices)? else { return Ok(Outcome::Kept) };
-    let numbers = tensor::integers(&value).map_err(|e| e.to_string())?;
+    let numbers = tensor::integers(&value)?;
     if numbers.iter().all(|&i| i >= 0) {
         return Ok(Outcome::Kept);
     }
@@ -82,8 +83,8 @@ pub(super) fn from_the_end(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewr
         None => None,
     };
     let places: Option<Vec<i64>> = numbers.into_iter().enumerate().map(place).collect();
-    let places = places.ok_or("its indices lie outside of its data; correct the model")?;
-    let places = tensor1(&places).into_shape(value.shape()).map_err(|e| e.to_string())?;
+    let places = places.ok_or(incorrect("its indices lie outside of its data"))?;
+    let places = tensor1(&places).into_shape(value.shape())?;
     let places = make.constant("indices", &places)?;
     let mut inputs: Vec<String> = node.input.clone();
     inputs[1] = places;

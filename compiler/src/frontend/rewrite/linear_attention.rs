@@ -7,6 +7,7 @@ use super::{
     node::{self, Parts},
     rule::Outcome,
 };
+use crate::frontend::refusal::{incorrect, lacks, missing, refuse};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// Most steps.
@@ -18,9 +19,9 @@ const MAX_STEPS: usize = 1 << 12;
 /// S = exp(decay) S    v = beta (v - k S)    S = S + k' v    y = scale q S
 /// ```
 pub(super) fn linear_attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks queries, keys or values; export the model again";
+    let missing = || lacks("queries, keys or values");
     let (Some(q), Some(k), Some(v), Some(y)) = (node.at(0), node.at(1), node.at(2), node.out(0)) else {
-        return Err(missing.into());
+        return Err(missing());
     };
     let Some(shape) = make.shape(q) else { return Ok(Outcome::Later) };
     let decay_shape = node.at(4).map(|d| make.shape(d));
@@ -30,11 +31,14 @@ pub(super) fn linear_attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> 
     }
     let (heads, shared) = (node.int("q_num_heads", 0), node.int("kv_num_heads", 0));
     if shape.len() != 3 || heads < 1 || shared < 1 || !shape[2].is_multiple_of(heads as usize) {
-        return Err(format!("its queries of the shape {shape:?} have no {heads} heads; correct the model"));
+        return Err(incorrect(format!("its queries of the shape {shape:?} have no {heads} heads")));
     }
     let steps = shape[1];
     if steps == 0 || steps > MAX_STEPS {
-        return Err(format!("it runs {steps} steps; between 1 and {MAX_STEPS} can be proven: choose another length"));
+        return Err(refuse(
+            format!("it runs {steps} steps"),
+            format!("between 1 and {MAX_STEPS} can be proven: choose another length"),
+        ));
     }
     let scale = match node.float("scale", 0.0) {
         0.0 => (shape[2] as f32 / heads as f32).sqrt().recip(),
@@ -95,18 +99,17 @@ pub(super) fn linear_attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> 
 
 /// A convolution of each channel with what came before, and the end of it for the next call.
 pub(super) fn causal_conv(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks an input or output; export the model again";
-    let (Some(x), Some(w), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing.into()) };
+    let (Some(x), Some(w), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing()) };
     let (Some(shape), Some(kernel)) = (make.shape(x), make.shape(w)) else { return Ok(Outcome::Later) };
     let (&[batch, channels, length], &[_, _, taps]) = (&shape[..], &kernel[..]) else {
-        return Err(format!("its input has the shape {shape:?}, its kernel {kernel:?}; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its kernel {kernel:?}")));
     };
     let before = taps.saturating_sub(1);
     let all = match (node.at(3), before) {
         (_, 0) => x.to_owned(),
         (Some(past), _) => make.concat("all", &[past, x], 2),
         (None, _) => {
-            let zeros = Tensor::zero::<f32>(&[batch, channels, before]).map_err(|e| e.to_string())?;
+            let zeros = Tensor::zero::<f32>(&[batch, channels, before])?;
             let zeros = make.constant("zeros", &zeros)?;
             make.concat("all", &[&zeros, x], 2)
         }

@@ -9,6 +9,7 @@ use super::{
     node::{self, Parts},
     rule::Outcome,
 };
+use crate::frontend::refusal::{incomplete, lacks};
 use tract_onnx::pb::NodeProto;
 
 pub(super) fn likelihood(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
@@ -31,14 +32,13 @@ pub(super) fn cross_entropy(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rew
 
 /// Scores with the classes as the last axis.
 fn classes_last(make: &mut Builder<'_, '_>, node: &NodeProto, rank: usize) -> Rewritten<String> {
-    let x = node.at(0).filter(|_| rank >= 2).ok_or("its scores lack an axis of classes; export the model again")?;
+    let x = node.at(0).filter(|_| rank >= 2).ok_or(incomplete("its scores lack an axis of classes"))?;
     let order: Vec<i64> = [0].into_iter().chain(2..rank as i64).chain([1]).collect();
     Ok(make.transpose("classes_last", x, &order))
 }
 
 fn loss(make: &mut Builder<'_, '_>, node: &NodeProto, scores: &str, shape: &[usize]) -> Rewritten<Outcome> {
-    let missing = "it lacks labels or an output; export the model again";
-    let (labels, y) = node.at(1).zip(node.out(0)).ok_or(missing)?;
+    let (labels, y) = node.at(1).zip(node.out(0)).ok_or_else(|| lacks("labels or an output"))?;
     let classes = shape[1];
     let ignored = node.attribute("ignore_index").map(|a| a.i);
     let mut marks = make.one_hot("marks", labels, classes)?;

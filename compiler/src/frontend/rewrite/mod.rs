@@ -50,13 +50,14 @@ mod tests;
 mod widen;
 mod windows;
 
+use crate::frontend::refusal::{Refusal, refuse};
 use crate::frontend::{
     error::{FrontendError, Problem},
     options::LoadOptions,
     rounding::{Quantisation, Rounding},
 };
 use functions::Functions;
-use net::{Net, Refusal, Rewritten};
+use net::{Net, Refused, Rewritten};
 use node::Parts;
 use std::{collections::BTreeMap, path::Path};
 use tract_onnx::{
@@ -92,7 +93,7 @@ pub(super) fn rewrite(
     onnx: &Onnx,
     options: &LoadOptions,
 ) -> Result<Rewriting, FrontendError> {
-    let refused = |reason: String| FrontendError::Analysis { path: path.to_owned(), reason };
+    let refused = |refusal: Refusal| FrontendError::Analysis { path: path.to_owned(), refusal };
     let folder = path.parent().and_then(Path::to_str);
     let functions = Functions::take(model, bytes);
     let mut net = Net::new(model, onnx, folder);
@@ -112,12 +113,12 @@ pub(super) fn rewrite(
     quantised::run(&mut net, options.rounding);
     outputs::prune(&mut net, []);
     refuse::remaining(&mut net);
-    if !net.refusals.is_empty() {
-        let problem = |r: Refusal| {
+    if !net.refused.is_empty() {
+        let problem = |r: Refused| {
             let op = ops.get(&r.node).cloned().unwrap_or(r.op);
-            Problem { node: r.node, op, shapes: String::new(), reason: r.reason }
+            Problem { node: r.node, op, shapes: String::new(), refusal: r.refusal }
         };
-        let problems = net.refusals.into_iter().map(problem).collect();
+        let problems = net.refused.into_iter().map(problem).collect();
         return Err(FrontendError::Unsupported { path: path.to_owned(), problems });
     }
     let outputs = outputs::part(&mut net);
@@ -157,9 +158,9 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
         let mut changed = expand::expand(net, None);
         if !changed {
             let facts = net.facts(expand::is_plain);
-            for (place, reason) in &facts.absent {
+            for (place, refusal) in &facts.absent {
                 let node = net.graph.node[*place].clone();
-                net.refuse(&node, reason.clone());
+                net.refuse(&node, refusal.clone());
             }
             if !facts.absent.is_empty() {
                 return Ok(());
@@ -169,16 +170,17 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
             changed |= sequence::unroll(net, &facts, &mut sequences);
             changed |= expand::expand(net, Some(&facts));
             changed |= fold::fold(net, &facts)?;
-            if !changed && net.refusals.is_empty() {
+            if !changed && net.refused.is_empty() {
                 changed |= selection::run(net, &facts)? || control::both(net)?;
             }
         }
-        if !changed || !net.refusals.is_empty() {
+        if !changed || !net.refused.is_empty() {
             return Ok(());
         }
         outputs::prune(net, sequences.values().flatten());
     }
-    Err(format!(
-        "it does not come to an end within {MAX_ROUNDS} rounds of rewriting; export it without functions and loops"
+    Err(refuse(
+        format!("it does not come to an end within {MAX_ROUNDS} rounds of rewriting"),
+        "export it without functions and loops",
     ))
 }

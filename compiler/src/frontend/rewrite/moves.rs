@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{Refusal, incorrect, missing, refuse};
 use tract_onnx::pb::NodeProto;
 
 /// Most elements of a matrix that is written out.
@@ -15,16 +16,18 @@ const MAX_MATRIX: usize = 1 << 24;
 /// The integers of a constant input; none when it is left out.
 fn fixed(make: &Builder<'_, '_>, node: &NodeProto, slot: usize, what: &str) -> Rewritten<Option<Vec<i64>>> {
     let Some(name) = node.at(slot) else { return Ok(None) };
-    let value =
-        make.net.constant(name)?.ok_or_else(|| format!("its {what} is computed; export it with a fixed one"))?;
-    Ok(Some(tensor::integers(&value).map_err(|e| e.to_string())?))
+    let value = make
+        .net
+        .constant(name)?
+        .ok_or_else(|| refuse(format!("its {what} is computed"), "export it with a fixed one"))?;
+    Ok(Some(tensor::integers(&value)?))
 }
 
 /// The axes that a node names, all by default.
 fn axes(given: Option<Vec<i64>>, rank: usize) -> Rewritten<Vec<usize>> {
     let Some(given) = given else { return Ok((0..rank).collect()) };
     let axes: Option<Vec<usize>> = given.iter().map(|&axis| node::place(axis, rank)).collect();
-    axes.ok_or_else(|| "one of its axes lies outside; correct the model".to_owned())
+    axes.ok_or_else(|| incorrect("one of its axes lies outside"))
 }
 
 /// For each element of a tensor of shape `to` its place in one of shape `from`, axis by axis.
@@ -39,15 +42,14 @@ fn places(from: &[usize], to: &[usize], source: impl Fn(usize, usize) -> Option<
 }
 
 pub(super) fn center_crop_pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let lengths = fixed(make, node, 1, "shape")?.unwrap_or_default();
     let named = node.attribute("axes").map(|a| a.ints.clone());
     let axes = axes(named, shape.len())?;
     let mut to = shape.clone();
     for (&axis, &n) in axes.iter().zip(&lengths) {
-        to[axis] =
-            usize::try_from(n).ok().filter(|&n| n < 1 << 20).ok_or("its shape is no shape; correct the model")?;
+        to[axis] = usize::try_from(n).ok().filter(|&n| n < 1 << 20).ok_or(incorrect("its shape is no shape"))?;
     }
     let source = |axis: usize, i: usize| {
         let (from, to) = (shape[axis] as i64, to[axis] as i64);
@@ -62,7 +64,7 @@ pub(super) fn center_crop_pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> R
 /// The elements that a condition marks: what stands at the places where it is not 0.
 pub(super) fn compress(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (x, condition, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (x, condition, y) = parts().ok_or_else(missing)?;
     let flat = node.attribute("axis").is_none();
     let x = if flat { make.reshape("flat", x, &[-1])? } else { x.to_owned() };
     let places = make.op("marked", "NonZero", &[condition], Vec::new());
@@ -73,7 +75,7 @@ pub(super) fn compress(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
 
 /// `Pad` with a computed filling: a filling of 0, and then the number where no element is.
 fn computed(make: &mut Builder<'_, '_>, node: &NodeProto, filling: &str) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let (Some(shape), Some(kind)) = (make.shape(x), make.facts.and_then(|f| f.datum_type(x))) else {
         return Ok(Outcome::Later);
     };
@@ -87,7 +89,7 @@ fn computed(make: &mut Builder<'_, '_>, node: &NodeProto, filling: &str) -> Rewr
     let (amounts, axes) = (node.at(1).unwrap_or_default(), node.at(3).unwrap_or_default());
     let around = |make: &mut Builder<'_, '_>, part: &str, x: &str, value: f32| {
         let value = make.scalar(&format!("{part}_filling"), value)?;
-        Ok::<_, String>(make.op(part, "Pad", &[x, amounts, &value, axes], Vec::new()))
+        Ok::<_, Refusal>(make.op(part, "Pad", &[x, amounts, &value, axes], Vec::new()))
     };
     let padded = around(make, "padded", x, 0.0)?;
     let within = make.floats("within", &vec![0.0; shape.iter().product()], &shape)?;
@@ -107,7 +109,7 @@ pub(super) fn filling(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
     if value.rank() == 0 || value.len() != 1 {
         return Ok(Outcome::Kept);
     }
-    let single = value.into_shape(&[]).map_err(|e| format!("{e}; correct the model"))?;
+    let single = value.into_shape(&[]).map_err(|e| incorrect(e.to_string()))?;
     let single = make.constant("filling", &single)?;
     let mut inputs = node.input.clone();
     inputs[2] = single;
@@ -117,19 +119,19 @@ pub(super) fn filling(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
 
 /// `Pad` that goes on at the other end.
 pub(super) fn pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let pads = fixed(make, node, 1, "padding")?.unwrap_or_else(|| node.ints("pads").to_vec());
     let axes = axes(fixed(make, node, 3, "list of axes")?, shape.len())?;
     if pads.len() != 2 * axes.len() || pads.iter().any(|p| p.abs() > 1 << 20) {
-        return Err(format!("its padding {pads:?} does not fit the shape {shape:?}; correct the model"));
+        return Err(incorrect(format!("its padding {pads:?} does not fit the shape {shape:?}")));
     }
     let mut before = vec![0; shape.len()];
     let mut to = shape.clone();
     for (i, &axis) in axes.iter().enumerate() {
         before[axis] = pads[i];
         let length = shape[axis] as i64 + pads[i] + pads[i + axes.len()];
-        to[axis] = usize::try_from(length).map_err(|_| "it takes off more than there is; correct the model")?;
+        to[axis] = usize::try_from(length).map_err(|_| incorrect("it takes off more than there is"))?;
     }
     let source = |axis: usize, i: usize| {
         let n = (shape[axis] as i64).max(1);
@@ -142,11 +144,11 @@ pub(super) fn pad(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
 
 /// `SpaceToDepth` with the channels in front.
 pub(super) fn space_to_depth(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let block = node.int("blocksize", 0);
     let (&[n, c, h, w], true) = (&shape[..], block > 0) else {
-        return Err(format!("its input has the shape {shape:?}, its block {block}; correct the model"));
+        return Err(incorrect(format!("its input has the shape {shape:?}, its block {block}")));
     };
     let [n, c, h, w] = [n, c, h, w].map(|d| d as i64);
     let blocks = make.reshape("blocks", x, &[n, c, h / block, block, w / block, block])?;
@@ -158,7 +160,7 @@ pub(super) fn space_to_depth(make: &mut Builder<'_, '_>, node: &NodeProto) -> Re
 
 /// `Col2Im`: each pixel is the sum of the columns' elements that stand on it, a product with a constant matrix.
 pub(super) fn col2im(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let image = fixed(make, node, 1, "image shape")?.unwrap_or_default();
     let block = fixed(make, node, 2, "block shape")?.unwrap_or_default();
@@ -167,7 +169,7 @@ pub(super) fn col2im(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     let good = |v: &[i64]| v.len() == axes && v.iter().all(|n| (1..1 << 16).contains(n));
     let taps: i64 = block.iter().product();
     let ([batch, rows, columns], true) = (&shape[..], axes > 0 && good(&image) && good(&block)) else {
-        return Err(format!("its columns have the shape {shape:?}; correct the model"));
+        return Err(incorrect(format!("its columns have the shape {shape:?}")));
     };
     let steps: Vec<i64> = (0..axes)
         .map(|i| {
@@ -178,10 +180,10 @@ pub(super) fn col2im(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     let channels = *rows as i64 / taps;
     let (taps, pixels) = (taps as usize, image.iter().product::<i64>() as usize);
     if steps.iter().product::<i64>() != *columns as i64 || channels < 1 {
-        return Err(format!("its columns have the shape {shape:?}, its windows {steps:?}; correct the model"));
+        return Err(incorrect(format!("its columns have the shape {shape:?}, its windows {steps:?}")));
     }
     if taps.saturating_mul(*columns).saturating_mul(pixels) > MAX_MATRIX {
-        return Err(format!("it adds {columns} columns to {pixels} pixels; use a smaller image"));
+        return Err(refuse(format!("it adds {columns} columns to {pixels} pixels"), "use a smaller image"));
     }
     let digits = |mut flat: usize, lengths: &[i64]| {
         let mut out = vec![0; lengths.len()];

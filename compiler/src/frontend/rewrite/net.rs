@@ -1,6 +1,7 @@
 //! The model under rewriting: its graph, its constants by name, and names that are free.
 
 use super::{facts::Facts, node::Parts, tensor};
+use crate::frontend::refusal::{Refusal, incomplete, refuse};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{
@@ -18,17 +19,16 @@ const OPSET: i64 = 18;
 
 /// Why a node stays as it is and cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::frontend) struct Refusal {
+pub(in crate::frontend) struct Refused {
     /// Name of the node in the file.
     pub node: String,
     /// Its operator.
     pub op: String,
-    /// Cause and way out.
-    pub reason: String,
+    pub refusal: Refusal,
 }
 
 /// The outcome of rewriting something.
-pub(super) type Rewritten<T> = Result<T, String>;
+pub(super) type Rewritten<T> = Result<T, Refusal>;
 
 /// The model under rewriting.
 pub(super) struct Net<'a> {
@@ -41,7 +41,7 @@ pub(super) struct Net<'a> {
     /// What the user should know about the rewriting.
     pub notes: Vec<String>,
     /// The nodes that have no plain form.
-    pub refusals: Vec<Refusal>,
+    pub refused: Vec<Refused>,
     constants: HashMap<String, usize>,
     /// Names that are taken, each with how many there are like it.
     names: HashMap<String, usize>,
@@ -68,7 +68,7 @@ impl<'a> Net<'a> {
             opset,
             graph,
             notes: Vec::new(),
-            refusals: Vec::new(),
+            refused: Vec::new(),
             constants: HashMap::new(),
             names: HashMap::new(),
             added: 0,
@@ -87,10 +87,10 @@ impl<'a> Net<'a> {
     }
 
     /// Notes that a node has no plain form; the first reason stands.
-    pub fn refuse(&mut self, node: &NodeProto, reason: String) {
+    pub fn refuse(&mut self, node: &NodeProto, refusal: Refusal) {
         let label = node.label();
-        if !self.refusals.iter().any(|r| r.node == label) {
-            self.refusals.push(Refusal { node: label.to_owned(), op: node.op_type.clone(), reason });
+        if !self.refused.iter().any(|r| r.node == label) {
+            self.refused.push(Refused { node: label.to_owned(), op: node.op_type.clone(), refusal });
         }
     }
 
@@ -155,7 +155,7 @@ impl<'a> Net<'a> {
     /// When it cannot be read.
     pub fn load(&self, proto: &TensorProto) -> Rewritten<Tensor> {
         tensor::load(proto, self.onnx, self.folder)
-            .map_err(|e| format!("the constant \"{}\" cannot be read ({}); export the model again", proto.name, e))
+            .map_err(|e| incomplete(format!("the constant \"{}\" cannot be read ({})", proto.name, e)))
     }
 
     /// Adds a constant under a free name like `name`, which is returned.
@@ -173,7 +173,8 @@ impl<'a> Net<'a> {
     /// # Errors
     /// As [`Net::add_constant`].
     pub fn set_constant(&mut self, name: &str, value: &Tensor) -> Rewritten<()> {
-        let proto = tensor::store(name, value).map_err(|e| format!("{e}; export the model with fixed weights"))?;
+        let proto =
+            tensor::store(name, value).map_err(|e| refuse(e.to_string(), "export the model with fixed weights"))?;
         self.add_proto(proto)
     }
 
@@ -184,8 +185,9 @@ impl<'a> Net<'a> {
     pub fn add_proto(&mut self, proto: TensorProto) -> Rewritten<()> {
         self.added = self.added.saturating_add(proto.raw_data.len());
         if self.added > MAX_ADDED {
-            return Err(format!(
-                "its constants grow beyond {MAX_ADDED} bytes when it is expanded; make the model smaller"
+            return Err(refuse(
+                format!("its constants grow beyond {MAX_ADDED} bytes when it is expanded"),
+                "make the model smaller",
             ));
         }
         self.names.entry(proto.name.clone()).or_insert(1);
@@ -202,7 +204,10 @@ impl<'a> Net<'a> {
         self.copied = self.copied.saturating_add(nodes.len());
         self.added = nodes.iter().fold(self.added, |sum, n| sum.saturating_add(n.encoded_len()));
         if self.copied > MAX_NODES || self.added > MAX_ADDED {
-            return Err(format!("it expands to more than {MAX_NODES} nodes or {MAX_ADDED} bytes; make it shorter"));
+            return Err(refuse(
+                format!("it expands to more than {MAX_NODES} nodes or {MAX_ADDED} bytes"),
+                "make it shorter",
+            ));
         }
         Ok(())
     }

@@ -1,29 +1,30 @@
 //! `TfIdfVectorizer`: how often sequences of a list occur in a list of whole numbers.
 
 use super::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use tract_onnx::pb::NodeProto;
 
 /// Most comparisons of elements with those of sequences.
 const MAX_COMPARED: usize = 1 << 22;
 
 pub(super) fn tf_idf(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let pool = node.ints("pool_int64s");
     if pool.is_empty() {
-        return Err("its sequences are texts, and a circuit has none; encode them as numbers first".into());
+        return Err(refuse("its sequences are texts, and a circuit has none", "encode them as numbers first"));
     }
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
-    let bad = || "its sequences do not fit its columns; correct the model".to_owned();
+    let bad = || incorrect("its sequences do not fit its columns");
     let (rows, length) = match shape[..] {
         [length] => (1, length),
         [rows, length] => (rows, length),
-        _ => return Err(format!("its input has the shape {shape:?}; correct the model")),
+        _ => return Err(incorrect(format!("its input has the shape {shape:?}"))),
     };
     let count = |name: &str, default: i64| usize::try_from(node.int(name, default)).map_err(|_| bad());
     let (least, most) = (count("min_gram_length", 1)?, count("max_gram_length", 1)?);
     let spacings = count("max_skip_count", 0)?.min(length);
     if rows * length * pool.len() > MAX_COMPARED {
-        return Err(format!("it compares {length} numbers with {}; make its input shorter", pool.len()));
+        return Err(refuse(format!("it compares {length} numbers with {}", pool.len()), "make its input shorter"));
     }
     let mut values = pool.to_vec();
     values.sort_unstable();
@@ -91,7 +92,7 @@ pub(super) fn tf_idf(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
             make.op("whether", "Min", &[&counts, &one], Vec::new())
         }
         "" | "TF" | "TFIDF" => counts,
-        other => return Err(format!("its mode \"{other}\" is not known; correct the model")),
+        other => return Err(incorrect(format!("its mode \"{other}\" is not known"))),
     };
     let weighed = matches!(&node.text("mode")[..], "IDF" | "TFIDF") && !node.floats("weights").is_empty();
     let weight = |column: usize| if weighed { node.floats("weights").get(column).copied() } else { Some(1.0) };

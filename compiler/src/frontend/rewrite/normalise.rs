@@ -7,6 +7,7 @@ use super::{
     node::Parts,
     tensor,
 };
+use crate::frontend::refusal::{incomplete, refuse};
 use tract_onnx::{
     pb::{
         AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, attribute_proto::AttributeType,
@@ -55,7 +56,7 @@ fn normalise_graph(graph: &mut GraphProto) -> Rewritten<()> {
 
 /// What `ConstantOfShape` is full of by default.
 fn zero() -> Rewritten<AttributeProto> {
-    let value = tensor::store("value", &tensor1(&[0f32])).map_err(|e| e.to_string())?;
+    let value = tensor::store("value", &tensor1(&[0f32]))?;
     Ok(AttributeProto {
         name: "value".into(),
         t: Some(value),
@@ -91,14 +92,13 @@ fn constant(node: &NodeProto, name: &str) -> Rewritten<TensorProto> {
             _ => return None,
         })
     });
-    let value =
-        value.ok_or_else(|| format!("the Constant \"{}\" holds no value; export the model again", node.label()))?;
+    let value = value.ok_or_else(|| incomplete(format!("the Constant \"{}\" holds no value", node.label())))?;
     Ok(TensorProto { name: name.into(), ..value? })
 }
 
 /// A sparse constant of floats, written out. Its indices are flat or one per axis.
 fn dense(sparse: &SparseTensorProto, name: &str) -> Rewritten<TensorProto> {
-    let bad = |what: &str| format!("the sparse constant \"{name}\" {what}; export it as a dense one");
+    let bad = |what: &str| refuse(format!("the sparse constant \"{name}\" {what}"), "export it as a dense one");
     let (Some(values), Some(indices)) = (&sparse.values, &sparse.indices) else { return Err(bad("holds no values")) };
     let shape: Vec<usize> =
         sparse.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<_, _>>().map_err(|_| bad("has no shape"))?;

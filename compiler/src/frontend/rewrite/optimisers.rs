@@ -7,6 +7,7 @@ use super::{
     node::Parts,
     rule::{Outcome, Rule},
 };
+use crate::frontend::refusal::{Refusal, lacks};
 use tract_onnx::pb::NodeProto;
 
 /// The rule for an operator of the training domain.
@@ -32,7 +33,7 @@ fn slots<'n>(
     node: &'n NodeProto,
     kinds: usize,
 ) -> Rewritten<(&'n str, String, Vec<Slot<'n>>)> {
-    let (rate, count) = node.at(0).zip(node.at(1)).ok_or("it lacks a rate or a count; export the model again")?;
+    let (rate, count) = node.at(0).zip(node.at(1)).ok_or_else(|| lacks("a rate or a count"))?;
     let n = (node.input.len() - 2) / kinds;
     let slot = |at: usize| {
         let inputs: Option<Vec<&str>> = (0..kinds).map(|kind| node.at(2 + kind * n + at)).collect();
@@ -41,7 +42,7 @@ fn slots<'n>(
     };
     let slots: Option<Vec<Slot<'_>>> = (0..n).map(slot).collect();
     let count = make.as_float("count", count);
-    Ok((rate, count, slots.ok_or("it lacks an input; export the model again")?))
+    Ok((rate, count, slots.ok_or_else(|| lacks("an input"))?))
 }
 
 /// The gradient and a pull of the tensor towards 0.
@@ -126,7 +127,7 @@ fn adam(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let gap = |make: &mut Builder<'_, '_>, part: &str, base: f32| {
         let exponent = make.scale(&format!("{part}_exponent"), &some, base.ln())?;
         let power = make.op(&format!("{part}_power"), "Exp", &[&exponent], Vec::new());
-        Ok::<_, String>(minus(make, part, &one, &power))
+        Ok::<_, Refusal>(minus(make, part, &one, &power))
     };
     let (first, second) = (gap(make, "first", alpha)?, gap(make, "second", beta)?);
     let root = make.op("second_root", "Sqrt", &[&second], Vec::new());

@@ -5,6 +5,7 @@ use super::{
     node::Parts,
     outputs::reads,
 };
+use crate::frontend::refusal::incorrect;
 use std::collections::HashMap;
 
 /// Sorts the nodes so that each stands behind those whose values it reads.
@@ -41,7 +42,7 @@ pub(super) fn sort(net: &mut Net<'_>) -> Rewritten<()> {
         }
     }
     if let Some(stuck) = waits.iter().position(|&w| w > 0) {
-        return Err(format!("the value of node \"{}\" depends on itself; correct the model", nodes[stuck].label()));
+        return Err(incorrect(format!("the value of node \"{}\" depends on itself", nodes[stuck].label())));
     }
     let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
     net.graph.node = order.into_iter().filter_map(|place| nodes[place].take()).collect();

@@ -6,6 +6,7 @@ use super::{
     node::{self, Parts},
 };
 use crate::frontend::error::FrontendError;
+use crate::frontend::refusal::{Refusal, incomplete, refuse};
 use crate::onnx::value_info;
 use std::{
     collections::{HashMap, HashSet},
@@ -18,15 +19,15 @@ use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 /// # Errors
 /// When the file has no such output, or no output at all.
 pub(super) fn select(net: &mut Net<'_>, path: &Path, wanted: &[String]) -> Result<(), FrontendError> {
-    let refused = |reason: String| Err(FrontendError::Analysis { path: path.to_owned(), reason });
+    let refused = |refusal: Refusal| Err(FrontendError::Analysis { path: path.to_owned(), refusal });
     let names: Vec<String> = net.graph.output.iter().map(|o| o.name.clone()).collect();
     if let Some(unknown) = wanted.iter().find(|w| !names.contains(w)) {
-        return refused(format!("it has no output \"{unknown}\"; it has {}", names.join(", ")));
+        return refused(refuse(format!("it has no output \"{unknown}\""), format!("it has {}", names.join(", "))));
     }
     let mut seen = HashSet::new();
     net.graph.output.retain(|o| (wanted.is_empty() || wanted.contains(&o.name)) && seen.insert(o.name.clone()));
     match net.graph.output.is_empty() {
-        true => refused("it has no output; export the model again".to_owned()),
+        true => refused(incomplete("it has no output")),
         false => Ok(()),
     }
 }

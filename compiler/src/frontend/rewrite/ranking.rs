@@ -9,6 +9,7 @@ use super::{
     rule::Outcome,
     scatter::MAX_MARKS,
 };
+use crate::frontend::refusal::{Refusal, incorrect, lacks, refuse};
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// The value of which `x` is a rising function along an axis: it has the same order, and small differences in it are not
@@ -45,7 +46,7 @@ fn is_float(node: &NodeProto) -> bool {
 
 /// `ArgMax` and `ArgMin` of a rising function: those of its argument.
 pub(super) fn arg(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it lacks an input; export the model again")?;
+    let x = node.at(0).ok_or_else(|| lacks("an input"))?;
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Kept) };
     let axis = node::place(node.int("axis", 0), rank).unwrap_or(rank);
     let by = rising(make, x, axis, rank);
@@ -58,27 +59,27 @@ pub(super) fn arg(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Out
 
 /// `TopK`: an element's place is the number of those before it, one comparison for each pair.
 pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it lacks an input; export the model again")?;
+    let x = node.at(0).ok_or_else(|| lacks("an input"))?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let rank = shape.len();
-    let axis = node::place(node.int("axis", -1), rank).ok_or("its axis lies outside; correct the model")?;
+    let axis = node::place(node.int("axis", -1), rank).ok_or(incorrect("its axis lies outside"))?;
     let k = match node.at(1) {
         Some(k) => {
             let known = control::all(make.net, make.facts, k)?.and_then(|count| count.first().copied());
             match known {
                 Some(count) => count,
                 None if make.facts.is_none() || make.net.is_fixed(k) => return Ok(Outcome::Later),
-                None => return Err(format!("how many it takes is {}", depends(make.net, node, 1))),
+                None => return Err(depends("how many it takes", make.net, node, 1)),
             }
         }
         None => node.int("k", 0),
     };
     let n = shape[axis];
     let k = usize::try_from(k).ok().filter(|&k| k >= 1 && k <= n);
-    let k = k.ok_or_else(|| format!("it takes none, or more than the {n} there are; correct the model"))?;
+    let k = k.ok_or_else(|| incorrect(format!("it takes none, or more than the {n} there are")))?;
     let lines: usize = shape.iter().product::<usize>() / n;
     if lines.saturating_mul(n).saturating_mul(n) > MAX_MARKS {
-        return Err(format!("it orders {n} elements by comparing all pairs; take them from fewer"));
+        return Err(refuse(format!("it orders {n} elements by comparing all pairs"), "take them from fewer"));
     }
     let order: Vec<i64> = (0..rank).filter(|&a| a != axis).chain([axis]).map(|a| a as i64).collect();
     let lines_of = |make: &mut Builder<'_, '_>, part: &str, x: &str| {
@@ -126,7 +127,7 @@ pub(super) fn top_k(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
             "indices" => make.last("Cast", &[&like], output, vec![node::int("to", 7)]),
             _ => make.last("CastLike", &[&like, x], output, Vec::new()),
         }
-        Ok::<_, String>(())
+        Ok::<_, Refusal>(())
     };
     if let Some(values) = node.out(0) {
         let rows = lines_of(make, "rows", x)?;

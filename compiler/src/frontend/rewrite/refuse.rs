@@ -1,6 +1,7 @@
 //! What has no plain form after all rewriting, with the reason and the way out.
 
 use super::{net::Net, node::Parts, outputs::reads};
+use crate::frontend::refusal::{Refusal, refuse};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{NodeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 
@@ -31,65 +32,65 @@ const FIXED: [(&[&str], &[usize], &str); 18] = [
 ];
 
 /// Why an operand of a node that must be fixed is not, if there is one.
-fn unsettled(net: &Net<'_>, node: &NodeProto) -> Option<String> {
+fn unsettled(net: &Net<'_>, node: &NodeProto) -> Option<Refusal> {
     let op = &node.op_type[..];
     let reduces = op.starts_with("Reduce").then_some((1, "along which axes it reduces"));
     let named = FIXED.iter().filter(|(ops, ..)| ops.contains(&op));
     let named = named.flat_map(|(_, slots, what)| slots.iter().map(move |&slot| (slot, *what)));
     let open = |slot: usize| node.at(slot).is_some_and(|value| !net.is_fixed(value));
     let (slot, what) = named.chain(reduces).find(|(slot, _)| open(*slot))?;
-    node.domain.is_empty().then(|| format!("{what} is {}", depends(net, node, slot)))
+    node.domain.is_empty().then(|| depends(what, net, node, slot))
 }
 
 /// Refuses all nodes of the graph that tract does not read.
 pub(super) fn remaining(net: &mut Net<'_>) {
-    let reasons: Vec<(NodeProto, String)> = net
+    let refusals: Vec<(NodeProto, Refusal)> = net
         .graph
         .node
         .iter()
-        .filter_map(|node| Some((NodeProto { attribute: Vec::new(), ..node.clone() }, reason(net, node)?)))
+        .filter_map(|node| Some((NodeProto { attribute: Vec::new(), ..node.clone() }, refusal(net, node)?)))
         .collect();
-    for (node, reason) in reasons {
-        net.refuse(&node, reason);
+    for (node, refusal) in refusals {
+        net.refuse(&node, refusal);
     }
     // A rule that lacks such an operand knows less of what decides it.
-    for place in 0..net.refusals.len() {
-        let refused = &net.refusals[place];
+    for place in 0..net.refused.len() {
+        let refused = &net.refused[place];
         let node = net.graph.node.iter().find(|node| node.label() == refused.node && node.op_type == refused.op);
-        if let Some(reason) = node.and_then(|node| unsettled(net, node)) {
-            net.refusals[place].reason = reason;
+        if let Some(refusal) = node.and_then(|node| unsettled(net, node)) {
+            net.refused[place].refusal = refusal;
         }
     }
 }
 
-fn reason(net: &Net<'_>, node: &NodeProto) -> Option<String> {
+/// Why tract does not read a node, if it does not.
+fn refusal(net: &Net<'_>, node: &NodeProto) -> Option<Refusal> {
     let known = node.domain.is_empty() && net.reads(&node.op_type);
     let random = |op: &str| op.starts_with("Random") || matches!(op, "Bernoulli" | "Multinomial");
     match &node.op_type[..] {
         op if random(op) => {
-            Some("it draws random numbers, and a proof is about one result; export the model without it".into())
+            Some(refuse("it draws random numbers, and a proof is about one result", "export the model without it"))
         }
-        "If" => Some(format!("which branch runs is {}", depends(net, node, 0))),
+        "If" => Some(depends("which branch runs", net, node, 0)),
         "Loop" => {
             let open = if node.at(0).is_some_and(|trips| !net.is_constant(trips)) { 0 } else { 1 };
-            Some(format!("how often it runs is {}", depends(net, node, open)))
+            Some(depends("how often it runs", net, node, open))
         }
-        "SequenceAt" | "SequenceInsert" | "SequenceErase" | "SplitToSequence" => Some(format!(
-            "the length of its sequence, or a place in it, is {}",
-            depends(net, node, if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) })
+        "SequenceAt" | "SequenceInsert" | "SequenceErase" | "SplitToSequence" => {
+            let slot = if node.op_type == "SplitToSequence" { 1 } else { node.input.len().saturating_sub(1) };
+            Some(depends("the length of its sequence, or a place in it,", net, node, slot))
+        }
+        "NonMaxSuppression" | "Unique" => Some(refuse(
+            "how many values it gives depends on data, and a circuit is fixed",
+            "give what it reads as outputs (`--outputs`), and select outside of the model",
         )),
-        "NonMaxSuppression" | "Unique" => Some(
-            "how many values it gives depends on data, and a circuit is fixed; give what it reads as outputs \
-             (`--outputs`), and select outside of the model"
-                .into(),
-        ),
         _ if known || FOREIGN.contains(&(node.domain.as_str(), node.op_type.as_str())) => unsettled(net, node),
         _ if node.domain.is_empty() => {
-            Some("this operator is not supported; compute it outside of the model or replace it".into())
+            Some(refuse("this operator is not supported", "compute it outside of the model or replace it"))
         }
-        _ => Some(format!(
-            "operators of the domain \"{}\" other than those in README.md are not supported; replace it by plain ONNX",
-            node.domain
+        _ => Some(refuse(
+            format!("operators of the domain \"{}\" other than those in README.md are not supported", node.domain),
+            "replace it by plain ONNX",
         )),
     }
 }
@@ -126,23 +127,24 @@ pub(super) fn is_for_the_user(net: &Net<'_>, node: &NodeProto, slot: usize) -> b
     !inputs.is_empty() && inputs.iter().all(|input| is_single(input))
 }
 
-/// Words for a value that is not settled, with the inputs that settle it.
-pub(super) fn depends(net: &Net<'_>, node: &NodeProto, slot: usize) -> String {
+/// Refuses an operand that is not settled and decides `what`, by the inputs that settle it.
+pub(super) fn depends(what: &str, net: &Net<'_>, node: &NodeProto, slot: usize) -> Refusal {
     let inputs = sources(net, node.at(slot));
-    let names: Vec<String> = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect();
+    let names = inputs.iter().map(|i| format!("\"{}\"", i.name)).collect::<Vec<_>>().join(", ");
     match is_for_the_user(net, node, slot) {
         true => {
             let sets: Vec<String> = inputs.iter().map(|i| format!("`--set {}=VALUE`", i.name)).collect();
-            format!(
-                "decided by the input {} when the model runs, and a circuit is fixed; settle it with {}",
-                names.join(", "),
-                sets.join(" ")
+            refuse(
+                format!("{what} is decided by the input {names} when the model runs, and a circuit is fixed"),
+                format!("settle it with {}", sets.join(" ")),
             )
         }
-        false if names.is_empty() => "not settled by the model; export it with a fixed one".to_owned(),
-        false => format!(
-            "computed from the input {}, and a circuit is fixed; export the model with a fixed one",
-            names.join(", ")
+        false if names.is_empty() => {
+            refuse(format!("{what} is not settled by the model"), "export it with a fixed one")
+        }
+        false => refuse(
+            format!("{what} is computed from the input {names}, and a circuit is fixed"),
+            "export the model with a fixed one",
         ),
     }
 }

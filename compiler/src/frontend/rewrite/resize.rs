@@ -7,6 +7,7 @@ use super::{
     node::{self, Parts},
     rule::Outcome,
 };
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// How an axis is resized.
@@ -31,7 +32,7 @@ struct Kernel {
 
 /// `Resize` since version 10 of the operator set, and `Upsample`, which it replaced.
 pub(super) fn resize(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let old = node.op_type == "Upsample" || make.net.opset < 11;
     let (roi, scales, sizes) = if old { (None, node.at(1), None) } else { (node.at(1), node.at(2), node.at(3)) };
@@ -41,7 +42,7 @@ pub(super) fn resize(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
         match value(make, input)? {
             Some(found) => *values = found,
             None if make.facts.is_none() => return Ok(Outcome::Later),
-            None => return Err("its sizes or scales are computed from data; export it with fixed ones".to_owned()),
+            None => return Err(refuse("its sizes or scales are computed from data", "export it with fixed ones")),
         }
     }
     let [roi, mut scales, sizes] = known;
@@ -65,9 +66,9 @@ pub(super) fn resize(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
 fn value(make: &Builder<'_, '_>, name: &str) -> Rewritten<Option<Vec<f64>>> {
     let found = make.net.constant(name)?.or_else(|| make.facts?.value(name));
     let Some(found) = found else { return Ok(None) };
-    let found = found.cast_to::<f64>().map_err(|e| e.to_string())?.into_owned();
-    let plain = found.try_as_plain_ram().map_err(|e| e.to_string())?;
-    Ok(Some(plain.as_slice::<f64>().map_err(|e| e.to_string())?.to_vec()))
+    let found = found.cast_to::<f64>()?.into_owned();
+    let plain = found.try_as_plain_ram()?;
+    Ok(Some(plain.as_slice::<f64>()?.to_vec()))
 }
 
 /// The axes that are named, with their places.
@@ -82,10 +83,10 @@ fn axes(
         [] => Some((0..shape.len()).collect()),
         axes => axes.iter().map(|&axis| node::place(axis, shape.len())).collect(),
     };
-    let places = places.ok_or("one of its axes lies outside; correct the model")?;
+    let places = places.ok_or(incorrect("one of its axes lies outside"))?;
     let count = if sizes.is_empty() { scales.len() } else { sizes.len() };
     if count != places.len() || places.iter().any(|&p| shape[p] == 0) {
-        return Err(format!("it gives {count} sizes for the shape {shape:?}; correct the model"));
+        return Err(incorrect(format!("it gives {count} sizes for the shape {shape:?}")));
     }
     let length = |i: usize| shape[places[i]] as f64;
     let policy = node.text("keep_aspect_ratio_policy");
@@ -103,7 +104,7 @@ fn axes(
             (None, None) => (scales[i], (length(i) * scales[i]).floor()),
         };
         if !(scale > 0.0 && (1.0..=f64::from(1u32 << 20)).contains(&to)) {
-            return Err(format!("axis {place} becomes {to} long; correct the model"));
+            return Err(incorrect(format!("axis {place} becomes {to} long")));
         }
         let crop = if cropped && roi.len() == 2 * count { (roi[i], roi[i + count]) } else { (0.0, 1.0) };
         Ok((place, Axis { from: shape[place], to: to as usize, scale, crop }))
@@ -134,7 +135,7 @@ fn apply(
     for (to, row) in rows.iter().enumerate() {
         row.iter().for_each(|&(i, weight)| matrix[i * rows.len() + to] += weight as f32);
     }
-    let matrix = tensor1(&matrix).into_shape(&[from, rows.len()]).map_err(|e| e.to_string())?;
+    let matrix = tensor1(&matrix).into_shape(&[from, rows.len()])?;
     let matrix = make.constant(&format!("{part}_matrix"), &matrix)?;
     // The axis last, and back.
     let mut order: Vec<i64> = (0..rank as i64).collect();
@@ -167,7 +168,7 @@ impl Kernel {
     fn row(&self, axis: &Axis, to: usize) -> Rewritten<Vec<(usize, f64)>> {
         let at = self.source(axis, to as f64)?;
         if self.coordinates == "tf_crop_and_resize" && !(0.0..=(axis.from - 1) as f64).contains(&at) {
-            return Err("it extrapolates beyond its input; crop inside of it".to_owned());
+            return Err(refuse("it extrapolates beyond its input", "crop inside of it"));
         }
         let (base, weights) = self.weights(at, axis.scale)?;
         let inside = |i: i64| (0..axis.from as i64).contains(&i);
@@ -210,7 +211,12 @@ impl Kernel {
                 let step = if length == 1.0 { (end - start) / 2.0 } else { to * (end - start) / (length - 1.0) };
                 (start + step) * (from - 1.0)
             }
-            other => return Err(format!("the coordinates \"{other}\" are unknown; export it with half_pixel ones")),
+            other => {
+                return Err(refuse(
+                    format!("the coordinates \"{other}\" are unknown"),
+                    "export it with half_pixel ones",
+                ));
+            }
         })
     }
 
@@ -227,13 +233,15 @@ impl Kernel {
                     "round_prefer_ceil" => ratio >= 0.5,
                     "floor" => false,
                     "ceil" => true,
-                    other => return Err(format!("the nearest mode \"{other}\" is unknown; export it with floor")),
+                    other => {
+                        return Err(refuse(format!("the nearest mode \"{other}\" is unknown"), "export it with floor"));
+                    }
                 };
                 return Ok((base as i64 + i64::from(up), vec![1.0]));
             }
             "linear" => (1.0, &|d: f64| (1.0 - d.abs()).max(0.0)),
             "cubic" => (2.0, &|d: f64| cubic(d.abs(), self.cubic)),
-            other => return Err(format!("the mode \"{other}\" is unknown; use nearest, linear or cubic")),
+            other => return Err(refuse(format!("the mode \"{other}\" is unknown"), "use nearest, linear or cubic")),
         };
         let first = (at - reach / stretch).floor() as i64;
         let last = (at + reach / stretch).ceil() as i64;

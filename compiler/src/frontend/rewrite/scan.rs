@@ -7,6 +7,7 @@ use super::{
     net::{Net, Rewritten},
     node::{self, Parts},
 };
+use crate::frontend::refusal::{incomplete, incorrect, refuse};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::tensor0};
 
 /// First operator set in which a scan has no batch axis.
@@ -32,19 +33,22 @@ impl Way {
 /// When the node lacks what it must have.
 pub(super) fn steps(net: &mut Net<'_>, facts: &Facts, node: &NodeProto) -> Rewritten<Control> {
     if net.opset < WITHOUT_BATCH {
-        return Err(format!("it is of an operator set before {WITHOUT_BATCH}; export the model with a later one"));
+        return Err(refuse(
+            format!("it is of an operator set before {WITHOUT_BATCH}"),
+            "export the model with a later one",
+        ));
     }
-    let body = node.graph("body").ok_or("it has no body; export the model again")?;
+    let body = node.graph("body").ok_or(incomplete("it has no body"))?;
     let scanned = usize::try_from(node.int("num_scan_inputs", 0)).unwrap_or(0);
     let states = node.input.len().checked_sub(scanned).filter(|&s| {
         scanned > 0 && body.input.len() == node.input.len() && (s..=body.output.len()).contains(&node.output.len())
     });
-    let states = states.ok_or("its body does not fit its inputs; export the model again")?;
+    let states = states.ok_or(incomplete("its body does not fit its inputs"))?;
     let ways = Way::of(node, "input", scanned);
     let shape = Builder::new(net, Some(facts), node).shape(&node.input[states]);
     let Some(shape) = shape else { return Ok(Control::Unknown) };
     let length = node::place(ways[0].axis, shape.len()).map(|axis| shape[axis]);
-    let length = length.filter(|&n| n > 0).ok_or("it scans an axis that is empty or not there; correct the model")?;
+    let length = length.filter(|&n| n > 0).ok_or(incorrect("it scans an axis that is empty or not there"))?;
 
     let mut copy = Copy::new(node.label().to_owned(), []);
     copy.constants(net, &body.initializer)?;

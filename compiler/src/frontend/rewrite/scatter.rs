@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{Refusal, incorrect, missing, refuse};
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// Most elements of the rows of one node.
@@ -46,7 +47,7 @@ pub(super) fn put(
     reduction: Reduction,
 ) -> Rewritten<String> {
     if n.saturating_mul(m) > MAX_MARKS {
-        return Err(format!("it writes {m} elements to {n} computed places; use fewer, or fixed places"));
+        return Err(refuse(format!("it writes {m} elements to {n} computed places"), "use fewer, or fixed places"));
     }
     let marks = make.one_hot("marks", ids, n)?;
     if let Reduction::None | Reduction::Add = reduction {
@@ -85,7 +86,7 @@ pub(super) fn put(
 /// When they are too many.
 fn fill(make: &mut Builder<'_, '_>, [data, ids]: [&str; 2], [n, m]: [usize; 2], value: f32) -> Rewritten<String> {
     if n.saturating_mul(m) > MAX_MARKS {
-        return Err(format!("it writes {m} elements to {n} computed places; use fewer, or fixed places"));
+        return Err(refuse(format!("it writes {m} elements to {n} computed places"), "use fewer, or fixed places"));
     }
     let marks = make.one_hot("marks", ids, n)?;
     let turned = make.transpose("marks_turned", &marks, &[0, 2, 1]);
@@ -101,7 +102,7 @@ fn uniform(make: &Builder<'_, '_>, name: Option<&str>) -> Rewritten<Option<f32>>
     let Some(name) = name else { return Ok(None) };
     let value = make.net.constant(name)?.or_else(|| make.facts?.value(name));
     let Some(value) = value.filter(|v| v.datum_type().is_float()) else { return Ok(None) };
-    let values = tensor::floats(&value).map_err(|e| e.to_string())?;
+    let values = tensor::floats(&value)?;
     Ok(values.first().copied().filter(|first| values.iter().all(|v| v == first)))
 }
 
@@ -129,7 +130,7 @@ fn flat(make: &mut Builder<'_, '_>, ids: &str, axis: i64, lengths: &[usize]) -> 
             None => place,
         });
     }
-    sum.ok_or_else(|| "its indices name no axis; correct the model".to_owned())
+    sum.ok_or_else(|| incorrect("its indices name no axis"))
 }
 
 fn product(shape: &[usize]) -> i64 {
@@ -148,7 +149,7 @@ type Three<'n> = (&'n str, &'n str, &'n str, &'n str);
 
 fn operands(node: &NodeProto) -> Rewritten<Three<'_>> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    parts().ok_or_else(|| "it lacks an input or output; export the model again".to_owned())
+    parts().ok_or_else(missing)
 }
 
 /// `ScatterND` with computed places, or with a reduction.
@@ -161,7 +162,7 @@ pub(super) fn slices(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     let (Some(shape), Some(tuples)) = (make.shape(data), make.shape(ids)) else { return Ok(Outcome::Later) };
     let depth = tuples.last().copied().unwrap_or(0);
     if depth == 0 || depth > shape.len() {
-        return Err(format!("its indices have the shape {tuples:?}; correct the model"));
+        return Err(incorrect(format!("its indices have the shape {tuples:?}")));
     }
     let count = product(&tuples[..tuples.len() - 1]);
     let (n, width) = (product(&shape[..depth]), product(&shape[depth..]));
@@ -169,7 +170,7 @@ pub(super) fn slices(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     let places = flat(make, &ids, 2, &shape[..depth])?;
     let float = |make: &mut Builder<'_, '_>, part: &str, x: &str, rows: i64| {
         let shaped = make.reshape(&format!("{part}_rows"), x, &[1, rows, width])?;
-        Ok::<_, String>(make.as_float(part, &shaped))
+        Ok::<_, Refusal>(make.as_float(part, &shaped))
     };
     let (old, new) = (float(make, "data", data, n)?, float(make, "new", new, count)?);
     let out = put(make, [&old, &places, &new], [n as usize, count as usize], reduction)?;
@@ -187,7 +188,7 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     let rank = shape.len();
     let axis = node::place(node.int("axis", 0), rank).unwrap_or(rank);
     if axis == rank || within.len() != rank || (0..rank).any(|a| a != axis && within[a] > shape[a]) {
-        return Err(format!("its indices have the shape {within:?}, its data {shape:?}; correct the model"));
+        return Err(incorrect(format!("its indices have the shape {within:?}, its data {shape:?}")));
     }
     let order: Vec<i64> = (0..rank).filter(|&a| a != axis).chain([axis]).map(|a| a as i64).collect();
     let dims = |shape: &[usize]| order.iter().map(|&a| shape[a as usize]).collect::<Vec<_>>();
@@ -240,7 +241,7 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
 /// `GatherND` with computed indices: rows of the data with the indexed axes as one.
 pub(super) fn gather_nd(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (data, ids, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (data, ids, y) = parts().ok_or_else(missing)?;
     if make.net.is_fixed(ids) {
         return super::indices::from_the_end(make, node);
     }
@@ -248,7 +249,7 @@ pub(super) fn gather_nd(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
     let batch = usize::try_from(node.int("batch_dims", 0)).unwrap_or(0);
     let depth = tuples.last().copied().unwrap_or(0);
     if depth == 0 || batch + depth > shape.len() || batch >= tuples.len() {
-        return Err(format!("its indices have the shape {tuples:?}; correct the model"));
+        return Err(incorrect(format!("its indices have the shape {tuples:?}")));
     }
     let (lots, count) = (product(&shape[..batch]), product(&tuples[batch..tuples.len() - 1]));
     let (rows, width) = (product(&shape[batch..batch + depth]), product(&shape[batch + depth..]));
@@ -274,12 +275,12 @@ pub(super) fn gather_nd(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
 /// `TensorScatter`: rows of a cache from a place of its own in each of the batch.
 pub(super) fn cache(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (past, new, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (past, new, y) = parts().ok_or_else(missing)?;
     let (Some(shape), Some(update)) = (make.shape(past), make.shape(new)) else { return Ok(Outcome::Later) };
     let rank = shape.len();
     let axis = node::place(node.int("axis", -2), rank).unwrap_or(0);
     if axis == 0 || update.len() != rank {
-        return Err(format!("its cache has the shape {shape:?}, what is new {update:?}; correct the model"));
+        return Err(incorrect(format!("its cache has the shape {shape:?}, what is new {update:?}")));
     }
     let (n, m, batch) = (shape[axis], update[axis], shape[0]);
     let order: Vec<i64> = [0, axis].into_iter().chain((1..rank).filter(|&a| a != axis)).map(|a| a as i64).collect();
@@ -316,9 +317,9 @@ pub(super) fn one_hot(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
         return Ok(Outcome::Kept);
     }
     let Some(rank) = make.rank(ids) else { return Ok(Outcome::Later) };
-    let depth = make.net.constant(depth)?.ok_or("its depth is computed; export it with a fixed one")?;
-    let depth = tensor::floats(&depth).map_err(|e| e.to_string())?.first().copied().unwrap_or(0.0) as usize;
-    let axis = node::place(node.int("axis", -1), rank + 1).ok_or("its axis lies outside; correct the model")? as i64;
+    let depth = make.net.constant(depth)?.ok_or(refuse("its depth is computed", "export it with a fixed one"))?;
+    let depth = tensor::floats(&depth)?.first().copied().unwrap_or(0.0) as usize;
+    let axis = node::place(node.int("axis", -1), rank + 1).ok_or(incorrect("its axis lies outside"))? as i64;
     let places = from_start(make, "ids", ids, depth)?;
     let marks = make.marks("marks", &places, depth)?;
     let order: Vec<i64> = (0..axis).chain([rank as i64]).chain(axis..rank as i64).collect();
@@ -331,15 +332,15 @@ pub(super) fn one_hot(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
 /// `ReverseSequence`: the first elements of each sequence the other way round.
 pub(super) fn reverse(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (x, lengths, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (x, lengths, y) = parts().ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let (time, batch) = (node.int("time_axis", 0), node.int("batch_axis", 1));
     if shape.len() < 2 || (time, batch) != (0, 1) && (time, batch) != (1, 0) {
-        return Err("its axes are not the first two; correct the model".into());
+        return Err(incorrect("its axes are not the first two"));
     }
     let (steps, lots) = (shape[time as usize], shape[batch as usize]);
     if steps.saturating_mul(steps).saturating_mul(lots) > MAX_MARKS {
-        return Err(format!("it turns sequences of {steps} steps; use shorter ones"));
+        return Err(refuse(format!("it turns sequences of {steps} steps"), "use shorter ones"));
     }
     let order: Vec<i64> = [batch, time].into_iter().chain(2..shape.len() as i64).collect();
     let turned = make.transpose("turned", x, &order);

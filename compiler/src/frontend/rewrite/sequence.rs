@@ -8,6 +8,7 @@ use super::{
     node::{self, Parts},
     tensor,
 };
+use crate::frontend::refusal::{incomplete, incorrect, refuse};
 use std::collections::HashMap;
 use tract_onnx::{
     pb::{NodeProto, ValueInfoProto},
@@ -35,8 +36,8 @@ pub(super) fn unroll(net: &mut Net<'_>, facts: &Facts, sequences: &mut Sequences
                     progress = true;
                 }
                 Ok(false) => net.graph.node.push(node),
-                Err(reason) => {
-                    net.refuse(&node, reason);
+                Err(refusal) => {
+                    net.refuse(&node, refusal);
                     progress = true;
                 }
             }
@@ -89,7 +90,7 @@ fn step(make: &mut Builder<'_, '_>, sequences: &mut Sequences, node: &NodeProto)
         },
         ("Identity", Some(sequence)) => sequence,
         ("SequenceInsert", Some(mut sequence)) => {
-            let value = node.at(1).ok_or("it inserts nothing; export the model again")?.to_owned();
+            let value = node.at(1).ok_or(incomplete("it inserts nothing"))?.to_owned();
             let place = match node.at(2) {
                 Some(_) => position(make, 2)?,
                 None => Some(sequence.len() as i64),
@@ -133,7 +134,7 @@ fn step(make: &mut Builder<'_, '_>, sequences: &mut Sequences, node: &NodeProto)
         _ => return Ok(false),
     };
     if sequence.len() > MAX_LENGTH {
-        return Err(format!("its sequence is longer than {MAX_LENGTH}; make it shorter"));
+        return Err(refuse(format!("its sequence is longer than {MAX_LENGTH}"), "make it shorter"));
     }
     sequences.insert(output.to_owned(), sequence);
     Ok(true)
@@ -145,12 +146,12 @@ fn index(place: i64, length: usize, limit: usize) -> Rewritten<usize> {
     usize::try_from(counted)
         .ok()
         .filter(|&i| i < limit)
-        .ok_or_else(|| format!("its position {place} is not in a sequence of {length}; correct the model"))
+        .ok_or_else(|| incorrect(format!("its position {place} is not in a sequence of {length}")))
 }
 
 /// The parts of a `SplitToSequence`, when their sizes are known.
 fn split(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Option<Vec<String>>> {
-    let input = node.at(0).ok_or("it has no input; export the model again")?;
+    let input = node.at(0).ok_or(incomplete("it has no input"))?;
     let axis = node.int("axis", 0);
     let size = |make: &Builder<'_, '_>| {
         let shape = make.shape(input)?;
@@ -161,7 +162,7 @@ fn split(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Option<Vec<S
         Some(split) => match make.net.constant(split)?.or_else(|| make.facts?.value(split)) {
             Some(value) => {
                 let listed = value.rank() > 0;
-                Some((tensor::integers(&value).map_err(|e| format!("{e}; correct the model"))?, listed))
+                Some((tensor::integers(&value).map_err(|e| incorrect(e.to_string()))?, listed))
             }
             None => return Ok(None),
         },
@@ -173,7 +174,7 @@ fn split(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Option<Vec<S
             let Some(size) = size(make) else { return Ok(None) };
             let chunk = chunk.and_then(|(c, _)| c.first().copied()).unwrap_or(1);
             if chunk < 1 || size / chunk > MAX_LENGTH as i64 {
-                return Err(format!("it splits {size} values into parts of {chunk}; make the parts larger"));
+                return Err(refuse(format!("it splits {size} values into parts of {chunk}"), "make the parts larger"));
             }
             (0..size).step_by(chunk as usize).map(|from| chunk.min(size - from)).collect()
         }

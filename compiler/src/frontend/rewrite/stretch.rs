@@ -7,6 +7,7 @@ use super::{
     rule::Outcome,
     tensor,
 };
+use crate::frontend::refusal::{incorrect, missing};
 use tract_onnx::pb::NodeProto;
 
 /// Most elements of a stretch.
@@ -75,7 +76,7 @@ fn from_start(make: &mut Builder<'_, '_>, from: &str, length: usize) -> Rewritte
 
 pub(super) fn range(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    let (from, to, step, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (from, to, step, y) = parts().ok_or_else(missing)?;
     let numbers = [from, to, step];
     if numbers.iter().any(|number| make.rank(number).is_some_and(|rank| rank > 0)) {
         // tract takes scalars, and other readers lists of one.
@@ -100,7 +101,7 @@ pub(super) fn slice(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<O
     let (Some(axis), Some(1)) = (fixed(3, 0)?, fixed(4, 1)?) else { return Ok(Outcome::Kept) };
     let Some(n) = length(make.net, from, to)? else { return Ok(Outcome::Kept) };
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
-    let along = node::place(axis, shape.len()).ok_or("its axis lies outside; correct the model")?;
+    let along = node::place(axis, shape.len()).ok_or(incorrect("its axis lies outside"))?;
     let first = from_start(make, from, shape[along])?;
     let places = counted(make, &first, 0..n)?;
     make.last("Gather", &[x, &places], y, vec![node::int("axis", axis)]);

@@ -5,6 +5,7 @@ use super::{
     net::{Net, Rewritten},
     tensor,
 };
+use crate::frontend::refusal::refuse;
 use tract_onnx::{
     pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto},
     tract_hir::internal::*,
@@ -60,7 +61,8 @@ fn widen_tensor(proto: &mut TensorProto, net: &Net<'_>) -> Rewritten<()> {
         false => tensor::store(&proto.name, &*value.cast_to::<f32>()?),
     };
     let stored: TractResult<TensorProto> = store();
-    *proto = stored.map_err(|e| format!("the constant \"{}\": {e}; export it as 32-bit floats", proto.name))?;
+    *proto =
+        stored.map_err(|e| refuse(format!("the constant \"{}\": {e}", proto.name), "export it as 32-bit floats"))?;
     Ok(())
 }
 

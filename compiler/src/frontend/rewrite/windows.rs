@@ -8,6 +8,7 @@ use super::{
     rule::Outcome,
     scatter, tensor,
 };
+use crate::frontend::refusal::{Refusal, incorrect, missing, refuse};
 use tract_onnx::pb::NodeProto;
 
 /// Most elements that are written out.
@@ -30,7 +31,7 @@ impl Axis {
         let (kernel, stride, dilation) = (at("kernel_shape", i, 0), at("strides", i, 1), at("dilations", i, 1));
         let length = length as i64;
         if [kernel, stride, dilation].iter().any(|v| !(1..1 << 20).contains(v)) || length < 1 {
-            return Err("its windows have no size; correct the model".into());
+            return Err(incorrect("its windows have no size"));
         }
         let extent = (kernel - 1) * dilation + 1;
         let auto = node.text("auto_pad");
@@ -54,7 +55,7 @@ impl Axis {
             }
         };
         if outputs < 1 || pads.0 < 0 || pads.1 < 0 {
-            return Err("its windows do not fit its input; correct the model".into());
+            return Err(incorrect("its windows do not fit its input"));
         }
         Ok(Axis { length, kernel, stride, dilation, pads, outputs })
     }
@@ -62,7 +63,7 @@ impl Axis {
     fn all(node: &NodeProto, shape: &[usize]) -> Rewritten<Vec<Axis>> {
         let axes = shape.len().saturating_sub(2);
         if axes == 0 {
-            return Err(format!("its input has the shape {shape:?}; correct the model"));
+            return Err(incorrect(format!("its input has the shape {shape:?}")));
         }
         (0..axes).map(|i| Axis::new(node, i, axes, shape[i + 2])).collect()
     }
@@ -108,7 +109,7 @@ fn sums(make: &mut Builder<'_, '_>, x: &str, channels: usize, axes: &[Axis]) -> 
 }
 
 pub(super) fn average(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axes = Axis::all(node, &shape)?;
     let sums = sums(make, x, shape[1], &axes)?;
@@ -124,7 +125,7 @@ pub(super) fn average(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten
 
 /// (sum |x|^p)^(1/p) over windows.
 pub(super) fn lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axes = Axis::all(node, &shape)?;
     let norm = norm(make, node, x, |make, powers| sums(make, powers, shape[1], &axes))?;
@@ -134,7 +135,7 @@ pub(super) fn lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outc
 
 /// `GlobalLpPool`: tract takes the mean of the powers, and not their sum.
 pub(super) fn global_lp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Later) };
     let axes: Vec<i64> = (2..rank as i64).collect();
     let norm = norm(make, node, x, |make, powers| make.reduce("sums", "ReduceSum", powers, &axes))?;
@@ -156,7 +157,7 @@ fn norm<'n, 'a>(
     };
     let power = |make: &mut Builder<'_, '_>, part: &str, x: &str, p: f32| {
         let exponent = make.scalar(&format!("{part}_exponent"), p)?;
-        Ok::<_, String>(make.op(part, "Pow", &[x, &exponent], Vec::new()))
+        Ok::<_, Refusal>(make.op(part, "Pow", &[x, &exponent], Vec::new()))
     };
     let powers = if p > 2 { power(make, "powers", &sizes, p as f32)? } else { sizes };
     let sums = sums(make, &powers)?;
@@ -164,13 +165,13 @@ fn norm<'n, 'a>(
         1 => Ok(sums),
         2 => Ok(make.op("root", "Sqrt", &[&sums], Vec::new())),
         3.. => power(make, "root", &sums, 1.0 / p as f32),
-        _ => Err(format!("its norm is of order {p}; correct the model")),
+        _ => Err(incorrect(format!("its norm is of order {p}"))),
     }
 }
 
 /// `MaxPool` whose indices are read: each window written out, its greatest element, and where it stands.
 pub(super) fn max_with_indices(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let (x, indices) = node.at(0).zip(node.out(1)).ok_or("it lacks an input or output; export the model again")?;
+    let (x, indices) = node.at(0).zip(node.out(1)).ok_or_else(missing)?;
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axes = Axis::all(node, &shape)?;
     let lengths: Vec<i64> = axes.iter().map(|a| a.length).collect();
@@ -180,7 +181,7 @@ pub(super) fn max_with_indices(make: &mut Builder<'_, '_>, node: &NodeProto) -> 
     );
     let (planes, plane) = (shape[0] * shape[1], lengths.iter().product::<i64>());
     if planes.saturating_mul(windows.len()).saturating_mul(kernel.len()) > MAX_WRITTEN {
-        return Err("the indices of a maximum over windows of a large input; use the values only".into());
+        return Err(refuse("the indices of a maximum over windows of a large input", "use the values only"));
     }
     let by_column = node.int("storage_order", 0) != 0;
     let (mut places, mut numbers) = (Vec::new(), Vec::new());
@@ -197,7 +198,7 @@ pub(super) fn max_with_indices(make: &mut Builder<'_, '_>, node: &NodeProto) -> 
                 Some((image * plane + row, image * plane + if by_column { column } else { row }))
             };
             let mut inside: Vec<(i64, i64)> = kernel.iter().filter_map(under).collect();
-            let first = *inside.first().ok_or("a window that holds padding only; correct the model")?;
+            let first = *inside.first().ok_or(incorrect("a window that holds padding only"))?;
             // An element again in place of padding: of equals the first counts.
             inside.resize(kernel.len(), first);
             places.extend(inside.iter().map(|&(p, _)| Some(p as usize)));
@@ -226,8 +227,7 @@ pub(super) fn max_with_indices(make: &mut Builder<'_, '_>, node: &NodeProto) -> 
 
 /// `MaxUnpool`: each value at its index, zeros elsewhere.
 pub(super) fn unpool(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = "it lacks an input or output; export the model again";
-    let (Some(x), Some(indices), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing.into()) };
+    let (Some(x), Some(indices), Some(y)) = (node.at(0), node.at(1), node.out(0)) else { return Err(missing()) };
     let Some(shape) = make.shape(x) else { return Ok(Outcome::Later) };
     let axes = shape.len().saturating_sub(2);
     let at = |name: &str, i: usize, default: i64| node.ints(name).get(i).copied().unwrap_or(default);
@@ -237,13 +237,15 @@ pub(super) fn unpool(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<
     };
     let inferred: Vec<i64> = shape[..2].iter().map(|&d| d as i64).chain((0..axes).map(length)).collect();
     let given = match node.at(2).map(|s| make.net.constant(s)).transpose()?.flatten() {
-        Some(value) => tensor::integers(&value).map_err(|e| e.to_string())?,
-        None if node.at(2).is_some() => return Err("its output shape is computed; export it with a fixed one".into()),
+        Some(value) => tensor::integers(&value)?,
+        None if node.at(2).is_some() => {
+            return Err(refuse("its output shape is computed", "export it with a fixed one"));
+        }
         None => inferred.clone(),
     };
     let fits = |dims: &[i64]| dims.len() == shape.len() && dims.iter().all(|d| (1..1 << 20).contains(d));
     if !fits(&inferred) || !fits(&given) {
-        return Err(format!("its output has the shape {given:?}; correct the model"));
+        return Err(incorrect(format!("its output has the shape {given:?}")));
     }
     let whole: i64 = inferred.iter().product();
     let values: usize = shape.iter().product();

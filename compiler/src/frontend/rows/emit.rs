@@ -2,6 +2,7 @@
 
 use super::matrix_graph::{MatrixGraph, MatrixId, MatrixNode, MatrixOp, Pick, Reduction};
 use crate::frontend::error::Problem;
+use crate::frontend::refusal::Refusal;
 use nanozk_ir::float::{Binary, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
@@ -29,7 +30,7 @@ pub(super) fn emit(
                 node: node.name.clone(),
                 op: describe(&node.op),
                 shapes: format!("[{}, {}]", matrices.tokens, node.features),
-                reason,
+                refusal: Refusal::bare(reason),
             }),
             Err(None) => (),
         }

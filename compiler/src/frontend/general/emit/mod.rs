@@ -9,6 +9,7 @@ mod primitive;
 use super::graph::{Graph, Op, Whole};
 use super::tensor::Code;
 use crate::frontend::error::Problem;
+use crate::frontend::refusal::{Refusal, refuse};
 use emitter::Emitter;
 use function::{Origins, is_affine, jumps};
 use lookup::{Columns, Lookups};
@@ -64,13 +65,13 @@ pub(super) fn emit(
             Ok(node) => {
                 e.nodes.insert(id, node);
             }
-            Err(reason) => {
+            Err(refusal) => {
                 let node = &graph.nodes[id];
                 let problem = Problem {
                     node: node.name.clone(),
                     op: name(&node.op),
                     shapes: format!("[{}]", node.features),
-                    reason,
+                    refusal,
                 };
                 problems.push(problem);
                 let stand_in = float::Op::Const { rows: 1, data: vec![0.0; node.features] };
@@ -144,7 +145,7 @@ fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups
 }
 
 impl Emitter<'_> {
-    fn node(&mut self, id: usize, plan: Plan) -> Result<NodeId, String> {
+    fn node(&mut self, id: usize, plan: Plan) -> Result<NodeId, Refusal> {
         let node = &self.graph.nodes[id];
         match plan {
             Plan::Direct => self.direct(id),
@@ -161,11 +162,14 @@ impl Emitter<'_> {
     }
 
     /// Rows of a table, in the order of the node's features.
-    fn table(&mut self, id: usize, columns: &Columns) -> Result<NodeId, String> {
+    fn table(&mut self, id: usize, columns: &Columns) -> Result<NodeId, Refusal> {
         let node = &self.graph.nodes[id];
         let table = columns.table();
         if let Some(bad) = table.data.iter().find(|v| !v.is_finite()) {
-            return Err(format!("gives {bad} for a whole number in range; narrow the range with the sample data"));
+            return Err(refuse(
+                format!("gives {bad} for a whole number in range"),
+                "narrow the range with the sample data",
+            ));
         }
         let mut ids = self.operand(&table.ids, &node.name);
         if columns.lo != 0.0 {
@@ -185,7 +189,7 @@ impl Emitter<'_> {
         Ok(picked)
     }
 
-    fn direct(&mut self, id: usize) -> Result<NodeId, String> {
+    fn direct(&mut self, id: usize) -> Result<NodeId, Refusal> {
         let node = &self.graph.nodes[id];
         if let Op::Unary(_) | Op::Binary(_) | Op::Select = node.op {
             return self.primitive(node);
@@ -214,7 +218,7 @@ impl Emitter<'_> {
             Op::Embed { table } => float::Op::Embed { table: table.clone().into() },
             Op::Quotient => float::Op::Quotient,
             Op::Bits { count } => float::Op::Bits { count: *count },
-            _ => return Err("a value that could not be read; see the other messages".to_owned()),
+            _ => return Err(refuse("a value that could not be read", "see the other messages")),
         };
         let emitted = self.add(&node.name, op, node.features, &args);
         self.out.dag[emitted].exact = node.whole.is_some();

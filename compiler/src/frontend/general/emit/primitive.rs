@@ -2,6 +2,7 @@
 
 use super::emitter::Emitter;
 use crate::frontend::general::graph::{Node, Op};
+use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_ir::float::{self, Binary, NodeId, UnaryFn};
 
 /// Whether an op on whole numbers has an exact form here.
@@ -108,14 +109,14 @@ impl Emitter<'_> {
     }
 
     /// Whether each whole number is not 0.
-    fn truth(&mut self, node: &Node, slot: usize) -> Result<NodeId, String> {
+    fn truth(&mut self, node: &Node, slot: usize) -> Result<NodeId, Refusal> {
         let codes = &node.args[slot];
         let x = self.operand(codes, &node.name);
         if codes.iter().all(|&c| self.graph.is_bit(c)) {
             return Ok(x);
         }
         if self.graph.whole_of(codes).is_none() {
-            return Err("takes a real number for a truth value; compare it with a number first".to_owned());
+            return Err(refuse("takes a real number for a truth value", "compare it with a number first"));
         }
         let zero = self.constant(&node.name, &vec![0.0; codes.len()]);
         let equal = self.equal(&node.name, x, zero);
@@ -123,7 +124,7 @@ impl Emitter<'_> {
     }
 
     /// The node's own op.
-    pub(super) fn primitive(&mut self, node: &Node) -> Result<NodeId, String> {
+    pub(super) fn primitive(&mut self, node: &Node) -> Result<NodeId, Refusal> {
         let name = node.name.as_str();
         if let Some(bad) = node
             .args
@@ -132,8 +133,9 @@ impl Emitter<'_> {
             .filter_map(|&c| self.graph.pool.value(c))
             .find(|v| !((*v as f32).is_finite() && v.abs() < super::super::elementwise::HUGE))
         {
-            return Err(format!(
-                "computes with the number {bad:e} outside of an attention mask; replace it with one in range"
+            return Err(refuse(
+                format!("computes with the number {bad:e} outside of an attention mask"),
+                "replace it with one in range",
             ));
         }
         match &node.op {
@@ -147,11 +149,11 @@ impl Emitter<'_> {
                 let (a, b) = (self.operand(&node.args[1], name), self.operand(&node.args[2], name));
                 Ok(self.choose(name, bit, a, b))
             }
-            _ => Err("not an elementwise op".to_owned()),
+            _ => Err(Refusal::bare("not an elementwise op")),
         }
     }
 
-    fn unary(&mut self, node: &Node, f: &UnaryFn, x: NodeId) -> Result<NodeId, String> {
+    fn unary(&mut self, node: &Node, f: &UnaryFn, x: NodeId) -> Result<NodeId, Refusal> {
         let name = node.name.as_str();
         let features = node.features;
         Ok(match f {
@@ -217,7 +219,7 @@ impl Emitter<'_> {
         self.sum(name, float::Op::Sub, up, correction)
     }
 
-    fn binary(&mut self, node: &Node, f: Binary) -> Result<NodeId, String> {
+    fn binary(&mut self, node: &Node, f: Binary) -> Result<NodeId, Refusal> {
         let name = node.name.as_str();
         let constant = |slot: usize| self.graph.uniform(&node.args[slot]);
         match (f, constant(0), constant(1)) {
@@ -263,9 +265,9 @@ impl Emitter<'_> {
                 self.not(name, below)
             }
             Binary::Equal => self.equal(name, a, b),
-            Binary::Div => return Err("a quotient of two computed values; multiply with the reciprocal".to_owned()),
-            Binary::Pow => return Err("a power of two computed values; use exp(b * log(a))".to_owned()),
-            _ => return Err("a remainder of two computed values; compute it outside of the model".to_owned()),
+            Binary::Div => return Err(refuse("a quotient of two computed values", "multiply with the reciprocal")),
+            Binary::Pow => return Err(refuse("a power of two computed values", "use exp(b * log(a))")),
+            _ => return Err(refuse("a remainder of two computed values", "compute it outside of the model")),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `Attention` with the products of queries, keys and values inside.
 
 use super::masks;
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use crate::frontend::rewrite::{
     attention::{Places, Scale, append, attend, hide, merge_heads, split_heads},
     builder::Builder,
@@ -12,12 +13,14 @@ use tract_onnx::pb::NodeProto;
 
 /// Attention of x W + bias, which holds queries, keys and values side by side.
 pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (x, weights) = node.at(0).zip(node.at(1)).ok_or_else(missing)?;
     let output = node.out(0).ok_or_else(missing)?;
     let heads = node.int("num_heads", 0);
     if node.int("do_rotary", 0) != 0 {
-        return Err("rotary embedding inside is not supported; export the model with RotaryEmbedding of its own".into());
+        return Err(refuse(
+            "rotary embedding inside is not supported",
+            "export the model with RotaryEmbedding of its own",
+        ));
     }
     let Some(width) = make.shape(weights).and_then(|s| s.last().copied()) else { return Ok(Outcome::Later) };
     let sizes = match node.ints("qkv_hidden_sizes") {
@@ -25,7 +28,7 @@ pub(super) fn attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
         sizes => sizes.to_vec(),
     };
     if heads < 1 || sizes.len() != 3 || sizes.iter().any(|s| s % heads != 0) {
-        return Err(format!("its {heads} heads do not divide its sizes {sizes:?}; correct the model"));
+        return Err(incorrect(format!("its {heads} heads do not divide its sizes {sizes:?}")));
     }
     let Some(batch) = make.shape(x).and_then(|s| s.first().copied()) else {
         return Ok(Outcome::Later);

@@ -1,5 +1,6 @@
 //! Activations, and rotary embedding with its scale.
 
+use crate::frontend::refusal::{lacks, missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -9,7 +10,7 @@ use crate::frontend::rewrite::{
 use tract_onnx::pb::NodeProto;
 
 fn ends(node: &NodeProto) -> Rewritten<(&str, &str)> {
-    node.at(0).zip(node.out(0)).ok_or_else(|| "it lacks an input or output; export the model again".to_owned())
+    node.at(0).zip(node.out(0)).ok_or_else(missing)
 }
 
 /// The exact Gelu.
@@ -29,7 +30,7 @@ pub(super) fn without_domain(make: &mut Builder<'_, '_>, node: &NodeProto) -> Re
 pub(super) fn bias_add(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;
     let (Some(bias), Some(skip)) = (node.at(1), node.at(2)) else {
-        return Err("it lacks its bias or skip; export the model again".into());
+        return Err(lacks("its bias or skip"));
     };
     let sum = make.add("bias", x, bias);
     make.last("Add", &[&sum, skip], y, Vec::new());
@@ -39,7 +40,7 @@ pub(super) fn bias_add(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
 /// With x + bias = [a, b]: a gelu(b).
 pub(super) fn bias_split_gelu(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;
-    let bias = node.at(1).ok_or("it lacks its bias; export the model again")?;
+    let bias = node.at(1).ok_or_else(|| lacks("its bias"))?;
     let Some(&[width]) = make.shape(bias).as_deref() else { return Ok(Outcome::Later) };
     let half = (width / 2) as i64;
     let sum = make.add("sum", x, bias);
@@ -53,10 +54,13 @@ pub(super) fn bias_split_gelu(make: &mut Builder<'_, '_>, node: &NodeProto) -> R
 pub(super) fn rotary(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;
     let (Some(places), Some(cos), Some(sin)) = (node.at(1), node.at(2), node.at(3)) else {
-        return Err("it lacks positions or tables; export the model again".into());
+        return Err(lacks("positions or tables"));
     };
     if node.int("is_packed_batching", 0) != 0 {
-        return Err("batches without padding are not supported; export the model with is_packed_batching = 0".into());
+        return Err(refuse(
+            "batches without padding are not supported",
+            "export the model with is_packed_batching = 0",
+        ));
     }
     let (Some(rank), Some(shape), Some(tokens)) = (make.rank(places), make.shape(x), make.shape(cos)) else {
         return Ok(Outcome::Later);

@@ -1,5 +1,6 @@
 //! The sum of embeddings in front of a BERT.
 
+use crate::frontend::refusal::missing;
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -10,7 +11,6 @@ use tract_onnx::{pb::NodeProto, pb::tensor_proto::DataType, tract_hir::internal:
 
 /// LayerNorm(word[ids] + position[places] + segment[kinds]). The second output counts the visible tokens of each row.
 pub(super) fn embed_layer_normalization(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (ids, words) = node.at(0).zip(node.at(2)).ok_or_else(missing)?;
     let (table, gain) = node.at(3).zip(node.at(5)).ok_or_else(missing)?;
     let (shift, output) = node.at(6).zip(node.out(0)).ok_or_else(missing)?;

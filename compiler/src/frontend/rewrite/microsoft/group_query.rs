@@ -1,5 +1,6 @@
 //! `GroupQueryAttention`, the causal attention of decoders.
 
+use crate::frontend::refusal::{incorrect, lacks, missing, refuse};
 use crate::frontend::rewrite::{
     attention::{Places, Scale, append, attend, hide, merge_heads, repeat_heads, split_heads},
     builder::Builder,
@@ -12,11 +13,10 @@ use tract_onnx::pb::NodeProto;
 /// Causal attention of new tokens behind cached ones, with rotary embedding inside. All rows have as many tokens as the
 /// cache and the new tokens together.
 pub(super) fn group_query_attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (query, output) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let (heads, shared) = (node.int("num_heads", 0), node.int("kv_num_heads", 0));
     if heads < 1 || shared < 1 {
-        return Err("it has no number of heads; correct the model".into());
+        return Err(incorrect("it has no number of heads"));
     }
     for (name, given) in [
         ("smooth_softmax", node.int("smooth_softmax", 0) > 0),
@@ -25,7 +25,7 @@ pub(super) fn group_query_attention(make: &mut Builder<'_, '_>, node: &NodeProto
         ("a quantised cache", node.at(12).is_some() || node.at(13).is_some()),
     ] {
         if given {
-            return Err(format!("{name} is not supported; export the model without it"));
+            return Err(refuse(format!("{name} is not supported"), "export the model without it"));
         }
     }
     let rotary = node.int("do_rotary", 0) != 0;
@@ -33,7 +33,7 @@ pub(super) fn group_query_attention(make: &mut Builder<'_, '_>, node: &NodeProto
     let half = match tables.map(|(cos, _)| make.shape(cos)) {
         Some(None) => return Ok(Outcome::Later),
         Some(Some(shape)) => shape.last().copied().unwrap_or(0) as i64,
-        None if rotary => return Err("it lacks the tables of its rotary embedding; export the model again".into()),
+        None if rotary => return Err(lacks("the tables of its rotary embedding")),
         None => 0,
     };
     let [mut q, mut k, v] = match node.at(1).zip(node.at(2)) {

@@ -1,5 +1,6 @@
 //! The masks of onnxruntime's attention operators as what they add to the scores.
 
+use crate::frontend::refusal::{incorrect, refuse};
 use crate::frontend::rewrite::{
     attention::{Places, hide},
     builder::Builder,
@@ -48,13 +49,14 @@ pub(super) fn bias(
             let (_, all) = (make.length("rows", q, 2)?, make.length("columns", k, 2)?);
             let full = make.shape(q).and_then(|s| s.get(2).copied()).is_none_or(|n| n == rows);
             if !full {
-                return Err(format!(
-                    "its mask of {rows} rows is larger than its queries, {all}; export it with a mask of [batch, keys]"
+                return Err(refuse(
+                    format!("its mask of {rows} rows is larger than its queries, {all}"),
+                    "export it with a mask of [batch, keys]",
                 ));
             }
             seen(make, mask, &[])?
         }
-        _ => return Err(format!("a mask of shape {shape:?} has no known meaning; correct the model")),
+        _ => return Err(incorrect(format!("a mask of shape {shape:?} has no known meaning"))),
     };
     hide(make, "mask", &visible, hidden).map(Some)
 }

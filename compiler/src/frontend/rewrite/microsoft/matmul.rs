@@ -1,5 +1,6 @@
 //! Matrix products and convolutions with what onnxruntime merges into them.
 
+use crate::frontend::refusal::{missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -8,11 +9,9 @@ use crate::frontend::rewrite::{
 };
 use tract_onnx::pb::{AttributeProto, NodeProto};
 
-const MISSING: &str = "it lacks an input or output; export the model again";
-
 /// alpha * A' B', each with its last two axes turned around, or the first one moved behind them.
 pub(super) fn fused_matmul(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let output = node.out(0).ok_or(MISSING)?;
+    let output = node.out(0).ok_or_else(missing)?;
     let Some([a, b]) = operands(make, node)? else { return Ok(Outcome::Later) };
     product(make, node, &a, &b, output)?;
     Ok(Outcome::Replaced)
@@ -20,7 +19,7 @@ pub(super) fn fused_matmul(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewr
 
 /// The same behind an activation.
 pub(super) fn fused_matmul_activation(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let output = node.out(0).ok_or(MISSING)?;
+    let output = node.out(0).ok_or_else(missing)?;
     let Some([a, b]) = operands(make, node)? else { return Ok(Outcome::Later) };
     let inner = make.matmul("product", &a, &b);
     let inner = make.scale("scaled", &inner, node.float("alpha", 1.0))?;
@@ -42,7 +41,7 @@ fn product(make: &mut Builder<'_, '_>, node: &NodeProto, a: &str, b: &str, outpu
 
 /// Both factors as the product takes them; none while their number of axes is open.
 fn operands(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Option<[String; 2]>> {
-    let mut operands = [node.at(0).ok_or(MISSING)?.to_owned(), node.at(1).ok_or(MISSING)?.to_owned()];
+    let mut operands = [node.at(0).ok_or_else(missing)?.to_owned(), node.at(1).ok_or_else(missing)?.to_owned()];
     let mut orders = [None, None];
     for (i, side) in ["A", "B"].iter().enumerate() {
         let turned = node.int(&format!("trans{side}"), 0) != 0;
@@ -80,7 +79,7 @@ pub(super) fn fused_conv(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
 }
 
 fn behind(make: &mut Builder<'_, '_>, node: &NodeProto, op: &str, attributes: &[&str]) -> Rewritten<Outcome> {
-    let output = node.out(0).ok_or(MISSING)?;
+    let output = node.out(0).ok_or_else(missing)?;
     let kept: Vec<AttributeProto> =
         node.attribute.iter().filter(|a| attributes.contains(&a.name.as_str())).cloned().collect();
     let inputs: Vec<&str> = node.input.iter().take(3).map(String::as_str).collect();
@@ -118,7 +117,10 @@ fn activation(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, output: &st
             return Ok(());
         }
         other => {
-            return Err(format!("its activation \"{other}\" is not known; export the model without merged operators"));
+            return Err(refuse(
+                format!("its activation \"{other}\" is not known"),
+                "export the model without merged operators",
+            ));
         }
     };
     make.last(&op, &[x], output, attributes);

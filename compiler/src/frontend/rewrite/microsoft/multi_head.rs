@@ -1,6 +1,7 @@
 //! `MultiHeadAttention` of queries, keys and values that are there.
 
 use super::masks;
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use crate::frontend::rewrite::{
     attention::{Places, Scale, append, attend, hide, merge_heads, split_heads},
     builder::Builder,
@@ -13,11 +14,10 @@ use tract_onnx::pb::NodeProto;
 /// Attention of queries [batch, rows, heads * size], or of all three packed as [batch, rows, heads, 3, size]; keys and
 /// values likewise, packed as [.., 2, size], or [batch, heads, rows, size].
 pub(super) fn multi_head_attention(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (query, output) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     let heads = node.int("num_heads", 0);
     if heads < 1 {
-        return Err("it has no number of heads; correct the model".into());
+        return Err(incorrect("it has no number of heads"));
     }
     let open = [0, 1, 2, 3, 4].iter().any(|&slot| node.at(slot).is_some_and(|x| make.shape(x).is_none()));
     let Some(shape) = make.shape(query).filter(|_| !open) else { return Ok(Outcome::Later) };
@@ -83,6 +83,9 @@ fn heads_of(make: &mut Builder<'_, '_>, node: &NodeProto, query: &str, heads: i6
             };
             Ok([split_heads(make, "q", &q, heads)?, split(make, "k", 1, &k)?, split(make, "v", 2, &v)?])
         }
-        _ => Err("its queries, keys and values are packed in a way that is not supported; export them as [batch, rows, hidden]".into()),
+        _ => Err(refuse(
+            "its queries, keys and values are packed in a way that is not supported",
+            "export them as [batch, rows, hidden]",
+        )),
     }
 }

@@ -1,5 +1,6 @@
 //! Normalisations of a sum.
 
+use crate::frontend::refusal::{missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -25,11 +26,13 @@ fn normalise(
     shift: Option<&str>,
     bias: Option<&str>,
 ) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (input, skip) = node.at(0).zip(node.at(1)).ok_or_else(missing)?;
     let (gain, output) = node.at(2).zip(node.out(0)).ok_or_else(missing)?;
     if node.out(1).is_some() || node.out(2).is_some() {
-        return Err("its mean and deviation are not outputs outside of training; export the model for inference".into());
+        return Err(refuse(
+            "its mean and deviation are not outputs outside of training",
+            "export the model for inference",
+        ));
     }
     let mut sum = make.add("sum", input, skip);
     if let Some(bias) = bias {

@@ -1,5 +1,6 @@
 //! Recurrent networks with weights of 8 bits.
 
+use crate::frontend::refusal::{Refusal, incorrect, missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -9,8 +10,6 @@ use crate::frontend::rewrite::{
 };
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
-const MISSING: &str = "it lacks an input or output; export the model again";
-
 /// Slots of the weights [directions, rows, 4 hidden] of input and state, each with those of scale and zero point.
 const WEIGHTS: [[usize; 3]; 2] = [[1, 8, 9], [2, 10, 11]];
 
@@ -19,8 +18,8 @@ pub(super) fn dynamic_quantize_lstm(make: &mut Builder<'_, '_>, node: &NodeProto
     let mut inputs: Vec<String> = node.input.iter().take(WEIGHTS[0][1]).cloned().collect();
     for ([weights, scale, zero], part) in WEIGHTS.into_iter().zip(["input_weights", "state_weights"]) {
         let read = |slot: usize| -> Rewritten<Tensor> {
-            let value = make.net.constant(node.at(slot).ok_or(MISSING)?)?;
-            value.ok_or_else(|| "its weights or their scales are computed; export them as constants".to_owned())
+            let value = make.net.constant(node.at(slot).ok_or_else(missing)?)?;
+            value.ok_or_else(|| refuse("its weights or their scales are computed", "export them as constants"))
         };
         let floats = columns_first(&read(weights)?, &read(scale)?, &read(zero)?)?;
         inputs[weights] = make.constant(part, &floats)?;
@@ -34,10 +33,10 @@ pub(super) fn dynamic_quantize_lstm(make: &mut Builder<'_, '_>, node: &NodeProto
 
 /// `(q - zero) scale` with the last two axes turned around; scales and zero points by direction, or by direction and column.
 fn columns_first(q: &Tensor, scale: &Tensor, zero: &Tensor) -> Rewritten<Tensor> {
-    let read = |t: &Tensor| tensor::floats(t).map_err(|e| format!("{e}; correct the model"));
+    let read = |t: &Tensor| tensor::floats(t).map_err(|e| incorrect(e.to_string()));
     let (numbers, scales, zeros) = (read(q)?, read(scale)?, read(zero)?);
     let &[directions, rows, columns] = q.shape() else {
-        return Err("its weights have not three axes; correct the model".into());
+        return Err(incorrect("its weights have not three axes"));
     };
     let of = |list: &[f32], direction: usize, column: usize| match list.len() {
         n if n == directions => Some(list[direction]),
@@ -46,8 +45,8 @@ fn columns_first(q: &Tensor, scale: &Tensor, zero: &Tensor) -> Rewritten<Tensor>
     };
     let mut floats = Vec::with_capacity(numbers.len());
     for (d, j) in (0..directions).flat_map(|d| (0..columns).map(move |j| (d, j))) {
-        let unit = of(&scales, d, j).zip(of(&zeros, d, j)).ok_or("scales do not fit its weights; correct the model")?;
+        let unit = of(&scales, d, j).zip(of(&zeros, d, j)).ok_or(incorrect("scales do not fit its weights"))?;
         floats.extend((0..rows).map(|i| (numbers[(d * rows + i) * columns + j] - unit.1) * unit.0));
     }
-    tensor1(&floats).into_shape(&[directions, columns, rows]).map_err(|e| e.to_string())
+    tensor1(&floats).into_shape(&[directions, columns, rows]).map_err(Refusal::from)
 }

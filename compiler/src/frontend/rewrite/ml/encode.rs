@@ -1,6 +1,7 @@
 //! Labels, categories and features as other numbers.
 
 use super::{classes::Labels, model::ends};
+use crate::frontend::refusal::{incomplete, incorrect, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -19,7 +20,7 @@ fn cast(to: DataType) -> Vec<tract_onnx::pb::AttributeProto> {
 /// Columns of a matrix; a list is a matrix of one row.
 pub(super) fn array_feature_extractor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let (x, y) = ends(node)?;
-    let columns = node.at(1).ok_or("it names no columns; export the model again")?;
+    let columns = node.at(1).ok_or(incomplete("it names no columns"))?;
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Later) };
     let x = if rank == 1 { make.reshape("row", x, &[1, -1])? } else { x.to_owned() };
     let columns = make.reshape("columns", columns, &[-1])?;
@@ -59,7 +60,7 @@ pub(super) fn one_hot_encoder(make: &mut Builder<'_, '_>, node: &NodeProto) -> R
     let (x, y) = ends(node)?;
     let categories = node.ints("cats_int64s");
     if categories.is_empty() {
-        return Err("its categories are texts, and a circuit has none; encode them as numbers first".into());
+        return Err(refuse("its categories are texts, and a circuit has none", "encode them as numbers first"));
     }
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Later) };
     let x = make.op("integer", "Cast", &[x], cast(DataType::Int64));
@@ -87,7 +88,7 @@ pub(super) fn label_encoder(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rew
         })
     };
     let (Some(keys), Some(values)) = (list("keys")?, list("values")?) else {
-        return Err("its keys or values are texts, and a circuit has none; encode them as numbers first".into());
+        return Err(refuse("its keys or values are texts, and a circuit has none", "encode them as numbers first"));
     };
     let whole = values.datum_type().is_integer();
     let default = match given("default_tensor")? {
@@ -97,12 +98,11 @@ pub(super) fn label_encoder(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rew
         None if whole => Some(node.int("default_int64", -1) as f32),
         None => Some(node.float("default_float", 0.0)),
     };
-    let default = default.ok_or("its default is not a number; correct the model")?;
-    let values = values.cast_to::<f32>().map_err(|e| e.to_string())?;
-    let above: Vec<f32> =
-        values.to_plain_array_view::<f32>().map_err(|e| e.to_string())?.iter().map(|v| v - default).collect();
+    let default = default.ok_or(incorrect("its default is not a number"))?;
+    let values = values.cast_to::<f32>()?;
+    let above: Vec<f32> = values.to_plain_array_view::<f32>()?.iter().map(|v| v - default).collect();
     let count = above.len();
-    let table = tensor1(&above).into_shape(&[count, 1]).map_err(|e| e.to_string())?;
+    let table = tensor1(&above).into_shape(&[count, 1])?;
     let hits = matches(make, x, &keys)?;
     let table = make.constant("values", &table)?;
     let sums = make.matmul("value", &hits, &table);

@@ -1,5 +1,6 @@
 //! Decision trees as the file lists them: tests of features, and leaves with the tests that lead to them.
 
+use crate::frontend::refusal::{Refusal, incomplete, refuse};
 use crate::frontend::rewrite::{net::Rewritten, node::Parts, tensor};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::Tensor};
@@ -60,7 +61,7 @@ impl Forest {
     /// The trees of `TreeEnsembleRegressor` and `TreeEnsembleClassifier`, whose leaves `kind` ("target", "class")
     /// describes.
     pub fn of_nodes(node: &NodeProto, kind: &str) -> Rewritten<Forest> {
-        let bad = |what: &str| format!("its trees are not well formed ({what}); export the model again");
+        let bad = |what: &str| incomplete(format!("its trees are not well formed ({what})"));
         let trees = node.ints("nodes_treeids");
         let lists =
             ["nodes_nodeids", "nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids"].map(|n| node.ints(n));
@@ -100,7 +101,7 @@ impl Forest {
 
     /// The trees of `TreeEnsemble` (version 5 of the domain), whose tensors are given as read.
     pub fn of_ensemble(node: &NodeProto, splits: &Tensor, modes: &Tensor, weights: &Tensor) -> Rewritten<Forest> {
-        let bad = |what: &str| format!("its trees are not well formed ({what}); export the model again");
+        let bad = |what: &str| incomplete(format!("its trees are not well formed ({what})"));
         let read = |e: tract_onnx::prelude::TractError| bad(&e.to_string());
         let (splits, weights) = (tensor::floats(splits).map_err(read)?, tensor::floats(weights).map_err(read)?);
         let modes = tensor::integers(modes).map_err(read)?;
@@ -119,7 +120,7 @@ impl Forest {
         let place = |id: i64, leaf: i64| {
             let limit = if leaf != 0 { targets.len() } else { nodes };
             let id = usize::try_from(id).ok().filter(|&i| i < limit).ok_or_else(|| bad("a missing node"))?;
-            Ok::<usize, String>(if leaf != 0 { nodes + id } else { id })
+            Ok::<usize, Refusal>(if leaf != 0 { nodes + id } else { id })
         };
         let branch = |i: usize| {
             if let Some(leaf) = i.checked_sub(nodes) {
@@ -152,7 +153,7 @@ impl Forest {
             seen += 1;
             total = total.saturating_add(way.len());
             if seen > limit || total > MAX_TESTS {
-                return Err("its nodes are not a tree, or too many; export the model again".into());
+                return Err(incomplete("its nodes are not a tree, or too many"));
             }
             match branch(place)? {
                 Branch::Leaf(weights) => self.leaves.push(Leaf { way, weights }),
@@ -187,6 +188,8 @@ fn mode(name: &str) -> Rewritten<(Compare, bool)> {
         "BRANCH_GTE" => (Compare::Less, true),
         "BRANCH_EQ" => (Compare::Equal, false),
         "BRANCH_NEQ" => (Compare::Equal, true),
-        other => return Err(format!("a test of the kind {other} is not supported; train the model without it")),
+        other => {
+            return Err(refuse(format!("a test of the kind {other} is not supported"), "train the model without it"));
+        }
     })
 }

@@ -4,6 +4,7 @@ use super::{
     classes::Labels,
     model::{Post, ends, turned},
 };
+use crate::frontend::refusal::{incomplete, incorrect};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -20,7 +21,7 @@ fn scores(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, targets: usize)
             let intercepts = make.constant("intercepts", &tensor1(intercepts))?;
             Ok(make.add("scores", &products, &intercepts))
         }
-        other => Err(format!("it has {} intercepts for {targets} scores; correct the model", other.len())),
+        other => Err(incorrect(format!("it has {} intercepts for {targets} scores", other.len()))),
     }
 }
 
@@ -35,7 +36,7 @@ pub(super) fn regressor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
 
 /// `LinearClassifier`: labels and scores. One score for two classes is that of the second one.
 pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it has no input; export the model again")?;
+    let x = node.at(0).ok_or(incomplete("it has no input"))?;
     let post = Post::attribute(node)?;
     let labels = Labels::of(node);
     let coefficients = node.floats("coefficients").len();
@@ -47,7 +48,7 @@ pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
     let scores = scores(make, node, x, targets)?;
     if targets > 1 || labels.len() != 2 {
         if targets != labels.len() {
-            return Err(format!("it has {targets} scores for {} labels; correct the model", labels.len()));
+            return Err(incorrect(format!("it has {targets} scores for {} labels", labels.len())));
         }
         labels.export_greatest(make, &scores, node.out(0))?;
         if let Some(output) = node.out(1) {

@@ -1,5 +1,6 @@
 //! What the models have in common: their ends, matrices of coefficients, and what is done to scores last.
 
+use crate::frontend::refusal::{Refusal, incorrect, missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -9,20 +10,17 @@ use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// The input and the first output.
 pub(super) fn ends(node: &NodeProto) -> Rewritten<(&str, &str)> {
-    node.at(0).zip(node.out(0)).ok_or_else(|| "it lacks an input or output; export the model again".to_owned())
+    node.at(0).zip(node.out(0)).ok_or_else(missing)
 }
 
 /// A matrix of `columns` columns, turned around: [columns, rows].
 pub(super) fn turned(values: &[f32], columns: usize) -> Rewritten<Tensor> {
     if columns == 0 || values.is_empty() || !values.len().is_multiple_of(columns) {
-        return Err(format!(
-            "its {} coefficients do not divide into {columns} columns; correct the model",
-            values.len()
-        ));
+        return Err(incorrect(format!("its {} coefficients do not divide into {columns} columns", values.len())));
     }
     let rows = values.len() / columns;
     let turned: Vec<f32> = (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect();
-    tensor1(&turned).into_shape(&[columns, rows]).map_err(|e| e.to_string())
+    tensor1(&turned).into_shape(&[columns, rows]).map_err(Refusal::from)
 }
 
 /// What a model applies to its scores at the end.
@@ -39,7 +37,7 @@ impl Post {
             "" | "NONE" => Ok(Post::Nothing),
             "LOGISTIC" => Ok(Post::Logistic),
             "SOFTMAX" => Ok(Post::Softmax),
-            other => Err(format!("post_transform {other} is not supported; export the raw scores")),
+            other => Err(refuse(format!("post_transform {other} is not supported"), "export the raw scores")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Scaling of features, and filling of gaps.
 
 use super::model::ends;
+use crate::frontend::refusal::incorrect;
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -37,7 +38,7 @@ pub(super) fn normalizer(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
             make.op("length", "Sqrt", &[&sum], Vec::new())
         }
         "" | "MAX" => make.reduce("greatest", "ReduceMax", &x, &[1])?,
-        other => return Err(format!("its norm \"{other}\" is not known; correct the model")),
+        other => return Err(incorrect(format!("its norm \"{other}\" is not known"))),
     };
     let zero = make.scalar("zero", 0.0)?;
     let one = make.scalar("one", 1.0)?;

@@ -5,6 +5,7 @@ use super::{
     coupling::coupled,
     model::{Post, ends, turned},
 };
+use crate::frontend::refusal::{incomplete, incorrect, refuse};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -15,7 +16,7 @@ const MAX_COEFFICIENTS: usize = 1 << 24;
 fn kernel(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, vectors: usize) -> Rewritten<String> {
     let support = node.floats("support_vectors");
     if vectors == 0 || support.is_empty() || !support.len().is_multiple_of(vectors) {
-        return Err("its support vectors do not fit their number; correct the model".into());
+        return Err(incorrect("its support vectors do not fit their number"));
     }
     let features = support.len() / vectors;
     let table = make.constant("support_vectors", &turned(support, features)?)?;
@@ -50,7 +51,7 @@ fn kernel(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, vectors: usize)
             let scaled = make.scale("scaled", &distances, -gamma)?;
             Ok(make.op("kernel", "Exp", &[&scaled], Vec::new()))
         }
-        other => Err(format!("its kernel {other} is not known; correct the model")),
+        other => Err(incorrect(format!("its kernel {other} is not known"))),
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) fn regressor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
 
 /// `SVMClassifier`: labels and scores, one score for each pair of classes, or one for each class of a linear model.
 pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it has no input; export the model again")?;
+    let x = node.at(0).ok_or(incomplete("it has no input"))?;
     let labels = Labels::of(node);
     let classes = labels.len();
     let counts: Vec<usize> = node.ints("vectors_per_class").iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
@@ -88,16 +89,17 @@ pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
         Some(vectors) if counts.len() == classes && vectors * classes <= MAX_COEFFICIENTS => {
             pairs(make, node, &x, &labels, &counts)?;
         }
-        _ => return Err(format!("it has {} counts of vectors for {classes} classes; correct the model", counts.len())),
+        _ => return Err(incorrect(format!("it has {} counts of vectors for {classes} classes", counts.len()))),
     }
     Ok(Outcome::Replaced)
 }
 
 fn linear(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels) -> Rewritten<()> {
     if labels.len() == 2 {
-        return Err(
-            "ONNX does not say how two classes without support vectors are labelled; export a LinearClassifier".into(),
-        );
+        return Err(refuse(
+            "ONNX does not say how two classes without support vectors are labelled",
+            "export a LinearClassifier",
+        ));
     }
     let coefficients = node.floats("coefficients");
     let weights = turned(coefficients, coefficients.len() / labels.len().max(1))?;
@@ -120,7 +122,7 @@ fn pairs(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels,
     let pairs: Vec<(usize, usize)> = (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j))).collect();
     let rho = node.floats("rho");
     if coefficients.len() != vectors * (classes - 1) || rho.len() != pairs.len() || pairs.is_empty() {
-        return Err("its coefficients do not fit its vectors and classes; correct the model".into());
+        return Err(incorrect("its coefficients do not fit its vectors and classes"));
     }
     let starts: Vec<usize> = (0..classes).map(|c| counts[..c].iter().sum()).collect();
     let mut weights = vec![0f32; vectors * pairs.len()];
@@ -132,7 +134,7 @@ fn pairs(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels,
         }
     }
     let values = kernel(make, node, x, vectors)?;
-    let weights = tensor1(&weights).into_shape(&[vectors, pairs.len()]).map_err(|e| e.to_string())?;
+    let weights = tensor1(&weights).into_shape(&[vectors, pairs.len()])?;
     let weights = make.constant("coefficients", &weights)?;
     let sums = make.matmul("sums", &values, &weights);
     let shift = make.constant("rho", &tensor1(rho))?;
@@ -167,7 +169,7 @@ fn pairs(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, labels: &Labels,
         }
         (a, b) => {
             let (a, b) = (a.len(), b.len());
-            return Err(format!("it has {a} and {b} calibrations for {} pairs; correct the model", pairs.len()));
+            return Err(incorrect(format!("it has {a} and {b} calibrations for {} pairs", pairs.len())));
         }
     }
     Ok(())
@@ -185,7 +187,7 @@ fn votes(make: &mut Builder<'_, '_>, scores: &str, classes: usize, pairs: &[(usi
         gain[row * classes + j] -= 1.0;
         start[j] += 1.0;
     }
-    let gain = tensor1(&gain).into_shape(&[pairs.len(), classes]).map_err(|e| e.to_string())?;
+    let gain = tensor1(&gain).into_shape(&[pairs.len(), classes])?;
     let (gain, start) = (make.constant("gain", &gain)?, make.constant("start", &tensor1(&start))?);
     let moved = make.matmul("moved", &won, &gain);
     Ok(make.add("votes", &moved, &start))

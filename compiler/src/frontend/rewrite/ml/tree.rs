@@ -5,6 +5,7 @@ use super::{
     forest::{Compare, Forest},
     model::{Post, ends},
 };
+use crate::frontend::refusal::{incomplete, incorrect, refuse};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -26,7 +27,10 @@ pub(super) fn regressor(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritt
         "" | "SUM" => Aggregate::Sum,
         "AVERAGE" => Aggregate::Average,
         other => {
-            return Err(format!("aggregate_function {other} is not supported; train the model with SUM or AVERAGE"));
+            return Err(refuse(
+                format!("aggregate_function {other} is not supported"),
+                "train the model with SUM or AVERAGE",
+            ));
         }
     };
     let targets = usize::try_from(node.int("n_targets", 1)).unwrap_or(1);
@@ -40,20 +44,20 @@ pub(super) fn ensemble(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
     let (x, y) = ends(node)?;
     let tensor = |name: &str| match node.tensor(name) {
         Some(proto) => make.net.load(proto),
-        None => Err(format!("it has no {name}; export the model again")),
+        None => Err(incomplete(format!("it has no {name}"))),
     };
     let forest =
         Forest::of_ensemble(node, &tensor("nodes_splits")?, &tensor("nodes_modes")?, &tensor("leaf_weights")?)?;
     let aggregate = match node.int("aggregate_function", 1) {
         0 => Aggregate::Average,
         1 => Aggregate::Sum,
-        _ => return Err("the least or greatest of trees is not supported; train the model with sums".into()),
+        _ => return Err(refuse("the least or greatest of trees is not supported", "train the model with sums")),
     };
     let post = match node.int("post_transform", 0) {
         0 => Post::Nothing,
         1 => Post::Softmax,
         2 => Post::Logistic,
-        _ => return Err("its post_transform is not supported; export the raw scores".into()),
+        _ => return Err(refuse("its post_transform is not supported", "export the raw scores")),
     };
     let targets = usize::try_from(node.int("n_targets", 1)).unwrap_or(1);
     let scores = scores(make, x, &forest, targets, aggregate, &[])?;
@@ -65,7 +69,7 @@ pub(super) fn ensemble(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritte
 /// second class wins above 0, or above 1/2 where no weight is negative; where both have weights, when its score is
 /// positive.
 pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let x = node.at(0).ok_or("it has no input; export the model again")?;
+    let x = node.at(0).ok_or(incomplete("it has no input"))?;
     let post = Post::attribute(node)?;
     let labels = Labels::of(node);
     let ids = node.ints("class_ids");
@@ -78,7 +82,7 @@ pub(super) fn classifier(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewrit
     let targets = if single { 1 } else { labels.len() };
     let base = node.floats("base_values");
     if labels.len() == 2 && !base.is_empty() && (base.len() > 1 || first != 0 || !single) {
-        return Err("ONNX does not say what base values of two classes mean; export the model without them".into());
+        return Err(refuse("ONNX does not say what base values of two classes mean", "export the model without them"));
     }
     let scores = scores(make, x, &forest, targets, Aggregate::Sum, base)?;
     if labels.len() != 2 {
@@ -124,20 +128,20 @@ fn scores(
 ) -> Rewritten<String> {
     let leaves = forest.leaves.len();
     if leaves.checked_mul(targets).is_none_or(|n| n > MAX_WEIGHTS || n == 0) {
-        return Err(format!(
-            "its {leaves} leaves with {targets} scores each are too many or none; train a smaller model"
+        return Err(refuse(
+            format!("its {leaves} leaves with {targets} scores each are too many or none"),
+            "train a smaller model",
         ));
     }
     let mut weights = vec![0f32; leaves * targets];
     let divisor = if aggregate == Aggregate::Average { forest.trees as f32 } else { 1.0 };
     for (row, leaf) in weights.chunks_exact_mut(targets).zip(&forest.leaves) {
         for &(score, weight) in &leaf.weights {
-            *row.get_mut(score).ok_or("a leaf adds to a score that there is not; correct the model")? +=
-                weight / divisor;
+            *row.get_mut(score).ok_or(incorrect("a leaf adds to a score that there is not"))? += weight / divisor;
         }
     }
     let reached = reached(make, x, forest)?;
-    let weights = tensor1(&weights).into_shape(&[leaves, targets]).map_err(|e| e.to_string())?;
+    let weights = tensor1(&weights).into_shape(&[leaves, targets])?;
     let weights = make.constant("leaf_values", &weights)?;
     let sums = make.matmul("sums", &reached, &weights);
     match base {
@@ -187,8 +191,7 @@ fn reached(make: &mut Builder<'_, '_>, x: &str, forest: &Forest) -> Rewritten<St
     let ways = forest.leaves.iter().flat_map(|l| {
         l.way.iter().map(column).chain(std::iter::repeat_n(2 * count, depth - l.way.len())).collect::<Vec<_>>()
     });
-    let ways =
-        tensor1(&ways.collect::<Vec<i64>>()).into_shape(&[forest.leaves.len(), depth]).map_err(|e| e.to_string())?;
+    let ways = tensor1(&ways.collect::<Vec<i64>>()).into_shape(&[forest.leaves.len(), depth])?;
     let ways = make.constant("ways", &ways)?;
     let steps = make.gather("steps", &columns, &ways, 1);
     let sums = make.reduce("met", "ReduceSum", &steps, &[2])?;

@@ -1,12 +1,13 @@
 //! Activations with a scale for each channel: those of one scale, multiplied.
 
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::pb::NodeProto;
 
 /// `QuantizeLinear` and `DequantizeLinear` with a list of scales and one zero point.
 pub(in crate::frontend::rewrite) fn lanes(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (x, scale, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (x, scale, y) = parts().ok_or_else(missing)?;
     let Some(scales) = make.net.constant(scale)?.filter(|s| s.len() > 1 && s.rank() == 1) else {
         return Ok(Outcome::Kept);
     };
@@ -16,22 +17,22 @@ pub(in crate::frontend::rewrite) fn lanes(make: &mut Builder<'_, '_>, node: &Nod
         return Ok(Outcome::Kept);
     }
     let Some(rank) = make.rank(x) else { return Ok(Outcome::Later) };
-    let scales = tensor::floats(&scales).map_err(|e| e.to_string())?;
+    let scales = tensor::floats(&scales)?;
     if let Some(bad) = scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
-        return Err(format!("its scale {bad} is not positive; quantise the model again"));
+        return Err(refuse(format!("its scale {bad} is not positive"), "quantise the model again"));
     }
     let zero = node.at(2).map(|zero| make.net.constant(zero)).transpose()?.flatten();
-    let zeros = zero.as_ref().map(tensor::floats).transpose().map_err(|e| e.to_string())?.unwrap_or_default();
+    let zeros = zero.as_ref().map(tensor::floats).transpose()?.unwrap_or_default();
     if zeros.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("its zero point differs by channel; quantise activations symmetrically or per tensor".into());
+        return Err(refuse("its zero point differs by channel", "quantise activations symmetrically or per tensor"));
     }
     let axis = node.int("axis", 1);
     let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|&a| a < rank);
-    let axis = axis.ok_or("its axis lies outside; correct the model")?;
+    let axis = axis.ok_or(incorrect("its axis lies outside"))?;
     let lane: Vec<usize> = (axis..rank).map(|a| if a == axis { scales.len() } else { 1 }).collect();
     let one = make.scalar("scale", 1.0)?;
     let single = zero.map(|zero| zero.slice(0, 0, 1).and_then(|z| z.into_shape(&[]))).transpose();
-    let single = single.map_err(|e| e.to_string())?.map(|zero| make.constant("zero", &zero)).transpose()?;
+    let single = single?.map(|zero| make.constant("zero", &zero)).transpose()?;
     let attributes: Vec<_> = node.attribute.iter().filter(|a| a.name != "axis").cloned().collect();
     let quantises = node.op_type == "QuantizeLinear";
     let factors: Vec<f32> = scales.iter().map(|s| if quantises { s.recip() } else { *s }).collect();

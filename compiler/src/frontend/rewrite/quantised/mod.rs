@@ -16,6 +16,7 @@ use super::{
     node::{self, Parts},
     tensor,
 };
+use crate::frontend::refusal::{Refusal, incomplete, lacks, missing, refuse};
 use crate::frontend::rounding::{Quantisation, Rounding};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::{
@@ -94,8 +95,8 @@ pub(super) fn run(net: &mut Net<'_>, rounding: Rounding) {
                 net.graph.node.extend(parts);
             }
             Ok(false) => net.graph.node.push(node),
-            Err(reason) => {
-                net.refuse(&node, reason);
+            Err(refusal) => {
+                net.refuse(&node, refusal);
                 net.graph.node.push(node);
             }
         }
@@ -118,7 +119,7 @@ fn dynamically_rounded(make: &mut Builder<'_, '_>, x: &str) -> Rewritten<String>
     let mut named = constants.into_iter().map(|(name, value)| make.scalar(name, value));
     let (zero, top, tiny) = match (named.next(), named.next(), named.next()) {
         (Some(zero), Some(top), Some(tiny)) => (zero?, top?, tiny?),
-        _ => return Err("constants are missing".into()),
+        _ => return Err(Refusal::bare("constants are missing")),
     };
     let whole = || vec![node::int("keepdims", 0)];
     let most = make.op("most", "ReduceMax", &[x], whole());
@@ -185,29 +186,30 @@ impl Quantised {
             None => Ok(Some(default)),
             Some(name) => match make.net.constant(name)? {
                 Some(value) if value.len() == 1 => Ok(tensor::floats(&value).ok().and_then(|v| v.first().copied())),
-                _ => Ok::<_, String>(None),
+                _ => Ok::<_, Refusal>(None),
             },
         };
         Ok(one(slots[0], 1.0)?.zip(one(slots[1], 0.0)?))
     }
 
     fn quantise(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<()> {
-        let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+        let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
         if let Some(values) = make.net.constant(x)? {
             let rounded = rounded(make, node, &values)?;
             return make.net.set_constant(y, &rounded);
         }
         let Some((scale, zero)) = self.fixed(make, node, [1, 2])? else {
-            return Err("activations with a scale for each channel, or a computed one, are not supported; \
-                        quantise activations per tensor"
-                .into());
+            return Err(refuse(
+                "activations with a scale for each channel, or a computed one, are not supported",
+                "quantise activations per tensor",
+            ));
         };
         let given = node.at(2).and_then(|zero| make.net.proto(zero)).map(|t| t.data_type);
         let data_type = given.unwrap_or(node.int("output_dtype", DataType::Uint8 as i64) as i32);
         let (low, high) =
-            range(data_type).ok_or("its integers have a type that is not supported; use int8 or uint8")?;
+            range(data_type).ok_or(refuse("its integers have a type that is not supported", "use int8 or uint8"))?;
         if !(scale > 0.0 && scale.is_finite()) {
-            return Err(format!("its scale {scale} is not positive; quantise the model again"));
+            return Err(refuse(format!("its scale {scale} is not positive"), "quantise the model again"));
         }
         if self.rounding == Rounding::None && !self.outputs.contains(y) {
             self.open[0] += 1;
@@ -231,11 +233,12 @@ impl Quantised {
     }
 
     fn dynamic(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<()> {
-        let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+        let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
         if node.output.iter().any(|o| self.outputs.contains(o)) {
-            return Err(
-                "its scale depends on the data and cannot be an output; quantise the model with fixed scales".into()
-            );
+            return Err(refuse(
+                "its scale depends on the data and cannot be an output",
+                "quantise the model with fixed scales",
+            ));
         }
         let source = node.label().to_owned();
         for output in [node.out(1), node.out(2)].into_iter().flatten() {
@@ -256,10 +259,10 @@ impl Quantised {
     }
 
     fn dequantise(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<()> {
-        let (x, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+        let (x, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
         let load = |slot: usize| node.at(slot).map(|name| make.net.constant(name)).transpose().map(Option::flatten);
         if let Some(values) = make.net.constant(x)? {
-            let scale = load(1)?.ok_or("the scale of a weight is computed; export the model again")?;
+            let scale = load(1)?.ok_or(incomplete("the scale of a weight is computed"))?;
             let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
             let floats = dequantise(&values, &Scheme { scale, zero: load(2)?, axis: node.int("axis", 1), block })?;
             return make.net.set_constant(y, &floats);
@@ -276,12 +279,15 @@ impl Quantised {
                 make.last("Identity", &[&twin.value], y, Vec::new());
                 return Ok(());
             }
-            return Err(
-                "it reads integers with another scale than they were made with; quantise the model again".into()
-            );
+            return Err(refuse(
+                "it reads integers with another scale than they were made with",
+                "quantise the model again",
+            ));
         }
-        let (scale, zero) = fixed
-            .ok_or("the scale of an activation is computed or differs by channel; quantise activations per tensor")?;
+        let (scale, zero) = fixed.ok_or(refuse(
+            "the scale of an activation is computed or differs by channel",
+            "quantise activations per tensor",
+        ))?;
         if self.moved_table(make, node, x, y)? {
             return Ok(());
         }
@@ -313,24 +319,28 @@ impl Quantised {
 
     /// `MatMulInteger` and `ConvInteger` with constant weights.
     fn product(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<()> {
-        let missing = || "it lacks an input or output; export the model again".to_owned();
         let (a, b) = node.at(0).zip(node.at(1)).ok_or_else(missing)?;
         let y = node.out(0).ok_or_else(missing)?;
-        let values = make.net.constant(b)?.ok_or(
-            "a product of two quantised activations is not supported; quantise the model without its attention products",
-        )?;
+        let values = make.net.constant(b)?.ok_or(refuse(
+            "a product of two quantised activations is not supported",
+            "quantise the model without its attention products",
+        ))?;
         let zero = node.at(3).map(|z| make.net.constant(z)).transpose()?.flatten();
         let convolution = node.op_type == "ConvInteger";
         let axis = if convolution { 0 } else { -1 };
         let weights = dequantise(&values, &Scheme { scale: unit(zero.as_ref()), zero, axis, block: 0 })?;
-        let twin =
-            self.twins.get(a).cloned().ok_or("its integers come from outside the model; quantise the model again")?;
+        let twin = self
+            .twins
+            .get(a)
+            .cloned()
+            .ok_or(refuse("its integers come from outside the model", "quantise the model again"))?;
         let source = match (&twin.units, node.at(2).and_then(|zero| self.sources.get(zero))) {
             (Units::Dynamic(source), Some(read)) if source == read => source.clone(),
             _ => {
-                return Err("its integers are not those of a DynamicQuantizeLinear with its zero point; \
-                            quantise the model again"
-                    .into());
+                return Err(refuse(
+                    "its integers are not those of a DynamicQuantizeLinear with its zero point",
+                    "quantise the model again",
+                ));
             }
         };
         let kept = convolution.then(|| Box::new(NodeProto { input: Vec::new(), output: Vec::new(), ..node.clone() }));
@@ -341,7 +351,7 @@ impl Quantised {
 
     /// A product with a dynamic scale: of constants, or of a sum, which it brings back to floats.
     fn rescale(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<bool> {
-        let y = node.out(0).ok_or("it lacks an output; export the model again")?;
+        let y = node.out(0).ok_or_else(|| lacks("an output"))?;
         let (Some(a), Some(b)) = (node.at(0), node.at(1)) else { return Ok(false) };
         let (scale, other) = if self.scales.contains_key(a) { (a, b) } else { (b, a) };
         let factor = self.scales[scale].clone();
@@ -354,12 +364,13 @@ impl Quantised {
             return Ok(true);
         }
         let Some(Twin { units: Units::Sum { source, input, weights, convolution }, .. }) = self.twins.get(other) else {
-            return Err(
-                "it computes with a scale that depends on the data; quantise the model with fixed scales".into()
-            );
+            return Err(refuse(
+                "it computes with a scale that depends on the data",
+                "quantise the model with fixed scales",
+            ));
         };
         if self.sources.get(scale) != Some(source) {
-            return Err("it scales a sum of integers with the scale of others; quantise the model again".into());
+            return Err(refuse("it scales a sum of integers with the scale of others", "quantise the model again"));
         }
         let weights = scaled(weights, &factor, convolution.is_some())?;
         let weights = make.constant("weights", &weights)?;
@@ -372,7 +383,7 @@ impl Quantised {
 
     /// An operator on quantised values that only moves them, or reads a sum as floats.
     fn pass(&mut self, make: &mut Builder<'_, '_>, node: &NodeProto, op: &str) -> Rewritten<()> {
-        let y = node.out(0).ok_or("it lacks an output; export the model again")?;
+        let y = node.out(0).ok_or_else(|| lacks("an output"))?;
         let first = node.at(0).and_then(|x| self.twins.get(x)).cloned();
         match (op, first) {
             ("Cast", Some(twin @ Twin { units: Units::Sum { .. }, .. })) => {
@@ -382,7 +393,8 @@ impl Quantised {
             ("Concat", Some(twin)) => {
                 let twins: Option<Vec<&Twin>> = node.input.iter().map(|x| self.twins.get(x)).collect();
                 let values = twins.filter(|t| t.iter().all(|t| t.units == twin.units && !t.value.is_empty()));
-                let values = values.ok_or("it joins integers of different scales; quantise the model again")?;
+                let values =
+                    values.ok_or(refuse("it joins integers of different scales", "quantise the model again"))?;
                 let values: Vec<&str> = values.iter().map(|t| t.value.as_str()).collect();
                 let value = make.op("floats", "Concat", &values, node.attribute.clone());
                 self.hold(make, y, Twin { value, units: twin.units.clone() })
@@ -393,13 +405,16 @@ impl Quantised {
                 let value = make.op("floats", op, &inputs, node.attribute.clone());
                 self.hold(make, y, Twin { value, units: twin.units.clone() })
             }
-            _ => Err("it computes on quantised integers; quantise the model in the form of QuantizeLinear and DequantizeLinear pairs".into()),
+            _ => Err(refuse(
+                "it computes on quantised integers",
+                "quantise the model in the form of QuantizeLinear and DequantizeLinear pairs",
+            )),
         }
     }
 
     fn hold(&mut self, _: &mut Builder<'_, '_>, y: &str, twin: Twin) -> Rewritten<()> {
         if self.outputs.contains(y) {
-            return Err("moved integers cannot be an output; leave the output in floats".into());
+            return Err(refuse("moved integers cannot be an output", "leave the output in floats"));
         }
         self.twins.insert(y.to_owned(), twin);
         Ok(())
@@ -409,15 +424,16 @@ impl Quantised {
 /// A constant as the integers that it is rounded to.
 fn rounded(make: &Builder<'_, '_>, node: &NodeProto, values: &Tensor) -> Rewritten<Tensor> {
     let constant = |slot: usize| node.at(slot).map(|name| make.net.constant(name)).transpose().map(Option::flatten);
-    let scale = constant(1)?.ok_or("the scale of a weight is computed; export the model again")?;
+    let scale = constant(1)?.ok_or(incomplete("the scale of a weight is computed"))?;
     let given = node.at(2).and_then(|zero| make.net.proto(zero)).map(|t| t.data_type);
     let data_type = given.unwrap_or(node.int("output_dtype", DataType::Uint8 as i64) as i32);
-    let (low, high) = range(data_type).ok_or("its integers have a type that is not supported; use int8 or uint8")?;
-    let floats = |t: &Tensor| tensor::floats(t).map_err(|e| e.to_string());
+    let (low, high) =
+        range(data_type).ok_or(refuse("its integers have a type that is not supported", "use int8 or uint8"))?;
+    let floats = |t: &Tensor| tensor::floats(t).map_err(Refusal::from);
     let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
     let axis = node.int("axis", 1);
     // Where each scale and zero point belongs is what reading integers asks too.
-    let ones = tensor1(&vec![1f32; values.len()]).into_shape(values.shape()).map_err(|e| e.to_string())?;
+    let ones = tensor1(&vec![1f32; values.len()]).into_shape(values.shape())?;
     let zero = constant(2)?;
     let spread = |t: Tensor| dequantise(&ones, &Scheme { scale: t, zero: None, axis, block });
     let zeros = match zero {
@@ -428,7 +444,7 @@ fn rounded(make: &Builder<'_, '_>, node: &NodeProto, values: &Tensor) -> Rewritt
     let integers = floats(values)?.into_iter().zip(scales).zip(zeros);
     let integers: Vec<i32> =
         integers.map(|((v, s), z)| ((v / s).round_ties_even() + z).clamp(low, high) as i32).collect();
-    tensor1(&integers).into_shape(values.shape()).map_err(|e| e.to_string())
+    tensor1(&integers).into_shape(values.shape()).map_err(Refusal::from)
 }
 
 /// Scales of 1, as many as there are zero points.
@@ -442,20 +458,20 @@ fn unit(zero: Option<&Tensor>) -> Tensor {
 /// The product of two scales, of which one is a single number.
 fn multiply(a: &Tensor, b: &Tensor) -> Rewritten<Tensor> {
     let (single, many) = if a.len() == 1 { (a, b) } else { (b, a) };
-    let read = |t: &Tensor| tensor::floats(t).map_err(|e| e.to_string());
+    let read = |t: &Tensor| tensor::floats(t).map_err(Refusal::from);
     let (single, many_values) = (read(single)?, read(many)?);
     match single[..] {
         [factor] => {
             let product: Vec<f32> = many_values.iter().map(|v| v * factor).collect();
-            tensor1(&product).into_shape(many.shape()).map_err(|e| e.to_string())
+            tensor1(&product).into_shape(many.shape()).map_err(Refusal::from)
         }
-        _ => Err("the product of two lists of scales is not known; quantise the model again".into()),
+        _ => Err(refuse("the product of two lists of scales is not known", "quantise the model again")),
     }
 }
 
 /// Weights times a scale, or times one for each output: the last axis of a matrix, the first of a convolution.
 fn scaled(weights: &Tensor, scale: &Tensor, convolution: bool) -> Rewritten<Tensor> {
-    let scale = tensor1(&tensor::floats(scale).map_err(|e| e.to_string())?);
+    let scale = tensor1(&tensor::floats(scale)?);
     let axis = if convolution { 0 } else { -1 };
     dequantise(weights, &Scheme { scale, zero: None, axis, block: 0 })
 }

@@ -1,29 +1,29 @@
 //! Weights of 2, 4 or 8 bits in blocks (`MatMulNBits`).
 
+use crate::frontend::refusal::{incorrect, missing, refuse};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
 /// A product with weights [rows, blocks, bytes], each block of a row with a scale and a zero point, plus a bias.
 pub(in crate::frontend::rewrite) fn matmul(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let missing = || "it lacks an input or output; export the model again".to_owned();
     let (a, output) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     if node.at(4).is_some() {
-        return Err("weights in another order (g_idx) are not supported; export the model without it".into());
+        return Err(refuse("weights in another order (g_idx) are not supported", "export the model without it"));
     }
     let constant = |slot: usize| node.at(slot).map(|name| make.net.constant(name)).transpose().map(Option::flatten);
     let (bytes, scales) = constant(1)?.zip(constant(2)?).ok_or_else(missing)?;
     let bits = node.int("bits", 4);
     let count = |name: &str| usize::try_from(node.int(name, 0)).ok().filter(|n| (1..=1 << 24).contains(n));
     let (Some(inputs), Some(rows), Some(block)) = (count("K"), count("N"), count("block_size")) else {
-        return Err("it has no sizes; correct the model".into());
+        return Err(incorrect("it has no sizes"));
     };
     if ![2, 4, 8].contains(&bits) {
-        return Err(format!("weights of {bits} bits are not supported; use 2, 4 or 8"));
+        return Err(refuse(format!("weights of {bits} bits are not supported"), "use 2, 4 or 8"));
     }
-    let bad = || "its weights do not fit its sizes; correct the model".to_owned();
+    let bad = || incorrect("its weights do not fit its sizes");
     let unpack = |t: &Tensor, columns: usize| -> Rewritten<Vec<f32>> {
         // Each row of packed numbers starts with a byte of its own.
-        let bytes = tensor::integers(t).map_err(|e| e.to_string())?;
+        let bytes = tensor::integers(t)?;
         let per_byte = 8 / bits as usize;
         let mask = (1i64 << bits) - 1;
         let row = columns.div_ceil(per_byte);
@@ -35,9 +35,9 @@ pub(in crate::frontend::rewrite) fn matmul(make: &mut Builder<'_, '_>, node: &No
     };
     let blocks = inputs.div_ceil(block);
     let numbers = unpack(&bytes, blocks.checked_mul(block).ok_or_else(bad)?)?;
-    let scales = tensor::floats(&scales).map_err(|e| e.to_string())?;
+    let scales = tensor::floats(&scales)?;
     let zeros = match constant(3)? {
-        Some(zeros) if zeros.datum_type() == f32::datum_type() => tensor::floats(&zeros).map_err(|e| e.to_string())?,
+        Some(zeros) if zeros.datum_type() == f32::datum_type() => tensor::floats(&zeros)?,
         Some(zeros) => unpack(&zeros, blocks)?,
         None => vec![(1i64 << (bits - 1)) as f32; rows * blocks],
     };
@@ -50,7 +50,7 @@ pub(in crate::frontend::rewrite) fn matmul(make: &mut Builder<'_, '_>, node: &No
     };
     let weights: Vec<f32> =
         (0..inputs).flat_map(|k| (0..rows).map(move |n| (k, n))).map(|(k, n)| weight(k, n)).collect();
-    let weights = tensor1(&weights).into_shape(&[inputs, rows]).map_err(|e| e.to_string())?;
+    let weights = tensor1(&weights).into_shape(&[inputs, rows])?;
     let weights = make.constant("weights", &weights)?;
     match node.at(5) {
         Some(bias) => {

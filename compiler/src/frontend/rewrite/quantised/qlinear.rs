@@ -1,5 +1,6 @@
 //! Operators on integers with their scales beside them, as the operator on floats between reading and rounding.
 
+use crate::frontend::refusal::{Refusal, missing, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -12,18 +13,16 @@ use tract_onnx::{
     tract_hir::internal::*,
 };
 
-const MISSING: &str = "it lacks an input or output; export the model again";
-
 /// The floats of the integers at three inputs: value, scale, zero point.
 fn read(make: &mut Builder<'_, '_>, part: &str, node: &NodeProto, slots: [usize; 3], axis: i64) -> Rewritten<String> {
-    let (value, scale) = node.at(slots[0]).zip(node.at(slots[1])).ok_or(MISSING)?;
+    let (value, scale) = node.at(slots[0]).zip(node.at(slots[1])).ok_or_else(missing)?;
     let inputs: Vec<&str> = [value, scale].into_iter().chain(node.at(slots[2])).collect();
     Ok(make.op(part, "DequantizeLinear", &inputs, vec![node::int("axis", axis)]))
 }
 
 /// The output of the file as integers of the scale and zero point at two inputs.
 fn write(make: &mut Builder<'_, '_>, node: &NodeProto, x: &str, slots: [usize; 2]) -> Rewritten<Outcome> {
-    let (scale, output) = node.at(slots[0]).zip(node.out(0)).ok_or(MISSING)?;
+    let (scale, output) = node.at(slots[0]).zip(node.out(0)).ok_or_else(missing)?;
     let inputs: Vec<&str> = [x, scale].into_iter().chain(node.at(slots[1])).collect();
     make.last("QuantizeLinear", &inputs, output, Vec::new());
     Ok(Outcome::Replaced)
@@ -34,16 +33,16 @@ fn bias(make: &mut Builder<'_, '_>, node: &NodeProto, slot: usize, scales: [usiz
     let Some(name) = node.at(slot) else { return Ok(None) };
     let constant = |slot: usize| match node.at(slot) {
         Some(name) => {
-            make.net.constant(name)?.ok_or_else(|| "its scales are computed; quantise the model again".to_owned())
+            make.net.constant(name)?.ok_or_else(|| refuse("its scales are computed", "quantise the model again"))
         }
-        None => Err(MISSING.to_owned()),
+        None => Err(missing()),
     };
-    let values = make.net.constant(name)?.ok_or("its bias is computed; quantise the model again")?;
-    let floats = |t: &Tensor| tensor::floats(t).map_err(|e| e.to_string());
+    let values = make.net.constant(name)?.ok_or(refuse("its bias is computed", "quantise the model again"))?;
+    let floats = |t: &Tensor| tensor::floats(t).map_err(Refusal::from);
     let (values, a, b) = (floats(&values)?, floats(&constant(scales[0])?)?, floats(&constant(scales[1])?)?);
     let product: Option<Vec<f32>> =
         (0..values.len()).map(|i| Some(values[i] * a.first()? * b.get(if b.len() == 1 { 0 } else { i })?)).collect();
-    let product = product.ok_or("its scales do not fit its bias; quantise the model again")?;
+    let product = product.ok_or(refuse("its scales do not fit its bias", "quantise the model again"))?;
     make.constant("bias", &tensor1(&product)).map(Some)
 }
 
@@ -86,7 +85,7 @@ pub(in crate::frontend::rewrite) fn unary(make: &mut Builder<'_, '_>, node: &Nod
     let attributes: Vec<AttributeProto> =
         node.attribute.iter().filter(|a| a.name != "channels_last" && a.name != "opset").cloned().collect();
     if node.int("channels_last", 0) != 0 {
-        return Err("channels in the last axis are not supported; export the model with channels first".into());
+        return Err(refuse("channels in the last axis are not supported", "export the model with channels first"));
     }
     let y = make.op("value", op, &[&x], attributes);
     write(make, node, &y, [3, 4])
@@ -120,14 +119,14 @@ pub(in crate::frontend::rewrite) fn to_float(make: &mut Builder<'_, '_>, node: &
 
 /// `DynamicQuantizeMatMul`: floats, weights, their scale and zero point, a bias of floats.
 pub(in crate::frontend::rewrite) fn dynamic(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    let a = node.at(0).ok_or(MISSING)?;
+    let a = node.at(0).ok_or_else(missing)?;
     let b = read(make, "b", node, [1, 2, 3], -1)?;
     let product = make.matmul("product", a, &b);
     finish(make, node, &product, 4)
 }
 
 fn finish(make: &mut Builder<'_, '_>, node: &NodeProto, product: &str, bias: usize) -> Rewritten<Outcome> {
-    let output = node.out(0).ok_or(MISSING)?;
+    let output = node.out(0).ok_or_else(missing)?;
     match node.at(bias) {
         Some(bias) => make.last("Add", &[product, bias], output, Vec::new()),
         None => make.last("Identity", &[product], output, Vec::new()),
@@ -152,7 +151,7 @@ pub(in crate::frontend::rewrite) fn integer_product(
     node: &NodeProto,
 ) -> Rewritten<Outcome> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.out(0)?));
-    let (a, b, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (a, b, y) = parts().ok_or_else(missing)?;
     let outside = |name: &str| make.net.graph.input.iter().any(|input| input.name == name);
     if !outside(a) || !outside(b) {
         return Ok(Outcome::Kept);

@@ -1,5 +1,6 @@
 //! Constants of small integers as the floats they stand for: (q - zero point) * scale.
 
+use crate::frontend::refusal::{Refusal, incorrect};
 use crate::frontend::rewrite::{net::Rewritten, node, tensor};
 use tract_onnx::tract_hir::internal::*;
 
@@ -18,14 +19,12 @@ pub(in crate::frontend::rewrite) struct Scheme {
 /// # Errors
 /// When the scales do not fit it.
 pub(in crate::frontend::rewrite) fn dequantise(values: &Tensor, scheme: &Scheme) -> Rewritten<Tensor> {
-    let read = |t: &Tensor| tensor::floats(t).map_err(|e| format!("{e}; correct the model"));
+    let read = |t: &Tensor| tensor::floats(t).map_err(|e| incorrect(e.to_string()));
     let (numbers, scales) = (read(values)?, read(&scheme.scale)?);
     let zeros = scheme.zero.as_ref().map(read).transpose()?;
     let shape = values.shape();
     let place = places(shape, scheme)?;
-    let bad = || {
-        format!("scales of shape {:?} do not fit weights of shape {shape:?}; correct the model", scheme.scale.shape())
-    };
+    let bad = || incorrect(format!("scales of shape {:?} do not fit weights of shape {shape:?}", scheme.scale.shape()));
     let mut floats = Vec::with_capacity(numbers.len());
     for (flat, q) in numbers.iter().enumerate() {
         let at = place(flat);
@@ -36,7 +35,7 @@ pub(in crate::frontend::rewrite) fn dequantise(values: &Tensor, scheme: &Scheme)
         };
         floats.push((q - zero) * scale);
     }
-    tensor1(&floats).into_shape(shape).map_err(|e| e.to_string())
+    tensor1(&floats).into_shape(shape).map_err(Refusal::from)
 }
 
 /// Which scale belongs to which element, both flat.
@@ -45,7 +44,7 @@ fn places(shape: &[usize], scheme: &Scheme) -> Rewritten<Box<dyn Fn(usize) -> us
         return Ok(Box::new(|_| 0));
     }
     let axis = node::place(scheme.axis, shape.len())
-        .ok_or_else(|| format!("weights of shape {shape:?} have no axis {}; correct the model", scheme.axis))?;
+        .ok_or_else(|| incorrect(format!("weights of shape {shape:?} have no axis {}", scheme.axis)))?;
     let inner: usize = shape[axis + 1..].iter().product();
     let length = shape[axis].max(1);
     let block = scheme.block;
@@ -58,6 +57,6 @@ fn places(shape: &[usize], scheme: &Scheme) -> Rewritten<Box<dyn Fn(usize) -> us
                 (row / length * blocks + row % length / block) * inner + column
             }))
         }
-        _ => Err(format!("scales of shape {:?} without blocks are not known; correct the model", scheme.scale.shape())),
+        _ => Err(incorrect(format!("scales of shape {:?} without blocks are not known", scheme.scale.shape()))),
     }
 }

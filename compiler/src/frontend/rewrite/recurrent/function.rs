@@ -1,5 +1,6 @@
 //! The functions of gates and states.
 
+use crate::frontend::refusal::{incorrect, refuse};
 use crate::frontend::rewrite::{
     builder::Builder,
     net::Rewritten,
@@ -37,11 +38,11 @@ impl Function {
             names = defaults.repeat(directions).into_iter().map(str::to_owned).collect();
         }
         if names.len() != defaults.len() * directions {
-            return Err(format!(
-                "it names {} functions for {directions} directions of {} each; correct the model",
+            return Err(incorrect(format!(
+                "it names {} functions for {directions} directions of {} each",
                 names.len(),
                 defaults.len()
-            ));
+            )));
         }
         let (mut alphas, mut betas) = (node.floats("activation_alpha").iter(), node.floats("activation_beta").iter());
         let mut next = |name: String| {
@@ -49,7 +50,7 @@ impl Function {
             let &(_, _, alpha, beta) = KNOWN
                 .iter()
                 .find(|k| k.0 == name)
-                .ok_or_else(|| format!("it has the unknown function \"{name}\"; use one that ONNX lists"))?;
+                .ok_or_else(|| refuse(format!("it has the unknown function \"{name}\""), "use one that ONNX lists"))?;
             let alpha = alpha.map_or(0.0, |default| alphas.next().copied().unwrap_or(default));
             let beta = beta.map_or(0.0, |default| betas.next().copied().unwrap_or(default));
             Ok(Function { name, alpha, beta })
@@ -70,7 +71,10 @@ impl Function {
                 make.scale(&format!("{part}_outer"), &tanh, self.alpha)
             }
             name => {
-                let known = KNOWN.iter().find(|k| k.0 == name).ok_or("an unknown function; use one that ONNX lists")?;
+                let known = KNOWN
+                    .iter()
+                    .find(|k| k.0 == name)
+                    .ok_or(refuse("an unknown function", "use one that ONNX lists"))?;
                 let parameters = [("alpha", known.2, self.alpha), ("beta", known.3, self.beta)];
                 let attributes = parameters.iter().filter(|p| p.1.is_some()).map(|p| node::float(p.0, p.2)).collect();
                 Ok(make.op(part, known.1, &[x], attributes))

@@ -1,6 +1,7 @@
 //! The steps of a recurrent node, one behind the other, whatever its cell.
 
 use super::function::Function;
+use crate::frontend::refusal::{incorrect, lacks, refuse};
 use crate::frontend::rewrite::{builder::Builder, net::Rewritten, node::Parts, rule::Outcome, tensor};
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -83,16 +84,18 @@ pub(super) type Step = fn(&mut Builder<'_, '_>, &Weights, &str, &[Option<String>
 
 /// Replaces a node by its steps.
 pub(super) fn unroll(make: &mut Builder<'_, '_>, node: &NodeProto, kind: &Kind, step: Step) -> Rewritten<Outcome> {
-    let missing = "it lacks an input; export the model again";
-    let (Some(x), Some(w), Some(r)) = (node.at(0), node.at(1), node.at(2)) else { return Err(missing.to_owned()) };
+    let (Some(x), Some(w), Some(r)) = (node.at(0), node.at(1), node.at(2)) else { return Err(lacks("an input")) };
     let (Some(sequence), Some(recurrent)) = (make.shape(x), make.shape(r)) else { return Ok(Outcome::Later) };
     let batch_first = node.int("layout", 0) == 1;
     let (&[a, b, _], &[directions, _, hidden]) = (&sequence[..], &recurrent[..]) else {
-        return Err(format!("its sequence has the shape {sequence:?}, its weights {recurrent:?}; correct the model"));
+        return Err(incorrect(format!("its sequence has the shape {sequence:?}, its weights {recurrent:?}")));
     };
     let steps = if batch_first { b } else { a };
     if steps == 0 || steps.saturating_mul(directions) > MAX_STEPS {
-        return Err(format!("it runs {steps} steps; between 1 and {MAX_STEPS} can be proven: choose another length"));
+        return Err(refuse(
+            format!("it runs {steps} steps"),
+            format!("between 1 and {MAX_STEPS} can be proven: choose another length"),
+        ));
     }
     let x = if batch_first { make.transpose("sequence", x, &[1, 0, 2]) } else { x.to_owned() };
     let mut functions = Function::all(node, kind.functions, directions)?;
@@ -190,9 +193,9 @@ fn finish<const N: usize>(
 fn runs(make: &mut Builder<'_, '_>, node: &NodeProto, t: usize, steps: usize) -> Rewritten<Option<String>> {
     let Some(lengths) = node.at(4) else { return Ok(None) };
     if let Some(value) = make.net.constant(lengths)? {
-        let lengths = tensor::integers(&value).map_err(|e| e.to_string())?;
+        let lengths = tensor::integers(&value)?;
         if let Some(bad) = lengths.iter().find(|&&n| n < 0 || n > steps as i64) {
-            return Err(format!("it has a sequence of length {bad} in one of {steps} steps; correct the model"));
+            return Err(incorrect(format!("it has a sequence of length {bad} in one of {steps} steps")));
         }
         if lengths.iter().all(|&n| n > t as i64) {
             return Ok(None);

@@ -8,9 +8,10 @@ use super::{
         node::{self, Parts},
         tensor,
     },
-    operands::{MIXES, as_is, axes, axis, known},
+    operands::{as_is, axes, axis, known, mixes},
     value::{Column, Entry, Grid, Index, Value, Values, union},
 };
+use crate::frontend::refusal::{Refusal, incorrect, refuse};
 use std::rc::Rc;
 use tract_onnx::{pb::NodeProto, tract_hir::internal::*};
 
@@ -20,14 +21,14 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
         Some(Value::Index(index)) => Some(index.clone()),
         _ => None,
     });
-    let x = first.ok_or(MIXES)?;
+    let x = first.ok_or_else(mixes)?;
     let columns = |columns: Vec<Rc<Column>>, rank: usize| {
         if x.times > 1 || columns.is_empty() || rank == 1 && columns.len() > 1 {
-            return Err(MIXES.to_owned());
+            return Err(mixes());
         }
         Ok(Index { columns, rank, row_axis: if rank == 1 { 0 } else { x.row_axis }, ..x.clone() })
     };
-    let along = |given: i64| Ok::<_, String>(x.rank == 2 && axis(given, 2)? != x.row_axis && x.times == 1);
+    let along = |given: i64| Ok::<_, Refusal>(x.rank == 2 && axis(given, 2)? != x.row_axis && x.times == 1);
     let one = match &node.op_type[..] {
         "Floor" => {
             let whole = |c: &Rc<Column>| {
@@ -45,7 +46,7 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
             let divisor = if sign { 1 } else { x.divisor };
             Index { columns: x.columns.iter().map(of).collect(), divisor, ..x.clone() }
         }
-        _ if x.divisor != 1 => return Err(MIXES.into()),
+        _ if x.divisor != 1 => return Err(mixes()),
         "Identity" | "Cast" | "CastLike" => x.clone(),
         "Max" | "Min" | "Sum" | "Mean" if node.input.len() == 1 => x.clone(),
         "Transpose" if node.ints("perm").is_empty() || node.ints("perm") == [1, 0] => {
@@ -53,11 +54,11 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
         }
         "Unsqueeze" if x.rank == 1 => match axes(make, node, 2)?.as_deref() {
             Some([a]) => Index { rank: 2, row_axis: 1 - a, ..x.clone() },
-            _ => return Err(MIXES.into()),
+            _ => return Err(mixes()),
         },
         "Squeeze" if x.rank == 2 && x.width() == 1 => match axes(make, node, 2)?.as_deref() {
             Some([a]) if *a != x.row_axis => columns(x.columns.clone(), 1)?,
-            _ => return Err(MIXES.into()),
+            _ => return Err(mixes()),
         },
         "Reshape" if x.width() == 1 && known(make, node.at(1))?.as_deref() == Some(&[-1]) => {
             columns(x.columns.clone(), 1)?
@@ -77,14 +78,15 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
             return sizes.into_iter().map(part).collect();
         }
         "Gather" if along(node.int("axis", 0))? => {
-            let (places, rank) = (known(make, node.at(1))?.ok_or(MIXES)?, make.rank(node.at(1).unwrap_or_default()));
+            let (places, rank) =
+                (known(make, node.at(1))?.ok_or_else(mixes)?, make.rank(node.at(1).unwrap_or_default()));
             let place = |i: i64| node::place(i, x.width()).and_then(|i| x.columns.get(i).cloned());
             let taken: Option<Vec<_>> = places.into_iter().map(place).collect();
-            columns(taken.ok_or(MIXES)?, if rank == Some(0) { 1 } else { 2 })?
+            columns(taken.ok_or_else(mixes)?, if rank == Some(0) { 1 } else { 2 })?
         }
         "Slice" => {
             let bound = |slot: usize| known(make, node.at(slot));
-            let (starts, ends) = (bound(1)?.ok_or(MIXES)?, bound(2)?.ok_or(MIXES)?);
+            let (starts, ends) = (bound(1)?.ok_or_else(mixes)?, bound(2)?.ok_or_else(mixes)?);
             let (at, steps) = (bound(3)?.unwrap_or(vec![0]), bound(4)?.unwrap_or(vec![1]));
             match (&starts[..], &ends[..], &at[..], &steps[..]) {
                 (&[start], &[end], &[a], [1]) if along(a)? => {
@@ -92,7 +94,7 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
                     let place = |v: i64| (if v < 0 { v.saturating_add(width) } else { v }).clamp(0, width) as usize;
                     columns(x.columns.get(place(start)..place(end)).map(<[_]>::to_vec).unwrap_or_default(), 2)?
                 }
-                _ => return Err(MIXES.into()),
+                _ => return Err(mixes()),
             }
         }
         "Concat" if along(node.int("axis", 0))? => {
@@ -102,26 +104,26 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
                     Some(Value::Index(i)) if (&i.grid, i.rank, i.row_axis, i.times) == (&x.grid, 2, x.row_axis, 1) => {
                         all.extend(i.columns.iter().cloned());
                     }
-                    _ => return Err(MIXES.into()),
+                    _ => return Err(mixes()),
                 }
             }
             columns(all, 2)?
         }
         "Expand" if x.rank == 1 => match entries(make, node.at(1), values)?.as_deref() {
             Some([rows]) if is_rows(rows, &x) => x.clone(),
-            _ => return Err(MIXES.into()),
+            _ => return Err(mixes()),
         },
         "Expand" if x.rank == 2 && x.width() == 1 => {
-            let target = entries(make, node.at(1), values)?.ok_or(MIXES)?;
+            let target = entries(make, node.at(1), values)?.ok_or_else(mixes)?;
             match (target.get(x.row_axis), target.get(1 - x.row_axis)) {
                 (Some(rows), Some(&Entry::Fixed(width))) if target.len() == 2 && is_rows(rows, &x) => {
                     Index { times: usize::try_from(width).unwrap_or(1).max(1), ..x.clone() }
                 }
-                _ => return Err(MIXES.into()),
+                _ => return Err(mixes()),
             }
         }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" if x.width() == 1 => arithmetic(make, node, values, &x)?,
-        _ => return Err(MIXES.into()),
+        _ => return Err(mixes()),
     };
     Ok(vec![one])
 }
@@ -129,12 +131,15 @@ pub(super) fn index(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -
 /// The parts of a `Split` along the axis of the rows into fixed lengths: constants, where the lengths add up to all rows. It
 /// works for no other number of rows, so that every row counts.
 pub(super) fn one_by_one(make: &mut Builder<'_, '_>, node: &NodeProto, x: &Index) -> Rewritten<()> {
-    let sizes = known(make, node.at(1))?.filter(|_| x.times == 1).ok_or(MIXES)?;
+    let sizes = known(make, node.at(1))?.filter(|_| x.times == 1).ok_or_else(mixes)?;
     let (sum, all) = (sizes.iter().sum::<i64>(), x.grid.count(&x.grid.coords()));
     if sum != all as i64 {
-        return Err(format!(
-            "the model was traced for an input of which {sum} of {all} values of a mask count, and works for such inputs \
-             only; trace it with an input that reaches all of them (all experts, say)"
+        return Err(refuse(
+            format!(
+                "the model was traced for an input of which {sum} of {all} values of a mask count, and \
+                works for such inputs only"
+            ),
+            "trace it with an input that reaches all of them (all experts, say)",
         ));
     }
     let coords = x.grid.coords();
@@ -150,7 +155,7 @@ pub(super) fn one_by_one(make: &mut Builder<'_, '_>, node: &NodeProto, x: &Index
             (_, 0) => (rows.flat_map(|r| columns.iter().map(move |c| c[r])).collect(), vec![count, columns.len()]),
             _ => (columns.iter().flat_map(|c| c[rows.clone()].to_vec()).collect(), vec![columns.len(), count]),
         };
-        let value = tensor1(&values).into_shape(&shape).map_err(|e| e.to_string())?;
+        let value = tensor1(&values).into_shape(&shape)?;
         make.net.set_constant(name, &value)?;
     }
     let label = node.label();
@@ -175,22 +180,22 @@ fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Ind
         Some(Value::Index(i)) if (&i.grid, i.rank, i.row_axis, i.width()) == (&x.grid, x.rank, x.row_axis, 1) => {
             Ok(i.columns[0].clone())
         }
-        Some(_) => Err(MIXES.to_owned()),
+        Some(_) => Err(mixes()),
         None => match known(make, Some(input))?.as_deref() {
             Some(&[value]) if !has_fraction(make, input)? => {
                 Ok(Rc::new(Column { coords: Vec::new(), values: vec![value] }))
             }
-            _ => Err(MIXES.to_owned()),
+            _ => Err(mixes()),
         },
     };
-    let [a, b] = &node.input[..] else { return Err(MIXES.into()) };
+    let [a, b] = &node.input[..] else { return Err(mixes()) };
     let (a, b) = (operand(a)?, operand(b)?);
     let coords = union(&a.coords, &b.coords);
     let (left, right) = (x.grid.spread(&a.coords, &coords), x.grid.spread(&b.coords, &coords));
     // A quotient of floats keeps its fraction.
     let by = match (&node.op_type[..], &b.values[..]) {
         ("Div", &[by]) if by > 0 && !is_whole(make, &node.input) => Some(by),
-        ("Div", _) if !is_whole(make, &node.input) => return Err(MIXES.into()),
+        ("Div", _) if !is_whole(make, &node.input) => return Err(mixes()),
         _ => None,
     };
     let apply = |(i, j): (usize, usize)| {
@@ -205,14 +210,14 @@ fn arithmetic(make: &Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Ind
         }
     };
     let values: Option<Vec<i64>> = left.into_iter().zip(right).map(apply).collect();
-    let column = Column { coords, values: values.ok_or("its places overflow; correct the model")? };
+    let column = Column { coords, values: values.ok_or(incorrect("its places overflow"))? };
     Ok(Index { columns: vec![Rc::new(column.reduced(&x.grid))], divisor: by.unwrap_or(1), ..x.clone() })
 }
 
 /// Whether a constant is no whole number.
 fn has_fraction(make: &Builder<'_, '_>, name: &str) -> Rewritten<bool> {
     let value = make.net.constant(name)?.filter(|v| v.datum_type().is_float());
-    let values = value.map(|v| tensor::floats(&v)).transpose().map_err(|e| e.to_string())?;
+    let values = value.map(|v| tensor::floats(&v)).transpose()?;
     Ok(values.into_iter().flatten().any(|v| v.fract() != 0.0))
 }
 
@@ -226,7 +231,7 @@ fn is_whole(make: &Builder<'_, '_>, operands: &[String]) -> bool {
 pub(super) fn entries(make: &Builder<'_, '_>, name: Option<&str>, values: &Values) -> Rewritten<Option<Vec<Entry>>> {
     match name.and_then(|name| values.get(name)) {
         Some(Value::Lengths(entries)) => return Ok(Some(entries.clone())),
-        Some(_) => return Err(MIXES.into()),
+        Some(_) => return Err(mixes()),
         None => (),
     }
     if let Some(list) = known(make, name)? {
@@ -264,7 +269,7 @@ fn counted(make: &Builder<'_, '_>, name: &str, values: &Values) -> Option<Rc<Gri
 
 /// What a node makes of lengths.
 pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Vec<Entry>> {
-    let given = |slot: usize| entries(make, node.at(slot), values)?.ok_or_else(|| MIXES.to_owned());
+    let given = |slot: usize| entries(make, node.at(slot), values)?.ok_or_else(mixes);
     let count = |list: &[Entry]| list.len() as i64;
     let place = |i: i64, n: i64| (if i < 0 { i.saturating_add(n) } else { i }).clamp(0, n) as usize;
     match &node.op_type[..] {
@@ -275,9 +280,9 @@ pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values)
             Ok(parts.concat())
         }
         "Gather" => {
-            let (list, places) = (given(0)?, known(make, node.at(1))?.ok_or(MIXES)?);
+            let (list, places) = (given(0)?, known(make, node.at(1))?.ok_or_else(mixes)?);
             let taken = places.into_iter().map(|i| list.get(place(i, count(&list))).cloned());
-            taken.collect::<Option<_>>().ok_or_else(|| MIXES.to_owned())
+            taken.collect::<Option<_>>().ok_or_else(mixes)
         }
         "Slice" => {
             let list = given(0)?;
@@ -287,10 +292,10 @@ pub(super) fn lengths(make: &Builder<'_, '_>, node: &NodeProto, values: &Values)
                     let (start, end) = (place(start, count(&list)), place(end, count(&list)));
                     Ok(list.get(start..end).unwrap_or_default().to_vec())
                 }
-                _ => Err(MIXES.into()),
+                _ => Err(mixes()),
             }
         }
-        _ => Err(MIXES.into()),
+        _ => Err(mixes()),
     }
 }
 
@@ -301,8 +306,7 @@ pub(super) fn flat(index: &Index, lengths: &[usize]) -> Rewritten<Rc<Column>> {
     for (column, &n) in index.columns.iter().zip(lengths) {
         for (value, place) in values.iter_mut().zip(index.grid.spread(&column.coords, &coords)) {
             let at = column.values[place];
-            let at =
-                node::place(at, n).ok_or_else(|| format!("its place {at} lies outside of {n}; correct the model"))?;
+            let at = node::place(at, n).ok_or_else(|| incorrect(format!("its place {at} lies outside of {n}")))?;
             *value = *value * n as i64 + at as i64;
         }
     }

@@ -22,7 +22,8 @@ use super::{
     order,
     outputs::reads,
 };
-use operands::{MIXES, as_is, axis};
+use crate::frontend::refusal::{missing, refuse};
+use operands::{as_is, axis, mixes};
 use std::{collections::HashSet, rc::Rc};
 use tract_onnx::pb::NodeProto;
 use value::{Column, Grid, Index, Rows, Value, Values};
@@ -46,15 +47,15 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
                 let parts = make.nodes;
                 net.graph.node.extend(parts);
                 if outputs.iter().any(|(name, _)| ends.contains(name)) {
-                    let reason = "its length depends on data, and it is an output; drop it with `--outputs`";
-                    net.refuse(&node, reason.into());
+                    let refusal = refuse("its length depends on data, and it is an output", "drop it with `--outputs`");
+                    net.refuse(&node, refusal);
                 }
                 values.extend(outputs);
                 changed = true;
             }
             Ok(None) => net.graph.node.push(node),
-            Err(reason) => {
-                net.refuse(&node, reason);
+            Err(refusal) => {
+                net.refuse(&node, refusal);
                 net.graph.node.push(node);
             }
         }
@@ -108,16 +109,16 @@ fn step(
     };
     let named = node.output.iter().filter(|output| !output.is_empty()).count();
     if !outputs.is_empty() && outputs.len() < named {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     Ok(Some(node.output.iter().cloned().zip(outputs).collect()))
 }
 
 /// The coordinates of the places of a mask.
 fn selected(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Option<Vec<(String, Value)>>> {
-    let (mask, y) = node.at(0).zip(node.out(0)).ok_or("it lacks an input or output; export the model again")?;
+    let (mask, y) = node.at(0).zip(node.out(0)).ok_or_else(missing)?;
     if values.contains_key(mask) {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     if make.net.is_fixed(mask) {
         return Ok(None);
@@ -125,7 +126,7 @@ fn selected(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Re
     let Some(lengths) = make.shape(mask) else { return Ok(None) };
     let rows: usize = lengths.iter().product();
     if lengths.is_empty() || rows == 0 || rows > MAX_ROWS {
-        return Err(format!("its mask has {rows} elements; use one of 1 to {MAX_ROWS}"));
+        return Err(refuse(format!("its mask has {rows} elements"), format!("use one of 1 to {MAX_ROWS}")));
     }
     let (mask, own) = origin(make, mask, &lengths);
     let column = |c: usize| Rc::new(Column { coords: vec![c], values: (0..lengths[c] as i64).collect() });

@@ -3,9 +3,10 @@
 use super::{
     super::{builder::Builder, facts::FLOAT, net::Rewritten, node::Parts},
     indices::{entries, flat},
-    operands::{MIXES, axes, axis, known},
+    operands::{axes, axis, known, mixes},
     value::{Entry, Grid, Rows, Value, Values, union},
 };
+use crate::frontend::refusal::lacks;
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
 
@@ -64,7 +65,7 @@ const ELEMENTWISE: [&str; 47] = [
 pub(super) fn rows<'v>(values: &'v Values, name: &str) -> Rewritten<Option<&'v Rows>> {
     match values.get(name) {
         Some(Value::Rows(rows)) => Ok(Some(rows)),
-        Some(_) => Err(MIXES.into()),
+        Some(_) => Err(mixes()),
         None => Ok(None),
     }
 }
@@ -100,7 +101,7 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
     let op = &node.op_type[..];
     let plain = node.domain.is_empty() || matches!(op, "FastGelu" | "QuickGelu");
     let first = rows(values, node.at(0).unwrap_or_default())?;
-    let y = node.out(0).ok_or("it lacks an output; export the model again")?.to_owned();
+    let y = node.out(0).ok_or_else(|| lacks("an output"))?.to_owned();
     if let ("Mul", [a, b]) = (op, &node.input[..])
         && let (Some(a), Some(b)) = (rows(values, a)?, rows(values, b)?)
         && let Some(product) = product(a, b)
@@ -115,7 +116,7 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
     if plain && (ELEMENTWISE.contains(&op) || matches!(op, "Where" | "FastGelu" | "QuickGelu")) {
         return Ok(vec![elementwise(make, node, values, y)?]);
     }
-    let x = first.ok_or(MIXES)?;
+    let x = first.ok_or_else(mixes)?;
     if op == "Expand" {
         return Ok(vec![expand(make, node, values, x)?]);
     }
@@ -127,21 +128,21 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
         return Ok(vec![if op == "Reshape" { reshape(make, node, values, x)? } else { slice(make, node, values, x)? }]);
     }
     if others(1).any(|input| values.contains_key(input)) {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     let one = |dims: Vec<usize>, axis: usize| Rows { name: y.clone(), dims, axis, ..x.clone() };
     let result = match op {
         "MatMul" if x.axis + 1 < rank => {
-            let weight = make.shape(node.at(1).unwrap_or_default()).filter(|w| w.len() == 2).ok_or(MIXES)?;
+            let weight = make.shape(node.at(1).unwrap_or_default()).filter(|w| w.len() == 2).ok_or_else(mixes)?;
             let mut dims = x.dims.clone();
             dims[rank - 1] = weight[1];
             one(dims, x.axis)
         }
         "Gemm" if x.axis == 0 && rank == 2 && node.int("transA", 0) == 0 => {
-            let weight = make.shape(node.at(1).unwrap_or_default()).filter(|w| w.len() == 2).ok_or(MIXES)?;
-            let bias = node.at(2).map(|c| make.shape(c).ok_or(MIXES)).transpose()?;
+            let weight = make.shape(node.at(1).unwrap_or_default()).filter(|w| w.len() == 2).ok_or_else(mixes)?;
+            let bias = node.at(2).map(|c| make.shape(c).ok_or_else(mixes)).transpose()?;
             if bias.is_some_and(|c| c.len() == 2 && c[0] != 1) {
-                return Err(MIXES.into());
+                return Err(mixes());
             }
             one(vec![x.dims[0], weight[usize::from(node.int("transB", 0) == 0)]], 0)
         }
@@ -149,7 +150,7 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
             let at = axis(node.int("axis", if make.net.opset < 13 { 1 } else { -1 }), rank)?;
             let apart = if make.net.opset < 13 { x.axis < at } else { x.axis != at };
             if !apart {
-                return Err(MIXES.into());
+                return Err(mixes());
             }
             one(x.dims.clone(), x.axis)
         }
@@ -161,25 +162,25 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
                 [] => (0..rank).rev().collect(),
                 given => given.iter().map(|&a| axis(a, rank)).collect::<Rewritten<_>>()?,
             };
-            let at = order.iter().position(|&a| a == x.axis).ok_or(MIXES)?;
+            let at = order.iter().position(|&a| a == x.axis).ok_or_else(mixes)?;
             one(order.iter().map(|&a| x.dims[a]).collect(), at)
         }
         "Unsqueeze" => {
             let count = known(make, node.at(1))?.map_or(node.ints("axes").len(), |axes| axes.len());
-            let ones = axes(make, node, rank + count)?.ok_or(MIXES)?;
+            let ones = axes(make, node, rank + count)?.ok_or_else(mixes)?;
             let kept: Vec<usize> = (0..rank + count).filter(|a| !ones.contains(a)).collect();
             let mut dims = vec![1; rank + count];
             kept.iter().zip(&x.dims).for_each(|(&a, &d)| dims[a] = d);
-            one(dims, *kept.get(x.axis).ok_or(MIXES)?)
+            one(dims, *kept.get(x.axis).ok_or_else(mixes)?)
         }
         "Squeeze" => {
-            let gone = axes(make, node, rank)?.filter(|gone| !gone.contains(&x.axis)).ok_or(MIXES)?;
+            let gone = axes(make, node, rank)?.filter(|gone| !gone.contains(&x.axis)).ok_or_else(mixes)?;
             let kept: Vec<usize> = (0..rank).filter(|a| !gone.contains(a)).collect();
-            one(kept.iter().map(|&a| x.dims[a]).collect(), kept.iter().position(|&a| a == x.axis).ok_or(MIXES)?)
+            one(kept.iter().map(|&a| x.dims[a]).collect(), kept.iter().position(|&a| a == x.axis).ok_or_else(mixes)?)
         }
         "Flatten" if x.axis == 0 && node.int("axis", 1) == 1 => one(vec![x.dims[0], x.dims[1..].iter().product()], 0),
         "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceL2" | "ReduceSumSquare" => {
-            let over = axes(make, node, rank)?.filter(|over| !over.contains(&x.axis)).ok_or(MIXES)?;
+            let over = axes(make, node, rank)?.filter(|over| !over.contains(&x.axis)).ok_or_else(mixes)?;
             let keep = node.int("keepdims", 1) != 0;
             let dims = (0..rank).filter(|a| keep || !over.contains(a));
             let dims = dims.map(|a| if over.contains(&a) { 1 } else { x.dims[a] }).collect();
@@ -187,7 +188,7 @@ pub(super) fn rowwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Val
             one(dims, if keep { x.axis } else { x.axis - before })
         }
         "Split" => return split(make, node, x),
-        _ => return Err(MIXES.into()),
+        _ => return Err(mixes()),
     };
     again(make, node, named(x.name.clone()));
     Ok(vec![result])
@@ -214,7 +215,7 @@ fn elementwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, y:
             None => None,
         });
     }
-    let first = operands.iter().flatten().next().ok_or(MIXES)?.clone();
+    let first = operands.iter().flatten().next().ok_or_else(mixes)?.clone();
     let from_end = first.dims.len() - first.axis;
     let coords = operands.iter().flatten().fold(Vec::new(), |all, r| union(&all, &r.coords));
     let (mut inputs, mut dims) = (Vec::new(), Vec::new());
@@ -224,13 +225,13 @@ fn elementwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, y:
                 inputs.push(spread(make, &r, &coords)?.name);
                 r.dims
             }
-            Some(_) => return Err(MIXES.into()),
+            Some(_) => return Err(mixes()),
             None => {
                 inputs.push(input.clone());
                 let shape = if input.is_empty() { Some(Vec::new()) } else { make.shape(input) };
-                let shape = shape.ok_or(MIXES)?;
+                let shape = shape.ok_or_else(mixes)?;
                 if shape.len() >= from_end && shape[shape.len() - from_end] != 1 {
-                    return Err(MIXES.into());
+                    return Err(mixes());
                 }
                 shape
             }
@@ -245,9 +246,9 @@ fn elementwise(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, y:
 
 /// Rows of a value at the places of rows: itself where those are all of its rows in order.
 pub(super) fn gather(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Rows> {
-    let (data, index) = node.at(0).zip(node.at(1)).ok_or("it lacks an input; export the model again")?;
-    let Some(Value::Index(index)) = values.get(index) else { return Err(MIXES.into()) };
-    let shape = make.shape(data).ok_or(MIXES)?;
+    let (data, index) = node.at(0).zip(node.at(1)).ok_or_else(|| lacks("an input"))?;
+    let Some(Value::Index(index)) = values.get(index) else { return Err(mixes()) };
+    let shape = make.shape(data).ok_or_else(mixes)?;
     let several = node.op_type == "GatherND";
     let at = if several { 0 } else { axis(node.int("axis", 0), shape.len())? };
     let depth = if several { index.width() } else { 1 };
@@ -256,7 +257,7 @@ pub(super) fn gather(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Valu
         false => index.width() == 1,
     };
     if !fits || index.times != 1 || index.divisor != 1 || depth > shape.len() {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     let column = flat(index, &shape[at..at + depth])?;
     let rows: usize = shape[at..at + depth].iter().product();
@@ -293,7 +294,7 @@ fn keeps(entry: &Entry, grid: &Rc<Grid>) -> bool {
 }
 
 fn expand(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Rows) -> Rewritten<Rows> {
-    let target = entries(make, node.at(1), values)?.ok_or(MIXES)?;
+    let target = entries(make, node.at(1), values)?.ok_or_else(mixes)?;
     let rank = x.dims.len().max(target.len());
     let (more, less) = (rank - x.dims.len(), rank - target.len());
     let (mut dims, mut list) = (Vec::new(), Vec::new());
@@ -303,7 +304,7 @@ fn expand(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Row
         match wanted {
             entry if a == x.axis + more && keeps(entry, &x.grid) => list.push(1),
             Entry::Fixed(n) if a != x.axis + more => list.push(own.max(usize::try_from(*n).unwrap_or(1)) as i64),
-            _ => return Err(MIXES.into()),
+            _ => return Err(mixes()),
         }
         dims.push(if a == x.axis + more { 0 } else { list[a] as usize });
     }
@@ -318,10 +319,10 @@ fn expand(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: &Row
 }
 
 fn reshape(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Rows) -> Rewritten<Rows> {
-    let mut target = entries(make, node.at(1), values)?.ok_or(MIXES)?;
+    let mut target = entries(make, node.at(1), values)?.ok_or_else(mixes)?;
     if node.int("allowzero", 0) == 0 {
         for (a, entry) in target.iter_mut().enumerate().filter(|(_, entry)| matches!(entry, Entry::Fixed(0))) {
-            let own = x.dims.get(a).map(|&d| Entry::Fixed(d as i64)).ok_or(MIXES)?;
+            let own = x.dims.get(a).map(|&d| Entry::Fixed(d as i64)).ok_or_else(mixes)?;
             *entry = if a == x.axis { Entry::Rows(x.grid.clone()) } else { own };
         }
     }
@@ -331,26 +332,26 @@ fn reshape(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Row
     let fixed = |entries: &[Entry]| -> Option<usize> {
         entries.iter().map(|e| if let Entry::Fixed(n) = e { usize::try_from(*n).ok() } else { None }).product()
     };
-    let at = target.iter().position(is_row).or_else(|| target.iter().position(open)).ok_or(MIXES)?;
+    let at = target.iter().position(is_row).or_else(|| target.iter().position(open)).ok_or_else(mixes)?;
     if matches!(&target[at], Entry::Rows(grid) if *grid != x.grid) {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     if is_row(&target[at])
         && let Some(rest) = target.iter().position(open)
     {
         let others: Vec<Entry> =
             (0..target.len()).filter(|&a| a != at && a != rest).map(|a| target[a].clone()).collect();
-        let others = fixed(&others).filter(|&n| n > 0 && all.is_multiple_of(n)).ok_or(MIXES)?;
+        let others = fixed(&others).filter(|&n| n > 0 && all.is_multiple_of(n)).ok_or_else(mixes)?;
         target[rest] = Entry::Fixed((all / others) as i64);
     }
-    let (before, after) = (fixed(&target[..at]).ok_or(MIXES)?, fixed(&target[at + 1..]).ok_or(MIXES)?);
+    let (before, after) = (fixed(&target[..at]).ok_or_else(mixes)?, fixed(&target[at + 1..]).ok_or_else(mixes)?);
     let own: usize = x.dims[..x.axis].iter().product();
     let (mut grid, mut coords) = (x.grid.clone(), x.coords.clone());
     if before != own || before * after != all {
         // Elements of rows as rows of their own.
         let each = all / after.max(1);
         if own != 1 || before != 1 || after == 0 || !all.is_multiple_of(after) || is_row(&target[at]) {
-            return Err(MIXES.into());
+            return Err(mixes());
         }
         coords.push(grid.lengths.len());
         let lengths = [&grid.lengths[..], &[each]].concat();
@@ -370,7 +371,7 @@ fn reshape(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Row
 
 fn slice(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Rows) -> Rewritten<Rows> {
     let bound = |make: &Builder<'_, '_>, slot: usize| entries(make, node.at(slot), values);
-    let (starts, ends) = (bound(make, 1)?.ok_or(MIXES)?, bound(make, 2)?.ok_or(MIXES)?);
+    let (starts, ends) = (bound(make, 1)?.ok_or_else(mixes)?, bound(make, 2)?.ok_or_else(mixes)?);
     let (at, steps) = (known(make, node.at(3))?.unwrap_or(vec![0]), known(make, node.at(4))?.unwrap_or(vec![1]));
     match (&starts[..], &ends[..], &at[..], &steps[..]) {
         ([Entry::Fixed(0)], [Entry::Rows(grid)], &[a], [1]) if axis(a, x.dims.len())? == x.axis && *grid == x.grid => {
@@ -386,14 +387,14 @@ fn slice(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values, x: Rows)
             dims[a] = (end - start) as usize;
             Ok(Rows { name, dims, ..x })
         }
-        _ => Err(MIXES.into()),
+        _ => Err(mixes()),
     }
 }
 
 fn split(make: &mut Builder<'_, '_>, node: &NodeProto, x: Rows) -> Rewritten<Vec<Rows>> {
     let at = axis(node.int("axis", 0), x.dims.len())?;
     if at == x.axis {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     let each = x.dims[at].div_ceil(node.output.len().max(1));
     let sizes = match known(make, node.at(1))? {

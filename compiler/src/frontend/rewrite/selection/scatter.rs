@@ -8,10 +8,11 @@ use super::{
         tensor,
     },
     indices::flat,
-    operands::MIXES,
+    operands::mixes,
     rowwise::{rows, whole},
     value::{Column, Grid, Index, Rows, Value, Values, union, within},
 };
+use crate::frontend::refusal::missing;
 use std::rc::Rc;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
@@ -32,7 +33,7 @@ pub(super) fn slices(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Valu
     let (index, written) = operands(make, node, values, |index, _| {
         (index.rank == 2 && index.row_axis == 0 && index.times == 1).then_some(index.columns.len())
     })?;
-    written.filter(|w| w.rows.dims[1..] == w.shape[index..]).ok_or(MIXES)?.put(make)
+    written.filter(|w| w.rows.dims[1..] == w.shape[index..]).ok_or_else(mixes)?.put(make)
 }
 
 /// `ScatterElements` of whole rows along the first axis.
@@ -42,7 +43,7 @@ pub(super) fn elements(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Va
             index.rank == shape.len() && index.row_axis == 0 && shape.get(1).is_none_or(|&w| w == index.width());
         (whole && index.columns.len() == 1 && node.int("axis", 0) == 0).then_some(1)
     })?;
-    written.filter(|w| w.rows.dims[1..] == w.shape[1..]).ok_or(MIXES)?.put(make)
+    written.filter(|w| w.rows.dims[1..] == w.shape[1..]).ok_or_else(mixes)?.put(make)
 }
 
 fn operands<'n>(
@@ -52,21 +53,21 @@ fn operands<'n>(
     depth: impl Fn(&Index, &[usize]) -> Option<usize>,
 ) -> Rewritten<(usize, Option<Written<'n>>)> {
     let parts = || Some((node.at(0)?, node.at(1)?, node.at(2)?, node.out(0)?));
-    let (base, index, new, y) = parts().ok_or("it lacks an input or output; export the model again")?;
+    let (base, index, new, y) = parts().ok_or_else(missing)?;
     let (Some(Value::Index(index)), Some(rows), false) =
         (values.get(index), rows(values, new)?, values.contains_key(base))
     else {
-        return Err(MIXES.into());
+        return Err(mixes());
     };
-    let shape = make.shape(base).ok_or(MIXES)?;
-    let depth = depth(index, &shape).filter(|&d| d <= shape.len()).ok_or(MIXES)?;
+    let shape = make.shape(base).ok_or_else(mixes)?;
+    let depth = depth(index, &shape).filter(|&d| d <= shape.len()).ok_or_else(mixes)?;
     let add = match &node.text("reduction")[..] {
         "add" => true,
         "" | "none" => false,
-        _ => return Err(MIXES.into()),
+        _ => return Err(mixes()),
     };
     if index.grid != rows.grid || rows.axis != 0 || rows.expert.is_some() || index.divisor != 1 {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     let place = flat(index, &shape[..depth])?;
     Ok((depth, Some(Written { base, shape, depth, place, rows: rows.clone(), add, y })))
@@ -82,7 +83,7 @@ impl Written<'_> {
         let mut inverse = vec![None; count];
         for (row, &place) in self.place.values.iter().enumerate() {
             if inverse[place as usize].replace(row).is_some() {
-                return Err(MIXES.into());
+                return Err(mixes());
             }
         }
         let own: Vec<usize> = (0..grid.own).collect();
@@ -91,7 +92,7 @@ impl Written<'_> {
         let covered = covered.into_iter().flatten().fold(Vec::new(), |all, c| union(&all, c));
         let rest: Vec<i64> = grid.coords().iter().filter(|c| !at.contains(c)).map(|&c| c as i64).collect();
         if !within(&at, &covered) || rest.iter().any(|&c| c as usize >= grid.own) {
-            return Err(MIXES.into());
+            return Err(mixes());
         }
         let ahead = a.as_ref().map(|a| a.coords.clone()).unwrap_or_default();
         let ones = vec![1i64; width.len()];
@@ -104,7 +105,7 @@ impl Written<'_> {
         let a = a.map(|a| lay(make, "values", &a.name, &a.coords, &dims(&a))).transpose()?;
         let f = f.map(|f| lay(make, "factors", &f.name, &f.coords, &dims(&f))).transpose()?;
         let zero = make.net.constant(self.base)?.or_else(|| make.facts?.value(self.base));
-        let zero = zero.map(|v| tensor::floats(&v)).transpose().map_err(|e| e.to_string())?;
+        let zero = zero.map(|v| tensor::floats(&v)).transpose()?;
         let plain = zero.is_some_and(|v| v.iter().all(|&v| v == 0.0));
         let replace = !plain && !self.add;
         // What the mask leaves out need not be 0 where the base takes its place.

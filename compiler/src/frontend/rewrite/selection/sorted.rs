@@ -13,10 +13,11 @@ use super::{
         order, tensor,
     },
     indices::entries,
-    operands::{self, MIXES},
+    operands::{self, mixes},
     rowwise::{rows, spread, whole},
     value::{Entry, Rows, Value, Values, union},
 };
+use crate::frontend::refusal::Refusal;
 use std::rc::Rc;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
@@ -108,11 +109,11 @@ fn behind<'n>(net: &'n Net<'_>, mut name: &'n str, ops: &[&str]) -> &'n str {
 fn route(net: &Net<'_>, facts: &Facts, sum: &NodeProto) -> Rewritten<Option<Route>> {
     let all = |name: &str, value: f32| -> Rewritten<bool> {
         let Some(found) = net.constant(name)?.or_else(|| facts.value(name)) else { return Ok(false) };
-        Ok(tensor::floats(&found).map_err(|e| e.to_string())?.iter().all(|&v| v == value))
+        Ok(tensor::floats(&found)?.iter().all(|&v| v == value))
     };
     let list = |name: &str| -> Rewritten<Option<Vec<i64>>> {
         let value = net.constant(name)?.or_else(|| facts.value(name));
-        value.map(|v| tensor::integers(&v).map_err(|e| e.to_string())).transpose()
+        value.map(|v| tensor::integers(&v).map_err(Refusal::from)).transpose()
     };
     let axes = match sum.at(1) {
         Some(axes) => list(axes)?.unwrap_or_default(),
@@ -213,13 +214,13 @@ pub(super) fn open(net: &Net<'_>) -> Vec<String> {
 
 /// The rows of each expert: `Split` by the counts of all experts.
 pub(super) fn by_expert(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Vec<Rows>> {
-    let x = rows(values, node.at(0).unwrap_or_default())?.ok_or(MIXES)?;
+    let x = rows(values, node.at(0).unwrap_or_default())?.ok_or_else(mixes)?;
     let x = whole(make, x)?;
-    let sizes = entries(make, node.at(1), values)?.ok_or(MIXES)?;
+    let sizes = entries(make, node.at(1), values)?.ok_or_else(mixes)?;
     let own = |(i, entry): (usize, &Entry)| matches!(entry, Entry::Count { mask, expert } if *expert == i && **mask == *x.grid.mask);
     let experts = x.grid.lengths[0];
     if x.expert.is_some() || sizes.len() != experts || !sizes.iter().enumerate().all(own) {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     if x.coords.first() != Some(&0) {
         return Ok((0..experts).map(|i| Rows { expert: Some(i), ..x.clone() }).collect());
@@ -239,7 +240,7 @@ pub(super) fn by_expert(make: &mut Builder<'_, '_>, node: &NodeProto, values: &V
 pub(super) fn of_all_experts(make: &mut Builder<'_, '_>, node: &NodeProto, values: &Values) -> Rewritten<Rows> {
     let mut parts = Vec::new();
     for (i, input) in node.input.iter().enumerate() {
-        let part = rows(values, input)?.filter(|r| r.expert == Some(i)).ok_or(MIXES)?;
+        let part = rows(values, input)?.filter(|r| r.expert == Some(i)).ok_or_else(mixes)?;
         parts.push(whole(make, part)?);
     }
     let first = parts[0].clone();
@@ -247,7 +248,7 @@ pub(super) fn of_all_experts(make: &mut Builder<'_, '_>, node: &NodeProto, value
     let same = |r: &Rows| r.grid == first.grid && r.axis == first.axis && r.dims.len() == first.dims.len();
     let even = |r: &Rows| (0..r.dims.len()).all(|a| a == r.axis || r.dims[a] == first.dims[a]);
     if !joined || parts.len() != first.grid.lengths[0] || !parts.iter().all(|r| same(r) && even(r)) {
-        return Err(MIXES.into());
+        return Err(mixes());
     }
     let coords = parts.iter().fold(Vec::new(), |all, r| union(&all, &r.coords));
     let mut names = Vec::new();

@@ -16,6 +16,7 @@ use super::{
     view::{Code, View},
 };
 use crate::frontend::error::Problem;
+use crate::frontend::refusal::Refusal;
 use attention::Scores;
 pub use mask::SoftMask;
 use nanozk_ir::float::{InputKind, Shared};
@@ -159,7 +160,7 @@ impl Lower<'_> {
         let inputs = self.model.node_input_facts(node.id).map(|v| facts(v.into_vec())).unwrap_or_default();
         let outputs = self.model.node_output_facts(node.id).map(|v| facts(v.into_vec())).unwrap_or_default();
         let shapes = format!("{inputs} -> {outputs}");
-        Problem { node: node.name.clone(), op: node.op.name().to_string(), shapes, reason }
+        Problem { node: node.name.clone(), op: node.op.name().to_string(), shapes, refusal: Refusal::bare(reason) }
     }
 
     fn shape(&self, outlet: OutletId) -> Lowered<Vec<usize>> {
