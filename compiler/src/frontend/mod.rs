@@ -128,9 +128,9 @@ impl<'p> Source<'p> {
     /// # Errors
     /// When it holds nodes that no circuit computes.
     pub fn load(&self) -> Result<Loaded, FrontendError> {
-        onnx::guarded(self.path, || match self.by_rows() {
-            Err(FrontendError::Unsupported { .. } | FrontendError::SelfCheck { .. }) => self.flat(),
-            done => done,
+        onnx::guarded(self.path, || match rows::read(&self.model, &self.names()).map(|read| self.by_rows(read)) {
+            None | Some(Err(FrontendError::SelfCheck { .. })) => self.flat(),
+            Some(done) => done,
         })
     }
 
@@ -151,9 +151,7 @@ impl<'p> Source<'p> {
         self.header.outputs.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    fn by_rows(&self) -> Result<Loaded, FrontendError> {
-        let read = rows::read(&self.model, &self.names())
-            .map_err(|problems| FrontendError::Unsupported { path: self.path.to_owned(), problems })?;
+    fn by_rows(&self, read: rows::Rows) -> Result<Loaded, FrontendError> {
         let outputs = read
             .outputs
             .into_iter()

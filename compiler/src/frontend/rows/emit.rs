@@ -1,80 +1,53 @@
 //! From the recognised matrix graph to the canonical float graph.
 
-use super::matrix_graph::{MatrixGraph, MatrixId, MatrixNode, MatrixOp, Pick, Reduction};
-use crate::frontend::error::Problem;
-use crate::frontend::refusal::Refusal;
+use super::matrix_graph::{ByRows, MatrixGraph, MatrixId, MatrixNode, MatrixOp, NotByRows, Pick, Reduction};
 use nanozk_ir::float::{Binary, Formula, Graph, NodeId, Op, Step, UnaryFn};
 use std::collections::HashMap;
 
 /// Builds the canonical graph from what `outputs` need; every model input stays.
-pub(super) fn emit(
-    matrices: &MatrixGraph,
-    inputs: &[MatrixId],
-    outputs: &[(MatrixId, String)],
-) -> (Graph, Vec<Problem>) {
+pub(super) fn emit(matrices: &MatrixGraph, inputs: &[MatrixId], outputs: &[(MatrixId, String)]) -> ByRows<Graph> {
     let mut roots: Vec<MatrixId> = outputs.iter().map(|(id, _)| *id).collect();
     roots.extend(inputs);
     let uses = matrices.uses(&roots);
     let graph = Graph { tokens: matrices.tokens, ..Graph::default() };
-    let mut e = Emit { matrices, graph, nodes: HashMap::new(), problems: Vec::new() };
+    let mut e = Emit { matrices, graph, nodes: HashMap::new() };
     for id in (0..matrices.nodes.len()).filter(|&id| uses[id] > 0) {
         let node = &matrices.nodes[id];
-        if matches!(node.op, MatrixOp::Const { .. }) {
-            continue;
-        }
-        match e.node(node) {
-            Ok(emitted) => {
-                e.nodes.insert(id, emitted);
-            }
-            Err(Some(reason)) => e.problems.push(Problem {
-                node: node.name.clone(),
-                op: describe(&node.op),
-                shapes: format!("[{}, {}]", matrices.tokens, node.features),
-                refusal: Refusal::bare(reason),
-            }),
-            Err(None) => (),
+        if !matches!(node.op, MatrixOp::Const { .. }) {
+            let emitted = e.node(node)?;
+            e.nodes.insert(id, emitted);
         }
     }
-    e.graph.inputs = inputs.iter().filter_map(|id| e.nodes.get(id).copied()).collect();
+    e.graph.inputs = inputs.iter().map(|&id| e.emitted(id)).collect::<ByRows<_>>()?;
     for (id, name) in outputs {
-        if let Some(&source) = e.nodes.get(id) {
-            let output = e.graph.add(name, Op::Output, matrices.nodes[*id].features, &[source]);
-            e.graph.outputs.push(output);
-        }
+        let source = e.emitted(*id)?;
+        let output = e.graph.add(name, Op::Output, matrices.nodes[*id].features, &[source]);
+        e.graph.outputs.push(output);
     }
-    (e.graph, e.problems)
+    Ok(e.graph)
 }
-
-fn describe(op: &MatrixOp) -> String {
-    match op {
-        MatrixOp::Unary(f) => f.name().to_owned(),
-        MatrixOp::Binary(b) => format!("{b:?}"),
-        MatrixOp::Reduce(r) => format!("Reduce{r:?}"),
-        MatrixOp::Embed { .. } => "Gather".to_owned(),
-        _ => "node".to_owned(),
-    }
-}
-
-/// Why a node has no canonical form; `None` when the fault lies in one of its operands.
-type Missing = Option<String>;
 
 struct Emit<'a> {
     matrices: &'a MatrixGraph,
     graph: Graph,
     nodes: HashMap<MatrixId, NodeId>,
-    problems: Vec<Problem>,
 }
 
 impl Emit<'_> {
+    /// The node that a matrix became; constants become one where they are read.
+    fn emitted(&self, id: MatrixId) -> ByRows<NodeId> {
+        self.nodes.get(&id).copied().ok_or(NotByRows)
+    }
+
     /// Operand `id` with `features` columns: constants become nodes, single columns are spread.
-    fn operand(&mut self, id: MatrixId, features: usize, name: &str) -> Result<NodeId, Missing> {
+    fn operand(&mut self, id: MatrixId, features: usize, name: &str) -> ByRows<NodeId> {
         let node = &self.matrices.nodes[id];
         if let MatrixOp::Const { rows, data } = &node.op {
             let spread = features / node.features;
             let data = data.iter().flat_map(|&v| std::iter::repeat_n(v, spread)).collect();
             return Ok(self.graph.add(&node.name, Op::Const { rows: *rows, data }, features, &[]));
         }
-        let source = self.nodes.get(&id).copied().ok_or(None)?;
+        let source = self.emitted(id)?;
         if node.features == features {
             return Ok(source);
         }
@@ -86,16 +59,16 @@ impl Emit<'_> {
         ))
     }
 
-    fn node(&mut self, node: &MatrixNode) -> Result<NodeId, Missing> {
+    fn node(&mut self, node: &MatrixNode) -> ByRows<NodeId> {
         let (name, features) = (node.name.as_str(), node.features);
         let plain: Vec<Option<NodeId>> = node.operands.iter().map(|o| self.nodes.get(o).copied()).collect();
         let constant = |o: &MatrixId| matches!(self.matrices.nodes[*o].op, MatrixOp::Const { .. });
         if node.operands.iter().zip(&plain).any(|(o, p)| p.is_none() && !constant(o)) {
-            return Err(None);
+            return Err(NotByRows);
         }
         let op = match &node.op {
             MatrixOp::Input(kind) => Op::Input(kind.clone()),
-            MatrixOp::Const { .. } => return Err(None),
+            MatrixOp::Const { .. } => return Err(NotByRows),
             MatrixOp::Embed { table } => Op::Embed { table: table.clone().into() },
             MatrixOp::Linear { weight, bias } => Op::Linear {
                 positions: 1,
@@ -124,9 +97,9 @@ impl Emit<'_> {
         Ok(self.graph.add(name, op, features, &operands))
     }
 
-    fn binary(&mut self, op: Binary, node: &MatrixNode) -> Result<NodeId, Missing> {
+    fn binary(&mut self, op: Binary, node: &MatrixNode) -> ByRows<NodeId> {
         let (name, features) = (node.name.as_str(), node.features);
-        let &[a, b] = &node.operands[..] else { return Err(None) };
+        let &[a, b] = &node.operands[..] else { return Err(NotByRows) };
         if op == Binary::Mul {
             for (x, c) in [(a, b), (b, a)] {
                 if let Some(c) = self.matrices.scalar(c) {
@@ -156,13 +129,13 @@ impl Emit<'_> {
                 return Ok(g.add(name, compare, features, &[gap]));
             }
             Binary::Equal | Binary::And | Binary::Or | Binary::Xor | Binary::Pow | Binary::Rem => {
-                return Err(Some("this operator is not read by rows".to_owned()));
+                return Err(NotByRows);
             }
         };
         Ok(g.add(name, op, features, &operands))
     }
 
-    fn reduce(&mut self, reduction: Reduction, node: &MatrixNode) -> Result<NodeId, Missing> {
+    fn reduce(&mut self, reduction: Reduction, node: &MatrixNode) -> ByRows<NodeId> {
         let (name, source) = (node.name.as_str(), node.operands[0]);
         let width = self.matrices.nodes[source].features;
         let x = self.operand(source, width, name)?;
@@ -172,7 +145,7 @@ impl Emit<'_> {
                 (self.graph.add(name, Op::Unary(UnaryFn::Square), width, &[x]), (width as f32).recip())
             }
             Reduction::Max | Reduction::Min => {
-                return Err(Some("a maximum over features is supported only inside a softmax".to_owned()));
+                return Err(NotByRows); // Only inside a softmax.
             }
         };
         Ok(self.graph.add(name, Op::Linear { positions: 1, weight: vec![weight; width].into(), bias: None }, 1, &[x]))

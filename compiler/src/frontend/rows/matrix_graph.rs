@@ -3,6 +3,21 @@
 
 use nanozk_ir::float::{Binary, InputKind, NormKind, Op, Shared, UnaryFn};
 use std::{collections::HashMap, sync::Arc};
+use tract_onnx::prelude::TractError;
+
+/// Rows of tokens do not hold what a model does. The user is not told why, since the model then is read by elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotByRows;
+
+/// What tract does not follow.
+impl From<TractError> for NotByRows {
+    fn from(_: TractError) -> Self {
+        NotByRows
+    }
+}
+
+/// What something is by rows.
+pub(super) type ByRows<T> = Result<T, NotByRows>;
 
 /// Index of a node of a [`MatrixGraph`].
 pub(super) type MatrixId = usize;

@@ -13,8 +13,8 @@ mod view;
 
 pub use lower::SoftMask;
 
-use crate::frontend::error::Problem;
 use lower::Layout;
+use matrix_graph::ByRows;
 use nanozk_ir::float::Graph;
 use nanozk_plan::ElementMap;
 use tract_onnx::prelude::*;
@@ -28,30 +28,13 @@ pub(super) struct Rows {
 }
 
 /// Reads `model`, whose outputs have these names, with tokens as rows; one that mixes them otherwise than in attention as
-/// one token with flat features.
-///
-/// # Errors
-/// With all nodes that have no canonical form, of the reading that got further.
-pub(super) fn read(model: &TypedModel, names: &[&str]) -> Result<Rows, Vec<Problem>> {
-    let progress = |problems: &[Problem]| {
-        problems.iter().filter_map(|p| model.nodes.iter().position(|n| n.name == p.node)).min().unwrap_or(usize::MAX)
-    };
-    let mut worst: Option<Vec<Problem>> = None;
-    for layout in [Layout::Rows, Layout::Flat] {
-        match attempt(model, names, layout) {
-            Ok(done) => return Ok(done),
-            Err(problems) if worst.as_ref().is_none_or(|w| progress(&problems) > progress(w)) => worst = Some(problems),
-            Err(_) => (),
-        }
-    }
-    Err(worst.unwrap_or_default())
+/// one token with flat features. `None` when rows do not hold what it does.
+pub(super) fn read(model: &TypedModel, names: &[&str]) -> Option<Rows> {
+    [Layout::Rows, Layout::Flat].into_iter().find_map(|layout| laid_out(model, names, layout).ok())
 }
 
-fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<Rows, Vec<Problem>> {
-    let mut lowered = lower::lower(model, layout);
-    if !lowered.problems.is_empty() {
-        return Err(lowered.problems);
-    }
+fn laid_out(model: &TypedModel, names: &[&str], layout: Layout) -> ByRows<Rows> {
+    let mut lowered = lower::lower(model, layout)?;
     let roots: Vec<_> = lowered.outputs.iter().map(|(id, _)| *id).collect();
     recognise::recognise(&mut lowered.graph, &roots);
     let keep: Vec<_> = lowered.inputs.iter().chain(&roots).copied().collect();
@@ -61,10 +44,7 @@ fn attempt(model: &TypedModel, names: &[&str], layout: Layout) -> Result<Rows, V
     let roots: Vec<_> = lowered.outputs.iter().map(|(id, _)| *id).collect();
     simplify::simplify(&mut lowered.graph, &roots);
     let outputs: Vec<_> = lowered.outputs.iter().zip(names).map(|((id, _), &name)| (*id, name.to_owned())).collect();
-    let (graph, problems) = emit::emit(&lowered.graph, &lowered.inputs, &outputs);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let graph = emit::emit(&lowered.graph, &lowered.inputs, &outputs)?;
     let places = lowered.outputs.into_iter().map(|(_, view)| {
         let map = ElementMap::new(&view.shape, &view.codes().map(|c| c.flat as u32).collect::<Vec<_>>());
         (view.shape, map)

@@ -11,7 +11,8 @@ mod rope;
 mod scalar;
 
 use super::matrix_graph::{MatrixGraph, MatrixId, MatrixOp};
-use nanozk_ir::float::{NormKind, UnaryFn};
+use nanozk_ir::float::UnaryFn;
+use probe::inside;
 
 /// Most operators in one region.
 const REGION: usize = 24;
@@ -41,17 +42,6 @@ pub(super) fn recognise(graph: &mut MatrixGraph, roots: &[MatrixId]) {
         }
         stack.extend(&graph.nodes[id].operands);
     }
-}
-
-fn inside(op: &MatrixOp) -> bool {
-    matches!(
-        op,
-        MatrixOp::Binary(_)
-            | MatrixOp::Unary(_)
-            | MatrixOp::Reduce(_)
-            | MatrixOp::Select(_)
-            | MatrixOp::Norm { kind: NormKind::Rms, gamma: None, beta: None, .. }
-    )
 }
 
 /// What the region that ends in `id` computes, and its pivot. The region with the furthest pivot counts. A function

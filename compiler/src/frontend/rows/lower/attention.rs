@@ -1,48 +1,18 @@
 //! Attention, recognised by what the index maps of its two products say, not by the nodes between them.
 
 use super::{
-    Base, Lower, Lowered, Value,
-    einsum::{Letter, offset, tuples},
-    mask::{MaskKind, SoftMask},
-    text,
+    letters::{Letter, offset, tuples},
+    lowering::{Base, Lower, Value},
+    mask::MaskKind,
+    scores::{Scores, SoftMask, place},
 };
 use crate::frontend::rows::{
-    matrix_graph::{MatrixId, MatrixOp, Pick},
+    matrix_graph::{ByRows, MatrixId, MatrixOp, NotByRows, Pick},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::{HIDDEN, Op};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
-
-/// `scale * a b^T` per head, possibly masked and passed through a softmax.
-#[derive(Clone, Debug)]
-pub(super) struct Scores {
-    pub a: MatrixId,
-    pub b: MatrixId,
-    pub heads: usize,
-    /// Features of `a` in each head.
-    a_features: Arc<Vec<Vec<usize>>>,
-    /// Features of `b` in each head.
-    b_features: Arc<Vec<Vec<usize>>>,
-    pub scale: f32,
-    /// Hidden pairs `[a token, b token]`.
-    pub hidden: Option<Arc<Vec<bool>>>,
-    /// Pairs whose score was multiplied by 0, which a mask must hide before the softmax.
-    zeroed: Option<Arc<Vec<bool>>>,
-    /// What is added to the scores, `[heads, a token, b token]`.
-    pub bias: Option<Arc<Vec<f32>>>,
-    /// Mask input over the tokens of `b` (true) or `a` (false).
-    pub key_mask: Option<(MatrixId, bool)>,
-    /// Masks that hide with a finite score.
-    pub soft: Vec<SoftMask>,
-    /// After the softmax, which always runs over the tokens of `b`.
-    softmax: bool,
-}
-
-/// Position of an element of `[heads, tokens, tokens]`.
-pub(super) fn place(flat: usize, tokens: usize) -> (usize, usize, usize) {
-    (flat / tokens / tokens, flat / tokens % tokens, flat % tokens)
-}
 
 impl Lower<'_> {
     /// The product of queries and keys.
@@ -53,13 +23,12 @@ impl Lower<'_> {
         b: &View,
         shape: &[usize],
         name: &str,
-    ) -> Lowered<Value> {
-        const REASON: &str = "a product of two activations that is not attention";
+    ) -> ByRows<Value> {
         let (ia, va) = self.compact(a, name)?;
         let (ib, vb) = self.compact(b, name)?;
         let (wa, wb) = (self.graph.nodes[ia].features, self.graph.nodes[ib].features);
-        let ka = axis_kinds(&va, wa).ok_or(REASON)?;
-        let kb = axis_kinds(&vb, wb).ok_or(REASON)?;
+        let ka = axis_kinds(&va, wa).ok_or(NotByRows)?;
+        let kb = axis_kinds(&vb, wb).ok_or(NotByRows)?;
         let a_token = |l: &Letter| l.a.is_some_and(|p| ka[p] == AxisKind::Token);
         let b_token = |l: &Letter| l.b.is_some_and(|p| kb[p] == AxisKind::Token);
         let consistent = |l: &Letter| {
@@ -68,7 +37,7 @@ impl Lower<'_> {
             (!a_token(l) || (l.out.is_some() && !moves_b)) && (!b_token(l) || (l.out.is_some() && !moves_a))
         };
         if !letters.iter().all(consistent) || !letters.iter().any(a_token) || !letters.iter().any(b_token) {
-            return Err(REASON.to_owned());
+            return Err(NotByRows); // A product of two activations that is not attention.
         }
         let mut head: Vec<&Letter> = letters.iter().filter(|l| l.out.is_some() && !a_token(l) && !b_token(l)).collect();
         head.sort_by_key(|l| l.out);
@@ -138,25 +107,25 @@ impl Lower<'_> {
         inputs: &[Value],
         shape: &[usize],
         node: &TypedNode,
-    ) -> Lowered<Value> {
+    ) -> ByRows<Value> {
         if let [Value::View(a), Value::View(b)] = inputs
             && let (Some(sa), Some(sb)) = (self.scores_of(a), self.scores_of(b))
         {
             return match op {
                 "Add" => self.add_scores(sa, a, sb, b, &node.name),
-                _ => Err("this operator on two attention score matrices is not supported".to_owned()),
+                _ => Err(NotByRows), // This operator on two attention score matrices is not supported.
             };
         }
         let (view, other, first) = match inputs {
             [v @ Value::View(view), other] if self.is_scores(v) => (view, other, true),
             [other, Value::View(view)] => (view, other, false),
-            _ => return Err("attention scores meet an unknown value".to_owned()),
+            _ => return Err(NotByRows), // Attention scores meet an unknown value.
         };
-        let s = self.scores_of(view).ok_or("attention scores meet an unknown value")?;
-        let view = view.broadcast(shape).map_err(text)?;
+        let s = self.scores_of(view).ok_or(NotByRows)?; // Attention scores meet an unknown value.
+        let view = view.broadcast(shape)?;
         let scalar = match other {
             Value::Const(t) => match t.as_uniform() {
-                Some(u) => Some(u.cast_to_scalar::<f32>().map_err(text)?),
+                Some(u) => Some(u.cast_to_scalar::<f32>()?),
                 None => None,
             },
             _ => None,
@@ -171,18 +140,18 @@ impl Lower<'_> {
                 let hidden = self.mask_of(other, node.inputs[usize::from(first)], shape, &view, kind, &node.name)?;
                 self.hide(s, &view, hidden)
             }
-            _ => Err("this operator on attention scores is not supported".to_owned()),
+            _ => Err(NotByRows), // This operator on attention scores is not supported.
         }
     }
 
     /// The sum of two products over different features of the same heads and tokens: one product over all of them.
-    fn add_scores(&mut self, sa: usize, a: &View, sb: usize, b: &View, name: &str) -> Lowered<Value> {
+    fn add_scores(&mut self, sa: usize, a: &View, sb: usize, b: &View, name: &str) -> ByRows<Value> {
         let (x, y) = (self.scores[sa].clone(), self.scores[sb].clone());
         let masked = |s: &Scores| s.hidden.is_some() || s.zeroed.is_some() || s.bias.is_some() || s.key_mask.is_some();
         let plain = |s: &Scores| !masked(s) && !s.softmax;
         let aligned = a.shape == b.shape && a.codes().zip(b.codes()).all(|(a, b)| a.flat == b.flat);
         if !plain(&x) || !plain(&y) || x.scale != y.scale || x.heads != y.heads || !aligned {
-            return Err("a sum of two attention score matrices that is not one product".to_owned());
+            return Err(NotByRows); // A sum of two attention score matrices that is not one product.
         }
         let mut join = |first: MatrixId, second: MatrixId, f: &[Vec<usize>], g: &[Vec<usize>]| {
             let (wf, ws) = (self.graph.nodes[first].features, self.graph.nodes[second].features);
@@ -202,16 +171,16 @@ impl Lower<'_> {
     }
 
     /// The product of scores with a constant that holds zeros and one other value.
-    fn zero_scores(&mut self, s: usize, view: &View, factors: &Tensor, shape: &[usize]) -> Lowered<Value> {
+    fn zero_scores(&mut self, s: usize, view: &View, factors: &Tensor, shape: &[usize]) -> ByRows<Value> {
         self.before_softmax(s)?;
         let tokens = self.graph.tokens;
-        let factors = factors.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
-        let factors = factors.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let factors = factors.cast_to::<f32>()?.broadcast_to_shape(shape)?;
+        let factors = factors.view().as_slice::<f32>()?.to_vec();
         let factor = factors.iter().copied().find(|&f| f != 0.0).unwrap_or(1.0);
         let mut zeroed = vec![false; tokens * tokens];
         for (code, &f) in view.codes().zip(&factors) {
             if f != 0.0 && f != factor {
-                return Err("attention scores are multiplied by different constants".to_owned());
+                return Err(NotByRows); // Attention scores are multiplied by different constants.
             }
             let (_, a, b) = place(code.flat, tokens);
             zeroed[a * tokens + b] |= f == 0.0;
@@ -222,31 +191,30 @@ impl Lower<'_> {
         })))
     }
 
-    fn scale_scores(&mut self, s: usize, view: &View, factor: f32) -> Lowered<Value> {
+    fn scale_scores(&mut self, s: usize, view: &View, factor: f32) -> ByRows<Value> {
         if self.scores[s].softmax {
-            return Err("attention weights are scaled after the softmax".to_owned());
+            return Err(NotByRows); // Attention weights are scaled after the softmax.
         }
         if self.scores[s].hidden.is_some() || self.scores[s].bias.is_some() || self.scores[s].key_mask.is_some() {
-            return Err("attention scores are scaled after the mask".to_owned());
+            return Err(NotByRows); // Attention scores are scaled after the mask.
         }
         Ok(Value::View(self.derive_scores(s, view, |s| s.scale *= factor)))
     }
 
-    pub(super) fn before_softmax(&self, s: usize) -> Lowered<()> {
+    pub(super) fn before_softmax(&self, s: usize) -> ByRows<()> {
         match self.scores[s].softmax {
-            true => Err("attention weights are masked after the softmax".to_owned()),
+            true => Err(NotByRows), // Attention weights are masked after the softmax.
             false => Ok(()),
         }
     }
 
     /// Softmax over `axis`, which must run over all tokens of one operand; that operand holds the keys.
-    pub(super) fn scores_softmax(&mut self, s: usize, view: &View, axis: usize) -> Lowered<Value> {
-        const REASON: &str = "the softmax does not run over the keys of attention";
+    pub(super) fn scores_softmax(&mut self, s: usize, view: &View, axis: usize) -> ByRows<Value> {
         self.before_softmax(s)?;
         if let Some(zeroed) = &self.scores[s].zeroed {
             let hidden = self.scores[s].hidden.as_deref().map_or(&[][..], |h| h);
             if zeroed.iter().enumerate().any(|(i, &z)| z && !hidden.get(i).is_some_and(|&h| h)) {
-                return Err("attention scores are set to 0 and not hidden".to_owned());
+                return Err(NotByRows); // Attention scores are set to 0 and not hidden.
             }
         }
         let tokens = self.graph.tokens;
@@ -257,7 +225,7 @@ impl Lower<'_> {
         let over_b = along.iter().enumerate().all(|(i, p)| (p.0, p.1) == (first.0, first.1) && p.2 == i);
         let over_a = along.iter().enumerate().all(|(i, p)| (p.0, p.2) == (first.0, first.2) && p.1 == i);
         if along.len() != tokens || !(over_a || over_b) {
-            return Err(REASON.to_owned());
+            return Err(NotByRows); // The softmax does not run over the keys.
         }
         let swap = !over_b;
         let mut view = self.derive_scores(s, view, |s| {
@@ -290,10 +258,9 @@ impl Lower<'_> {
         letters: Vec<Letter>,
         shape: &[usize],
         name: &str,
-    ) -> Lowered<Value> {
-        const REASON: &str = "a product with attention weights that is not attention";
+    ) -> ByRows<Value> {
         if !self.scores[s].softmax {
-            return Err("attention without a softmax".to_owned());
+            return Err(NotByRows); // Attention without a softmax.
         }
         let tokens = self.graph.tokens;
         let (iv, vv) = self.compact(values, name)?;
@@ -324,7 +291,7 @@ impl Lower<'_> {
                     (wh, wq) == (h, query) && v == key * width + feature
                 });
             if !ok {
-                return Err(REASON.to_owned());
+                return Err(NotByRows); // A product with attention weights that is not attention.
             }
             let position = features[h].iter().position(|&f| f == feature).unwrap_or_else(|| {
                 features[h].push(feature);
@@ -341,12 +308,12 @@ impl Lower<'_> {
         Ok(Value::View(View::new(shape, cells.iter().map(code).collect())))
     }
 
-    fn attention(&mut self, s: usize, values: MatrixId, v_features: &[Vec<usize>], name: &str) -> Lowered<MatrixId> {
+    fn attention(&mut self, s: usize, values: MatrixId, v_features: &[Vec<usize>], name: &str) -> ByRows<MatrixId> {
         let scores = self.scores[s].clone();
         let heads = scores.heads;
         let head_dim = scores.a_features[0].len();
         if v_features.iter().any(|f| f.len() != head_dim) {
-            return Err(format!("values of another width than keys ({head_dim} features per head)"));
+            return Err(NotByRows); // Values of another width than keys.
         }
         let keys_of = |h: usize| (&scores.b_features[h], &v_features[h]);
         let distinct = (0..heads).filter(|&h| (0..h).all(|g| keys_of(g) != keys_of(h))).count();
@@ -363,7 +330,7 @@ impl Lower<'_> {
         let mut operands = vec![q, k, v];
         match scores.key_mask {
             Some((mask, true)) => operands.push(mask),
-            Some((_, false)) => return Err("an attention mask over queries".to_owned()),
+            Some((_, false)) => return Err(NotByRows), // An attention mask over queries.
             None => (),
         }
         self.soft_masks.extend(scores.soft.iter().map(|m| SoftMask { attention: name.to_owned(), ..m.clone() }));
@@ -379,13 +346,13 @@ impl Lower<'_> {
     }
 
     /// Whether each token sees none that follows it, and what is added to its scores, `[tokens, heads * tokens]`.
-    fn biases(&self, scores: &Scores) -> Lowered<(bool, Option<Vec<f32>>)> {
+    fn biases(&self, scores: &Scores) -> ByRows<(bool, Option<Vec<f32>>)> {
         let (tokens, heads) = (self.graph.tokens, scores.heads);
         let hides = |i: usize| scores.hidden.as_ref().is_some_and(|h| h[i]);
         let later = |i: usize| i % tokens > i / tokens;
         let causal = (0..tokens * tokens).all(|i| hides(i) || !later(i)) && (0..tokens * tokens).any(hides);
         if (0..tokens).any(|t| (0..tokens).all(|u| hides(t * tokens + u))) {
-            return Err("a query that an attention mask leaves no key".to_owned());
+            return Err(NotByRows); // A query that an attention mask leaves no key.
         }
         let more = (0..tokens * tokens).any(|i| hides(i) && !(causal && later(i)));
         if scores.bias.is_none() && !more {

@@ -1,8 +1,11 @@
 //! Values computed from token ids and masks only: evaluated by tract on chosen inputs when their meaning is needed.
 
-use super::{Base, Lower, Lowered, Value, moves_data, numbers, text};
+use super::{
+    lowering::{Base, Lower, Value, numbers},
+    movement::moves_data,
+};
 use crate::frontend::rows::{
-    matrix_graph::{MatrixId, MatrixOp},
+    matrix_graph::{ByRows, MatrixId, MatrixOp, NotByRows},
     view::{Code, View},
 };
 use nanozk_ir::float::InputKind;
@@ -38,7 +41,7 @@ fn indexes_table(model: &TypedModel, outlet: OutletId) -> bool {
 
 impl Lower<'_> {
     /// Handles nodes that read only constants and deferred values: an embedding, or one more deferred value.
-    pub(super) fn try_deferred(&mut self, node: &TypedNode, inputs: &[Value]) -> Lowered<Option<Vec<Value>>> {
+    pub(super) fn try_deferred(&mut self, node: &TypedNode, inputs: &[Value]) -> ByRows<Option<Vec<Value>>> {
         let mut slots = 0;
         for value in inputs {
             match value {
@@ -57,22 +60,22 @@ impl Lower<'_> {
         Ok(Some(vec![Value::Deferred(slots); node.outputs.len()]))
     }
 
-    fn embed(&mut self, node: &TypedNode, table: &Arc<Tensor>, slots: u64) -> Lowered<Value> {
+    fn embed(&mut self, node: &TypedNode, table: &Arc<Tensor>, slots: u64) -> ByRows<Value> {
         let slot = self.only_slot(slots)?;
         let input = self.inputs[slot];
         let (vocab, features) = (table.shape()[0], table.shape()[1]);
         match &mut self.graph.nodes[input].op {
             MatrixOp::Input(InputKind::Tokens { vocab: v }) => *v = if *v == 0 { vocab } else { vocab.min(*v) },
-            _ => return Err("a table is indexed by something that is not a token input".to_owned()),
+            _ => return Err(NotByRows), // A table is indexed by something that is not a token input.
         }
         let tokens = self.graph.tokens;
         let iota: Vec<i64> = (0..tokens as i64).collect();
         let ids = self.eval_deferred(node.inputs[1], &HashMap::from([(slot, iota)]))?;
-        let ids: Vec<i64> = ids.cast_to::<i64>().map_err(text)?.view().as_slice::<i64>().map_err(text)?.to_vec();
+        let ids: Vec<i64> = ids.cast_to::<i64>()?.view().as_slice::<i64>()?.to_vec();
         if ids.iter().any(|&t| t < 0 || t >= tokens as i64) {
-            return Err("token ids are changed by arithmetic before they index the table".to_owned());
+            return Err(NotByRows); // Token ids are changed by arithmetic before they index the table.
         }
-        let table = numbers(table).map_err(text)?;
+        let table = numbers(table)?;
         let id = self.graph.add(&node.name, MatrixOp::Embed { table }, features, &[input]);
         let base = self.new_base(Base::Matrix(id));
         let code = |t: i64, f: usize| Code { base, flat: t as usize * features + f, negated: false }.encode();
@@ -81,25 +84,25 @@ impl Lower<'_> {
     }
 
     /// Number of the only input in a set.
-    pub(super) fn only_slot(&self, slots: u64) -> Lowered<usize> {
+    pub(super) fn only_slot(&self, slots: u64) -> ByRows<usize> {
         match slots.count_ones() {
             1 => Ok(slots.trailing_zeros() as usize),
-            _ => Err("computed from several integer or mask inputs".to_owned()),
+            _ => Err(NotByRows), // Computed from several integer or mask inputs.
         }
     }
 
     /// Node of the mask input that alone determines a deferred value.
-    pub(super) fn mask_input(&self, slots: u64) -> Lowered<(usize, MatrixId)> {
+    pub(super) fn mask_input(&self, slots: u64) -> ByRows<(usize, MatrixId)> {
         let slot = self.only_slot(slots)?;
         let id = self.inputs[slot];
         match self.graph.nodes[id].op {
             MatrixOp::Input(InputKind::Mask) => Ok((slot, id)),
-            _ => Err("computed from token ids other than by an embedding table".to_owned()),
+            _ => Err(NotByRows), // Computed from token ids other than by an embedding table.
         }
     }
 
     /// Evaluates a deferred outlet for given values of model inputs.
-    pub(super) fn eval_deferred(&self, outlet: OutletId, inputs: &HashMap<usize, Vec<i64>>) -> Lowered<Arc<Tensor>> {
+    pub(super) fn eval_deferred(&self, outlet: OutletId, inputs: &HashMap<usize, Vec<i64>>) -> ByRows<Arc<Tensor>> {
         self.eval_outlet(outlet, inputs, &mut HashMap::new())
     }
 
@@ -108,7 +111,7 @@ impl Lower<'_> {
         outlet: OutletId,
         inputs: &HashMap<usize, Vec<i64>>,
         memo: &mut HashMap<OutletId, Arc<Tensor>>,
-    ) -> Lowered<Arc<Tensor>> {
+    ) -> ByRows<Arc<Tensor>> {
         if let Some(Value::Const(t)) = self.values.get(&outlet) {
             return Ok(t.clone());
         }
@@ -116,20 +119,20 @@ impl Lower<'_> {
             return Ok(t.clone());
         }
         if let Some(slot) = self.model.inputs.iter().position(|i| *i == outlet) {
-            let values = inputs.get(&slot).ok_or("depends on another input")?;
-            let tensor = Tensor::from_shape(&self.shape(outlet)?, values).map_err(text)?;
-            let fact = self.model.outlet_fact(outlet).map_err(text)?;
-            return Ok(tensor.cast_to_dt(fact.datum_type).map_err(text)?.into_owned().into_arc_tensor());
+            let values = inputs.get(&slot).ok_or(NotByRows)?; // Depends on another input.
+            let tensor = Tensor::from_shape(&self.shape(outlet)?, values)?;
+            let fact = self.model.outlet_fact(outlet)?;
+            return Ok(tensor.cast_to_dt(fact.datum_type)?.into_owned().into_arc_tensor());
         }
         let node = self.model.node(outlet.node);
         let mut args: TVec<TValue> = tvec!();
         for &input in &node.inputs {
             args.push(self.eval_outlet(input, inputs, memo)?.into_tvalue());
         }
-        let results = node.op.eval_out_of_plan(args).map_err(text)?.ok_or("an operator with state")?;
+        let results = node.op.eval_out_of_plan(args)?.ok_or(NotByRows)?; // An operator with state.
         for (slot, t) in results.into_iter().enumerate() {
             memo.insert(OutletId::new(node.id, slot), t.into_arc_tensor());
         }
-        memo.get(&outlet).cloned().ok_or_else(|| "an operator without result".to_owned())
+        memo.get(&outlet).cloned().ok_or(NotByRows) // An operator without result.
     }
 }

@@ -1,8 +1,11 @@
 //! Einstein sums: products with constants become linear layers, products of activations become attention.
 
-use super::{Base, Lower, Lowered, Value, numbers, text};
+use super::{
+    letters::{Letter, letters, offset, tuples},
+    lowering::{Base, Lower, Value, numbers},
+};
 use crate::frontend::rows::{
-    matrix_graph::MatrixOp,
+    matrix_graph::{ByRows, MatrixOp, NotByRows},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::Binary;
@@ -10,51 +13,10 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::AxesMapping;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
-/// One letter of an einsum: its place in both operands and in the result, and its length.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Letter {
-    pub a: Option<usize>,
-    pub b: Option<usize>,
-    pub out: Option<usize>,
-    pub size: usize,
-}
-
-fn position(places: &[usize]) -> Lowered<Option<usize>> {
-    match places {
-        [] => Ok(None),
-        [p] => Ok(Some(*p)),
-        _ => Err("an einsum with a repeated letter".to_owned()),
-    }
-}
-
-/// Letters of a product, the operands given by their shapes.
-pub(super) fn letters(axes: &AxesMapping, swap: bool, a: &[usize], b: &[usize]) -> Lowered<Vec<Letter>> {
-    axes.iter_all_axes()
-        .map(|axis| {
-            let (ia, ib) = if swap { (1, 0) } else { (0, 1) };
-            let pa = position(&axis.inputs[ia])?;
-            let pb = axis.inputs.get(ib).map_or(Ok(None), |p| position(p))?;
-            let size = pa.map_or(1, |p| a[p]).max(pb.map_or(1, |p| b[p]));
-            Ok(Letter { a: pa, b: pb, out: position(&axis.outputs[0])?, size })
-        })
-        .collect()
-}
-
-/// Offset contributed by `axis` at `index` in a tensor of `shape` (0 along axes of length 1).
-pub(super) fn offset(axis: Option<usize>, index: usize, shape: &[usize], strides: &[usize]) -> usize {
-    axis.map_or(0, |p| if shape[p] == 1 { 0 } else { index * strides[p] })
-}
-
-/// All index tuples of the given sizes, row-major.
-pub(super) fn tuples(sizes: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
-    let st = strides(sizes);
-    (0..sizes.iter().product()).map(move |i| sizes.iter().zip(&st).map(|(&n, &s)| i / s % n).collect())
-}
-
 impl Lower<'_> {
-    pub(super) fn einsum(&mut self, op: &EinSum, inputs: &[Value], shape: &[usize], name: &str) -> Lowered<Value> {
+    pub(super) fn einsum(&mut self, op: &EinSum, inputs: &[Value], shape: &[usize], name: &str) -> ByRows<Value> {
         if op.q_params.is_some() {
-            return Err("quantized products are not supported".to_owned());
+            return Err(NotByRows); // Quantized products are not supported.
         }
         let ones = Value::Const(tensor0(1f32).into_arc_tensor());
         match inputs {
@@ -62,7 +24,7 @@ impl Lower<'_> {
             [Value::View(a), Value::View(b)] => self.product(&op.axes, a, b, shape, name),
             [Value::View(x), w @ Value::Const(_)] => self.linear(&op.axes, false, x, w, shape, name),
             [w @ Value::Const(_), Value::View(x)] => self.linear(&op.axes, true, x, w, shape, name),
-            _ => Err("only products of activations and constants are supported".to_owned()),
+            _ => Err(NotByRows), // Only products of activations and constants are supported.
         }
     }
 
@@ -74,19 +36,19 @@ impl Lower<'_> {
         weight: &Value,
         shape: &[usize],
         name: &str,
-    ) -> Lowered<Value> {
-        let Value::Const(weight) = weight else { return Err("the weight is not constant".to_owned()) };
-        let data = numbers(weight).map_err(text)?;
+    ) -> ByRows<Value> {
+        let Value::Const(weight) = weight else { return Err(NotByRows) }; // The weight is not constant.
+        let data = numbers(weight)?;
         let (id, view) = self.compact(x, name)?;
         let inputs = self.graph.nodes[id].features;
-        let kinds = axis_kinds(&view, inputs).ok_or("tokens and features are mixed in one axis")?;
+        let kinds = axis_kinds(&view, inputs).ok_or(NotByRows)?; // Tokens and features are mixed in one axis.
         let letters = letters(axes, swap, &view.shape, weight.shape())?;
         let (sx, sw, so) = (strides(&view.shape), strides(weight.shape()), strides(shape));
         let kind = |l: &Letter| l.a.map_or(AxisKind::Still, |p| kinds[p]);
         let is_token = |l: &Letter| kind(l) == AxisKind::Token;
         let in_weight = |l: &Letter| l.b.is_some_and(|p| weight.shape()[p] > 1);
         if letters.iter().any(|l| is_token(l) && (l.out.is_none() || in_weight(l))) {
-            return Err("a product with a constant over the tokens; only features of one token can be mixed".to_owned());
+            return Err(NotByRows); // A product with a constant over the tokens.
         }
         let still = |l: &Letter| kind(l) == AxisKind::Still && !in_weight(l);
         let repeats: usize = letters.iter().filter(|l| still(l) && l.out.is_none()).map(|l| l.size).product();
@@ -145,7 +107,7 @@ impl Lower<'_> {
         Ok(Value::View(View::new(shape, codes.collect())))
     }
 
-    fn product(&mut self, axes: &AxesMapping, a: &View, b: &View, shape: &[usize], name: &str) -> Lowered<Value> {
+    fn product(&mut self, axes: &AxesMapping, a: &View, b: &View, shape: &[usize], name: &str) -> ByRows<Value> {
         match (self.scores_of(a), self.scores_of(b)) {
             (Some(s), None) => {
                 return self.weighted_sum(s, a, b, letters(axes, false, &a.shape, &b.shape)?, shape, name);
@@ -153,7 +115,7 @@ impl Lower<'_> {
             (None, Some(s)) => {
                 return self.weighted_sum(s, b, a, letters(axes, true, &b.shape, &a.shape)?, shape, name);
             }
-            (Some(_), Some(_)) => return Err("a product of two attention score matrices".to_owned()),
+            (Some(_), Some(_)) => return Err(NotByRows), // A product of two attention score matrices.
             (None, None) => (),
         }
         let letters = letters(axes, false, &a.shape, &b.shape)?;

@@ -1,8 +1,8 @@
 //! Elementwise operators.
 
-use super::{Base, Lower, Lowered, Value, text};
+use super::lowering::{Base, Lower, Value};
 use crate::frontend::rows::{
-    matrix_graph::{MatrixId, MatrixOp},
+    matrix_graph::{ByRows, MatrixId, MatrixOp, NotByRows},
     view::{Code, View},
 };
 use crate::frontend::unary::{function, power};
@@ -35,36 +35,26 @@ fn ordered(name: &str) -> Option<(Binary, bool)> {
     }
 }
 
-/// Whether a unary operator is known.
-pub(super) fn known_unary(op: &ElementWiseOp) -> bool {
-    function(op).is_some() || matches!(op.0.name().as_str(), "Neg" | "IsNan")
-}
-
-/// Whether a binary operator of this name is known.
-pub(super) fn known_binary(name: &str) -> bool {
-    ordered(name).is_some() || name == "Pow"
-}
-
 impl Lower<'_> {
-    pub(super) fn unary(&mut self, op: &ElementWiseOp, input: &Value, name: &str) -> Lowered<Value> {
-        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+    pub(super) fn unary(&mut self, op: &ElementWiseOp, input: &Value, name: &str) -> ByRows<Value> {
+        let Value::View(view) = input else { return Err(NotByRows) }; // Applied to a value that is not an activation.
         if op.0.name() == "IsNan" && self.is_scores(input) {
             return Ok(Value::NanOf(view.clone()));
         }
         if op.0.name() == "Neg" {
             return Ok(Value::View(view.negate()));
         }
-        let function = function(op).ok_or("this elementwise function is not supported")?;
+        let function = function(op).ok_or(NotByRows)?; // This elementwise function is not supported.
         self.apply(function, view, name).map(Value::View)
     }
 
-    pub(super) fn apply(&mut self, function: UnaryFn, view: &View, name: &str) -> Lowered<View> {
+    pub(super) fn apply(&mut self, function: UnaryFn, view: &View, name: &str) -> ByRows<View> {
         let (id, view) = self.compact(view, name)?;
         let out = self.graph.add(name, MatrixOp::Unary(function), self.graph.nodes[id].features, &[id]);
         Ok(self.rebase(&view, out))
     }
 
-    pub(super) fn binary(&mut self, op: &str, inputs: &[Value], node: &TypedNode) -> Lowered<Value> {
+    pub(super) fn binary(&mut self, op: &str, inputs: &[Value], node: &TypedNode) -> ByRows<Value> {
         let shape = &self.shape(node.id.into())?;
         let name = &node.name;
         if self.is_scores(&inputs[0]) || self.is_scores(&inputs[1]) {
@@ -73,16 +63,17 @@ impl Lower<'_> {
         if op == "Pow"
             && let (Value::View(x), Value::Const(e)) = (&inputs[0], &inputs[1])
         {
-            let exponent = e.as_uniform().ok_or("exponents differ")?.cast_to_scalar::<f32>().map_err(text)?;
+            // Exponents differ.
+            let exponent = e.as_uniform().ok_or(NotByRows)?.cast_to_scalar::<f32>()?;
             return self.apply(power(exponent), x, name).map(Value::View);
         }
-        let (kind, swapped) = ordered(op).ok_or("this operator is not supported")?;
+        let (kind, swapped) = ordered(op).ok_or(NotByRows)?; // This operator is not supported.
         let (a, b) = if swapped { (&inputs[1], &inputs[0]) } else { (&inputs[0], &inputs[1]) };
         match (a, b) {
             (Value::View(a), Value::View(b)) => self.binary_views(kind, a, b, shape, name),
             (Value::View(a), Value::Const(c)) => self.binary_const(kind, a, c, false, shape, name),
             (Value::Const(c), Value::View(b)) => self.binary_const(kind, b, c, true, shape, name),
-            _ => Err("combines activations with values computed from token ids or a mask".to_owned()),
+            _ => Err(NotByRows), // Combines activations with values computed from token ids or a mask.
         }
         .map(Value::View)
     }
@@ -94,43 +85,36 @@ impl Lower<'_> {
         branches: [&Value; 2],
         shape: &[usize],
         name: &str,
-    ) -> Lowered<View> {
-        let one = tensor0(1f32).broadcast_into_rank(shape.len()).map_err(text)?;
+    ) -> ByRows<View> {
+        let one = tensor0(1f32).broadcast_into_rank(shape.len())?;
         let not = self.binary_const(Binary::Sub, condition, &one, true, shape, name)?;
         let mut parts = Vec::new();
         for (gate, branch) in [(condition, branches[0]), (&not, branches[1])] {
             match branch {
                 Value::View(v) => parts.push(self.binary_views(Binary::Gate, v, gate, shape, name)?),
-                Value::Const(c) if c.is_all_zero().map_err(text)? => (),
+                Value::Const(c) if c.is_all_zero()? => (),
                 Value::Const(c) => parts.push(self.binary_const(Binary::Gate, gate, c, true, shape, name)?),
-                _ => return Err("selects a value computed from token ids or a mask".to_owned()),
+                _ => return Err(NotByRows), // Selects a value computed from token ids or a mask.
             }
         }
         match &parts[..] {
             [a, b] => self.binary_views(Binary::Add, a, b, shape, name),
             [only] => Ok(only.clone()),
-            _ => Err("selects between two zeros".to_owned()),
+            _ => Err(NotByRows), // Selects between two zeros.
         }
     }
 
-    pub(super) fn binary_views(
-        &mut self,
-        op: Binary,
-        a: &View,
-        b: &View,
-        shape: &[usize],
-        name: &str,
-    ) -> Lowered<View> {
+    pub(super) fn binary_views(&mut self, op: Binary, a: &View, b: &View, shape: &[usize], name: &str) -> ByRows<View> {
         let (ia, va) = self.compact(a, name)?;
         let (ib, vb) = self.compact(b, name)?;
-        let (va, vb) = (va.broadcast(shape).map_err(text)?, vb.broadcast(shape).map_err(text)?);
+        let (va, vb) = (va.broadcast(shape)?, vb.broadcast(shape)?);
         let (wa, wb) = (self.graph.nodes[ia].features, self.graph.nodes[ib].features);
         let mut index: HashMap<(usize, usize), usize> = HashMap::new();
         let mut pairs: Vec<(usize, usize)> = Vec::new();
         let mut places = Vec::with_capacity(va.codes.len());
         for (ca, cb) in va.codes().zip(vb.codes()) {
             if ca.flat / wa != cb.flat / wb {
-                return Err("combines different tokens".to_owned());
+                return Err(NotByRows); // Combines different tokens.
             }
             let pair = (ca.flat % wa, cb.flat % wb);
             let place = *index.entry(pair).or_insert_with(|| {
@@ -164,16 +148,16 @@ impl Lower<'_> {
         const_first: bool,
         shape: &[usize],
         name: &str,
-    ) -> Lowered<View> {
+    ) -> ByRows<View> {
         let (id, view) = self.compact(x, name)?;
-        let view = view.broadcast(shape).map_err(text)?;
-        let constant = constant.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
-        let values = constant.view().as_slice::<f32>().map_err(text)?.to_vec();
+        let view = view.broadcast(shape)?;
+        let constant = constant.cast_to::<f32>()?.broadcast_to_shape(shape)?;
+        let values = constant.view().as_slice::<f32>()?.to_vec();
         let features = self.graph.nodes[id].features;
         let mut data = vec![None; self.graph.rows(id) * features];
         for (code, &v) in view.codes().zip(&values) {
             match data[code.flat] {
-                Some(old) if old != v => return Err("one element meets several constants".to_owned()),
+                Some(old) if old != v => return Err(NotByRows), // One element meets several constants.
                 _ => data[code.flat] = Some(v),
             }
         }

@@ -1,7 +1,13 @@
 //! Attention masks: constants or functions of a mask input, added to the scores or selected by them.
 
-use super::{Lower, Lowered, Value, attention::place, text};
-use crate::frontend::rows::{matrix_graph::MatrixId, view::View};
+use super::{
+    lowering::{Lower, Value},
+    scores::{SoftMask, place},
+};
+use crate::frontend::rows::{
+    matrix_graph::{ByRows, MatrixId, NotByRows},
+    view::View,
+};
 use nanozk_ir::float::HIDING;
 use std::{collections::HashMap, sync::Arc};
 use tract_onnx::prelude::*;
@@ -28,19 +34,6 @@ pub(super) struct Hidden {
     soft: Option<SoftMask>,
 }
 
-/// A mask that hides with a finite score, so that the source model leaves hidden keys some weight.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SoftMask {
-    /// Attention node of the canonical graph; empty until the mask has met one.
-    pub attention: String,
-    /// Node of the source model that applies the mask.
-    pub node: String,
-    /// The score of hidden keys.
-    pub value: f32,
-    /// Whether it is added to the key's own score instead of replacing it.
-    pub added: bool,
-}
-
 impl Lower<'_> {
     /// Meaning of the value `mask` of `outlet`, of a shape broadcastable to `shape`, over scores seen through `view`.
     pub(super) fn mask_of(
@@ -51,7 +44,7 @@ impl Lower<'_> {
         view: &View,
         kind: MaskKind,
         name: &str,
-    ) -> Lowered<Hidden> {
+    ) -> ByRows<Hidden> {
         match mask {
             Value::Const(t) => match (self.pairs(t, shape, view, kind, name), kind) {
                 (Ok((pairs, soft)), _) => Ok(Hidden { pairs, keys: None, bias: None, soft }),
@@ -59,13 +52,13 @@ impl Lower<'_> {
                     let (pairs, bias) = split(&self.added(t, shape, view, negated)?, self.graph.tokens)?;
                     Ok(Hidden { pairs, keys: None, bias: Some(bias), soft: None })
                 }
-                (Err(reason), _) => Err(reason),
+                (Err(error), _) => Err(error),
             },
             Value::Deferred(slots) => match (self.deferred_mask(outlet, *slots, shape, view, kind, name), kind) {
                 (Err(_), MaskKind::Additive { negated }) => self.deferred_bias(outlet, *slots, shape, view, negated),
                 (read, _) => read,
             },
-            _ => Err("attention scores are combined with an activation".to_owned()),
+            _ => Err(NotByRows), // Attention scores are combined with an activation.
         }
     }
 
@@ -78,7 +71,7 @@ impl Lower<'_> {
         view: &View,
         kind: MaskKind,
         name: &str,
-    ) -> Lowered<Hidden> {
+    ) -> ByRows<Hidden> {
         let (slot, input) = self.mask_input(slots)?;
         let tokens = self.graph.tokens;
         let eval = |lower: &Self, bits: Vec<bool>| {
@@ -89,7 +82,7 @@ impl Lower<'_> {
         let (all_hidden, soft) = eval(self, vec![false; tokens])?;
         let (pairs, _) = eval(self, vec![true; tokens])?;
         if !all_hidden.iter().all(|&h| h) {
-            return Err("a mask input whose zeros do not hide keys".to_owned());
+            return Err(NotByRows); // A mask input whose zeros do not hide keys.
         }
         let mut sides = [true, true];
         for probe in probes(tokens) {
@@ -102,7 +95,7 @@ impl Lower<'_> {
         match sides {
             [_, true] => Ok(Hidden { pairs, keys: Some((input, true)), bias: None, soft }),
             [true, false] => Ok(Hidden { pairs, keys: Some((input, false)), bias: None, soft }),
-            _ => Err("a mask input that does not simply hide keys".to_owned()),
+            _ => Err(NotByRows), // A mask input that does not simply hide keys.
         }
     }
 
@@ -114,7 +107,7 @@ impl Lower<'_> {
         shape: &[usize],
         view: &View,
         negated: bool,
-    ) -> Lowered<Hidden> {
+    ) -> ByRows<Hidden> {
         let (slot, input) = self.mask_input(slots)?;
         let tokens = self.graph.tokens;
         let added = |mask: &[bool]| {
@@ -127,7 +120,7 @@ impl Lower<'_> {
             for (i, (&full, v)) in all.iter().zip(added(&probe)?).enumerate() {
                 let same = (v - full).abs() <= 1e-5 * full.abs() || v == full;
                 if !(if probe[i % tokens] { same } else { f64::from(v) <= HIDING }) {
-                    return Err("a bias of attention scores that depends on more than the key's mask".to_owned());
+                    return Err(NotByRows); // A bias of attention scores that depends on more than the key's mask.
                 }
             }
         }
@@ -136,9 +129,9 @@ impl Lower<'_> {
     }
 
     /// What a value adds to the scores, `[heads, tokens, tokens]`.
-    fn added(&self, value: &Tensor, shape: &[usize], view: &View, negated: bool) -> Lowered<Vec<f32>> {
-        let value = value.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
-        let values = value.view().as_slice::<f32>().map_err(text)?.to_vec();
+    fn added(&self, value: &Tensor, shape: &[usize], view: &View, negated: bool) -> ByRows<Vec<f32>> {
+        let value = value.cast_to::<f32>()?.broadcast_to_shape(shape)?;
+        let values = value.view().as_slice::<f32>()?.to_vec();
         let mut added = vec![0f32; view.codes().map(|c| c.flat + 1).max().unwrap_or(0)];
         for (code, &v) in view.codes().zip(&values) {
             added[code.flat] = if negated { -v } else { v };
@@ -154,9 +147,9 @@ impl Lower<'_> {
         view: &View,
         kind: MaskKind,
         name: &str,
-    ) -> Lowered<(Vec<bool>, Option<SoftMask>)> {
-        let mask = mask.cast_to::<f32>().map_err(text)?.broadcast_to_shape(shape).map_err(text)?;
-        let values = mask.view().as_slice::<f32>().map_err(text)?.to_vec();
+    ) -> ByRows<(Vec<bool>, Option<SoftMask>)> {
+        let mask = mask.cast_to::<f32>()?.broadcast_to_shape(shape)?;
+        let values = mask.view().as_slice::<f32>()?.to_vec();
         let tokens = self.graph.tokens;
         let mut pairs = vec![None; tokens * tokens];
         let mut softest = f32::NEG_INFINITY;
@@ -172,7 +165,7 @@ impl Lower<'_> {
                 }
             };
             match pairs[a * tokens + b] {
-                Some(old) if old != hidden => return Err("an attention mask that differs between heads".to_owned()),
+                Some(old) if old != hidden => return Err(NotByRows), // An attention mask that differs between heads.
                 _ => pairs[a * tokens + b] = Some(hidden),
             }
         }
@@ -180,11 +173,11 @@ impl Lower<'_> {
     }
 
     /// Scores `s` with more hidden pairs.
-    pub(super) fn hide(&mut self, s: usize, view: &View, hidden: Hidden) -> Lowered<Value> {
+    pub(super) fn hide(&mut self, s: usize, view: &View, hidden: Hidden) -> ByRows<Value> {
         self.before_softmax(s)?;
         let before = self.scores[s].clone();
         let keys = match (before.key_mask, hidden.keys) {
-            (Some(old), Some(new)) if old != new => return Err("two different attention mask inputs".to_owned()),
+            (Some(old), Some(new)) if old != new => return Err(NotByRows), // Two different attention mask inputs.
             (old, new) => new.or(old),
         };
         let pairs = match &before.hidden {
@@ -204,8 +197,8 @@ impl Lower<'_> {
     }
 
     /// A selection between two values: a mask on scores, or the guard against NaN behind a softmax.
-    pub(super) fn iff(&mut self, inputs: &[Value], node: &TypedNode, name: &str) -> Lowered<Value> {
-        let [condition, yes, no] = inputs else { return Err("a selection without three operands".to_owned()) };
+    pub(super) fn iff(&mut self, inputs: &[Value], node: &TypedNode, name: &str) -> ByRows<Value> {
+        let [condition, yes, no] = inputs else { return Err(NotByRows) }; // A selection without three operands.
         if let (Value::NanOf(of), Value::Const(_), Value::View(kept)) = (condition, yes, no)
             && of.codes == kept.codes
         {
@@ -218,13 +211,15 @@ impl Lower<'_> {
         let (view, fill, hides) = match (yes, no) {
             (Value::Const(fill), Value::View(view)) => (view, fill, true),
             (Value::View(view), Value::Const(fill)) => (view, fill, false),
-            _ => return Err("only the selection of attention scores by a mask is supported".to_owned()),
+            _ => return Err(NotByRows), // Only the selection of attention scores by a mask is supported.
         };
-        let s = self.scores_of(view).ok_or("only the selection of attention scores by a mask is supported")?;
-        let view = view.broadcast(&shape).map_err(text)?;
-        let fill = fill.as_uniform().ok_or("a mask with several fill values")?.cast_to_scalar::<f32>().map_err(text)?;
+        // Only the selection of attention scores by a mask is supported.
+        let s = self.scores_of(view).ok_or(NotByRows)?;
+        let view = view.broadcast(&shape)?;
+        // A mask with several fill values.
+        let fill = fill.as_uniform().ok_or(NotByRows)?.cast_to_scalar::<f32>()?;
         if !self::hides(fill)? {
-            return Err("a mask that sets scores to 0 does not hide them".to_owned());
+            return Err(NotByRows); // A mask that sets scores to 0 does not hide them.
         }
         let kind = MaskKind::Boolean { hides };
         let hidden = self.mask_of(condition, node.inputs[0], &shape, &view, kind, name)?;
@@ -233,15 +228,15 @@ impl Lower<'_> {
 }
 
 /// Pairs of tokens that a bias `[heads, tokens, tokens]` hides in all heads, and what it adds to the scores of the others.
-fn split(added: &[f32], tokens: usize) -> Lowered<(Vec<bool>, Vec<f32>)> {
+fn split(added: &[f32], tokens: usize) -> ByRows<(Vec<bool>, Vec<f32>)> {
     if added.iter().any(|v| v.is_nan() || *v == f32::INFINITY) {
-        return Err("a bias of attention scores that is no number".to_owned());
+        return Err(NotByRows); // A bias of attention scores that is no number.
     }
     let hidden = |v: f32| f64::from(v) <= HIDING;
     let pairs: Vec<bool> =
         (0..tokens * tokens).map(|i| added.chunks_exact(tokens * tokens).all(|head| hidden(head[i]))).collect();
     if added.iter().enumerate().any(|(i, &v)| hidden(v) && !pairs[i % pairs.len()]) {
-        return Err("an attention mask that differs between heads".to_owned());
+        return Err(NotByRows); // An attention mask that differs between heads.
     }
     let bias = added.iter().map(|&v| if hidden(v) { 0.0 } else { v }).collect();
     Ok((pairs, bias))
@@ -256,14 +251,12 @@ pub(super) fn probes(tokens: usize) -> Vec<Vec<bool>> {
 }
 
 /// Whether a masking score hides its key.
-fn hides(score: f32) -> Lowered<bool> {
+fn hides(score: f32) -> ByRows<bool> {
     if score == 0.0 {
         return Ok(false);
     }
     if score > HIDDEN_ABOVE || score.is_nan() {
-        return Err(format!(
-            "a mask value of {score}: only 0 (visible) and {HIDDEN_ABOVE} or less (hidden) are supported"
-        ));
+        return Err(NotByRows); // Neither visible nor hidden.
     }
     Ok(true)
 }

@@ -2,13 +2,13 @@
 //! mean of those that a mask shows. Their result is the same at every token, and views of it refer to the first.
 
 use super::{
-    Base, Lower, Lowered, Value,
-    einsum::{letters, offset, tuples},
+    letters::{letters, offset, tuples},
+    lowering::{Base, Lower, Value, Weight, Weighted},
     mask::probes,
-    moves_data, text,
+    movement::moves_data,
 };
 use crate::frontend::rows::{
-    matrix_graph::{MatrixId, MatrixOp, Reduction},
+    matrix_graph::{ByRows, MatrixId, MatrixOp, NotByRows, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::Op;
@@ -27,32 +27,12 @@ const MOST_ROWS: usize = 4;
 /// Largest difference between a share or a count and what the model computes, relative to it.
 const TOLERANCE: f32 = 1e-5;
 
-/// An activation whose tokens count as a mask input says.
-#[derive(Clone, Debug)]
-pub(super) struct Weighted {
-    view: View,
-    /// Node of the mask input.
-    mask: MatrixId,
-    by: Weight,
-}
-
-/// What the mask makes of the rows of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weight {
-    /// Hidden ones are 0.
-    Shown,
-    /// The same, and the others are divided by their number.
-    Share,
-    /// They are summed up: the view is over their mean, the value that times their number.
-    Sum,
-}
-
 /// A value that depends on a mask alone: its outlet, and the inputs that it depends on.
 type Deferred = (OutletId, u64);
 
 impl Lower<'_> {
     /// A view that reads rows of a few single tokens, over a node that holds these rows at every token.
-    pub(super) fn single_rows(&mut self, view: &View, name: &str) -> Lowered<Option<(MatrixId, View)>> {
+    pub(super) fn single_rows(&mut self, view: &View, name: &str) -> ByRows<Option<(MatrixId, View)>> {
         if self.scores.is_empty() {
             return Ok(None);
         }
@@ -98,7 +78,7 @@ impl Lower<'_> {
         view: &View,
         axes: &[usize],
         name: &str,
-    ) -> Lowered<Option<View>> {
+    ) -> ByRows<Option<View>> {
         if self.scores.is_empty() || reduction != Reduction::Sum {
             return Ok(None);
         }
@@ -134,7 +114,7 @@ impl Lower<'_> {
     }
 
     /// Handles nodes by which a mask input decides what tokens count in a sum or mean over them.
-    pub(super) fn pooled(&mut self, node: &TypedNode, inputs: &[Value]) -> Lowered<Option<Value>> {
+    pub(super) fn pooled(&mut self, node: &TypedNode, inputs: &[Value]) -> ByRows<Option<Value>> {
         let product = node.op_as::<TypedBinOp>().map(|op| op.0.name().to_string()).unwrap_or_default();
         let deferred = |slot: usize, slots: u64| (node.inputs[slot], slots);
         let shape = self.shape(node.id.into())?;
@@ -144,7 +124,7 @@ impl Lower<'_> {
             ([Value::Weighted(w), Value::Deferred(s)], "Mul") => self.mean(w, deferred(1, *s), f32::recip, &shape)?,
             ([Value::Deferred(s), Value::Weighted(w)], "Mul") => self.mean(w, deferred(0, *s), f32::recip, &shape)?,
             (inputs, _) if inputs.iter().any(|v| matches!(v, Value::Weighted(_))) => {
-                return Err("tokens that a mask weighs meet otherwise than in their sum or mean".to_owned());
+                return Err(NotByRows); // Tokens that a mask weighs meet otherwise than in their sum or mean.
             }
             _ if self.scores.is_empty() || inputs.iter().any(|v| self.is_scores(v)) => return Ok(None),
             ([Value::View(x), Value::Deferred(s)], "Mul") => {
@@ -170,7 +150,7 @@ impl Lower<'_> {
     }
 
     /// Moves and sums of weighted tokens.
-    fn pooled_alone(&mut self, node: &TypedNode, w: &Weighted) -> Lowered<Value> {
+    fn pooled_alone(&mut self, node: &TypedNode, w: &Weighted) -> ByRows<Value> {
         match node.op_as::<Reduce>() {
             Some(op) if matches!(op.reducer, Reducer::Sum) => self.sum_weighted(w, &op.axes, &node.name),
             None if node.op_as::<Cast>().is_some_and(|op| op.to.is_float()) => Ok(Value::Weighted(w.clone())),
@@ -178,15 +158,15 @@ impl Lower<'_> {
                 Value::View(view) => Ok(Value::Weighted(Weighted { view, ..*w })),
                 other => Ok(other),
             },
-            _ => Err("tokens that a mask weighs meet otherwise than in their sum or mean".to_owned()),
+            _ => Err(NotByRows), // Tokens that a mask weighs meet otherwise than in their sum or mean.
         }
     }
 
     /// The product of an activation and a value that is `of` a mask.
-    fn weigh(&mut self, x: &View, mask: Deferred, of: fn(f32) -> f32, shape: &[usize], name: &str) -> Lowered<Value> {
-        let places = View::iota(&self.shape(mask.0)?, 0).broadcast(shape).map_err(text)?;
+    fn weigh(&mut self, x: &View, mask: Deferred, of: fn(f32) -> f32, shape: &[usize], name: &str) -> ByRows<Value> {
+        let places = View::iota(&self.shape(mask.0)?, 0).broadcast(shape)?;
         let places: Vec<usize> = places.codes().map(|c| c.flat).collect();
-        let x = x.broadcast(shape).map_err(text)?;
+        let x = x.broadcast(shape)?;
         self.weighted(&x, mask, &places, of, name).map(Value::Weighted)
     }
 
@@ -198,7 +178,7 @@ impl Lower<'_> {
         places: &[usize],
         of: fn(f32) -> f32,
         name: &str,
-    ) -> Lowered<Weighted> {
+    ) -> ByRows<Weighted> {
         let (slot, mask) = self.mask_input(slots)?;
         let (id, view) = self.compact(x, name)?;
         let (tokens, width) = (self.graph.tokens, self.graph.nodes[id].features);
@@ -215,21 +195,21 @@ impl Lower<'_> {
         let by = match (shown, share) {
             (true, _) => Weight::Shown,
             (false, true) => Weight::Share,
-            _ => return Err("an activation times a value that is no mask over its tokens".to_owned()),
+            _ => return Err(NotByRows), // An activation times a value that is no mask over its tokens.
         };
         Ok(Weighted { view, mask, by })
     }
 
     /// Values of an outlet for one mask.
-    fn factors(&self, outlet: OutletId, slot: usize, mask: &[bool]) -> Lowered<Vec<f32>> {
+    fn factors(&self, outlet: OutletId, slot: usize, mask: &[bool]) -> ByRows<Vec<f32>> {
         let bits = mask.iter().map(|&bit| i64::from(bit)).collect();
         let t = self.eval_deferred(outlet, &HashMap::from([(slot, bits)]))?;
-        Ok(t.cast_to::<f32>().map_err(text)?.view().as_slice::<f32>().map_err(text)?.to_vec())
+        Ok(t.cast_to::<f32>()?.view().as_slice::<f32>()?.to_vec())
     }
 
     /// A product of an activation and a value computed from a mask, summed over some axes.
-    fn weighted_product(&mut self, node: &TypedNode, x: &View, mask: Deferred, swap: bool) -> Lowered<Value> {
-        let Some(op) = node.op_as::<EinSum>() else { return Err("not a product".to_owned()) };
+    fn weighted_product(&mut self, node: &TypedNode, x: &View, mask: Deferred, swap: bool) -> ByRows<Value> {
+        let Some(op) = node.op_as::<EinSum>() else { return Err(NotByRows) }; // Not a product.
         let (shape, of) = (self.shape(node.id.into())?, self.shape(mask.0)?);
         let mut letters = letters(&op.axes, swap, &x.shape, &of)?;
         letters.sort_by_key(|l| (l.out.is_none(), l.out));
@@ -254,13 +234,13 @@ impl Lower<'_> {
     }
 
     /// The sum of weighted tokens over `axes`, which must be those of the tokens.
-    fn sum_weighted(&mut self, w: &Weighted, axes: &[usize], name: &str) -> Lowered<Value> {
+    fn sum_weighted(&mut self, w: &Weighted, axes: &[usize], name: &str) -> ByRows<Value> {
         let (id, view) = self.compact(&w.view, name)?;
         let over = match w.by {
             Weight::Sum => None,
             Weight::Shown | Weight::Share => self.over_tokens(id, &view, axes),
         };
-        let over = over.ok_or("tokens that a mask weighs are not summed up alone, or not all of them")?;
+        let over = over.ok_or(NotByRows)?; // Tokens that a mask weighs are not summed up alone, or not all of them.
         let features = self.graph.nodes[id].features;
         let mean = self.graph.add(name, MatrixOp::Canonical(Op::TokenMean), features, &[id, w.mask]);
         let view = self.at_all(&view, &over, mean);
@@ -271,7 +251,7 @@ impl Lower<'_> {
     }
 
     /// A sum of the tokens that a mask shows, divided by a value `of` which is their number.
-    fn mean(&mut self, w: &Weighted, (outlet, slots): Deferred, of: fn(f32) -> f32, shape: &[usize]) -> Lowered<Value> {
+    fn mean(&mut self, w: &Weighted, (outlet, slots): Deferred, of: fn(f32) -> f32, shape: &[usize]) -> ByRows<Value> {
         let (slot, mask) = self.mask_input(slots)?;
         let mut counts = mask == w.mask && w.by == Weight::Sum;
         for probe in probes(self.graph.tokens) {
@@ -280,8 +260,8 @@ impl Lower<'_> {
             counts &= divisors.into_iter().all(|d| (of(d) / count - 1.0).abs() <= TOLERANCE);
         }
         match counts {
-            true => Ok(Value::View(w.view.broadcast(shape).map_err(text)?)),
-            false => Err("a sum of the tokens that a mask shows, divided by another number than theirs".to_owned()),
+            true => Ok(Value::View(w.view.broadcast(shape)?)),
+            false => Err(NotByRows), // A sum of the tokens that a mask shows, divided by another number than theirs.
         }
     }
 }

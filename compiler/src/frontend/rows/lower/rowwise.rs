@@ -1,15 +1,15 @@
 //! Operators over the features of each token: reductions, RmsNorm, softmax.
 
-use super::{Base, Lower, Lowered, Value};
+use super::lowering::{Base, Lower, Value};
 use crate::frontend::rows::{
-    matrix_graph::{MatrixId, MatrixOp, Reduction},
+    matrix_graph::{ByRows, MatrixId, MatrixOp, NotByRows, Reduction},
     view::{AxisKind, Code, View, axis_kinds, strides},
 };
 use nanozk_ir::float::{NormKind, UnaryFn};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Softmax, SoftmaxKind};
 
 /// The reduction of a tract reducer.
-pub(super) fn reduction(reducer: &Reducer) -> Option<Reduction> {
+fn reduction(reducer: &Reducer) -> Option<Reduction> {
     Some(match reducer {
         Reducer::Sum => Reduction::Sum,
         Reducer::MeanOfSquares => Reduction::MeanOfSquares,
@@ -32,19 +32,19 @@ struct Groups {
 impl Lower<'_> {
     /// The groups of features that `axes` of `view` run over; an element that stands in a group more than once counts as
     /// often.
-    fn groups(&mut self, view: &View, axes: &[usize], name: &str) -> Lowered<Groups> {
+    fn groups(&mut self, view: &View, axes: &[usize], name: &str) -> ByRows<Groups> {
         let (source, view) = self.compact(view, name)?;
         match self.distinct_groups(source, &view, axes)? {
             Some(groups) => Ok(groups),
             None => {
                 let (source, view) = self.spread(source, &view, name)?;
-                self.distinct_groups(source, &view, axes)?.ok_or_else(|| "works over repeated elements".to_owned())
+                self.distinct_groups(source, &view, axes)?.ok_or(NotByRows) // Works over repeated elements.
             }
         }
     }
 
     /// A node that holds each element of a token as often as the view shows it, and the view over it.
-    fn spread(&mut self, source: MatrixId, view: &View, name: &str) -> Lowered<(MatrixId, View)> {
+    fn spread(&mut self, source: MatrixId, view: &View, name: &str) -> ByRows<(MatrixId, View)> {
         let width = self.graph.nodes[source].features;
         let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.graph.rows(source)];
         let mut place = |flat: usize| {
@@ -54,7 +54,7 @@ impl Lower<'_> {
         };
         let places: Vec<(usize, usize)> = view.codes().map(|c| place(c.flat)).collect();
         if rows.iter().any(|row| row != &rows[0]) {
-            return Err("works over elements that are repeated in another way for each token".to_owned());
+            return Err(NotByRows); // Works over elements that are repeated in another way for each token.
         }
         let n = rows[0].len();
         let spread = self.reorder(source, &rows[0], name);
@@ -64,12 +64,12 @@ impl Lower<'_> {
     }
 
     /// The groups, if no element stands in one of them twice.
-    fn distinct_groups(&self, source: MatrixId, view: &View, axes: &[usize]) -> Lowered<Option<Groups>> {
+    fn distinct_groups(&self, source: MatrixId, view: &View, axes: &[usize]) -> ByRows<Option<Groups>> {
         let width = self.graph.nodes[source].features;
-        let kinds = axis_kinds(view, width).ok_or("tokens and features are mixed in one axis")?;
+        let kinds = axis_kinds(view, width).ok_or(NotByRows)?; // Tokens and features are mixed in one axis.
         for &axis in axes {
             match kinds[axis] {
-                AxisKind::Token => return Err("works over the tokens; only features of one token can be".to_owned()),
+                AxisKind::Token => return Err(NotByRows), // Works over the tokens.
                 AxisKind::Still if view.shape[axis] > 1 => return Ok(None),
                 _ => (),
             }
@@ -93,7 +93,7 @@ impl Lower<'_> {
                 place[code.flat] = (group, groups[group].1.len());
                 groups[group].1.push(code.flat);
             } else if place[code.flat].0 != group {
-                return Err("works over overlapping groups of features".to_owned());
+                return Err(NotByRows); // Works over overlapping groups of features.
             } else {
                 return Ok(None);
             }
@@ -107,7 +107,7 @@ impl Lower<'_> {
     }
 
     /// Applies a shape-preserving operator to each group.
-    fn rowwise(&mut self, view: &View, axes: &[usize], op: &MatrixOp, name: &str) -> Lowered<Value> {
+    fn rowwise(&mut self, view: &View, axes: &[usize], op: &MatrixOp, name: &str) -> ByRows<Value> {
         let groups = self.groups(view, axes, name)?;
         let width = self.graph.nodes[groups.source].features;
         let mut bases = Vec::new();
@@ -124,29 +124,29 @@ impl Lower<'_> {
         Ok(Value::View(View::new(&groups.view.shape, groups.view.codes().map(code).collect())))
     }
 
-    pub(super) fn rms_norm(&mut self, axis: usize, eps: f32, input: &Value, name: &str) -> Lowered<Value> {
-        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+    pub(super) fn rms_norm(&mut self, axis: usize, eps: f32, input: &Value, name: &str) -> ByRows<Value> {
+        let Value::View(view) = input else { return Err(NotByRows) }; // Applied to a value that is not an activation.
         let op = MatrixOp::Norm { kind: NormKind::Rms, eps, gamma: None, beta: None };
         self.rowwise(view, &[axis], &op, name)
     }
 
-    pub(super) fn softmax(&mut self, op: &Softmax, input: &Value, name: &str) -> Lowered<Value> {
-        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
+    pub(super) fn softmax(&mut self, op: &Softmax, input: &Value, name: &str) -> ByRows<Value> {
+        let Value::View(view) = input else { return Err(NotByRows) }; // Applied to a value that is not an activation.
         if let Some(scores) = self.scores_of(view) {
             return match (&op.kind, &op.axes[..]) {
                 (SoftmaxKind::Softmax, [axis]) => self.scores_softmax(scores, view, *axis),
-                _ => Err("attention needs a softmax over one axis".to_owned()),
+                _ => Err(NotByRows), // Attention needs a softmax over one axis.
             };
         }
         match op.kind {
             SoftmaxKind::Softmax => self.rowwise(view, &op.axes, &MatrixOp::Softmax, name),
-            _ => Err("LogSoftmax is not supported; end the model before it".to_owned()),
+            _ => Err(NotByRows), // LogSoftmax is not supported.
         }
     }
 
-    pub(super) fn reduce(&mut self, op: &Reduce, input: &Value, name: &str) -> Lowered<Value> {
-        let Value::View(view) = input else { return Err("applied to a value that is not an activation".to_owned()) };
-        let reduction = reduction(&op.reducer).ok_or("this reduction is not supported")?;
+    pub(super) fn reduce(&mut self, op: &Reduce, input: &Value, name: &str) -> ByRows<Value> {
+        let Value::View(view) = input else { return Err(NotByRows) }; // Applied to a value that is not an activation.
+        let reduction = reduction(&op.reducer).ok_or(NotByRows)?; // This reduction is not supported.
         if let Some(sum) = self.sum_of_tokens(reduction, view, &op.axes, name)? {
             return Ok(Value::View(sum));
         }

@@ -1,6 +1,5 @@
 //! Evaluation of a region on a matrix of probe values.
 
-use super::inside;
 use crate::frontend::rows::matrix_graph::{MatrixGraph, MatrixId, MatrixOp, Reduction};
 use nanozk_ir::float::{Binary, NormKind, UnaryFn};
 use std::collections::HashMap;
@@ -146,4 +145,16 @@ pub(super) fn noise(len: usize, seed: u64) -> Vec<f64> {
         (state >> 33) as f64 / f64::from(1u32 << 30) - 1.0
     };
     (0..len).map(|_| next()).collect()
+}
+
+/// Whether a region may hold an op.
+pub(super) fn inside(op: &MatrixOp) -> bool {
+    matches!(
+        op,
+        MatrixOp::Binary(_)
+            | MatrixOp::Unary(_)
+            | MatrixOp::Reduce(_)
+            | MatrixOp::Select(_)
+            | MatrixOp::Norm { kind: NormKind::Rms, gamma: None, beta: None, .. }
+    )
 }
