@@ -2,10 +2,10 @@
 
 use super::{
     axes,
-    error::{FrontendError, Problem, reason},
+    error::{FrontendError, Problem},
     rewrite::{node::Parts, tensor::integers},
 };
-use crate::frontend::refusal::{Refusal, incomplete, incorrect, refuse};
+use crate::frontend::refusal::{Refusal, incomplete, incorrect, reason, refuse};
 use std::{collections::BTreeSet, path::Path};
 use tract_onnx::{
     Onnx,

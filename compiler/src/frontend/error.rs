@@ -3,7 +3,6 @@
 use super::refusal::Refusal;
 use crate::setting::Setting;
 use std::{fmt, path::PathBuf};
-use tract_onnx::prelude::TractError;
 
 /// A node of the source model that has no canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,9 +199,4 @@ fn differs(input: &str, output: usize, error: f64, suspect: Option<&Suspect>) ->
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Shortest wording of a tract error: the chain of causes on one line.
-pub(super) fn reason(e: &TractError) -> String {
-    format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 
 use super::{
     analysis::{Nodes, analyse},
-    error::{FrontendError, reason},
+    error::FrontendError,
     external,
     options::LoadOptions,
     parameters,
@@ -10,7 +10,7 @@ use super::{
     rounding::Quantisation,
     screen::screen,
 };
-use crate::frontend::refusal::{Refusal, refuse};
+use crate::frontend::refusal::{Refusal, reason, refuse};
 use nanozk_plan::ElementType;
 use prost::Message;
 use std::{collections::HashMap, path::Path};

@@ -1,10 +1,7 @@
 //! tract's own float inference: the reference that fidelity is measured against.
 
-use super::{
-    error::{FrontendError, reason},
-    onnx,
-    options::LoadOptions,
-};
+use super::{error::FrontendError, onnx, options::LoadOptions};
+use crate::frontend::refusal::reason;
 use nanozk_ir::float::InputValue;
 use std::path::Path;
 use tract_onnx::{prelude::*, tract_core::ops::konst::Const};

@@ -1,6 +1,5 @@
 //! Why something in a file is refused, and what helps.
 
-use super::error::reason;
 use std::{
     borrow::Cow,
     fmt::{self, Display, Formatter},
@@ -69,4 +68,9 @@ pub(super) fn lacks(part: &str) -> Refusal {
 /// A node lacks an operand or a result.
 pub(super) fn missing() -> Refusal {
     lacks("an input or output")
+}
+
+/// Shortest wording of a tract error: the chain of causes on one line.
+pub(super) fn reason(e: &TractError) -> String {
+    format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }

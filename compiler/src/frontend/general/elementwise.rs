@@ -1,49 +1,14 @@
 //! Elementwise functions on lists of elements: constants are folded, equal elements computed once.
 
+use super::function::{Elementwise, HUGE};
 use super::graph::{BIT, Graph, Op, Whole};
 use super::penalty::Shrunk;
 use super::tensor::{Code, ZERO};
 use nanozk_ir::float::{Binary, UnaryFn};
 use std::collections::HashMap;
 
-/// A finite number of this magnitude or more stands for infinity: nothing that a model computes changes it by adding.
-pub(super) const HUGE: f64 = 1e30;
-
 /// A number of this magnitude or more, where a bit decides between it and another one, belongs to a mask.
 const PENALTY: f64 = 1e3;
-
-/// An elementwise function.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Elementwise {
-    Unary(UnaryFn),
-    Binary(Binary),
-    Select,
-}
-
-impl Elementwise {
-    pub(super) fn apply(&self, x: &[f64]) -> f64 {
-        match (self, x) {
-            (Elementwise::Unary(f), &[a]) => f.apply(a),
-            (Elementwise::Binary(f), &[a, b]) => f.apply(a, b),
-            (Elementwise::Select, &[c, a, b]) => {
-                if c == 0.0 {
-                    b
-                } else {
-                    a
-                }
-            }
-            _ => f64::NAN,
-        }
-    }
-
-    fn op(&self) -> Op {
-        match self {
-            Elementwise::Unary(f) => Op::Unary(f.clone()),
-            Elementwise::Binary(f) => Op::Binary(*f),
-            Elementwise::Select => Op::Select,
-        }
-    }
-}
 
 /// The elements of one node to be: all with constants in the same places.
 #[derive(Default)]

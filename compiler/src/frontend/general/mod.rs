@@ -9,6 +9,7 @@ mod conv;
 mod einsum;
 mod elementwise;
 mod emit;
+mod function;
 mod fuse;
 mod gather;
 mod graph;

@@ -1,6 +1,6 @@
 //! Penalties of masks on their way through other steps: rounded to eight bits as files of onnxruntime's quantiser have them.
 
-use super::elementwise::{Elementwise, HUGE};
+use super::function::{Elementwise, HUGE};
 use super::graph::{Graph, Op};
 use super::tensor::Code;
 use nanozk_ir::float::Binary;

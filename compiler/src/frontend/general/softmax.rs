@@ -1,6 +1,6 @@
 //! Softmax over any axes, with masks recognised as hidden entries.
 
-use super::elementwise::HUGE;
+use super::function::HUGE;
 use super::graph::{Graph, Op};
 use super::groups::{any, greatest, grouped, sum};
 use super::read::{Read, Reader, Value};

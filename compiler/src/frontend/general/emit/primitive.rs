@@ -1,6 +1,7 @@
 //! Elementwise ops of several variables, and exact ones, by the ops of the float graph.
 
 use super::emitter::Emitter;
+use crate::frontend::general::function::HUGE;
 use crate::frontend::general::graph::{Node, Op};
 use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_ir::float::{self, Binary, NodeId, UnaryFn};
@@ -131,7 +132,7 @@ impl Emitter<'_> {
             .iter()
             .flat_map(|a| a.iter())
             .filter_map(|&c| self.graph.pool.value(c))
-            .find(|v| !((*v as f32).is_finite() && v.abs() < super::super::elementwise::HUGE))
+            .find(|v| !((*v as f32).is_finite() && v.abs() < HUGE))
         {
             return Err(refuse(
                 format!("computes with the number {bad:e} outside of an attention mask"),
