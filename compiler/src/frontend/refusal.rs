@@ -74,3 +74,31 @@ pub(super) fn missing() -> Refusal {
 pub(super) fn reason(e: &TractError) -> String {
     format!("{e:#}").lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::error::{FrontendError, Problem};
+    use crate::way_out::Line;
+
+    fn unsupported(refusals: Vec<Refusal>) -> String {
+        let problem = |refusal| Problem { node: "n".into(), op: "Op".into(), shapes: String::new(), refusal };
+        let problems = refusals.into_iter().map(problem).collect();
+        Line(&FrontendError::Unsupported { path: "m".into(), problems }).to_string()
+    }
+
+    #[test]
+    fn a_refusal_without_a_way_out_has_that_of_its_error() {
+        let analysis = |refusal| Line(&FrontendError::Analysis { path: "m".into(), refusal }).to_string();
+        let prefix = "m: the model cannot be analysed: ";
+        assert_eq!(analysis(incorrect("a")), format!("{prefix}a; correct the model"));
+        assert_eq!(analysis(Refusal::bare("a; b")), format!("{prefix}a; b; check the path and the model"));
+        let replace = "replace these nodes (README.md lists what is supported)";
+        let first = format!("Op \"n\": it lacks {}; export the model again", "x");
+        assert_eq!(unsupported(vec![lacks("x")]), format!("m: 1 unsupported node(s): {first}"));
+        assert_eq!(
+            unsupported(vec![lacks("x"), Refusal::bare("a")]),
+            format!("m: 2 unsupported node(s): {first}; Op \"n\": a; {replace}")
+        );
+    }
+}
