@@ -133,7 +133,7 @@ impl Graph {
     /// The bit that decides between two constants what an element is, and the two.
     pub(super) fn choice(&self, code: Code) -> Option<(Code, f64, f64)> {
         let node = self.node(code);
-        let (Op::Select, [bit, yes, no]) = (&node.op, &node.args[..]) else { return None };
+        let (Op::Elementwise(Elementwise::Select), [bit, yes, no]) = (&node.op, &node.args[..]) else { return None };
         let at = |arg: &[Code]| arg[code.feature()];
         let (yes, no) = (self.pool.value(at(yes))?, self.pool.value(at(no))?);
         self.is_bit(at(bit)).then(|| (at(bit), yes, no))
@@ -153,7 +153,7 @@ impl Graph {
         let args: Vec<Vec<Code>> =
             (0..arity).map(|slot| order.iter().map(|&t| class.tuples[t][slot]).collect()).collect();
         let whole = self.whole_result(f, &args);
-        let codes = self.add(f.op(), args, order.len(), whole);
+        let codes = self.add(Op::Elementwise(f.clone()), args, order.len(), whole);
         class.places.into_iter().for_each(|(i, t)| out[i] = codes[rank[t]]);
     }
 

@@ -1,6 +1,5 @@
 //! Elementwise functions.
 
-use super::graph::Op;
 use nanozk_ir::float::{Binary, UnaryFn};
 
 /// A finite number of this magnitude or more stands for infinity: nothing that a model computes changes it by adding.
@@ -11,6 +10,7 @@ pub(super) const HUGE: f64 = 1e30;
 pub(super) enum Elementwise {
     Unary(UnaryFn),
     Binary(Binary),
+    /// The second operand where the first is not 0, else the third.
     Select,
 }
 
@@ -31,12 +31,12 @@ impl Elementwise {
         }
     }
 
-    /// The op of a node that computes it.
-    pub(super) fn op(&self) -> Op {
+    /// Its name in errors.
+    pub(super) fn name(&self) -> String {
         match self {
-            Elementwise::Unary(f) => Op::Unary(f.clone()),
-            Elementwise::Binary(f) => Op::Binary(*f),
-            Elementwise::Select => Op::Select,
+            Elementwise::Unary(f) => f.name().to_owned(),
+            Elementwise::Binary(f) => format!("{f:?}"),
+            Elementwise::Select => "Select".to_owned(),
         }
     }
 }

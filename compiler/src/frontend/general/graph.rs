@@ -1,7 +1,8 @@
 //! The graph behind the references: nodes whose operands are lists of elements.
 
+use super::function::Elementwise;
 use super::tensor::{Code, Pool};
-use nanozk_ir::float::{Binary, Hidden, NormKind, UnaryFn};
+use nanozk_ir::float::{Hidden, NormKind};
 use std::sync::Arc;
 
 /// What a node computes; shapes as in [`nanozk_ir::float::Op`].
@@ -11,10 +12,7 @@ pub(super) enum Op {
     Constants,
     /// A model input.
     Input,
-    Unary(UnaryFn),
-    Binary(Binary),
-    /// The second operand where the first is not 0, else the third.
-    Select,
+    Elementwise(Elementwise),
     Linear {
         positions: usize,
         weight: Arc<Vec<f32>>,

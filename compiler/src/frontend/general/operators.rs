@@ -1,5 +1,6 @@
 //! tract's elementwise operators.
 
+use super::function::Elementwise;
 use super::graph::{Graph, Op};
 use super::integer;
 use super::read::{Read, Reader, Value};
@@ -165,7 +166,9 @@ fn reciprocal(g: &mut Graph, x: &[Code]) -> Vec<Code> {
             return Some(code);
         }
         let node = g.node(code);
-        let (Op::Binary(Binary::Max), [a, b]) = (&node.op, &node.args[..]) else { return None };
+        let (Op::Elementwise(Elementwise::Binary(Binary::Max)), [a, b]) = (&node.op, &node.args[..]) else {
+            return None;
+        };
         let (a, b) = (a[code.feature()], b[code.feature()]);
         let (count, bound) = if a.is_constant() { (b, a) } else { (a, b) };
         let tiny = g.pool.value(bound).is_some_and(|v| v > 0.0 && v < 1e-3);

@@ -59,12 +59,10 @@ impl Graph {
             return Some((code, 1.0, 0.0));
         }
         let node = self.node(code);
-        let f = match &node.op {
-            Op::Unary(f) => Elementwise::Unary(f.clone()),
-            Op::Binary(f) => Elementwise::Binary(*f),
-            Op::Select => return self.choice(code),
-            _ => return None,
-        };
+        let Op::Elementwise(f) = &node.op else { return None };
+        if *f == Elementwise::Select {
+            return self.choice(code);
+        }
         let operands: Vec<Code> = node.args.iter().map(|a| a[code.feature()]).collect();
         let mut varying = operands.iter().filter(|c| !c.is_constant());
         let &inner = varying.next().filter(|_| varying.next().is_none() && depth > 0)?;
@@ -89,8 +87,10 @@ impl Graph {
         let operand = |slot: usize| node.args[slot][code.feature()];
         match node.op {
             _ if depth == 0 => false,
-            Op::Binary(Binary::Add | Binary::Sub) => (0..2).any(|i| self.may_be_penalty_within(operand(i), depth - 1)),
-            Op::Select => (1..3).any(|i| self.may_be_penalty_within(operand(i), depth - 1)),
+            Op::Elementwise(Elementwise::Binary(Binary::Add | Binary::Sub)) => {
+                (0..2).any(|i| self.may_be_penalty_within(operand(i), depth - 1))
+            }
+            Op::Elementwise(Elementwise::Select) => (1..3).any(|i| self.may_be_penalty_within(operand(i), depth - 1)),
             _ => false,
         }
     }
@@ -100,7 +100,7 @@ impl Graph {
         let node = self.node(code);
         let operand = |slot: usize| node.args[slot][code.feature()];
         match node.op {
-            Op::Select if self.is_bit(operand(0)) => {
+            Op::Elementwise(Elementwise::Select) if self.is_bit(operand(0)) => {
                 let (yes, no) = (operand(1), operand(2));
                 match (self.pool.value(yes), self.pool.value(no)) {
                     (Some(penalty), None) => Some((operand(0), true, penalty, no)),
@@ -108,7 +108,7 @@ impl Graph {
                     _ => None,
                 }
             }
-            Op::Binary(Binary::Add) => {
+            Op::Elementwise(Elementwise::Binary(Binary::Add)) => {
                 let (a, b) = (operand(0), operand(1));
                 let one = |choice: Code, value: Code| match self.choice(choice)? {
                     (bit, yes, 0.0) if yes.abs() >= HUGE => Some((bit, true, yes, value)),
@@ -141,7 +141,9 @@ impl Graph {
     /// Whether an element is a number times a factor so small that the product rounds to 0.
     pub(super) fn is_below_one(&self, code: Code) -> bool {
         let node = self.node(code);
-        let (Op::Binary(Binary::Mul), [a, b]) = (&node.op, &node.args[..]) else { return false };
+        let (Op::Elementwise(Elementwise::Binary(Binary::Mul)), [a, b]) = (&node.op, &node.args[..]) else {
+            return false;
+        };
         let factor = [a, b].into_iter().find_map(|arg| self.pool.value(arg[code.feature()]));
         factor.is_some_and(|c| c.abs() * HUGE < 0.5)
     }

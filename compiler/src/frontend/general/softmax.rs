@@ -1,6 +1,6 @@
 //! Softmax over any axes, with masks recognised as hidden entries.
 
-use super::function::HUGE;
+use super::function::{Elementwise, HUGE};
 use super::graph::{Graph, Op};
 use super::groups::{any, greatest, grouped, sum};
 use super::read::{Read, Reader, Value};
@@ -326,7 +326,7 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
         return Some(bit);
     }
     let masked = match op {
-        Op::Binary(f @ (Binary::Add | Binary::Sub)) => {
+        Op::Elementwise(Elementwise::Binary(f @ (Binary::Add | Binary::Sub))) => {
             let (a, b) = (arg(0), arg(1));
             let b = if f == Binary::Sub { negated(g, &b)? } else { b };
             let (a, b) = (peel(g, &a), peel(g, &b));
@@ -335,7 +335,7 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
             }
             a.plus(g, b)
         }
-        Op::Binary(Binary::Min) => {
+        Op::Elementwise(Elementwise::Binary(Binary::Min)) => {
             let (a, b) = (peel(g, &arg(0)), peel(g, &arg(1)));
             let plain = |m: &Masked| m.hides() && m.x.iter().all(|&c| c == ZERO);
             if !plain(&a) || !plain(&b) {
@@ -346,7 +346,7 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
             let other = |i: usize| other[i].map(|p: Penalty| Penalty { uneven: p.uneven || deep, ..p });
             a.under(g, &b.seen, other)
         }
-        Op::Binary(Binary::Mul) => {
+        Op::Elementwise(Elementwise::Binary(Binary::Mul)) => {
             let (scaled, factor) = match (g.uniform(&arg(0)), g.uniform(&arg(1))) {
                 (Some(c), _) => (arg(1), c),
                 (_, Some(c)) => (arg(0), c),
@@ -360,7 +360,7 @@ fn peel_node(g: &mut Graph, id: usize, features: &[usize]) -> Option<Masked> {
             let times = |p: Penalty| Penalty { value: p.value * factor, ..p };
             Masked { x, penalty: inner.penalty.into_iter().map(|p| p.map(times)).collect(), ..inner }
         }
-        Op::Select => {
+        Op::Elementwise(Elementwise::Select) => {
             let (condition, yes, no) = (arg(0), arg(1), arg(2));
             if !condition.iter().all(|&c| g.is_bit(c)) {
                 return None;
@@ -388,15 +388,7 @@ fn negated(g: &mut Graph, codes: &[Code]) -> Option<Vec<Code>> {
 /// A function of single bits that hides for one value of the bit.
 fn of_bit(g: &mut Graph, op: &Op, args: &[std::sync::Arc<Vec<Code>>], features: &[usize]) -> Option<Masked> {
     // Operands of other nodes are not features one to one.
-    if !matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
-        return None;
-    }
-    let apply = |x: &[f64]| match op {
-        Op::Unary(f) => Some(f.apply(x[0])),
-        Op::Binary(f) => Some(f.apply(x[0], x[1])),
-        Op::Select => Some(if x[0] == 0.0 { x[2] } else { x[1] }),
-        _ => None,
-    };
+    let Op::Elementwise(function) = op else { return None };
     let (mut x, mut bits, mut inverted) = (Vec::new(), Vec::new(), Vec::new());
     let (mut penalty, mut twice) = (Vec::new(), Vec::new());
     for (place, &f) in features.iter().enumerate() {
@@ -408,9 +400,9 @@ fn of_bit(g: &mut Graph, op: &Op, args: &[std::sync::Arc<Vec<Code>>], features: 
         }
         let at = |b: f64| {
             let values: Vec<f64> = operands.iter().map(|&c| g.pool.value(c).unwrap_or(b)).collect();
-            apply(&values)
+            function.apply(&values)
         };
-        let (off, on) = (at(0.0)?, at(1.0)?);
+        let (off, on) = (at(0.0), at(1.0));
         let (low, high) = (off.min(on), off.max(on));
         if low > HIDING {
             return None;

@@ -1,5 +1,6 @@
 //! Regions of elementwise nodes that are one function of one variable.
 
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use nanozk_ir::float::{Binary, Formula, Step, UnaryFn};
@@ -35,9 +36,7 @@ impl Origins {
 
     fn find(&mut self, graph: &Graph, id: usize) -> Option<Origin> {
         let node = &graph.nodes[id];
-        if !matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
-            return None;
-        }
+        let Op::Elementwise(function) = &node.op else { return None };
         let mut joined = Joined::default();
         let mut slots = Vec::new();
         for arg in &node.args {
@@ -50,10 +49,10 @@ impl Origins {
                 }
             });
         }
-        let last = match (&node.op, &slots[..]) {
-            (Op::Unary(f), &[a]) => Step::Unary(f.clone(), a),
-            (Op::Binary(f), &[a, b]) => Step::Binary(*f, a, b),
-            (Op::Select, &[c, a, b]) => {
+        let last = match (function, &slots[..]) {
+            (Elementwise::Unary(f), &[a]) => Step::Unary(f.clone(), a),
+            (Elementwise::Binary(f), &[a, b]) => Step::Binary(*f, a, b),
+            (Elementwise::Select, &[c, a, b]) => {
                 let not = joined.step(Step::Unary(UnaryFn::Not, c));
                 let yes = joined.step(Step::Binary(Binary::Gate, a, c));
                 let no = joined.step(Step::Binary(Binary::Gate, b, not));

@@ -1,5 +1,6 @@
 //! Formulas of single whole numbers of a small range: rows of a table, exact.
 
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use std::collections::HashMap;
@@ -83,9 +84,7 @@ impl Lookups {
 
     fn find(&mut self, graph: &Graph, id: usize) -> Option<Columns> {
         let node = &graph.nodes[id];
-        if !matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
-            return None;
-        }
+        let Op::Elementwise(function) = &node.op else { return None };
         let mut operands: Vec<Option<OperandColumns>> = Vec::new();
         for arg in &node.args {
             operands.push(if arg[0].is_constant() { None } else { Some(self.operand(graph, arg)?) });
@@ -109,10 +108,11 @@ impl Lookups {
                     Some(columns) => columns.at(feature, x),
                     None => graph.pool.value(node.args[slot][feature]),
                 };
-                values.push(match &node.op {
-                    Op::Unary(f) => f.apply(operand(0)?),
-                    Op::Binary(f) => f.apply(operand(0)?, operand(1)?),
-                    _ => operand(if operand(0)? == 0.0 { 2 } else { 1 })?,
+                values.push(match function {
+                    Elementwise::Unary(f) => f.apply(operand(0)?),
+                    Elementwise::Binary(f) => f.apply(operand(0)?, operand(1)?),
+                    // What is not chosen may have no value.
+                    Elementwise::Select => operand(if operand(0)? == 0.0 { 2 } else { 1 })?,
                 });
             }
         }

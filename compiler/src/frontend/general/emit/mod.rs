@@ -9,6 +9,7 @@ mod primitive;
 use super::graph::{Graph, Op, Whole};
 use super::tensor::Code;
 use crate::frontend::error::Problem;
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::refusal::{Refusal, refuse};
 use emitter::Emitter;
 use function::{Origins, is_affine, jumps};
@@ -117,17 +118,15 @@ fn plan(graph: &Graph, outputs: &[(String, Vec<Code>)]) -> Vec<Option<Plan>> {
 
 fn decide(graph: &Graph, id: usize, origins: &mut Origins, lookups: &mut Lookups) -> Plan {
     let node = &graph.nodes[id];
-    if !matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Select) {
-        return Plan::Direct;
-    }
+    let Op::Elementwise(function) = &node.op else { return Plan::Direct };
     let varying: Vec<&Arc<Vec<Code>>> = node.args.iter().filter(|a| !a[0].is_constant()).collect();
-    let sum = matches!(node.op, Op::Binary(Binary::Add | Binary::Sub));
-    let linear = sum || matches!(node.op, Op::Binary(Binary::Mul) | Op::Unary(UnaryFn::Neg));
+    let sum = matches!(function, Elementwise::Binary(Binary::Add | Binary::Sub));
+    let linear = sum || matches!(function, Elementwise::Binary(Binary::Mul) | Elementwise::Unary(UnaryFn::Neg));
     if linear && varying.len() < 2 {
         return Plan::Direct;
     }
     let from_whole = varying.iter().all(|a| graph.whole_of(a).is_some());
-    if from_whole && node.whole.is_some() && primitive::is_exact(&node.op) {
+    if from_whole && node.whole.is_some() && primitive::is_exact(function) {
         return Plan::Direct;
     }
     if let Some(columns) = lookups.of(graph, id) {
@@ -191,8 +190,8 @@ impl Emitter<'_> {
 
     fn direct(&mut self, id: usize) -> Result<NodeId, Refusal> {
         let node = &self.graph.nodes[id];
-        if let Op::Unary(_) | Op::Binary(_) | Op::Select = node.op {
-            return self.primitive(node);
+        if let Op::Elementwise(function) = &node.op {
+            return self.primitive(node, function);
         }
         let args: Vec<NodeId> = node.args.iter().map(|a| self.operand(a, &node.name)).collect();
         let op = match &node.op {
@@ -229,8 +228,7 @@ impl Emitter<'_> {
 /// Name of an op for errors.
 fn name(op: &Op) -> String {
     match op {
-        Op::Unary(f) => f.name().to_owned(),
-        Op::Binary(f) => format!("{f:?}"),
+        Op::Elementwise(function) => function.name(),
         other => {
             let text = format!("{other:?}");
             text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()

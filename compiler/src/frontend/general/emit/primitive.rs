@@ -1,18 +1,18 @@
 //! Elementwise ops of several variables, and exact ones, by the ops of the float graph.
 
 use super::emitter::Emitter;
-use crate::frontend::general::function::HUGE;
-use crate::frontend::general::graph::{Node, Op};
+use crate::frontend::general::function::{Elementwise, HUGE};
+use crate::frontend::general::graph::Node;
 use crate::frontend::refusal::{Refusal, refuse};
 use nanozk_ir::float::{self, Binary, NodeId, UnaryFn};
 
-/// Whether an op on whole numbers has an exact form here.
-pub(super) fn is_exact(op: &Op) -> bool {
+/// Whether a function of whole numbers has an exact form here.
+pub(super) fn is_exact(function: &Elementwise) -> bool {
     use Binary as B;
     use UnaryFn as U;
-    match op {
-        Op::Unary(f) => matches!(f, U::Neg | U::Not | U::Abs | U::Square | U::Relu | U::Sign),
-        Op::Binary(f) => matches!(
+    match function {
+        Elementwise::Unary(f) => matches!(f, U::Neg | U::Not | U::Abs | U::Square | U::Relu | U::Sign),
+        Elementwise::Binary(f) => matches!(
             f,
             B::Add
                 | B::Sub
@@ -26,8 +26,7 @@ pub(super) fn is_exact(op: &Op) -> bool {
                 | B::Or
                 | B::Xor
         ),
-        Op::Select => true,
-        _ => false,
+        Elementwise::Select => true,
     }
 }
 
@@ -125,7 +124,7 @@ impl Emitter<'_> {
     }
 
     /// The node's own op.
-    pub(super) fn primitive(&mut self, node: &Node) -> Result<NodeId, Refusal> {
+    pub(super) fn primitive(&mut self, node: &Node, function: &Elementwise) -> Result<NodeId, Refusal> {
         let name = node.name.as_str();
         if let Some(bad) = node
             .args
@@ -139,18 +138,17 @@ impl Emitter<'_> {
                 "replace it with one in range",
             ));
         }
-        match &node.op {
-            Op::Unary(f) => {
+        match function {
+            Elementwise::Unary(f) => {
                 let x = self.operand(&node.args[0], name);
                 self.unary(node, f, x)
             }
-            Op::Binary(f) => self.binary(node, *f),
-            Op::Select => {
+            Elementwise::Binary(f) => self.binary(node, *f),
+            Elementwise::Select => {
                 let bit = self.truth(node, 0)?;
                 let (a, b) = (self.operand(&node.args[1], name), self.operand(&node.args[2], name));
                 Ok(self.choose(name, bit, a, b))
             }
-            _ => Err(Refusal::bare("not an elementwise op")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Products and sums with constants that repeat along a layer's outputs become part of the layer.
 
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use nanozk_ir::float::Binary;
@@ -21,7 +22,7 @@ pub(super) fn merge(graph: &mut Graph, outputs: &[Vec<Code>]) {
 /// The layer that node `id` scales or shifts, and the layer that computes both at once.
 fn merged(graph: &Graph, id: usize, uses: &[usize]) -> Option<(usize, Op)> {
     let node = &graph.nodes[id];
-    let (Op::Binary(f), [a, b]) = (&node.op, &node.args[..]) else { return None };
+    let (Op::Elementwise(Elementwise::Binary(f)), [a, b]) = (&node.op, &node.args[..]) else { return None };
     let (x, constants, first) = match (graph.constants(a), graph.constants(b)) {
         (None, Some(c)) => (a, c, false),
         (Some(c), None) => (b, c, true),

@@ -1,6 +1,7 @@
 //! Values divided by their own length, `x / sqrt(f sum x^2 + e)` or `x / max(sqrt(..), c)`, are a root-mean-square
 //! normalisation with a gain.
 
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use nanozk_ir::float::{Binary, NormKind, UnaryFn};
@@ -26,7 +27,7 @@ pub(super) fn normalise(graph: &mut Graph) {
 /// What node `id` normalises, and how, when operand `slot` is one over the length of the other.
 fn normalised(graph: &Graph, id: usize, slot: usize) -> Option<(Arc<Vec<Code>>, Op)> {
     let node = &graph.nodes[id];
-    let (Op::Binary(Binary::Mul), [a, b]) = (&node.op, &node.args[..]) else { return None };
+    let (Op::Elementwise(Elementwise::Binary(Binary::Mul)), [a, b]) = (&node.op, &node.args[..]) else { return None };
     let (x, over) = if slot == 0 { (b, a) } else { (a, b) };
     let size = over.iter().take_while(|c| **c == over[0]).count();
     if size < 2 || !over.len().is_multiple_of(size) {
@@ -66,7 +67,7 @@ fn element(graph: &Graph, code: Code) -> (&Op, Vec<Code>) {
 /// An element that is `f` of another one and a constant.
 fn with_constant(graph: &Graph, code: Code, f: Binary) -> Option<(Code, f64)> {
     let (op, args) = element(graph, code);
-    let (Op::Binary(found), &[a, b]) = (op, &args[..]) else { return None };
+    let (Op::Elementwise(Elementwise::Binary(found)), &[a, b]) = (op, &args[..]) else { return None };
     match (graph.pool.value(a), graph.pool.value(b)) {
         _ if *found != f => None,
         (Some(c), None) if f != Binary::Div => Some((b, c)),
@@ -77,7 +78,7 @@ fn with_constant(graph: &Graph, code: Code, f: Binary) -> Option<(Code, f64)> {
 
 /// The length that an element is one over of.
 fn length(graph: &Graph, code: Code) -> Option<Length> {
-    let (Op::Unary(f), args) = element(graph, code) else { return None };
+    let (Op::Elementwise(Elementwise::Unary(f)), args) = element(graph, code) else { return None };
     let mut inside = *args.first()?;
     let mut least = 0.0;
     match f {
@@ -86,7 +87,9 @@ fn length(graph: &Graph, code: Code) -> Option<Length> {
             if let Some((length, bound)) = with_constant(graph, inside, Binary::Max) {
                 (inside, least) = (length, bound);
             }
-            let (Op::Unary(UnaryFn::Sqrt), args) = element(graph, inside) else { return None };
+            let (Op::Elementwise(Elementwise::Unary(UnaryFn::Sqrt)), args) = element(graph, inside) else {
+                return None;
+            };
             inside = *args.first()?;
         }
         _ => return None,
@@ -114,14 +117,14 @@ fn length(graph: &Graph, code: Code) -> Option<Length> {
 fn root(graph: &Graph, code: Code) -> Option<Code> {
     let (op, args) = element(graph, code);
     let inner = match (op, &args[..]) {
-        (Op::Unary(UnaryFn::Square), &[x]) => x,
-        (Op::Unary(UnaryFn::Pow(p)), &[x]) if *p == 2.0 => x,
-        (Op::Binary(Binary::Mul), &[x, y]) if x == y => x,
-        (Op::Binary(Binary::Pow), &[x, p]) if graph.pool.value(p) == Some(2.0) => x,
+        (Op::Elementwise(Elementwise::Unary(UnaryFn::Square)), &[x]) => x,
+        (Op::Elementwise(Elementwise::Unary(UnaryFn::Pow(p))), &[x]) if *p == 2.0 => x,
+        (Op::Elementwise(Elementwise::Binary(Binary::Mul)), &[x, y]) if x == y => x,
+        (Op::Elementwise(Elementwise::Binary(Binary::Pow)), &[x, p]) if graph.pool.value(p) == Some(2.0) => x,
         _ => return None,
     };
     match element(graph, inner) {
-        (Op::Unary(UnaryFn::Abs), args) => args.first().copied(),
+        (Op::Elementwise(Elementwise::Unary(UnaryFn::Abs)), args) => args.first().copied(),
         _ => Some(inner),
     }
 }

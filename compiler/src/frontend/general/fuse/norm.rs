@@ -1,5 +1,6 @@
 //! Root-mean-square normalisation of `x - mean(x)` is layer normalisation.
 
+use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
 use nanozk_ir::float::{Binary, NormKind};
@@ -28,7 +29,9 @@ fn centred(graph: &Graph, id: usize) -> Option<Arc<Vec<Code>>> {
         let from = x.len();
         for &code in group {
             let node = graph.node(code);
-            let (Op::Binary(Binary::Sub), [a, b]) = (&node.op, &node.args[..]) else { return None };
+            let (Op::Elementwise(Elementwise::Binary(Binary::Sub)), [a, b]) = (&node.op, &node.args[..]) else {
+                return None;
+            };
             x.push(a[code.feature()]);
             let subtracted = b[code.feature()];
             if *mean.get_or_insert(subtracted) != subtracted {
@@ -49,7 +52,10 @@ fn centred(graph: &Graph, id: usize) -> Option<Arc<Vec<Code>>> {
 /// The elements whose mean `code` is.
 fn mean_of(graph: &Graph, code: Code, size: usize) -> Option<Vec<Code>> {
     let node = graph.node(code);
-    let (Op::Binary(f @ (Binary::Mul | Binary::Div)), [a, b]) = (&node.op, &node.args[..]) else { return None };
+    let (Op::Elementwise(Elementwise::Binary(f @ (Binary::Mul | Binary::Div))), [a, b]) = (&node.op, &node.args[..])
+    else {
+        return None;
+    };
     let (total, factor) = match (graph.pool.value(a[code.feature()]), graph.pool.value(b[code.feature()])) {
         (Some(c), None) if *f == Binary::Mul => (b[code.feature()], c),
         (None, Some(c)) if *f == Binary::Mul => (a[code.feature()], c),
