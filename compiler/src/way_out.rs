@@ -26,11 +26,6 @@ impl<E: WayOut> Display for Line<'_, E> {
     }
 }
 
-/// Reasons of the front end are free text, which may end in a way out of its own.
-fn unless_named(reason: &str, way_out: &'static str) -> Option<&'static str> {
-    (!reason.contains("; ")).then_some(way_out)
-}
-
 impl WayOut for FrontendError {
     fn way_out(&self) -> Option<&'static str> {
         const CHECK: &str = "check the path and the model";
