@@ -265,11 +265,11 @@ fn convert(path: &Path, index: usize, raw: &Raw, info: &InputInfo) -> Result<Inp
 }
 
 impl InputTensor {
-    /// A fixed pseudo-random value for an input, real numbers within the extent of the sample data, else between -1 and
+    /// A fixed pseudo-random value for the input at place `slot`, real numbers within the extent of the sample data, else between -1 and
     /// 1; a mask hides the last quarter of the keys.
-    pub fn probe(info: &InputInfo, seen: Option<(f64, f64)>) -> InputTensor {
+    pub fn probe(info: &InputInfo, slot: usize, seen: Option<(f64, f64)>) -> InputTensor {
         let len: usize = info.shape.iter().product();
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut state = 0x2545_f491_4f6c_dd1d_u64.wrapping_add((slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state >> 33

@@ -5,7 +5,6 @@
 //! at any: `a L^2 + b L`.
 
 use crate::config::{Config, Quantise};
-use crate::data::InputTensor;
 use crate::error::CompileError;
 use crate::frontend::{File, LoadOptions};
 use crate::partition::partition;
@@ -89,8 +88,7 @@ fn length(setting: &crate::setting::Setting) -> Option<usize> {
 /// What the largest layer looks up, and whether all of it is one token.
 fn lookups(path: &Path, load: &LoadOptions, config: &Config) -> Option<(f64, bool)> {
     let loaded = File::open(path).ok()?.read(load).ok()?.load().ok()?;
-    let probe = |info| InputTensor::probe(info, None).value;
-    let samples = [loaded.inputs.iter().map(probe).collect::<Vec<_>>()];
+    let samples = [loaded.probe(&[])];
     let stats = Stats::collect(&loaded.graph, &samples).ok()?;
     let partition = partition(&loaded.graph, config.quantise.layer_lookups);
     // The fewest limbs that a model may have.

@@ -310,5 +310,5 @@ fn samples_of(loaded: &Loaded, files: &[PathBuf], settled: Settled) -> Result<Ve
     if loaded.inputs.iter().any(|i: &InputInfo| matches!(i.kind, InputKind::Float)) {
         return Err(QuantiseError::NoData.into());
     }
-    Ok(vec![values(loaded.inputs.iter().map(|info| InputTensor::probe(info, None)).collect())])
+    Ok(vec![loaded.probe(&[])])
 }

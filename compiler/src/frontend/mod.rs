@@ -235,12 +235,21 @@ fn share(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs() / size).fold(0.0, f64::max)
 }
 
+/// Of a check on made-up inputs: a model need not answer to them, as where they index a table beyond its rows.
+fn answered(checked: Result<(), FrontendError>) -> Result<(), FrontendError> {
+    checked.or_else(|error| if matches!(error, FrontendError::Reference(_)) { Ok(()) } else { Err(error) })
+}
+
 impl Loaded {
+    /// Fixed pseudo-random inputs, real numbers within `seen`, the extent of the sample data where known.
+    pub fn probe(&self, seen: &[Option<(f64, f64)>]) -> Vec<InputValue> {
+        let probe = |(slot, info)| InputTensor::probe(info, slot, seen.get(slot).copied().flatten()).value;
+        self.inputs.iter().enumerate().map(probe).collect()
+    }
+
     /// Compares the canonical graph with tract on a fixed input, within the extent of the sample data.
     fn check_probe(&self, path: &Path, seen: &[Option<(f64, f64)>]) -> Result<(), FrontendError> {
-        let probe = |(slot, info)| InputTensor::probe(info, seen.get(slot).copied().flatten()).value;
-        let values: Vec<_> = self.inputs.iter().enumerate().map(probe).collect();
-        self.check_on(path, &values, "a probe input", None).map(drop)
+        answered(self.check_on(path, &self.probe(seen), "a probe input", None).map(drop))
     }
 
     /// Compares the canonical graph with tract on the samples and, where inputs are real numbers, at the ends of the range
@@ -259,7 +268,8 @@ impl Loaded {
             let ends: Vec<InputValue> = sample.iter().map(times).collect();
             if &ends != sample {
                 // An output that vanishes there is held against its size on the sample.
-                self.check_on(path, &ends, &format!("sample {index} times {INPUT_ROOM}"), Some(&exact))?;
+                let times = format!("sample {index} times {INPUT_ROOM}");
+                answered(self.check_on(path, &ends, &times, Some(&exact)).map(drop))?;
             }
             if self.reference.is(&self.unrounded) {
                 checked.floats.push(exact);

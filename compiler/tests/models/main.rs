@@ -4,6 +4,7 @@ mod functions;
 mod general;
 mod heads;
 mod inconsistent;
+mod indexed;
 mod lengths;
 mod masked;
 mod pooling;

@@ -1,7 +1,7 @@
 //! Elements read at places that are known only when the model runs.
 
 use super::einsum::matmul;
-use super::graph::{BIT, Graph, Op};
+use super::graph::{BIT, Graph, Op, Whole};
 use super::read::{Read, Reader, Value, numbers};
 use super::tensor::{Code, View, ZERO, axes, offsets, strides};
 use crate::frontend::refusal::{Refusal, refuse};
@@ -31,7 +31,6 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         tuples(r.graph, &data, &ids, op.batch_dims)?
     } else if let Some(op) = node.op_as::<OneHot>() {
         let ids = r.view(&args[0])?;
-        let ids = View { codes: Arc::new(places(r.graph, &ids.codes, op.dim)?), ..ids };
         let (off, on) = (numbers(&op.off)?[0], numbers(&op.on)?[0]);
         one_hot_axis(r.graph, &ids, op, off, on)?
     } else {
@@ -40,23 +39,17 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     Ok(Some(vec![Value::View(View::new(shape, codes))]))
 }
 
-/// Indices counted from the start of an axis of length `n`.
+/// Indices counted from the start of an axis of length `n`. ONNX has no answer to those beyond it; here they name the row
+/// at its end.
 fn places(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
-    let (lo, hi) =
-        g.whole_of(ids).ok_or(refuse("an index that is not a whole number", "cast it to an integer type"))?;
-    if !lo.is_finite() || !hi.is_finite() {
-        return Err(refuse(
-            "an index of unknown range",
-            "give sample data with --data, or clip it to the rows that there are where it is made of real numbers",
-        ));
-    }
+    let (ids, (lo, _)) = inside(g, ids, n as f64)?;
     if lo >= 0.0 {
-        return Ok(ids.to_vec());
+        return Ok(ids);
     }
     let length = g.pool.code(n as f64);
-    let from_end = g.binary(Binary::Add, ids, &vec![length; ids.len()]);
-    let negative = g.binary(Binary::Greater, &vec![ZERO; ids.len()], ids);
-    let mut out = g.select(&negative, &from_end, ids);
+    let from_end = g.binary(Binary::Add, &ids, &vec![length; ids.len()]);
+    let negative = g.binary(Binary::Greater, &vec![ZERO; ids.len()], &ids);
+    let mut out = g.select(&negative, &from_end, &ids);
     // Every index lies within the axis, so the interval of the selection is too wide.
     out.iter_mut().for_each(|code| {
         if !code.is_constant() && g.node(*code).whole.is_some_and(|w| w.1 >= n as f64 || w.0 < 0.0) {
@@ -64,6 +57,69 @@ fn places(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
         }
     });
     Ok(out)
+}
+
+/// The interval of indices.
+fn whole(g: &Graph, ids: &[Code]) -> Read<Whole> {
+    g.whole_of(ids).ok_or(refuse("an index that is not a whole number", "cast it to an integer type"))
+}
+
+/// Most functions between inputs and an index.
+const MOST_STEPS: usize = 32;
+
+/// Whether an element follows element by element from inputs, so that these decide what it is.
+fn given(g: &Graph, code: Code) -> bool {
+    let mut open = vec![code];
+    for _ in 0..MOST_STEPS {
+        let Some(code) = open.pop() else { return true };
+        let node = g.node(code);
+        match node.op {
+            Op::Input => (),
+            Op::Elementwise(_) | Op::Quotient => {
+                let read = node.args.iter().filter_map(|arg| arg.get(code.feature()));
+                open.extend(read.filter(|c| !c.is_constant()));
+            }
+            _ => return false,
+        }
+    }
+    open.is_empty()
+}
+
+/// Which indices inputs give such that they may leave `least..=most`.
+fn leave(g: &Graph, ids: &[Code], (least, most): Whole) -> Vec<usize> {
+    let beyond = |code: Code| g.whole(code).is_some_and(|(lo, hi)| lo < least || hi > most);
+    (0..ids.len()).filter(|&i| beyond(ids[i]) && given(g, ids[i])).collect()
+}
+
+/// Indices of an axis of length `n`, those that inputs give and that may leave it clipped to its ends; and where they lie.
+fn inside(g: &mut Graph, ids: &[Code], n: f64) -> Read<(Vec<Code>, Whole)> {
+    let (lo, _) = whole(g, ids)?;
+    let (least, most) = (if lo < 0.0 { -n } else { 0.0 }, n - 1.0);
+    let mut ids = ids.to_vec();
+    let outside = leave(g, &ids, (least, most));
+    if !outside.is_empty() {
+        let computed: Vec<Code> = outside.iter().map(|&i| ids[i]).collect();
+        let clipped = clip(g, &computed, (least, most));
+        outside.iter().zip(clipped).for_each(|(&i, code)| ids[i] = code);
+        let note =
+            format!("\"{}\" takes an index beyond {least}..={most} as the nearest of these, where ONNX stops", g.name);
+        if !g.notes.contains(&note) {
+            g.notes.push(note);
+        }
+    }
+    let (lo, hi) = whole(g, &ids)?;
+    if !lo.is_finite() || !hi.is_finite() {
+        return Err(refuse(
+            "an index of unknown range",
+            "give sample data with --data, or clip it to the rows that there are where it is made of real numbers",
+        ));
+    }
+    Ok((ids, (lo, hi)))
+}
+
+fn clip(g: &mut Graph, ids: &[Code], (least, most): Whole) -> Vec<Code> {
+    let raised = g.with_constant(Binary::Max, ids, least);
+    g.with_constant(Binary::Min, &raised, most)
 }
 
 /// Rows of a constant table along `axis`.
@@ -115,20 +171,52 @@ pub(super) fn embed(g: &mut Graph, ids: &[Code], mut rows: Vec<f64>, width: usiz
 
 /// For each index a row of `n` bits, of which the one that it names is 1.
 fn one_hot(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
+    check_places(n)?;
+    let identity = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
+    Ok(bits(g, ids, identity, n))
+}
+
+/// As [`one_hot`], negative indices counted from the end; no bit is 1 for an index beyond the axis.
+fn marks(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
+    let (lo, _) = whole(g, ids)?;
+    let size = n as f64;
+    let outside = leave(g, ids, (if lo < 0.0 { -size } else { 0.0 }, size - 1.0));
+    if outside.is_empty() {
+        let ids = places(g, ids, n)?;
+        return one_hot(g, &ids, n);
+    }
+    // One place at each end for what lies beyond.
+    let first = if lo < 0.0 { -size - 1.0 } else { 0.0 };
+    let clipped = clip(g, ids, (first, size));
+    let rows = g.with_constant(Binary::Sub, &clipped, first);
+    let count = (size - first) as usize + 1;
+    check_places(count)?;
+    let place = |row: usize| (row as f64 + first).rem_euclid(size) as usize;
+    let within = |row: usize| (-size..size).contains(&(row as f64 + first));
+    let table = (0..count * n).map(|i| f64::from(u8::from(within(i / n) && i % n == place(i / n))));
+    Ok(bits(g, &rows, table.collect(), n))
+}
+
+/// Refuses more rows than whole numbers are compared with one by one.
+fn check_places(n: usize) -> Read<()> {
     if n as f64 > MOST_PLACES {
         return Err(refuse(
             format!("an index over an axis of {n}"),
             format!("at most {MOST_PLACES} are supported: split the axis"),
         ));
     }
-    let identity = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
-    let mut bits = embed(g, ids, identity, n);
+    Ok(())
+}
+
+/// The row of a table of bits that each index names.
+fn bits(g: &mut Graph, ids: &[Code], rows: Vec<f64>, width: usize) -> Vec<Code> {
+    let mut bits = embed(g, ids, rows, width);
     for code in &mut bits {
         if !code.is_constant() {
             g.nodes[code.node()].whole = Some(BIT);
         }
     }
-    Ok(bits)
+    bits
 }
 
 /// Rows of activations along `axis`: products with one-hot rows.
@@ -187,13 +275,52 @@ fn tuples(g: &mut Graph, data: &View, ids: &View, batch_dims: usize) -> Read<Vec
     Ok(out)
 }
 
-/// A new axis along which the place of each index is marked.
+/// A new axis along which the place of each index is marked; of one beyond it no place is.
 fn one_hot_axis(g: &mut Graph, ids: &View, op: &OneHot, off: f64, on: f64) -> Read<Vec<Code>> {
-    let bits = one_hot(g, &ids.codes, op.dim)?;
+    let bits = marks(g, &ids.codes, op.dim)?;
     let before: usize = ids.shape[..op.axis].iter().product();
     let after: usize = ids.shape[op.axis..].iter().product();
     let moved: Vec<Code> =
         offsets(&[(before, after * op.dim), (op.dim, 1), (after, op.dim)]).into_iter().map(|i| bits[i]).collect();
     let (off, on) = (g.pool.code(off), g.pool.code(on));
     Ok(g.select(&moved.clone(), &vec![on; moved.len()], &vec![off; moved.len()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::general::graph::ANY;
+
+    /// The one table that is looked up, and the interval of its indices.
+    fn table(g: &Graph, out: &[Code], width: usize) -> (Vec<Vec<f32>>, Option<Whole>) {
+        let node = g.node(out[0]);
+        let Op::Embed { table } = &node.op else { panic!("{:?}", node.op) };
+        (table.chunks(width).map(<[f32]>::to_vec).collect(), g.whole_of(&node.args[0]))
+    }
+
+    #[test]
+    fn an_index_beyond_an_axis_marks_no_place() {
+        let mut g = Graph::default();
+        let x = g.add(Op::Input, vec![], 2, Some((0.0, 7.0)));
+        let bits = marks(&mut g, &x, 2).unwrap();
+        let rows = vec![vec![1.0, 0.0], vec![0.0, 1.0], vec![0.0, 0.0]];
+        assert_eq!(table(&g, &bits, 2), (rows.clone(), Some((0.0, 2.0))));
+        let x = g.add(Op::Input, vec![], 2, Some(ANY));
+        let bits = marks(&mut g, &x, 2).unwrap();
+        // From -3 on.
+        let both = [vec![vec![0.0, 0.0]], rows[..2].to_vec(), rows].concat();
+        assert_eq!(table(&g, &bits, 2), (both, Some((0.0, 5.0))));
+    }
+
+    #[test]
+    fn an_index_beyond_an_axis_is_clipped_with_a_word() {
+        let mut g = Graph::default();
+        let x = g.add(Op::Input, vec![], 3, Some((-9.0, 7.0)));
+        let y = places(&mut g, &x, 4).unwrap();
+        assert_eq!(g.whole_of(&y), Some((0.0, 3.0)));
+        assert_eq!(g.notes, ["\"\" takes an index beyond -4..=3 as the nearest of these, where ONNX stops"]);
+        let x = g.add(Op::Input, vec![], 3, Some((-4.0, 3.0)));
+        places(&mut g, &x, 4).unwrap();
+        assert_eq!(g.notes.len(), 1);
+    }
 }
