@@ -47,6 +47,7 @@ mod stretch;
 pub(super) mod tensor;
 #[cfg(test)]
 mod tests;
+mod undefined;
 mod widen;
 mod windows;
 
@@ -106,6 +107,7 @@ pub(super) fn rewrite(
     let names: Vec<String> = net.graph.input.iter().map(|input| input.name.clone()).collect();
     dims::fix(&mut net, path, options)?;
     let seen = by_name(&names, &net, options);
+    undefined::run(&mut net).map_err(refused)?;
     rounds(&mut net, &functions).map_err(refused)?;
     order::sort(&mut net).map_err(refused)?;
     let quantisation = quantised::kinds(&net);

@@ -5,7 +5,7 @@ use tract_onnx::{
     prelude::*,
 };
 
-fn floats(name: &str, values: &[f32]) -> AttributeProto {
+pub(super) fn floats(name: &str, values: &[f32]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         floats: values.to_vec(),

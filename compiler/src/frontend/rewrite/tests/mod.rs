@@ -19,6 +19,7 @@ mod refusals;
 mod resize;
 mod selection;
 mod types;
+mod undefined;
 
 use super::{facts::FLOAT, node, rewrite, tensor};
 use crate::frontend::{error::FrontendError, options::LoadOptions};
