@@ -69,6 +69,19 @@ fn argued_by_inequalities_only(net: &Net, lowered: &Lowered, report: &check::Rep
     }
 }
 
+/// Rows of the left operand that meet zeros alone stand in no product.
+#[test]
+fn zeros_on_the_right_of_a_product_need_no_operand() {
+    let mut net = Net::new(1, 6);
+    let x = net.input(vec![13, -22, 25, 17, -14, 29], Role::Internal);
+    let z = net.input(vec![-19, 23], Role::Internal);
+    let right = net.affine(&[z], vec![vec![(0, 0, 1)], vec![(0, 1, 1)], vec![], vec![], vec![(0, 1, 1)], vec![]]);
+    let y = net.push(ops::MatMul { batch: 1, rows: 2, inner: 3, cols: 2 }.into(), &[x, right], 4);
+    let y = net.requant(y, 1);
+    net.output(y, Role::Internal);
+    accepts_only_the_truth(&net, &net.lower(), 1);
+}
+
 #[test]
 fn checker_sees_every_missing_lookup() {
     let net = models::block(4, 8, 4, 2, true);

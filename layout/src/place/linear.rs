@@ -174,21 +174,24 @@ impl Placer<'_> {
                 Ok(row + heads.kv * tokens)
             }
             Product::Pair { sizes: MatMul { batch, rows, inner, cols }, left, right } => {
-                for b in 0..*batch {
-                    for r in 0..*rows {
-                        for i in 0..*inner {
-                            let terms = self.placed(&left[((b * rows + r) * inner + i) as usize], 1)?;
-                            if !terms.is_empty() {
-                                out.left.push((row + b * inner + i, (rho + b * rows + r, 0), terms));
-                            }
-                        }
-                    }
-                }
+                let mut met = vec![false; (batch * inner) as usize];
                 for i in 0..batch * inner {
                     for c in 0..*cols {
                         let terms = self.placed(&right[(i * cols + c) as usize], 1)?;
                         if !terms.is_empty() {
+                            met[i as usize] = true;
                             out.right.push((row + i, (0, c), terms));
+                        }
+                    }
+                }
+                // What meets zeros alone adds nothing.
+                for b in 0..*batch {
+                    for r in 0..*rows {
+                        for i in (0..*inner).filter(|i| met[(b * inner + i) as usize]) {
+                            let terms = self.placed(&left[((b * rows + r) * inner + i) as usize], 1)?;
+                            if !terms.is_empty() {
+                                out.left.push((row + b * inner + i, (rho + b * rows + r, 0), terms));
+                            }
                         }
                     }
                 }
