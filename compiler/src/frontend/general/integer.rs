@@ -110,9 +110,10 @@ pub(super) fn wrap(g: &mut Graph, x: &[Code], dtype: DatumType) -> Read<Vec<Code
     Ok(g.with_constant(Binary::Add, &rest, low))
 }
 
-/// Whether sums and products of a type may leave it where programs do not expect it: the common ones are wide enough.
+/// Whether sums, differences and products of a type may leave it where programs do not expect it: the common ones are wide
+/// enough, and below 0 none without a sign is.
 pub(super) fn is_narrow(dtype: DatumType) -> bool {
-    width(dtype).is_some_and(|(bits, sign)| bits <= 16 || (!sign && bits <= 32))
+    width(dtype).is_some_and(|(bits, sign)| bits <= 16 || !sign)
 }
 
 /// Numbers times a power of two, or divided by one. By a negative number of places, or by as many as there are binary
