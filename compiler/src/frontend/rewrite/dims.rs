@@ -31,6 +31,8 @@ struct Settings<'o> {
     scope: SymbolScope,
     used: BTreeSet<&'o str>,
     offered: Vec<String>,
+    /// The batches that the sample data have by their shape, where that is not 1.
+    batches: BTreeMap<String, usize>,
 }
 
 /// Gives every input a shape. Inputs without elements, and those that `--set` gives a value, become constants.
@@ -39,7 +41,7 @@ struct Settings<'o> {
 /// When a dimension stays open, or a setting is of no use.
 pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Result<(), FrontendError> {
     let (scope, used, offered) = (SymbolScope::default(), BTreeSet::new(), Vec::new());
-    let mut settings = Settings { path, set: &options.set, scope, used, offered };
+    let mut settings = Settings { path, set: &options.set, scope, used, offered, batches: BTreeMap::new() };
     let mut kept = Vec::new();
     for (slot, input) in std::mem::take(&mut net.graph.input).into_iter().enumerate() {
         let sample = options.shapes.get(slot).and_then(Option::as_deref);
@@ -61,6 +63,9 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
     if kept.is_empty() {
         settings.nothing_left()?;
     }
+    net.notes.extend(settings.batches.iter().map(|(name, n)| {
+        format!("\"{name}\" is {n}, as the shape of the sample data has it; `--set {name}=1` reads {n} samples")
+    }));
     net.graph.input = kept;
     settings.finish()
 }
@@ -126,11 +131,13 @@ impl<'o> Settings<'o> {
             }
         };
         let mut shape = Vec::new();
+        // A count of values may be of several samples, a shape is of one.
+        let batch = sample.filter(|s| axes.len() > 1 && fits(&axes, s)).map_or(1, |s| s[0]);
         let sample = sample.map(|s| fit(&axes, s)).unwrap_or_default();
         for (place, axis) in axes.iter().enumerate() {
             shape.push(match axis {
                 Axis::Fixed(n) => *n,
-                Axis::Named(symbol) => self.named(name, place, symbol, sample.get(place).copied())?,
+                Axis::Named(symbol) => self.named(name, place, symbol, sample.get(place).copied(), batch)?,
                 Axis::Unnamed => self.unnamed(name, place, sample.get(place).copied())?,
             });
         }
@@ -151,12 +158,20 @@ impl<'o> Settings<'o> {
         }
     }
 
-    fn named(&mut self, input: &str, axis: usize, symbol: &str, sample: Option<usize>) -> Result<usize, FrontendError> {
+    /// The length of an axis with a name: that of `--set`, or for a batch without one `batch`.
+    fn named(
+        &mut self,
+        input: &str,
+        axis: usize,
+        symbol: &str,
+        sample: Option<usize>,
+        batch: usize,
+    ) -> Result<usize, FrontendError> {
         if !self.offered.iter().any(|o| o == symbol) {
             self.offered.push(symbol.to_owned());
         }
         let given = self.length(symbol)?;
-        let batch = |symbol: &str| axis == 0 && symbol.to_lowercase().contains("batch");
+        let is_batch = |symbol: &str| axis == 0 && symbol.to_lowercase().contains("batch");
         let path = self.path;
         let open = |symbol: &str, sample| {
             let (path, input, symbol) = (path.to_owned(), input.to_owned(), symbol.to_owned());
@@ -166,7 +181,7 @@ impl<'o> Settings<'o> {
         let Ok(expression) = parse_onnx_dim(&self.scope, symbol) else {
             return match given {
                 Some(n) => Ok(n),
-                None if batch(symbol) => Ok(1),
+                None if is_batch(symbol) => Ok(1),
                 None => open(symbol, sample),
             };
         };
@@ -183,7 +198,13 @@ impl<'o> Settings<'o> {
         for (symbol_of, (name, length)) in names.iter().zip(&lengths) {
             match length {
                 Some(n) => values.set(symbol_of, *n as i64),
-                None if batch(name) => values.set(symbol_of, 1),
+                None if is_batch(name) => {
+                    let batch = if name == symbol { batch } else { 1 };
+                    if batch > 1 {
+                        self.batches.insert(name.clone(), batch);
+                    }
+                    values.set(symbol_of, batch as i64);
+                }
                 None => return open(name, sample.filter(|_| names.len() == 1 && name == symbol)),
             }
         }
@@ -258,11 +279,16 @@ fn axis(value: Option<&dimension::Value>) -> Axis {
     }
 }
 
+/// Whether sample data of this shape are of one sample.
+fn fits(axes: &[Axis], sample: &[usize]) -> bool {
+    let fits = |(axis, &n): (&Axis, &usize)| !matches!(axis, Axis::Fixed(d) if *d != n);
+    sample.len() == axes.len() && axes.iter().zip(sample).all(fits)
+}
+
 /// The lengths of all axes as the sample data has them: by its shape, or by its count where one axis is open; empty when
 /// it does not fit.
 fn fit(axes: &[Axis], sample: &[usize]) -> Vec<usize> {
-    let fits = |(axis, &n): (&Axis, &usize)| !matches!(axis, Axis::Fixed(d) if *d != n);
-    if sample.len() == axes.len() && axes.iter().zip(sample).all(fits) {
+    if fits(axes, sample) {
         return sample.to_vec();
     }
     let count: usize = sample.iter().product();

@@ -108,6 +108,20 @@ fn the_sample_data_settles_what_has_no_name() {
 }
 
 #[test]
+fn a_batch_is_that_of_the_shape_of_the_sample_data() {
+    let sample = |shape: &[usize], settings: &[(&str, f64)]| {
+        let mut small = set(open(&["batch_size", "4"]), settings);
+        small.options.shapes = vec![Some(shape.to_vec())];
+        self::shape(&small)
+    };
+    assert_eq!(sample(&[3, 4], &[]), [3, 4]);
+    assert_eq!(sample(&[3, 4], &[("batch_size", 1.0)]), [1, 4]);
+    // Twelve values may be three samples.
+    assert_eq!(sample(&[12], &[]), [1, 4]);
+    assert_eq!(sample(&[3, 5], &[]), [1, 4]);
+}
+
+#[test]
 fn inputs_without_elements_and_settled_ones_are_constants() {
     let small = Small::new(17)
         .input("x", &[2, 3])
