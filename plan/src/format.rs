@@ -89,17 +89,16 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// Why a file is refused.
+/// Why a file is refused: `cause; way out`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}; {}", self.cause(), self.way_out())]
 pub enum FormatError {
     /// No nanozk file at all.
-    #[error("not a nanozk file; {expected} comes from `{}`", expected.describe().1)]
     Foreign {
         /// What was wanted.
         expected: Kind,
     },
     /// Another kind of nanozk file.
-    #[error("this is {found}, not {expected}; {expected} comes from `{}`", expected.describe().1)]
     WrongKind {
         /// What was wanted.
         expected: Kind,
@@ -107,7 +106,6 @@ pub enum FormatError {
         found: Kind,
     },
     /// Made by another version.
-    #[error("made by another version (format {found}, this binary reads {VERSION}); make it again with `{}`", expected.describe().1)]
     Version {
         /// What was wanted.
         expected: Kind,
@@ -115,7 +113,6 @@ pub enum FormatError {
         found: u32,
     },
     /// Shorter or longer than its header says, or its hash differs.
-    #[error("damaged file ({what}); copy it again or make it again with `{}`", expected.describe().1)]
     Damaged {
         /// What was wanted.
         expected: Kind,
@@ -123,13 +120,43 @@ pub enum FormatError {
         what: &'static str,
     },
     /// The header is fine, the payload is not.
-    #[error("malformed content ({what}); make it again with `{}`", expected.describe().1)]
     Malformed {
         /// What was wanted.
         expected: Kind,
         /// What is wrong.
         what: String,
     },
+}
+
+impl FormatError {
+    /// What is wrong with the file.
+    pub fn cause(&self) -> String {
+        match self {
+            FormatError::Foreign { .. } => "not a nanozk file".into(),
+            FormatError::WrongKind { expected, found } => format!("this is {found}, not {expected}"),
+            FormatError::Version { found, .. } => {
+                format!("made by another version (format {found}, this binary reads {VERSION})")
+            }
+            FormatError::Damaged { what, .. } => format!("damaged file ({what})"),
+            FormatError::Malformed { what, .. } => format!("malformed content ({what})"),
+        }
+    }
+
+    /// What helps.
+    pub fn way_out(&self) -> String {
+        let command = |expected: &Kind| expected.describe().1;
+        match self {
+            FormatError::Foreign { expected } | FormatError::WrongKind { expected, .. } => {
+                format!("{expected} comes from `{}`", command(expected))
+            }
+            FormatError::Version { expected, .. } | FormatError::Malformed { expected, .. } => {
+                format!("make it again with `{}`", command(expected))
+            }
+            FormatError::Damaged { expected, .. } => {
+                format!("copy it again or make it again with `{}`", command(expected))
+            }
+        }
+    }
 }
 
 /// The hash of a payload, once it has absorbed it.

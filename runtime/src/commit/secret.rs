@@ -128,6 +128,8 @@ fn stored(dir: &Path, index: u32) -> Result<LayerProof> {
     match storage::load::<LayerProof>(Kind::Work, &path) {
         Ok(proof) if proof.index == index => Ok(proof),
         Ok(_) => Err(lost(&"it is the proof of another layer")),
-        Err(error) => Err(lost(&error.to_string().split("; ").next().unwrap_or("it cannot be read"))),
+        Err(Error::Format { cause, .. }) => Err(lost(&cause.cause())),
+        Err(Error::Io { cause, .. }) => Err(lost(&cause)),
+        Err(error) => Err(error),
     }
 }

@@ -177,7 +177,7 @@ impl Joiner<'_> {
         match storage::load::<Part>(Kind::Part, &path) {
             Ok(part) if part.job == *id && part.proof.index as usize == layer => Ok(Found::Proof(part.proof)),
             Ok(_) => Ok(Found::Wrong("it is foreign: of another job".into())),
-            Err(Error::Format { cause, .. }) => Ok(Found::Wrong(cause.to_string())),
+            Err(Error::Format { cause, .. }) => Ok(Found::Wrong(cause.cause())),
             Err(error) => Err(error),
         }
     }
@@ -186,7 +186,6 @@ impl Joiner<'_> {
     fn set_aside(&mut self, job: usize, reason: String) -> Result<()> {
         let (from, name) = (self.folder.part(self.manifest.id(job)), hex(self.manifest.id(job)));
         std::fs::rename(&from, self.folder.wrong().join(name)).map_err(Error::io(&from))?;
-        let reason = reason.split("; ").next().unwrap_or_default().into();
         self.wrong.push(WrongPart { job, reason });
         Ok(())
     }
