@@ -109,7 +109,7 @@ fn a_whole_number_divided_by_0_is_refused() {
         .output("y", &[2]);
     let dir = set_up(onnx, &[&[17.0, 30.0], &[14.0, 2.0]]);
     data(dir.path(), "in.json", &[&[17.0, 30.0], &[14.0, 9.0]]);
-    prove(dir.path(), &[]).fails_with(&["divisor 1: it is 0", "keep divisors from 0"]);
+    prove(dir.path(), &[]).fails_with(&["element 1: it is a divisor of 0", "keep divisors from 0"]);
     nanozk(dir.path(), &["run", "m.nanozk", "--input", "in.json"]).fails_with(&["divi", "0"]);
     let check = nanozk(dir.path(), &["check", "keys/verifier.nanozk"]);
     assert!(check.stdout.contains("\ntables     none\n"), "{}{}", check.stdout, check.stderr);

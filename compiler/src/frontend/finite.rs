@@ -22,6 +22,7 @@ pub(super) fn non_finite(graph: &Graph) -> Option<(String, usize, f32)> {
             Op::Input(_) | Op::Add | Op::Sub | Op::Mul | Op::Slice { .. } | Op::Concat | Op::Output => None,
             Op::Softmax { .. } | Op::Pick { .. } | Op::MatMul { .. } | Op::Sum { .. } | Op::Max { .. } => None,
             Op::ArgMax { .. } | Op::Step | Op::FloorDiv { .. } | Op::Quotient | Op::Bits { .. } => None,
+            Op::Within { .. } => None,
             Op::TokenSum { .. } | Op::TokenMean => None,
         };
         found.map(|(i, v)| (node.name.clone(), i, v))

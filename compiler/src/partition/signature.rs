@@ -60,6 +60,7 @@ fn attributes(node: &Node) -> String {
         Op::Max { groups } | Op::ArgMax { groups } => format!("{groups}"),
         Op::FloorDiv { divisor } => format!("{divisor}"),
         Op::Bits { count } => format!("{count}"),
+        Op::Within { least, most } => format!("{least} {most}"),
         Op::TokenSum { of } => format!("{of:?}"),
         Op::Unary(_)
         | Op::Add

@@ -16,7 +16,7 @@ fn of(graph: &Graph, id: NodeId) -> u64 {
         * match &node.op {
             Op::Norm { .. } | Op::Mul => 3 * width,
             Op::Linear { .. } | Op::MatMul { .. } | Op::Unary(_) | Op::Step | Op::Quotient => 2 * width,
-            Op::FloorDiv { .. } | Op::Bits { .. } => 2 * width,
+            Op::FloorDiv { .. } | Op::Bits { .. } | Op::Within { .. } => 2 * width,
             // Each value is compared with the greatest one.
             Op::Max { .. } | Op::ArgMax { .. } => 2 * read(),
             Op::Softmax { .. } => 7 * width,

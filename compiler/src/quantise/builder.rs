@@ -145,6 +145,14 @@ impl Builder {
         self.push(name, ops::Affine { rows }.into(), &[x, constant], n)
     }
 
+    /// `c - x`.
+    pub fn minus(&mut self, name: String, c: i64, x: ValueId) -> Result<ValueId, QuantiseError> {
+        let n = self.features(x);
+        let negated = ops::Affine { rows: (0..n).map(|j| vec![term(0, j, -1)]).collect() };
+        let negated = self.push(format!("{name}.negated"), negated.into(), &[x], n)?;
+        self.plus(name, negated, c)
+    }
+
     /// Limbs that hold every value of `x` after dropping `shift` bits, over all layers.
     pub fn limbs_after(&self, x: ValueId, shift: u32) -> u32 {
         let (lo, hi) = self.bounds(x);

@@ -135,6 +135,9 @@ pub enum NoForm {
     /// A divisor without positive values.
     #[error("its divisor is never greater than 0")]
     Divisor,
+    /// An index that is none of its axis.
+    #[error("its index is never one of its axis")]
+    Index,
     /// Without tables, an operand of which some greater integers stand for lesser numbers.
     #[error("its operand has negative units")]
     NegativeUnits,
@@ -161,7 +164,7 @@ impl NoForm {
             | NoForm::NoProjection => None,
             NoForm::Inexact => Some("compute it with real numbers"),
             NoForm::FractionalScale => Some("use values below 2^20"),
-            NoForm::Divisor => Some("correct the model"),
+            NoForm::Divisor | NoForm::Index => Some("correct the model"),
             NoForm::NegativeUnits | NoForm::Curved => Some("use a table"),
             NoForm::Functions | NoForm::Units => Some("use tables"),
         }

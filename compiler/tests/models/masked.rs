@@ -220,6 +220,6 @@ fn whole_numbers_that_are_divided_by_0_have_no_proof() {
         let gap = |b| artifact.models().measure(&[sample(b)], std::slice::from_ref(&floats));
         assert_eq!(gap([14, 10]).unwrap().gap(), 0.0, "divided by 1");
         let refused = gap([14, 9]).unwrap_err().to_string();
-        assert!(refused.contains("divisor`, divisor 1: it is 0"), "{op}: {refused}");
+        assert!(refused.contains("divisor`, element 1: it is a divisor of 0"), "{op}: {refused}");
     }
 }

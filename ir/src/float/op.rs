@@ -268,6 +268,13 @@ pub enum Op {
     },
     /// `floor(a / b)` of whole numbers. Where b is below 1 there is no proof.
     Quotient,
+    /// Each whole number. Where one is not of `least..=most` there is no proof.
+    Within {
+        /// The least.
+        least: i32,
+        /// The greatest.
+        most: i32,
+    },
     /// The lowest binary digits of each whole number from 0, the lowest first.
     Bits {
         /// Digits of one number.
@@ -325,6 +332,7 @@ impl Op {
             Op::Step => "Step",
             Op::FloorDiv { .. } => "FloorDiv",
             Op::Quotient => "Quotient",
+            Op::Within { .. } => "Within",
             Op::Bits { .. } => "Bits",
             Op::TokenSum { .. } => "TokenSum",
             Op::TokenMean => "TokenMean",

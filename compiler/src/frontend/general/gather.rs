@@ -39,8 +39,7 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
     Ok(Some(vec![Value::View(View::new(shape, codes))]))
 }
 
-/// Indices counted from the start of an axis of length `n`. ONNX has no answer to those beyond it; here they name the row
-/// at its end.
+/// Indices counted from the start of an axis of length `n`.
 fn places(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
     let (ids, (lo, _)) = inside(g, ids, n as f64)?;
     if lo >= 0.0 {
@@ -91,7 +90,8 @@ fn leave(g: &Graph, ids: &[Code], (least, most): Whole) -> Vec<usize> {
     (0..ids.len()).filter(|&i| beyond(ids[i]) && given(g, ids[i])).collect()
 }
 
-/// Indices of an axis of length `n`, those that inputs give and that may leave it clipped to its ends; and where they lie.
+/// Indices of an axis of length `n`, and where they lie. ONNX has no answer where one that inputs give leaves the axis, and
+/// there is no proof.
 fn inside(g: &mut Graph, ids: &[Code], n: f64) -> Read<(Vec<Code>, Whole)> {
     let (lo, _) = whole(g, ids)?;
     let (least, most) = (if lo < 0.0 { -n } else { 0.0 }, n - 1.0);
@@ -99,13 +99,9 @@ fn inside(g: &mut Graph, ids: &[Code], n: f64) -> Read<(Vec<Code>, Whole)> {
     let outside = leave(g, &ids, (least, most));
     if !outside.is_empty() {
         let computed: Vec<Code> = outside.iter().map(|&i| ids[i]).collect();
-        let clipped = clip(g, &computed, (least, most));
-        outside.iter().zip(clipped).for_each(|(&i, code)| ids[i] = code);
-        let note =
-            format!("\"{}\" takes an index beyond {least}..={most} as the nearest of these, where ONNX stops", g.name);
-        if !g.notes.contains(&note) {
-            g.notes.push(note);
-        }
+        let op = Op::Within { least: least as i32, most: most as i32 };
+        let checked = g.add(op, vec![computed], outside.len(), Some((least, most)));
+        outside.iter().zip(checked).for_each(|(&i, code)| ids[i] = code);
     }
     let (lo, hi) = whole(g, &ids)?;
     if !lo.is_finite() || !hi.is_finite() {
@@ -115,11 +111,6 @@ fn inside(g: &mut Graph, ids: &[Code], n: f64) -> Read<(Vec<Code>, Whole)> {
         ));
     }
     Ok((ids, (lo, hi)))
-}
-
-fn clip(g: &mut Graph, ids: &[Code], (least, most): Whole) -> Vec<Code> {
-    let raised = g.with_constant(Binary::Max, ids, least);
-    g.with_constant(Binary::Min, &raised, most)
 }
 
 /// Rows of a constant table along `axis`.
@@ -187,7 +178,8 @@ fn marks(g: &mut Graph, ids: &[Code], n: usize) -> Read<Vec<Code>> {
     }
     // One place at each end for what lies beyond.
     let first = if lo < 0.0 { -size - 1.0 } else { 0.0 };
-    let clipped = clip(g, ids, (first, size));
+    let raised = g.with_constant(Binary::Max, ids, first);
+    let clipped = g.with_constant(Binary::Min, &raised, size);
     let rows = g.with_constant(Binary::Sub, &clipped, first);
     let count = (size - first) as usize + 1;
     check_places(count)?;
@@ -313,14 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn an_index_beyond_an_axis_is_clipped_with_a_word() {
+    fn an_index_that_may_leave_an_axis_is_held_to_it() {
         let mut g = Graph::default();
+        let checks = |g: &Graph| g.nodes.iter().filter(|node| matches!(node.op, Op::Within { .. })).count();
         let x = g.add(Op::Input, vec![], 3, Some((-9.0, 7.0)));
         let y = places(&mut g, &x, 4).unwrap();
-        assert_eq!(g.whole_of(&y), Some((0.0, 3.0)));
-        assert_eq!(g.notes, ["\"\" takes an index beyond -4..=3 as the nearest of these, where ONNX stops"]);
+        assert_eq!((g.whole_of(&y), checks(&g)), (Some((0.0, 3.0)), 1));
+        assert!(g.nodes.iter().any(|node| matches!(node.op, Op::Within { least: -4, most: 3 })));
         let x = g.add(Op::Input, vec![], 3, Some((-4.0, 3.0)));
         places(&mut g, &x, 4).unwrap();
-        assert_eq!(g.notes.len(), 1);
+        assert_eq!(checks(&g), 1);
     }
 }

@@ -48,6 +48,10 @@ pub(super) enum Op {
         table: Arc<Vec<f32>>,
     },
     Quotient,
+    Within {
+        least: i32,
+        most: i32,
+    },
     Bits {
         count: u32,
     },

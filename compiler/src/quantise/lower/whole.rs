@@ -68,6 +68,10 @@ impl Lowering<'_> {
                 let b = if self.b.bounds(b).0 < 1 { self.divisor(r, b)? } else { b };
                 return self.push(name, self.quotient_op(a, b), &[a, b], n);
             }
+            Op::Within { least, most } => {
+                let x = self.whole(self.operand(r, 0))?;
+                return self.within(r, x, i64::from(*least), i64::from(*most));
+            }
             Op::Bits { count } => Bits { count: *count }.into(),
             Op::Linear { positions, .. } => self.whole_linear(r, *positions)?,
             Op::Embed { .. } => return Ok(self.embed(r, &vec![1.0; self.layers()])?.id),
@@ -130,6 +134,26 @@ impl Lowering<'_> {
         }
         let (checked, less) = self.at_least_one(&name, x, most)?;
         self.b.plus(format!("{name}.checked"), checked, less)
+    }
+
+    /// Whole numbers that may leave `least..=most`: inputs for which one does have no proof.
+    fn within(&mut self, r: Ref, x: int::ValueId, least: i64, most: i64) -> Result<int::ValueId, QuantiseError> {
+        let (name, (lo, hi)) = (self.name(r), self.b.bounds(x));
+        if hi < least || lo > most {
+            return Err(self.unsupported(r, NoForm::Index));
+        }
+        let mut x = x;
+        if lo < least {
+            let above = self.b.plus(format!("{name}.above"), x, 1 - least)?;
+            let (checked, less) = self.at_least_one(&format!("{name}.least"), above, hi + 1 - least)?;
+            x = self.b.plus(format!("{name}.from"), checked, less + least - 1)?;
+        }
+        if hi > most {
+            let below = self.b.minus(format!("{name}.under"), most + 1, x)?;
+            let (checked, less) = self.at_least_one(&format!("{name}.most"), below, most + 1 - lo.max(least))?;
+            x = self.b.minus(format!("{name}.to"), most + 1 - less, checked)?;
+        }
+        Ok(x)
     }
 
     /// Makes inputs unprovable for which an element of `x`, of at most `most`, is below 1: the range check of `x` less what comes

@@ -178,6 +178,8 @@ fn eval_node(graph: &Graph, id: NodeId, values: &[Vec<f32>]) -> Result<Vec<f32>,
         Op::Quotient => {
             arg(0).iter().zip(arg(1)).map(|(&a, &b)| (f64::from(a) / f64::from(b)).floor() as f32).collect()
         }
+        // What reads it takes no others.
+        Op::Within { least, most } => arg(0).iter().map(|x| x.clamp(*least as f32, *most as f32)).collect(),
         Op::Bits { count } => {
             let digits = |&x: &f32| (0..*count).map(move |i| ((x as i64 >> i) & 1) as f32);
             arg(0).iter().flat_map(digits).collect()

@@ -7,7 +7,8 @@ use crate::int::ranges::{self, Around, Unbounded};
 use serde::{Deserialize, Serialize};
 
 /// Identity that proves `x` in `[-2^(limbs b - 1), 2^(limbs b - 1))`: for private inputs, and for sums that are at least 1 where
-/// there is an answer, less `2^(limbs b - 1) + 1`: how many entries of a softmax are visible, which no node reads, and divisors.
+/// there is an answer, less `2^(limbs b - 1) + 1`: how many entries of a softmax are visible, which no node reads, divisors, and how
+/// far indices are from the ends of their axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range {
     /// Limbs.
@@ -54,8 +55,9 @@ impl Meaning for Range {
         let is_this = |id: &u32| site.graph.nodes.get(*id as usize).is_some_and(|node| std::ptr::eq(node, site.node));
         Some(match site.graph.nodes.iter().any(|reader| reader.inputs.iter().any(is_this)) {
             true => (
-                "divisor",
-                "it is 0, and the ONNX model has no whole number that is divided by 0; keep divisors from 0 (Max)",
+                "element",
+                "it is a divisor of 0 or an index beyond its axis, for which the ONNX model has no answer; keep divisors from \
+                 0 (Max), and indices within their axes (Clip)",
             ),
             false => (
                 "row",

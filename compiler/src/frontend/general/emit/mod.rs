@@ -216,6 +216,7 @@ impl Emitter<'_> {
             },
             Op::Embed { table } => float::Op::Embed { table: table.clone().into() },
             Op::Quotient => float::Op::Quotient,
+            Op::Within { least, most } => float::Op::Within { least: *least, most: *most },
             Op::Bits { count } => float::Op::Bits { count: *count },
             _ => return Err(refuse("a value that could not be read", "see the other messages")),
         };
