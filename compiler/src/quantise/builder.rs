@@ -139,18 +139,20 @@ impl Builder {
 
     /// `x + c` with a structural constant.
     pub fn plus(&mut self, name: String, x: ValueId, c: i64) -> Result<ValueId, QuantiseError> {
-        let constant = self.push(format!("{name}.constant"), ops::Const { rows: 1, data: vec![c] }.into(), &[], 1)?;
-        let n = self.features(x);
-        let rows = (0..n).map(|j| vec![term(0, j, 1), term(1, 0, 1)]).collect();
-        self.push(name, ops::Affine { rows }.into(), &[x, constant], n)
+        self.shifted(name, x, 1, c)
     }
 
     /// `c - x`.
     pub fn minus(&mut self, name: String, c: i64, x: ValueId) -> Result<ValueId, QuantiseError> {
+        self.shifted(name, x, -1, c)
+    }
+
+    /// `sign x + c`.
+    fn shifted(&mut self, name: String, x: ValueId, sign: i64, c: i64) -> Result<ValueId, QuantiseError> {
+        let constant = self.push(format!("{name}.constant"), ops::Const { rows: 1, data: vec![c] }.into(), &[], 1)?;
         let n = self.features(x);
-        let negated = ops::Affine { rows: (0..n).map(|j| vec![term(0, j, -1)]).collect() };
-        let negated = self.push(format!("{name}.negated"), negated.into(), &[x], n)?;
-        self.plus(name, negated, c)
+        let rows = (0..n).map(|j| vec![term(0, j, sign), term(1, 0, 1)]).collect();
+        self.push(name, ops::Affine { rows }.into(), &[x, constant], n)
     }
 
     /// Limbs that hold every value of `x` after dropping `shift` bits, over all layers.

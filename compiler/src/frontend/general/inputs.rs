@@ -18,8 +18,8 @@ pub(super) fn range(model: &TypedModel, outlet: OutletId, seen: Option<(f64, f64
         return Ok(Some(BIT));
     }
     let name = &model.node(outlet.node).name;
-    let count = fact.shape.as_concrete().ok_or(Refusal::bare("a shape with symbols"))?.iter().product();
-    let limits = limits(model, outlet, count);
+    let shape = fact.shape.as_concrete().ok_or(Refusal::bare("a shape with symbols"))?;
+    let limits = limits(model, outlet, shape)?;
     // Sample data names rows of its own axes; without any, indices that all axes have are safe.
     let indexed = limits.iter().flatten().copied();
     let rows = if seen.is_some() { indexed.max() } else { indexed.min() }.map(|rows| rows as f64);
@@ -76,15 +76,12 @@ fn moves(node: &TypedNode) -> bool {
         || node.op_is::<array::FiniteReshape>()
 }
 
-/// For each of the `count` elements of an input the fewest places of an axis that it indexes, moved or cast on the way.
-fn limits(model: &TypedModel, outlet: OutletId, count: usize) -> Vec<Option<usize>> {
-    let mut limits = vec![None; count];
-    let places: Vec<i64> = (0..count as i64).collect();
-    let shape = model.outlet_fact(outlet).ok().and_then(|fact| fact.shape.as_concrete());
-    if let Some(Ok(places)) = shape.map(|shape| Tensor::from_shape(shape, &places)) {
-        limit(model, outlet, &places, &mut limits);
-    }
-    limits
+/// For each element of an input of this shape the fewest places of an axis that it indexes, moved or cast on the way.
+fn limits(model: &TypedModel, outlet: OutletId, shape: &[usize]) -> Read<Vec<Option<usize>>> {
+    let places: Vec<i64> = (0..shape.iter().product::<usize>() as i64).collect();
+    let mut limits = vec![None; places.len()];
+    limit(model, outlet, &Tensor::from_shape(shape, &places)?, &mut limits);
+    Ok(limits)
 }
 
 /// Lowers `limits` by the uses of `outlet`, that holds the elements at `places` of an input.

@@ -137,7 +137,7 @@ impl Lowering<'_> {
         let visible = self.whole(self.operand(r, 1))?;
         let rows = (0..groups).map(|g| (g * size..(g + 1) * size).map(|j| term(0, j, 1)).collect()).collect();
         let count = self.push(format!("{name}.count"), int::ops::Affine { rows }.into(), &[visible], groups)?;
-        self.at_least_one(&name, count, size as i64).map(drop)
+        self.at_least(&name, count, 1, size as i64).map(drop)
     }
 
     /// Exact values of one unit, at most `most` of them to 1.0 by layer: scores as they come out of a product, with what

@@ -128,12 +128,10 @@ impl Lowering<'_> {
 
     /// A divisor that may be 0 or less: inputs for which it is have no proof.
     fn divisor(&mut self, r: Ref, x: int::ValueId) -> Result<int::ValueId, QuantiseError> {
-        let (name, (_, most)) = (format!("{}.divisor", self.name(r)), self.b.bounds(x));
-        if most < 1 {
+        if self.b.bounds(x).1 < 1 {
             return Err(self.unsupported(r, NoForm::Divisor));
         }
-        let (checked, less) = self.at_least_one(&name, x, most)?;
-        self.b.plus(format!("{name}.checked"), checked, less)
+        self.checked(&format!("{}.divisor", self.name(r)), x, 1)
     }
 
     /// Whole numbers that may leave `least..=most`: inputs for which one does have no proof.
@@ -144,28 +142,33 @@ impl Lowering<'_> {
         }
         let mut x = x;
         if lo < least {
-            let above = self.b.plus(format!("{name}.above"), x, 1 - least)?;
-            let (checked, less) = self.at_least_one(&format!("{name}.least"), above, hi + 1 - least)?;
-            x = self.b.plus(format!("{name}.from"), checked, less + least - 1)?;
+            x = self.checked(&format!("{name}.least"), x, least)?;
         }
         if hi > most {
-            let below = self.b.minus(format!("{name}.under"), most + 1, x)?;
-            let (checked, less) = self.at_least_one(&format!("{name}.most"), below, most + 1 - lo.max(least))?;
-            x = self.b.minus(format!("{name}.to"), most + 1 - less, checked)?;
+            let room = self.b.minus(format!("{name}.room"), most, x)?;
+            let room = self.checked(&format!("{name}.most"), room, 0)?;
+            x = self.b.minus(format!("{name}.within"), most, room)?;
         }
         Ok(x)
     }
 
-    /// Makes inputs unprovable for which an element of `x`, of at most `most`, is below 1: the range check of `x` less what comes
-    /// second.
-    pub(super) fn at_least_one(
+    /// `x`, from `least` on.
+    fn checked(&mut self, name: &str, x: int::ValueId, least: i64) -> Result<int::ValueId, QuantiseError> {
+        let (checked, less) = self.at_least(name, x, least, self.b.bounds(x).1)?;
+        self.b.plus(format!("{name}.checked"), checked, less)
+    }
+
+    /// Makes inputs unprovable for which an element of `x`, of at most `most`, is below `least`: the range check of `x` less what
+    /// comes second.
+    pub(super) fn at_least(
         &mut self,
         name: &str,
         x: int::ValueId,
+        least: i64,
         most: i64,
     ) -> Result<(int::ValueId, i64), QuantiseError> {
-        let limbs = self.b.limbs(most - 1);
-        let less = (1i64 << (limbs * self.b.limb_bits - 1)) + 1;
+        let limbs = self.b.limbs(most - least);
+        let less = (1i64 << (limbs * self.b.limb_bits - 1)) + least;
         let below = self.b.plus(format!("{name}.below"), x, -less)?;
         let n = self.b.features(x);
         Ok((self.push(name.to_owned(), int::ops::Range { limbs }.into(), &[below], n)?, less))
