@@ -83,6 +83,12 @@ fn operands() {
     refused(arity, model(ops::Param { first: 0 }, &[1], 1));
     refused(arity, model(ops::Mul, &[1], 1));
     refused(arity, model(ops::Table { table: 0 }, &[1, 1], 1));
+    refused(arity, model(ops::Const { rows: 1, data: vec![1; 3] }, &[3], 3));
+    refused(arity, model(ops::Embed { weight: 0, vocab: 5 }, &[2, 2], 6));
+    refused(arity, model(ops::Linear { weight: 2, bias: None, positions: 2 }, &[6, 6], 4));
+    refused(arity, model(ops::TokenBias { weight: 1 }, &[3], 3));
+    refused(arity, model(ops::Scores { heads: 2, kv_heads: 1, head_dim: 3 }, &[6], 4));
+    refused(arity, model(ops::Input { port: 0 }, &[3], 3));
     let widths = [
         (model(ops::Mul, &[3, 2], 3), "operands of different widths"),
         (model(ops::Table { table: 0 }, &[3], 2), "another width than its operand"),
@@ -119,6 +125,9 @@ fn ports() {
     other.tensors.push(Tensor { features: 2, ..other.tensors[0].clone() });
     other.layers[0].outputs[0] = 1;
     refused("another width than its tensor", other);
+    let mut both = model(ops::Output { port: 0 }, &[3, 3], 3);
+    both.layers[0].outputs.push(0);
+    refused("wrong number of operands", both);
     refused("no such output port", model(ops::Output { port: 0 }, &[3], 3));
     refused("no such input port", model(ops::Input { port: 0 }, &[], 3));
 }

@@ -102,7 +102,7 @@ pub fn bounds(emitted: &Emitted, graph: &Graph, tokens: u32, bits: u32, known: &
     for _ in 0..MOST_PASSES {
         let before = open.len();
         open.retain(|fact| !analysis.settle(fact));
-        if open.is_empty() || open.len() == before {
+        if open.len() == before {
             break;
         }
     }
@@ -390,3 +390,6 @@ fn small_column(gate: &StripGate) -> Option<usize> {
 fn greatest(mut bounds: impl Iterator<Item = Bound>) -> Option<f64> {
     bounds.try_fold(0.0, |most: f64, bound| Some(most.max(bound.all()?)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,14 +289,26 @@ mod tests {
     }
 
     #[test]
+    fn every_column_keeps_its_lookup() {
+        let own = |name| strip(&["free", name], vec![StripLookup { a: 1, ..LIMB }], Vec::new(), 2);
+        let shared = &blocks(&[own("x"), own("y")], 10)[0];
+        assert_eq!(shared.columns, ["free", "x", "y"]);
+        assert_eq!(shared.lookups.iter().map(|l| (l.a, l.b)).collect::<Vec<_>>(), [(1, None), (2, None)]);
+    }
+
+    #[test]
     fn facts_that_would_bind_the_other_keep_strips_apart() {
         let apart = |other: Strip| assert_eq!(blocks(&[clamp(1, 2), other], 10).len(), 2);
         let lookups = || vec![KEY, LIMB];
         let names = ["key", "value", "over"];
         apart(strip(&names, lookups(), vec![gate(Where::Everywhere, 2, constant(1))], 2));
+        apart(strip(&names, lookups(), Vec::new(), 2));
         apart(strip(&names, lookups(), vec![gate(Where::Visible, 2, (vec![(0, -1)], 63))], 2));
         apart(strip(&names, vec![KEY], vec![gate(Where::Everywhere, 2, (vec![(0, -1)], 63))], 2));
         apart(strip(&["key", "over", "value"], lookups(), Vec::new(), 2));
+        let range = StripLookup { b: None, tag: 0, ..KEY };
+        apart(strip(&names[..2], vec![range], Vec::new(), 2));
+        apart(strip(&["key", "over", "another value"], vec![StripLookup { b: Some(2), ..KEY }], Vec::new(), 2));
         let twice = vec![KEY, StripLookup { tag: 2, ..KEY }, LIMB];
         apart(strip(&names, twice, vec![gate(Where::Everywhere, 2, (vec![(0, -1)], 63))], 2));
         let mut masked = clamp(2, 2);
@@ -304,6 +316,13 @@ mod tests {
         assert_eq!(blocks(&[clamp(1, 2), masked.clone()], 10).len(), 1, "nothing is hidden");
         let mut hidden = clamp(1, 2);
         hidden.hidden = vec![(1, 1)];
-        assert_eq!(blocks(&[hidden, masked], 10).len(), 2, "hidden rows of the first are looked up");
+        assert_eq!(blocks(&[hidden.clone(), masked], 10).len(), 2, "hidden rows of the first are looked up");
+        for both in [[hidden.clone(), clamp(2, 2)], [clamp(2, 2), hidden]] {
+            let shared = blocks(&both, 10);
+            assert!(shared.len() == 1 && shared[0].hidden, "one slot is hidden");
+        }
+        let five = StripGate { c: constant(5), ..gate(Where::Everywhere, 2, constant(1)) };
+        let fives = strip(&names, lookups(), vec![five], 2);
+        assert_eq!(blocks(&[fives, strip(&names[..2], vec![KEY], Vec::new(), 2)], 10).len(), 2, "0 is not 5");
     }
 }

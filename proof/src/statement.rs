@@ -123,15 +123,12 @@ impl Statement {
         Ok(statement)
     }
 
-    /// The verifier asks of public tensors what the graphs need: of inputs no padding where tokens would see it, of any no id
+    /// The verifier asks of tensors what the graphs need: of inputs no padding where tokens would see it, of public ones no id
     /// that a table of embeddings lacks, which no public one-hot would name.
     fn check_inputs(&self, key: &VerifierKey) -> Result<(), StatementError> {
         let model = &self.model;
         let name = |tensor: u32| model.tensors[tensor as usize].name.clone();
-        let padded = |id: &&u32| {
-            let tensor = &key.tensors[**id as usize];
-            tensor.visibility == Visibility::PublicInput && tensor.rows == Rows::Padded
-        };
+        let padded = |id: &&u32| key.tensors[**id as usize].rows == Rows::Padded;
         if let Some(&id) = model.inputs.iter().find(padded).filter(|_| model.sees_padding()) {
             return Err(StatementError::Malformed(StatementMisfit::Padding { tensor: name(id) }));
         }

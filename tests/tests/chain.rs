@@ -155,5 +155,6 @@ fn fabricated_logits_stand_behind_no_proof_of_the_first_layer() {
     assert!(!refused.verified && !refused.full && refused.output.is_empty(), "{refused:?}");
     let allowed = verdict(true);
     assert!(allowed.verified && !allowed.full);
+    assert_eq!(allowed.layers, [0]);
     assert!(allowed.output.iter().all(|output| matches!(output.content, Content::Absent { .. })), "{allowed:?}");
 }

@@ -266,6 +266,8 @@ fn inputs_that_the_graph_does_not_take_are_refused() {
     };
     let ids = |key: &mut VerifierKey| key.tensors[key.inputs[0].tensor as usize].hi += 1;
     refused("llama-d64-l2", &ids, "no embedding");
+    let negative = |key: &mut VerifierKey| key.tensors[key.inputs[0].tensor as usize].lo = -1;
+    refused("llama-d64-l2", &negative, "no embedding");
     let padded = |key: &mut VerifierKey| key.tensors[key.inputs[0].tensor as usize].rows = Rows::Padded;
     refused("bert-d64-l2", &padded, "see padding");
 }

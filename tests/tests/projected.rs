@@ -3,8 +3,9 @@
 
 use ff::Field;
 use nanozk_ir::int::Known;
+use nanozk_proof::error::LayerError;
 use nanozk_proof::field::{Fr, G1};
-use nanozk_proof::key_proof::identity::Forged;
+use nanozk_proof::key_proof::identity::{Forged, Source};
 use nanozk_proof::key_proof::projection::{PROJECTIONS, Projections, projection_bits, weight_bound};
 use nanozk_proof::key_proof::{KeyError, KeyVerdict, check, chunks::limb_bits, prove_forged};
 use nanozk_proof::keys::{KeyProof, Limbs, VerifierKey};
@@ -59,21 +60,39 @@ impl Publisher {
 
     /// A proof of projections of `weights` with field elements added to cells.
     fn proof(&self, key: &VerifierKey, weights: &[WeightColumns], forged: &[Forged], seed: u64) -> KeyProof {
+        self.proof_of(key, weights, forged, key, seed)
+    }
+
+    /// The same with folds of the commitments in `folded`.
+    fn proof_of(
+        &self,
+        key: &VerifierKey,
+        weights: &[WeightColumns],
+        forged: &[Forged],
+        folded: &VerifierKey,
+        seed: u64,
+    ) -> KeyProof {
         let tables: Vec<_> = self.keys.artifact.model.layers.iter().map(|l| l.tables.as_slice()).collect();
         let columns = |layer: usize| weights.get(layer).cloned();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let limbs = Limbs::Projected(self.limbs);
-        prove_forged(key, &self.bases, (&columns, forged), &tables, limbs, &mut rng).unwrap()
+        prove_forged(key, &self.bases, Source { weights: &columns, forged, folded }, &tables, limbs, &mut rng).unwrap()
     }
 
-    /// The verdict over a file that commits to its weights with field elements added to cells.
-    fn publish(&self, forged: &[Forged]) -> Result<KeyVerdict, KeyError> {
+    /// The honest file, but for commitments to weights with field elements added to cells.
+    fn committing(&self, forged: &[Forged]) -> VerifierKey {
         let mut key = self.honest.clone();
         for cell in forged {
             let layer = &mut key.layers[cell.layer];
             let base = &self.bases[&self.k];
             layer.weights[cell.column] += G1::from(base.lagrange()[cell.row]) * cell.value;
         }
+        key
+    }
+
+    /// The verdict over a file that commits to its weights with field elements added to cells.
+    fn publish(&self, forged: &[Forged]) -> Result<KeyVerdict, KeyError> {
+        let key = self.committing(forged);
         let proof = self.proof(&key, &self.weights, forged, 2);
         let key = key.with_proof(Some(proof)).unwrap();
         check(&VerifierKey::from_bytes(&key.to_bytes().unwrap()).unwrap(), true)
@@ -205,6 +224,17 @@ fn a_weight_beside_a_diagonal_is_rejected() {
     for (layer, column, row) in beside_diagonals(&publisher.honest) {
         is_range(publisher.publish(&[Forged { layer, column, row, value: Fr::ONE }]), "1 beside a diagonal");
     }
+}
+
+/// Everything closes in a proof of the honest weights, whose folds are opened; but they are none of the file's commitments.
+#[test]
+fn folds_of_other_commitments_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let (layer, column, row) = publisher.cells(true)[0];
+    let key = publisher.committing(&[Forged { layer, column, row, value: bound(publisher) }]);
+    let proof = publisher.proof_of(&key, &publisher.weights, &[], &publisher.honest, 7);
+    let verdict = check(&key.with_proof(Some(proof)).unwrap(), true);
+    assert!(matches!(verdict, Err(KeyError::Range { error: LayerError::Weights, .. })), "{verdict:?}");
 }
 
 /// The proof of one set of weights for the commitments of another, of another setup, and of another draw.

@@ -1,14 +1,17 @@
 //! Interrupted runs: no mask serves two statements, and a layer that is proven again shares nothing with its first proof.
 
-use nanozk_proof::bundle::Bundle;
-use nanozk_runtime::Progress;
-use nanozk_runtime::prove::{ProveReport, Request, prove};
+use nanozk_proof::bundle::{Answer, Bundle};
+use nanozk_runtime::commit::Statement;
+use nanozk_runtime::keys::ProverKeys;
+use nanozk_runtime::prove::{self, Job, ProveReport, Request};
+use nanozk_runtime::{Progress, Silent, input};
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::{Fixture, NONCE, lenient};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Instant;
 
 /// Crashes when the first layer is proven.
 #[derive(Default)]
@@ -60,14 +63,14 @@ impl Run {
 
     /// Runs until some layers are finished.
     fn crash(&self, request: &Request) -> Vec<(String, Vec<u8>)> {
-        catch_unwind(AssertUnwindSafe(|| prove(request, &Crash::default()).is_ok())).expect_err("crashes");
+        catch_unwind(AssertUnwindSafe(|| prove::prove(request, &Crash::default()).is_ok())).expect_err("crashes");
         let finished = self.finished();
         assert!(!finished.is_empty() && finished.len() < self.fixture.key.layers.len());
         finished
     }
 
     fn prove(&self, request: &Request) -> (ProveReport, Bundle) {
-        let report = prove(request, &nanozk_runtime::Silent).unwrap();
+        let report = prove::prove(request, &Silent).unwrap();
         let bundle = Bundle::from_bytes(&std::fs::read(&request.out).unwrap()).unwrap();
         lenient(&self.fixture.key, &bundle).unwrap();
         assert!(!self.work().exists());
@@ -82,6 +85,11 @@ fn windows<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> HashSet<&'a [u8]> {
 /// Bytes of all layer proofs.
 fn layers(bundle: &Bundle) -> HashSet<&[u8]> {
     windows(bundle.layers.iter().map(|l| l.bytes.as_slice()))
+}
+
+/// The proofs in files of finished layers, without what any two begin with.
+fn proofs(files: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
+    files.iter().map(|(_, file)| file[60..].to_vec()).collect()
 }
 
 #[test]
@@ -104,21 +112,44 @@ fn interrupted_runs() {
     assert_eq!(run.state(), seed, "the same masks of tensors");
     let both: Vec<&String> = first.iter().map(|f| &f.0).filter(|name| second.iter().any(|s| s.0 == **name)).collect();
     assert!(!both.is_empty(), "no layer was proven twice");
-    let proofs = |files: &[(String, Vec<u8>)]| files.iter().map(|f| f.1[60..].to_vec()).collect::<Vec<_>>();
     let (first, second) = (proofs(&first), proofs(&second));
     let shared =
         windows(first.iter().map(Vec::as_slice)).intersection(&windows(second.iter().map(Vec::as_slice))).count();
     assert_eq!(shared, 0, "elements that both attempts hold");
+}
 
-    // Another nonce and another input begin anew: nothing of the unfinished proof appears in the next one.
-    let input = run.fixture.reversed(&run.request.input);
-    let others =
-        [Request { nonce: Some(b"another".to_vec()), ..run.request.clone() }, Request { input, ..run.request.clone() }];
-    for other in others {
-        let unfinished = proofs(&run.crash(&run.request));
-        let (report, bundle) = run.prove(&other);
-        assert_eq!(report.resumed, 0);
+/// Nothing of an unfinished proof appears in that of another statement.
+#[test]
+fn another_statement_begins_anew() {
+    let run = Run::new();
+    let keys = run.fixture.prover();
+    let length = keys.artifact.model.tokens as u32;
+    let mut input = input::read(&keys.artifact, &run.request.input).unwrap().int;
+    // A token as good as padding.
+    *input[0].last_mut().unwrap() = 0;
+    let mut reversed = input.clone();
+    reversed[0].reverse();
+    let statement = Statement { input: &input, length, answer: None, nonce: NONCE };
+    let answer = Some(Answer { prompt: 1, limit: 1, temperature: 0 });
+
+    let prove = |keys: &ProverKeys, statement, progress: &dyn Progress| {
+        let (out, start) = (&run.request.out, Instant::now());
+        prove::run(&Job { keys, statement, layers: None, strict: false, memory: None, out, start }, progress).unwrap()
+    };
+    let others = [
+        ("model", Fixture::of(run.fixture.artifact.clone()).prover(), statement),
+        ("nonce", run.fixture.prover(), Statement { nonce: b"another", ..statement }),
+        ("input", run.fixture.prover(), Statement { input: &reversed, ..statement }),
+        ("length", run.fixture.prover(), Statement { length: length - 1, ..statement }),
+        ("answer", run.fixture.prover(), Statement { answer, ..statement }),
+    ];
+    for (what, other, changed) in others {
+        catch_unwind(AssertUnwindSafe(|| prove(&keys, statement, &Crash::default()))).expect_err("crashes");
+        let unfinished = proofs(&run.finished());
+        assert!(!unfinished.is_empty());
+        assert_eq!(prove(&other, changed, &Silent).resumed, 0, "another {what}");
+        let bundle = run.fixture.bundle("p.nanozk");
         let shared = windows(unfinished.iter().map(Vec::as_slice)).intersection(&layers(&bundle)).count();
-        assert_eq!(shared, 0, "elements of a proof of another statement");
+        assert_eq!(shared, 0, "elements of a proof of another {what}");
     }
 }

@@ -10,11 +10,15 @@ use nanozk_proof::key_proof::chunks::{Chunk, chunks, limb_bits, limbs_for};
 use nanozk_proof::key_proof::tables::tables;
 use nanozk_proof::key_proof::{KeyError, KeyVerdict, check, prove};
 use nanozk_proof::keys::{KeyProof, Limbs, VerifierKey};
+use nanozk_proof::misfit::RangesMisfit;
 use nanozk_proof::prover::table_column;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
+use nanozk_runtime::Silent;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
+use nanozk_runtime::setup::{Options, setup};
+use nanozk_runtime::storage::KeyDir;
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::Fixture;
 use nanozk_tests::publisher::{Holdings, beside_diagonals};
@@ -115,6 +119,22 @@ impl Publisher {
         assert_ne!(key.model_id(), honest.model_id(), "the proof is part of the model id");
         check(&key, true)
     }
+}
+
+/// The masks of open weights are drawn from the model, so that no other one's commitments tell anything of them.
+#[test]
+fn open_weights_have_masks_of_their_own() {
+    let mut artifact = PUBLISHER.fixture.artifact.clone();
+    let mut seed = || {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, keys) = (dir.path().join("model.nanozk"), dir.path().join("keys"));
+        std::fs::write(&model, artifact.to_bytes().unwrap()).unwrap();
+        setup(&model, None, Options { open_weights: true, ..Options::default() }, &keys, &Silent).unwrap();
+        let weight = artifact.model.layers.iter_mut().find_map(|l| l.weights.first_mut()).unwrap();
+        weight[0] ^= 1;
+        keys::read(&KeyDir::new(&keys)).unwrap().weight_seed
+    };
+    assert_ne!(seed(), seed());
 }
 
 /// Each proof about the same weights masks their limbs afresh: no two commitments to lanes are equal.
@@ -228,6 +248,22 @@ fn a_weight_beside_a_diagonal_is_rejected() {
         let verdict = publisher.publish(|w| w[layer].columns[column][row] = 1);
         assert!(matches!(verdict, Err(KeyError::Range { .. })), "column {column}, row {row}: {verdict:?}");
     }
+}
+
+/// A number of limbs for each matrix.
+#[test]
+fn ranges_of_other_matrices_are_rejected() {
+    let publisher = &*PUBLISHER;
+    let rejects = |change: &dyn Fn(&mut Vec<Vec<u32>>)| {
+        let mut limbs = publisher.limbs.clone();
+        change(&mut limbs);
+        let verdict = publisher.forge(|proof| proof.limbs = Limbs::Exact(limbs));
+        assert_eq!(verdict, Err(KeyError::Mismatch(RangesMisfit::Matrices)));
+    };
+    let layer = publisher.limbs.iter().position(|limbs| !limbs.is_empty()).unwrap();
+    rejects(&|limbs| limbs[layer].push(1));
+    rejects(&|limbs| limbs[layer].clear());
+    rejects(&|limbs| limbs.clear());
 }
 
 #[test]

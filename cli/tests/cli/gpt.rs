@@ -85,6 +85,10 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     compare(&[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]).fails_with(&["10 tokens", "11", "not of your input"]);
     compare(&[7, 7, 7, 7, 7, 7, 7, 7, 7, 8]).fails_with(&["[0, 9]", "not of your input"]);
 
+    // What may be partial and is not says all.
+    let whole = nanozk(dir.path(), &["verify", "keys/verifier.nanozk", "p.nanozk", "--allow-partial", "--json"]).json();
+    assert_eq!((&whole["verified"], &whole["full"]), (&true.into(), &true.into()));
+
     // A proof of the first layer says nothing of the output.
     let part = ["prove", "keys", "--input", "i.json", "--layers", "0", "-o", "part.nanozk", "--json"];
     nanozk(dir.path(), &part).json();

@@ -84,6 +84,17 @@ pub struct Forged {
 /// Weight columns of a layer, when they are needed. `None` if there are none.
 pub type Weights<'a> = dyn Fn(usize) -> Option<WeightColumns> + 'a;
 
+/// What a publisher proves ranges of.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The weights.
+    pub weights: &'a Weights<'a>,
+    /// Cells that a cheating publisher changes.
+    pub forged: &'a [Forged],
+    /// The file whose commitments the publisher folds: a cheating one may take other ones than those of the file proven.
+    pub folded: &'a VerifierKey,
+}
+
 /// The circuit for `cells` looked-up cells and these many folds.
 pub fn circuit(geometry: Geometry, cells: u64, folds: usize) -> Plan {
     let limbs = limb_lanes(&geometry, cells);
@@ -146,12 +157,7 @@ fn by_layer<'a>(fold: &'a Fold, factors: &'a [Fr]) -> impl Iterator<Item = (usiz
 }
 
 /// The folds as columns: data rows and masks, one layer after the other in memory.
-fn fold_all(
-    identity: &Identity,
-    factors: &[Vec<Fr>],
-    weights: &Weights,
-    forged: &[Forged],
-) -> Result<Vec<LaneColumn<Fr>>, ProveError> {
+fn fold_all(identity: &Identity, factors: &[Vec<Fr>], source: Source) -> Result<Vec<LaneColumn<Fr>>, ProveError> {
     let rows = identity.plan.geometry.rows();
     let empty = LaneColumn { data: vec![Fr::ZERO; rows], mask: [Fr::ZERO; MASK_ROWS] };
     let mut out = vec![empty; factors.len()];
@@ -166,7 +172,7 @@ fn fold_all(
         .collect();
     parts.sort_by_key(|part| part.0);
     for parts in parts.chunk_by(|a, b| a.0 == b.0) {
-        let layer = weights(parts[0].0).ok_or(ProveError::Mismatch("a weight column"))?;
+        let layer = (source.weights)(parts[0].0).ok_or(ProveError::Mismatch("a weight column"))?;
         for (index, f, columns, factors) in parts {
             if columns.end > layer.columns.len() || layer.columns.iter().any(|c| c.len() > rows) {
                 return Err(ProveError::Mismatch("a weight column"));
@@ -175,7 +181,7 @@ fn fold_all(
             let fold = &mut out[*f];
             fold.data.iter_mut().zip(data).for_each(|(sum, value)| *sum += value);
             fold.mask.iter_mut().zip(mask).for_each(|(sum, value)| *sum += value);
-            for cell in forged.iter().filter(|cell| cell.layer == *index && columns.contains(&cell.column)) {
+            for cell in source.forged.iter().filter(|cell| cell.layer == *index && columns.contains(&cell.column)) {
                 fold.data[cell.row] += factors[cell.column - columns.start] * cell.value;
             }
         }
@@ -184,19 +190,17 @@ fn fold_all(
 }
 
 /// Proves an identity over `lanes` of limbs. The result is accepted only if it holds: verify it before use. Lanes of field
-/// elements and cells in `forged` are those of cheating publishers.
+/// elements are those of cheating publishers.
 ///
 /// # Errors
 /// When lanes, weights and keys do not belong together.
-#[allow(clippy::too_many_arguments)]
 pub fn prove<C: Cell>(
     bases: &ProverBases,
-    key: &VerifierKey,
     shape: &ShapeProver,
     place: Place,
     identity: &Identity,
     lanes: Vec<LaneColumn<C>>,
-    (weights, forged): (&Weights, &[Forged]),
+    source: Source,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<Vec<u8>, ProveError> {
     let ShapeKey { plan, vk, span_basis, .. } = &shape.key;
@@ -210,11 +214,11 @@ pub fn prove<C: Cell>(
     }
     let ch = draw_challenges(&mut transcript).ok_or(ProveError::ZeroChallenge)?;
     let factors: Vec<Vec<Fr>> = identity.folds.iter().map(|fold| (fold.factors)(&ch)).collect();
-    let mut folds = fold_all(identity, &factors, weights, forged)?;
+    let mut folds = fold_all(identity, &factors, source)?;
     let spans: Vec<SpanWitness> = folds.iter().map(|_| SpanWitness::random(rng)).collect();
     for (((fold, factors), column), span) in identity.folds.iter().zip(&factors).zip(&mut folds).zip(&spans) {
         column.mask.iter_mut().zip(&span.delta).for_each(|(mask, delta)| *mask += delta);
-        transcript.write(&(msm::lincomb(&fold.commitments(key), factors) + span.offset(span_basis)))?;
+        transcript.write(&(msm::lincomb(&fold.commitments(source.folded), factors) + span.offset(span_basis)))?;
     }
     for span in &spans {
         span.prove(span_basis, &mut transcript)?;

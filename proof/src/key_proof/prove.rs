@@ -3,7 +3,7 @@
 use super::{
     all_sizes,
     chunks::{limb_bits, limbs_for},
-    identity::{self, Forged, Place, Weights},
+    identity::{self, Place, Source, Weights},
     known::Known,
     prefix,
     projection::Limb,
@@ -47,29 +47,29 @@ pub fn prove(
     limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
-    prove_with::<i64>(key, bases, (weights, &[]), tables, limbs, rng)
+    prove_with::<i64>(key, bases, Source { weights, forged: &[], folded: key }, tables, limbs, rng)
 }
 
-/// As [`prove`], for a cheating publisher: with field elements in cells of the weight columns, and everything else as
-/// good as it can be made for them. Stated ranges are to be those of projections.
+/// As [`prove`], for a cheating publisher: with everything else as good as it can be made for the source. Where cells are
+/// forged, stated ranges are to be those of projections.
 ///
 /// # Errors
 /// Those of [`prove`].
 pub fn prove_forged(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
-    weights: (&Weights, &[Forged]),
+    source: Source,
     tables: &[&[Table]],
     limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<KeyProof, ProveError> {
-    prove_with::<Fr>(key, bases, weights, tables, limbs, rng)
+    prove_with::<Fr>(key, bases, source, tables, limbs, rng)
 }
 
 fn prove_with<C: Limb>(
     key: &VerifierKey,
     bases: &BTreeMap<u32, Arc<ProverBases>>,
-    (weights, forged): (&Weights, &[Forged]),
+    source: Source,
     tables: &[&[Table]],
     limbs: Limbs,
     rng: &mut (impl RngCore + CryptoRng),
@@ -113,11 +113,11 @@ fn prove_with<C: Limb>(
             None => circuit(&identity.plan)?,
         };
         let lanes: Vec<Vec<C>> =
-            part.lanes_of(&statement, weights, forged).ok_or(ProveError::Mismatch("a weight column"))?;
+            part.lanes_of(&statement, source.weights, source.forged).ok_or(ProveError::Mismatch("a weight column"))?;
         let lanes: Vec<LaneColumn<C>> =
             lanes.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect();
         let place = Place { index: index as u32, prefix };
-        ranges.push(identity::prove(base(k)?, key, &prover, place, &identity, lanes, (weights, forged), rng)?);
+        ranges.push(identity::prove(base(k)?, &prover, place, &identity, lanes, source, rng)?);
     }
     Ok(KeyProof { limbs, circuits, tables, openings, ranges })
 }

@@ -48,13 +48,13 @@ pub(super) fn import(reader: impl Read, rows: Option<u32>) -> Result<Srs, SrsErr
     sets.sort_by_key(|set| set.g1.len());
     let serves = |set: &Powers| rows.is_some_and(|rows| set.g1.len() >> rows > 0);
     if let Some(set) = sets.iter().find(|set| serves(set)).or(sets.last()) {
-        return checked(log_size(&set.g1)?, g1("monomial bases", &set.g1)?, g2(&set.g2)?);
+        return checked(log_size(set.g1.len())?, g1("monomial bases", &set.g1)?, g2(&set.g2)?);
     }
     let g2 = g2(&g2_monomial)?;
     if !g1_monomial.is_empty() {
-        return checked(log_size(&g1_monomial)?, g1("monomial bases", &g1_monomial)?, g2);
+        return checked(log_size(g1_monomial.len())?, g1("monomial bases", &g1_monomial)?, g2);
     }
-    let k = log_size(&g1_lagrange)?;
+    let k = log_size(g1_lagrange.len())?;
     let lagrange = g1("Lagrange bases", &g1_lagrange)?;
     // Files of both orders are in use: that of the domain, and that of its indices with their bits reversed.
     let reversed: Vec<G1Affine> =
@@ -69,11 +69,11 @@ fn monomial(k: u32, lagrange: &[G1Affine]) -> Vec<G1Affine> {
     to_affine(&bases)
 }
 
-fn log_size(points: &[String]) -> Result<u32, SrsError> {
-    if !points.len().is_power_of_two() {
+pub(super) fn log_size(points: usize) -> Result<u32, SrsError> {
+    if !points.is_power_of_two() {
         return Err(SrsError::Inconsistent("the number of its points of G1 is no power of two"));
     }
-    let k = points.len().ilog2();
+    let k = points.ilog2();
     check_k(k, MAX_K)?;
     Ok(k)
 }

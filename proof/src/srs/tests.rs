@@ -141,6 +141,11 @@ fn wrong_ceremony_files_are_rejected() {
     let monomial = original.monomial().iter().map(G1::from).collect();
     let generator = ParamsKZG::<Bls12>::from_parts(5, monomial, None, ours.s_g2(), ours.s_g2());
     assert!(why(generator).contains("other generators"));
+    let doubled = |bases: Vec<G1>| bases.iter().map(G1::double).collect();
+    let [monomial, lagrange] = [original.monomial(), &*original.lagrange(5).unwrap()]
+        .map(|bases| doubled(bases.iter().map(G1::from).collect()));
+    let generator = ParamsKZG::<Bls12>::from_parts(5, monomial, Some(lagrange), ours.g2(), ours.s_g2());
+    assert!(why(generator).contains("other generators"));
     let powers = vec![G1::generator(), G1::identity()];
     let zero = ParamsKZG::<Bls12>::from_parts(1, powers, None, ours.g2(), G2Affine::identity().into());
     assert!(why(zero).contains("is the identity"));
@@ -204,6 +209,7 @@ fn wrong_json_is_rejected() {
     assert!(matches!(import(&g1, &[], &powers_in_g2(&other)), Err(SrsError::Inconsistent(_))));
     assert!(matches!(import(&[], &lagrange, &powers_in_g2(&other)), Err(SrsError::Inconsistent(_))));
     assert!(matches!(import(&g1[..7], &[], &g2), Err(SrsError::Inconsistent(_))));
+    assert!(matches!(json::log_size(2 << MAX_K), Err(SrsError::TooLarge { limit: MAX_K, .. })));
     assert!(matches!(import(&[], &[], &g2), Err(SrsError::Inconsistent(_))));
     assert!(matches!(import(&g1, &[], &g2[..1]), Err(SrsError::BadPoint { index: 1, .. })));
     let changed = |digits: &str| [&g1[..5], &[digits.to_string()], &g1[6..]].concat();

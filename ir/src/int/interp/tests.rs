@@ -342,3 +342,55 @@ fn clamps_say_what_they_took() {
     let other = Clamp { cells: 3, saturated: 1, load: 1.5, ..expected.clone() };
     assert_eq!(expected.merged(&other), Clamp { cells: 7, saturated: 3, load: 2.0, ..other });
 }
+
+/// Of sums of squares to which nothing is added, those that are 0 have no root to divide by.
+#[test]
+fn roots_say_which_sums_were_0() {
+    let zeros = |epsilon: bool| {
+        let term = |input, feature| Term { input, feature, coef: 1 };
+        let m = model(2, 2, 4, |g, layer| {
+            (g.params, layer.params) = (1, vec![1 << 20]);
+            let squares = g.push(node("squares", ops::Mul.into(), &[0, 0], 2));
+            let one = g.push(node("one", ops::Const { rows: 1, data: vec![1] }.into(), &[], 1));
+            let mut row = vec![term(0, 0), term(0, 1)];
+            row.extend(epsilon.then_some(term(1, 0)));
+            let added = [squares, one];
+            let operands = &added[..1 + usize::from(epsilon)];
+            let sums = g.push(node("sums", ops::Affine { rows: vec![row] }.into(), operands, 1));
+            let kept = ops::Requant { limbs: 1, out_limbs: 2, clamp: false };
+            let kept = g.push(node("kept", kept.into(), &[sums], 1));
+            let rows = vec![vec![term(0, 0), term(1, 0)]];
+            let more = g.push(node("more", ops::Affine { rows }.into(), &[kept, one], 1));
+            g.push(node("root", ops::RSqrt { param: 0 }.into(), &[more], 1));
+        });
+        let mut seen = Vec::new();
+        run_seen(&m, &[vec![0, 0, 3, 4]], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
+        seen.into_iter().find(|clamp| clamp.node == "root").map(|clamp| clamp.saturated)
+    };
+    assert_eq!((zeros(false), zeros(true)), (Some(1), None));
+}
+
+/// Of groups of low scores those count that no mask of bits hid.
+#[test]
+fn softmaxes_say_which_groups_are_low_throughout() {
+    let low = |masked: bool| {
+        let m = model(1, 4, 4, |g, layer| {
+            let curve = Curve { function: UnaryFn::Exp, origin: 15, unit: 1.0, scale: 8.0, limit: 8, last: Some(0) };
+            (g.tables, layer.tables) = (1, vec![Table::of(4, curve)]);
+            let one = g.push(node("one", ops::Const { rows: 1, data: vec![1] }.into(), &[], 1));
+            let row = |feature| {
+                let own = Term { input: 0, feature, coef: 1 };
+                let mask = Term { input: 1, feature: 0, coef: if masked { -1_000_000 } else { 0 } };
+                vec![own, mask]
+            };
+            let scores = g.push(node("scores", ops::Affine { rows: (0..4).map(row).collect() }.into(), &[0, one], 4));
+            let attend = ops::Attend { keys: vec![2, 2], table: 0, limbs: 1, over_limbs: 8, causal: false };
+            g.push(node("softmax", attend.into(), &[scores], 4));
+        });
+        let mut seen = Vec::new();
+        let input = vec![-9_000_000, -9_000_000, -9_000_000, 0];
+        run_seen(&m, &[input], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
+        seen.into_iter().find(|clamp| clamp.node == "softmax").map(|clamp| clamp.saturated)
+    };
+    assert_eq!((low(false), low(true)), (Some(2), Some(0)));
+}

@@ -23,7 +23,7 @@ impl Heads {
     /// Whether the node has these widths: its operands', and its own.
     pub fn check(&self, site: &Site, operands: [usize; 2], features: usize) -> Result<(), Misfit> {
         super::operands(site, 2)?;
-        if self.kv == 0 || self.dim == 0 || self.query == 0 || !self.query.is_multiple_of(self.kv) {
+        if self.dim == 0 || self.query == 0 || !self.query.is_multiple_of(self.kv) {
             return Err(Misfit::HeadGeometry);
         }
         let fits = site.widths == operands && site.features == features;

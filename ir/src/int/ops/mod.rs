@@ -397,7 +397,7 @@ fn fault(feature: usize, value: i128, lo: i64, hi: i64) -> Fault {
 /// The only operand's features as `groups` equal groups, none of them empty.
 fn equal_groups(site: &Site, groups: u32) -> Result<usize, Misfit> {
     match site.widths[..] {
-        [width] if groups > 0 && width > 0 && width.is_multiple_of(groups as usize) => Ok(width / groups as usize),
+        [width] if width > 0 && width.is_multiple_of(groups as usize) => Ok(width / groups as usize),
         [width] => Err(Misfit::Groups { width, groups }),
         _ => Err(Misfit::NotOneOperand),
     }

@@ -48,13 +48,13 @@ impl Meaning for Mul {
 /// The range of products of factors that have nothing to do with each other.
 fn products(a: &Range, b: &Range) -> Result<Range, Unbounded> {
     let n = a.lo.len();
+    // Squares are never negative.
+    let square = std::ptr::eq(a, b);
     let (mut lo, mut hi) = (Vec::with_capacity(n), Vec::with_capacity(n));
     for j in 0..n {
         let p = |x: i64, y: i64| i128::from(x) * i128::from(y);
         let corners = [p(a.lo[j], b.lo[j]), p(a.lo[j], b.hi[j]), p(a.hi[j], b.lo[j]), p(a.hi[j], b.hi[j])];
         let least = corners.iter().copied().min().unwrap_or(0);
-        // Squares are never negative.
-        let square = a.lo == b.lo && a.hi == b.hi && std::ptr::eq(a, b);
         lo.push(narrow(if square { least.max(0) } else { least })?);
         hi.push(narrow(corners.iter().copied().max().unwrap_or(0))?);
     }

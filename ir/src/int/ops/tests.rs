@@ -167,6 +167,13 @@ fn roots_round_down() {
 }
 
 #[test]
+fn ranges_hold_both_ends() {
+    let range = |x: &[i64]| eval(&Range { limbs: 1 }, &[x], x.len());
+    assert_eq!(range(&[-8, 0, 7]).unwrap(), [-8, 0, 7]);
+    assert!(range(&[8]).is_err() && range(&[-9]).is_err());
+}
+
+#[test]
 fn limbs_beyond_the_integers_are_refused() {
     for limbs in [0, 16, u32::MAX] {
         assert!(eval(&Step { limbs }, &[&[1]], 1).is_err());

@@ -188,6 +188,50 @@ fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
     let norm2 = n as f64 * 8000f64.powi(2);
     let (_, hi) = ranges[6].bounds();
     assert!((hi as f64) < norm2 * 1.01 && (hi as f64) > norm2 * 0.99, "{hi}");
+    // Both stretches may be as long.
+    assert!(ranges[centred as usize].norm >= (D as f64).sqrt() * 1000.0, "{}", ranges[centred as usize].norm);
+}
+
+/// The range of `x W`.
+fn image(x: &Range, w: Vec<i32>, features: usize) -> Range {
+    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
+    let node = b.push(ops::Input { port: 0 }.into(), &[], D);
+    let weight = b.weight(D, features, w);
+    let y = b.push(ops::Linear { weight, bias: None, positions: 1 }.into(), &[node], features);
+    let norms = Arc::default();
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
+    scope.node(y, std::slice::from_ref(x)).unwrap()
+}
+
+/// All ones: without its rounding the ball's image would end at 4.
+#[test]
+fn products_keep_the_rounding_of_a_ball() {
+    let rounded = Ellipsoid::ball(D, 24.0, Arc::default()).shifted(4).apply(Range::uniform(D, -2, 2));
+    assert!(rounded.ellipsoid.as_ref().unwrap().is_ball());
+    let (lo, hi) = image(&rounded, vec![1; D], 1).bounds();
+    assert!(lo <= -8 && hi >= 8 && hi < 10, "{lo} to {hi}");
+}
+
+/// 100 in one feature: the ball that it is an image of has radius 1.
+#[test]
+fn products_do_not_take_the_image_of_a_ball_for_one() {
+    let picks: Vec<_> = (0..D).map(|j| (j, 100.0)).collect();
+    let stretched = Ellipsoid::ball(D, 1.0, Arc::default()).pick(&picks).apply(Range::uniform(D, -100, 100));
+    let identity = (0..D * D).map(|i| i32::from(i % (D + 1) == 0)).collect();
+    let (lo, hi) = image(&stretched, identity, D).bounds();
+    assert!(lo <= -100 && hi >= 100, "{lo} to {hi}");
+}
+
+/// Features of the second operand, where the first one lies in a ball.
+#[test]
+fn picks_from_another_operand_are_not_from_the_ball() {
+    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
+    let [x, other] = [0, 1].map(|port| b.push(ops::Input { port }.into(), &[], D));
+    let y = b.push(ops::Affine { rows: (0..D).map(|j| vec![term(1, j, 1)]).collect() }.into(), &[x, other], D);
+    let norms = Arc::default();
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
+    let ball = Ellipsoid::ball(D, 1.0, Arc::default()).apply(Range::uniform(D, -1, 1));
+    assert_eq!(scope.node(y, &[ball, Range::uniform(D, -100, 100)]).unwrap().bounds(), (-100, 100));
 }
 
 /// A mean lies among what it is of, but only when no weight is negative.
