@@ -1,7 +1,7 @@
 //! Plans that no compiler makes: what a stranger's file could hold.
 
 use nanozk_plan::check::{CheckError, check};
-use nanozk_plan::{Boundary, Geometry, Lane, Lookup, Plan, Port, Public, Relation, Tag, Term};
+use nanozk_plan::{Boundary, FixedColumn, Geometry, Lane, Lookup, Plan, Port, Public, Relation, Tag, Term};
 
 const GROUPS: u32 = 12;
 
@@ -85,21 +85,80 @@ fn public_outputs_are_determined() {
     unbound(public(|out| vec![term(1, out), term(-1, out)]));
 }
 
+/// With two more lanes, whose slots are digits of 4 bits: their first ones.
+fn with_digits(mut plan: Plan) -> (Plan, [u32; 2]) {
+    let digits = [0, 1].map(|_| {
+        let a = plan.lanes.len() as u32;
+        plan.lanes.push(lane("digit", None));
+        plan.lookups.push(Lookup { a, b: None, tag: Tag::Table(0), mask: None });
+        a * GROUPS
+    });
+    (plan, digits)
+}
+
+fn argued(plan: &Plan) -> Vec<u32> {
+    check(plan).unwrap().argued.into_iter().collect()
+}
+
+/// Digits follow from their sum when nothing else is in it.
+#[test]
+fn digits_follow_from_their_sum_alone() {
+    let of = |rest: bool| {
+        let (mut plan, [low, high]) = with_digits(sum());
+        let unknown = plan.lanes.len() as u32 * GROUPS;
+        plan.lanes.push(lane("unknown", None));
+        let mut terms = vec![term(1, low), term(16, high), term(-1, 0)];
+        terms.extend(rest.then_some(term(256, unknown)));
+        plan.relations.push(relation(terms));
+        argued(&plan)
+    };
+    assert_eq!((of(false), of(true).len()), (vec![], 2));
+}
+
+/// A maximum that is at no distance from one of its group follows from all distances: none is less argued than another.
+#[test]
+fn distances_of_a_group_are_argued_at_once() {
+    let (mut plan, digits) = with_digits(sum());
+    let maximum = plan.lanes.len() as u32 * GROUPS;
+    plan.lanes.push(lane("maximum", None));
+    let at = |input, digit| relation(vec![term(1, input), term(1, digit), term(-1, maximum)]);
+    plan.relations.extend([at(0, digits[0]), at(GROUPS, digits[1])]);
+    assert_eq!(argued(&plan), digits);
+}
+
+/// What follows from argued slots is not argued itself, wherever its equation stands.
+#[test]
+fn no_more_is_argued_than_needed() {
+    let (plan, [low, high]) = with_digits(sum());
+    let (mut plan, [follows, _]) = with_digits(plan);
+    let unknown = plan.lanes.len() as u32 * GROUPS;
+    plan.lanes.push(lane("unknown", None));
+    plan.relations.extend([
+        relation(vec![term(1, follows), term(256, unknown), term(-1, 0)]),
+        relation(vec![term(1, low), term(1, high), term(-1, 0)]),
+        relation(vec![term(1, unknown), term(-1, low)]),
+    ]);
+    assert_eq!(argued(&plan), [low, high]);
+}
+
+/// A lookup of some slots of a lane says nothing of the others.
+#[test]
+fn slots_that_are_not_looked_up_are_not_bounded() {
+    let (mut plan, [first, _]) = with_digits(sum());
+    plan.fixed.push(FixedColumn { name: "first".into(), runs: vec![(0, plan.geometry.tokens, 1)] });
+    plan.lookups[0].mask = Some(0);
+    plan.relations.push(relation(vec![term(1, first), term(1, first + 1), term(-1, 0)]));
+    assert_eq!(argued(&plan), [first]);
+}
+
 /// What the checker does not see: two digits of one weight have many solutions, and it takes them for a quotient whose
 /// uniqueness others argue. It lists them, and a plan from a stranger may mean nothing but its list.
 #[test]
 fn bounded_cells_are_listed_and_not_refused() {
-    let mut plan = sum();
-    for _ in 0..2 {
-        let lane = plan.lanes.len() as u32;
-        plan.lanes.push(Lane { name: "digit".into(), boundary: None });
-        plan.lookups.push(Lookup { a: lane, b: None, tag: Tag::Table(0), mask: None });
-    }
-    let digits = [3 * GROUPS, 4 * GROUPS];
+    let (mut plan, digits) = with_digits(sum());
     plan.relations[0].terms = vec![term(1, digits[0]), term(1, digits[1]), term(-1, 0)];
     plan.relations.push(relation(vec![term(1, digits[0]), term(-1, 2 * GROUPS)]));
-    let report = check(&plan).unwrap();
-    assert_eq!(report.argued.into_iter().collect::<Vec<_>>(), digits);
+    assert_eq!(argued(&plan), digits);
 }
 
 /// `M y + M y - M y - M y = 0` says nothing of y, however sums of factors are kept.

@@ -1,6 +1,6 @@
 //! Every check of a plan, by what it says of a plan that nothing else is wrong with.
 
-use nanozk_plan::check::{MAX_ITEMS, check};
+use nanozk_plan::check::{CheckError, MAX_ITEMS, check};
 use nanozk_plan::{
     Boundary, Claim, FixedColumn, Functional, FunctionalEntry, Gate, Geometry, Lane, Lookup, Monomial, Operand, Plan,
     Port, Public, Relation, RowForm, Tag, Term, TokenWeight, WeightTile,
@@ -346,6 +346,27 @@ fn claims_wait_for_their_factors() {
     refused(unpinned, |plan| plan.operands[1].terms[0].slot = product);
     refused(unpinned, |plan| plan.right_operands[0].terms[0].slot = product);
     refused("group 1) is read, but nothing determines it", |plan| plan.functionals[0].entries[0].slot = product + 1);
+    // The second output of a matrix, as the input of both.
+    refused(unpinned, |plan| {
+        (plan.weight_columns, plan.tiles[0].outputs) = (2, 2);
+        for i in [1, 2] {
+            plan.operands[i].monomial = rho(i as u32 + 1);
+            plan.claims[i].monomial = rho(i as u32 + 1);
+        }
+        plan.claims.push(claim(1, product + 2));
+        plan.operands[0].terms[0].slot = product + 2;
+    });
+}
+
+/// A product of a functional may be the factor of another one.
+#[test]
+fn claims_wait_for_their_own_factors_alone() {
+    let (mut plan, product) = (full(), PRODUCT * GROUPS);
+    let entries = vec![FunctionalEntry { slot: product + 1, row: 5, rho: 0 }];
+    plan.functionals.push(Functional { kind: TokenWeight::Eta, entries });
+    plan.operands.push(Operand { monomial: rho(3), ..operand(5, X * GROUPS) });
+    plan.claims.push(claim(3, product + 2));
+    check(&plan).expect("each follows from those before");
 }
 
 /// A gate over one lane bounds it where it leaves two roots, both in the range table.
@@ -417,6 +438,14 @@ fn free_cells_are_listed_and_bounded() {
     assert_eq!([0, 1, 2].map(|token| report.is_free(5, token)), [false, true, true]);
     assert!(!report.is_free(report.free.len() as u32, 1), "no such slot");
     assert_eq!(report.free_cells(), 2 * report.free.len());
+    let unread = Plan { relations: Vec::new(), ..half_held(1, 3) };
+    assert_eq!(check(&unread).unwrap().free_cells(), 0, "what nothing reads matters to nobody");
+    let entries = vec![FunctionalEntry { slot: 5, row: 0, rho: 0 }];
+    let functionals = vec![Functional { kind: TokenWeight::Eta, entries }];
+    let operands = vec![operand(0, 6)];
+    let multiplied = Plan { functionals, operands, relations: Vec::new(), ..half_held(1, 3) };
+    let verdict = check(&multiplied);
+    assert!(matches!(verdict, Err(CheckError::FreeRead { slot: 5, .. })), "a factor is read: {verdict:?}");
     let bounded = |lanes, tokens, reason: &str| {
         check(&half_held(lanes - 1, tokens)).expect("fits");
         let error = check(&half_held(lanes, tokens)).expect_err(reason).to_string();

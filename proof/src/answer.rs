@@ -400,4 +400,22 @@ mod tests {
             }
         }
     }
+
+    /// Noise that something else reads could say what the choice does not.
+    #[test]
+    fn noise_is_added_to_the_scores_and_read_by_nothing_else() {
+        let mut key = writer(Some(gumbel::range(700, 1.0)));
+        assert!(Writer::of(&key).is_ok());
+        let mut circuits = key.circuits.read().unwrap();
+        circuits[0].graph.push(Node {
+            name: "another".into(),
+            op: ops::Step { limbs: 1 }.into(),
+            inputs: vec![1],
+            features: 1,
+            lo: 0,
+            hi: 1,
+        });
+        key.circuits = Circuits::new(&circuits).unwrap();
+        assert!(matches!(Writer::of(&key), Err(AnswerError::Model(_))));
+    }
 }

@@ -3,12 +3,16 @@
 use super::tree::Planted;
 
 /// Why no test can or need notice mutants, and which: part of a file's path, part of the mutated code.
-const EQUIVALENT: [(&str, &[(&str, &str)]); 25] = [
+const EQUIVALENT: [(&str, &[(&str, &str)]); 26] = [
     (
         "another choice of which cells stand together costs more or less, and every plan is checked",
         &[
             ("ir/src/int/ops/requant.rs", "self.clamp"),
             ("ir/src/int/ops/table.rs", "halve"),
+            ("layout/src/emit.rs", "publics.iter().position("),
+            ("layout/src/ops/affine.rs", "outputs * positions != exprs.len()"),
+            ("layout/src/ops/max.rs", "width == 1"),
+            ("layout/src/ops/mul.rs", "let Some(constants) = constants"),
             ("layout/src/emit.rs", "bound[index as usize].is_none()"),
             ("layout/src/emit.rs", "expr.len() > 1"),
             ("layout/src/emit.rs", "is_undefined"),
@@ -93,10 +97,14 @@ const EQUIVALENT: [(&str, &[(&str, &str)]); 25] = [
         "a column of tags in place of one tag, or the other way round",
         &[("layout/src/place.rs", "lookup.a == 0"), ("layout/src/place.rs", "self.borrowed[i]")],
     ),
+    (
+        "a bound on the work of showing what is else listed as argued",
+        &[("plan/src/pinned/equations.rs", "MOST_DIGITS")],
+    ),
     ("the version is a constant of the program", &[("proof/src/bundle.rs", "format::VERSION")]),
     (
         "points that are not decoded before they are read are decoded then",
-        &[("proof/src/verifier.rs", "transcript.decode(")],
+        &[("proof/src/verifier.rs", "transcript.decode("), ("proof/src/transcript.rs", "proof.decode(")],
     ),
     ("what determines a public slot is an equation that reads it", &[("plan/src/boundaries.rs", "bound(slot)")]),
     ("an empty chunk is one more for prover and verifier alike", &[("key_proof/chunks.rs", "!open.is_empty()")]),

@@ -132,9 +132,9 @@ pub fn survey(tests: Vec<Test>, directory: &Path) -> Vec<Test> {
     tests
 }
 
-/// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`. Tests of
-/// kept files count where `reads_kept_files` says so: they notice any change of what is derived. Verdicts are kept in the
-/// directory `kept`, so that an interrupted run goes on where it stopped.
+/// The first test that notices each mutant. Those come first that noticed others of the same file, given by `file`, and
+/// then those of its package. Tests of kept files count where `reads_kept_files` says so: they notice any change of what is
+/// derived. Verdicts are kept in the directory `kept`, so that an interrupted run goes on where it stopped.
 pub fn notice<'f>(
     mutants: Vec<String>,
     tests: &[Test],
@@ -154,7 +154,10 @@ pub fn notice<'f>(
         let counts =
             |test: &&Test| test.meets.contains(&mutant) && (reads_kept_files(&mutant) || !test.is_of_kept_files());
         let mut meeting: Vec<&Test> = tests.iter().filter(counts).collect();
-        meeting.sort_by_key(|test| known.iter().rev().position(|name| *name == test.name).unwrap_or(usize::MAX));
+        meeting.sort_by_key(|test| {
+            let before = known.iter().rev().position(|name| *name == test.name).unwrap_or(usize::MAX);
+            (before, !file.split('/').next().is_some_and(|package| test.directory.ends_with(package)))
+        });
         for test in meeting {
             if test.took > left {
                 continue;

@@ -174,7 +174,7 @@ impl Equations {
             return None;
         }
         let open = self.slots(equation).iter().filter(|s| state[s.0 as usize] != State::Determined);
-        if one || self.are_digits(open.clone().map(|s| s.1)) { Some(open.map(|s| s.0).collect()) } else { None }
+        self.are_digits(open.clone().map(|s| s.1)).then(|| open.map(|s| s.0).collect())
     }
 
     /// Whether a sum of bounded slots has one solution: each factor exceeds what the smaller ones can add up to.

@@ -230,6 +230,19 @@ fn attention(causal: bool) -> Case {
     Case::new(Attend { keys: vec![3, 3], table: 0, limbs: 1, over_limbs: 3, causal }, &[6], 6).tokens(3)
 }
 
+/// What a score is beyond the table is any number where the token does not see the key.
+#[test]
+fn of_hidden_pairs_alone_a_part_is_free() {
+    let free = |causal, part| -> [Vec<usize>; 3] {
+        let case = attention(causal);
+        let (op, site) = (case.node.op.meaning(), case.site());
+        [0, 1, 2].map(|token| (0..6).filter(|&feature| op.is_free(&site, part, token, feature)).collect())
+    };
+    assert_eq!(free(true, attend::OVER), [vec![1, 2, 4, 5], vec![2, 5], vec![]]);
+    assert_eq!(free(true, attend::OVER + 1), [vec![], vec![], vec![]]);
+    assert_eq!(free(false, attend::OVER), [vec![], vec![], vec![]]);
+}
+
 #[test]
 fn every_op_of_the_registry_is_tried() {
     let tried: Vec<&str> = all().iter().map(|case| case.node.op.name()).collect();
