@@ -372,13 +372,18 @@ fn claims_wait_for_their_own_factors_alone() {
 /// A gate over one lane bounds it where it leaves two roots, both in the range table.
 #[test]
 fn gates_over_one_lane_have_small_roots() {
-    let gate = |coef: i64, constant: i64, c: i64| {
+    let of = |first: i64, coef: i64, constant: i64, product: (i64, i64)| {
         let (mut plan, lane) = with_lane(full());
         let form = |coef, constant| RowForm { terms: vec![(lane, coef)], constant };
-        let [a, b, c] = [form(1, 0), form(coef, constant), RowForm { terms: Vec::new(), constant: c }];
+        let c = match product {
+            (0, constant) => RowForm { terms: Vec::new(), constant },
+            (coef, constant) => form(coef, constant),
+        };
+        let [a, b] = [form(1, first), form(coef, constant)];
         plan.gates.push(Gate { name: "roots".into(), selector: None, a, b, c });
         check(&plan).map(drop).map_err(|error| error.to_string())
     };
+    let gate = |coef, constant, c| of(0, coef, constant, (0, c));
     for (coef, constant) in [(1, -1), (1, -15), (-1, 15), (2, -30), (0, 1)] {
         assert_eq!(gate(coef, constant, 0), Ok(()), "x ({coef} x + {constant}) = 0");
     }
@@ -387,6 +392,8 @@ fn gates_over_one_lane_have_small_roots() {
         let error = gate(coef, constant, c).expect_err("roots that the range table lacks");
         assert!(error.contains("(lane 'own', group 0) is read, but nothing determines it"), "{error}");
     }
+    assert!(of(-1, 1, -2, (0, 0)).is_ok() && of(-16, 1, -2, (0, 0)).is_err(), "16 is too great");
+    assert!(of(0, 1, -1, (1, 0)).is_err(), "x (x - 1) = x has other roots");
 }
 
 /// Gates determine the products, and tables the values, of what is determined from the start.

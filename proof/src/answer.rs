@@ -214,7 +214,7 @@ fn wins(key: &VerifierKey, graphs: &[Graph], output: &Endpoint, noise: Option<u3
         }
         match (noise, &choice.inputs[..]) {
             (None, [_]) => Some(()),
-            (Some(id), [scores, added]) if scores != added && readers(id) == 1 => {
+            (Some(id), [_, added]) if readers(id) == 1 => {
                 let Some(Port::Input(port)) = graph.nodes.get(*added as usize)?.op.meaning().port() else {
                     return None;
                 };
@@ -285,9 +285,6 @@ impl Answer {
 /// # Errors
 /// A model without noise, or whose tensor of noise has no room for it.
 pub fn check_temperature(key: &VerifierKey, temperature: u32) -> Result<(), AnswerError> {
-    if temperature == 0 {
-        return Ok(());
-    }
     let most = sampling::tensor(key).map_or(0, |id| sampling::max_temperature(&key.tensors[id as usize]));
     if temperature <= most { Ok(()) } else { Err(AnswerError::Temperature { temperature, most }) }
 }
@@ -398,6 +395,28 @@ mod tests {
                 let refused = || Err(AnswerError::Temperature { temperature, most });
                 assert_eq!(verdicts(temperature), [refused(), refused(), refused()]);
             }
+        }
+    }
+
+    /// A bundle that holds another number of tokens, or claims more, is refused elsewhere and drawn nothing for.
+    #[test]
+    fn nothing_is_drawn_for_claims_of_other_lengths() {
+        let key = writer(Some(gumbel::range(700, 1.0)));
+        let drawn = |length, values: Vec<i64>| {
+            let bundle = Bundle {
+                model_id: [0; 32],
+                nonce: b"nonce".to_vec(),
+                length,
+                answer: Some(Answer { prompt: 1, limit: 2, temperature: 700 }),
+                public: vec![PublicTensor { tensor: 0, values }],
+                committed: Vec::new(),
+                layers: Vec::new(),
+            };
+            noise(&key, &bundle).unwrap().unwrap().1
+        };
+        assert_ne!(drawn(2, vec![0, 0]), [0, 0]);
+        for (length, values) in [(3, vec![0, 0]), (2, vec![0]), (2, vec![0; 3])] {
+            assert_eq!(drawn(length, values), [0, 0]);
         }
     }
 

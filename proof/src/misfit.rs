@@ -219,13 +219,10 @@ pub enum BundleMisfit {
 /// Why a proof about weights is none of a verifier file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangesMisfit {
-    /// Ranges of other layers.
-    #[error("the ranges are not of this model's layers")]
-    Layers,
-    /// Ranges of other matrices.
+    /// Ranges of other layers or matrices.
     #[error("ranges are stated for other matrices")]
     Matrices,
-    /// Ranges of a layer that stand for wider integers than weights are, or for other matrices.
+    /// Ranges of a layer that stand for wider integers than weights are, or for none.
     #[error("the ranges of layer {layer} do not fit its weights")]
     Layer {
         /// Its index.

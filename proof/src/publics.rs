@@ -71,3 +71,16 @@ fn compress(data: &[i64], features: usize, weights: &[Fr]) -> Option<Vec<Fr>> {
     let weights = IntegerDot::new(weights);
     Some((0..features).map(|f| weights.sum(data[f..].iter().step_by(features).copied())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_for_each_token_and_feature() {
+        let weights = [2, 3].map(Fr::from);
+        assert_eq!(compress(&[1, 10, 100, 1000], 2, &weights), Some([302, 3020].map(Fr::from).into()));
+        assert_eq!(compress(&[1, 10, 100], 2, &weights), None);
+        assert_eq!(compress(&[1, 10, 100, 1000, 1], 2, &weights), None);
+    }
+}

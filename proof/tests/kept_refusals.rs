@@ -236,6 +236,11 @@ fn tensors_and_layers_fit_together() {
     let none = "a model input or output names no tensor";
     refused_key(none, |key| key.inputs[0].tensor = 99);
     refused_key(none, |key| key.outputs[0].tensor = 99);
+    refused_key("no layer reads the noise tensor of nobody", |key| {
+        let noise =
+            TensorKey { name: "tensor of nobody".into(), visibility: Visibility::Noise, ..key.tensors[0].clone() };
+        key.tensors.push(noise);
+    });
     let once = |key: &mut VerifierKey| {
         let value = &mut key.inputs[0].value;
         let mut indices: Vec<u32> = value.indices().map(|i| i as u32).collect();

@@ -147,3 +147,55 @@ fn place(name: &str, shape: &[usize], at: usize) -> String {
     index.reverse();
     format!("{}{index:?}", name.escape_debug())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nanozk_plan::{ElementType, ValueInfo};
+    use nanozk_proof::keys::{TensorKey, Visibility};
+    use nanozk_proof::srs::Srs;
+
+    /// The comparison of an output `y` of 2 and 0.5 with what a file says; the refusal in words.
+    fn compared(file: Value) -> Result<Option<String>> {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(path.path(), file.to_string()).unwrap();
+        let content = Content::Known { values: [2.0, 0.5].map(|v| Some(Number::Real(v))).into() };
+        let shown = Shown { name: "y".into(), shape: vec![2], dtype: ElementType::Float32, scale: 100.0, content };
+        Ok(output(&[shown], path.path())?.map(|refusal| refusal.to_string()))
+    }
+
+    #[test]
+    fn inputs_are_read_as_what_their_tensors_are() {
+        let srs = Srs::generate_unsafe(3, &mut rand_core::OsRng).unwrap();
+        let none = || [Vec::new(), Vec::new()];
+        let srs = *srs.verifier_part();
+        let mut key = VerifierKey::new(2, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), srs).unwrap();
+        let mut kind = |dtype, scale, features, lo| {
+            let visibility = Visibility::PublicInput;
+            let name = "x".into();
+            key.tensors = vec![TensorKey { name, features, scale, lo, hi: 9, visibility, rows: Rows::Padded }];
+            info(&key, &Endpoint { tensor: 0, value: ValueInfo::row_major("x", vec![2], dtype) }).kind
+        };
+        assert_eq!(kind(ElementType::Int64, 1.0, 1, 0), InputKind::Tokens { vocab: 10 });
+        assert_eq!(kind(ElementType::Int64, 1.0, 1, -1), InputKind::Integer { lo: -1, hi: 9 });
+        assert_eq!(kind(ElementType::Int64, 1.0, 2, 0), InputKind::Integer { lo: 0, hi: 9 });
+        assert_eq!(kind(ElementType::Int64, 2.0, 1, 0), InputKind::Float);
+        assert_eq!(kind(ElementType::Float32, 1.0, 1, 0), InputKind::Float);
+    }
+
+    #[test]
+    fn outputs_are_compared_by_name_number_and_value() {
+        assert_eq!(compared(serde_json::json!([[2, 0.504]])).unwrap(), None);
+        assert_eq!(compared(serde_json::json!({ "output": [{ "name": "y", "values": [2, 0.5] }] })).unwrap(), None);
+        let differs = compared(serde_json::json!([[2, 0.506]])).unwrap().unwrap();
+        assert!(differs.contains("y[1] is 0.5 in the proof and 0.506"), "{differs}");
+        let refused = |file, words: &str| {
+            let error = compared(file).expect_err(words).to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        refused(serde_json::json!([]), "0 outputs, the model has 1");
+        refused(serde_json::json!([[2, 0.5], [1]]), "2 outputs, the model has 1");
+        refused(serde_json::json!([{ "name": "z", "values": [2, 0.5] }]), "\"z\" where output y is expected");
+        refused(serde_json::json!([[2]]), "1 values for output y of shape [2]");
+    }
+}

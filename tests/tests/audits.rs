@@ -6,6 +6,7 @@ use ff::PrimeField;
 use nanozk_audit::{Challenge, Design, Digest, Policy, Randomness, Weights, plan};
 use nanozk_ir::int::{Model, interp};
 use nanozk_proof::bundle::{Bundle, LayerProof};
+use nanozk_proof::misfit::BundleMisfit;
 use nanozk_proof::prover::ShapeProver;
 use nanozk_proof::verify::{AuditedVerdict, VerifyError, VerifyOptions, verify_audited};
 use nanozk_runtime::commit::{Committed, Statement};
@@ -226,6 +227,9 @@ fn an_honest_provider_passes() {
     let options = VerifyOptions { allow_unsafe_srs: true, ..Default::default() };
     let error = verify_audited(&provider.fixture.key, &bundle, &options, &challenge.check().unwrap()).unwrap_err();
     assert!(matches!(error, VerifyError::OtherLayers { .. }), "{error}");
+    let more = provider.challenge(&committed, &designs(provider.layers() + 1)[0], 0);
+    let error = provider.verdict(&committed, &proofs, &more).unwrap_err();
+    assert!(matches!(error, VerifyError::Mismatch(BundleMisfit::Challenge { .. })), "{error}");
     let masked_again = provider.commit(interp::run_model(provider.model(), &provider.input).unwrap(), 2);
     let error = provider.verdict(&masked_again, &proofs, &challenge).unwrap_err();
     assert!(matches!(error, VerifyError::OtherCommitment { .. }), "{error}");

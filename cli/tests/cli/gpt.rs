@@ -102,6 +102,10 @@ fn an_interrupted_proof_goes_on_and_a_short_prompt_is_bound() {
     assert!(verdict["input"][0]["values"].is_array(), "layer 0 reads it: {verdict}");
     assert!(verdict["output"][0].get("values").is_none(), "{verdict}");
     assert_eq!(verdict["output"][0]["reason"], "no proven layer writes it");
+    let last = ["prove", "keys", "--input", "i.json", "--layers", "5", "-o", "last.nanozk", "--json"];
+    nanozk(dir.path(), &last).json();
+    let unread = ["verify", "keys/verifier.nanozk", "last.nanozk", "--allow-partial", "--input", "i.json"];
+    nanozk(dir.path(), &unread).fails_with(&["no proven layer reads it", "without --input"]);
     let text = nanozk(dir.path(), &["verify", verify[1], verify[2], "--allow-partial"]).stdout;
     assert!(text.starts_with("PARTIAL") && !text.contains("\nVERIFIED"), "{text}");
     let beyond = ["prove", "keys", "--input", "i.json", "--layers", "0-6", "-o", "x.nanozk"];

@@ -72,6 +72,17 @@ fn products_of_all_rows_alone_are_bounded() {
 }
 
 #[test]
+fn lookups_of_visible_rows_bound_all_where_none_is_hidden() {
+    let product = |hidden| {
+        let mut emitted = strip(&[0, 1], gate(Where::Everywhere, column(0), column(1), column(2)));
+        emitted.strips[0].hidden = hidden;
+        emitted.strips[0].signature.lookups.iter_mut().for_each(|lookup| lookup.visible_only = true);
+        is_bounded(emitted, 2)
+    };
+    assert!(product(Vec::new()) && !product(vec![(0, 1)]));
+}
+
+#[test]
 fn gates_to_0_and_1_are_told_from_others() {
     let of = |rows, b, c| is_bounded(strip(&[1, 2], gate(rows, column(0), b, c)), 0);
     let less_one = || (vec![(0, 1)], -1);

@@ -97,3 +97,41 @@ fn limbs_that_no_cell_holds() {
         assert!(tried.contains_key(op), "{op}: {tried:?}");
     }
 }
+
+/// The refusal of a change of one node of some net, in words.
+fn refusals(change: impl Fn(&mut Graph, usize) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for net in nets() {
+        let (graph, options) = (&net.model.shapes[0], net.options());
+        let choices = Choices { k: 14, ..net.lower().choices };
+        for id in 0..graph.nodes.len() {
+            let mut graph = graph.clone();
+            if change(&mut graph, id) {
+                let lowered = lower_with(&graph, &net.ports(), options.tokens, options.limb_bits, &choices);
+                found.push(lowered.expect_err("what does not fit").to_string());
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// Neither 0 nor what is negative has a reciprocal or a root to divide by.
+#[test]
+fn divisors_begin_at_1() {
+    let refused = refusals(|graph, id| {
+        let divides = matches!(graph.nodes[id].op, Op::Recip(_) | Op::RSqrt(_));
+        let operand = graph.nodes[id].inputs.first().map(|id| *id as usize);
+        operand.filter(|_| divides).map(|operand| graph.nodes[operand].lo = 0).is_some()
+    });
+    assert!(refused.iter().all(|why| why.contains("its operand may be 0, below 1")), "{refused:?}");
+}
+
+#[test]
+fn nodes_read_those_before_them() {
+    let refused = refusals(|graph, id| {
+        let operand = graph.nodes[id].inputs.first_mut();
+        operand.map(|operand| *operand = id as u32).is_some()
+    });
+    assert!(refused.iter().all(|why| why.contains("not an earlier node")), "{refused:?}");
+}

