@@ -308,7 +308,8 @@ mod tests {
         apart(strip(&["key", "over", "value"], lookups(), Vec::new(), 2));
         let range = StripLookup { b: None, tag: 0, ..KEY };
         apart(strip(&names[..2], vec![range], Vec::new(), 2));
-        apart(strip(&["key", "over", "another value"], vec![StripLookup { b: Some(2), ..KEY }], Vec::new(), 2));
+        let valued = |name| strip(&["key", name], vec![KEY], Vec::new(), 2);
+        assert_eq!(blocks(&[valued("value"), valued("another value")], 10).len(), 2, "one key has one value");
         let twice = vec![KEY, StripLookup { tag: 2, ..KEY }, LIMB];
         apart(strip(&names, twice, vec![gate(Where::Everywhere, 2, (vec![(0, -1)], 63))], 2));
         let mut masked = clamp(2, 2);

@@ -153,3 +153,18 @@ fn another_statement_begins_anew() {
         assert_eq!(shared, 0, "elements of a proof of another {what}");
     }
 }
+
+/// A finished layer that is none of the statement's is noticed at the end, and is not tried again.
+#[test]
+fn layers_that_do_not_verify_are_left() {
+    let run = Run::new();
+    let first = run.crash(&run.request);
+    let other = Request { nonce: Some(b"another".to_vec()), ..run.request.clone() };
+    let kept: Vec<String> = run.crash(&other).into_iter().map(|(name, _)| name).collect();
+    let moved: Vec<_> = first.iter().filter(|(name, _)| kept.contains(name)).collect();
+    assert!(!moved.is_empty(), "no layer was proven twice");
+    moved.into_iter().for_each(|(name, file)| std::fs::write(run.work().join(name), file).unwrap());
+    let error = prove::prove(&other, &Silent).unwrap_err().to_string();
+    assert!(error.contains("does not verify") && !other.out.exists(), "{error}");
+    assert_eq!(run.prove(&other).0.resumed, 0);
+}

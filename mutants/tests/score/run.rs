@@ -27,7 +27,7 @@ const PACKAGES: [&str; 8] = [
 const LEFT_OUT: [&str; 4] = ["golden", "fuzz", "hostile", "orders"];
 
 /// CPU time for all tests of one mutant. A test that takes longer by itself is not used.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Workers side by side.
 const WORKERS: usize = 2;
