@@ -24,7 +24,7 @@ impl Meaning for Diagonal {
     fn check(&self, site: &Site) -> Result<(), Misfit> {
         elementwise(site)?;
         let (p, n) = (self.positions as usize, site.features);
-        if !n.is_multiple_of(p) {
+        if p == 0 || !n.is_multiple_of(p) {
             return Err(Misfit::Stretches);
         }
         matrix(site, self.weight, n / p, 1)?;

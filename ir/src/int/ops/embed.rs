@@ -24,7 +24,7 @@ impl Meaning for Embed {
     fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 1)?;
         let (n, ids) = (site.features, site.widths[0]);
-        if !n.is_multiple_of(ids) {
+        if ids == 0 || !n.is_multiple_of(ids) {
             return Err(Misfit::RowPerId);
         }
         matrix(site, self.weight, self.vocab as usize, n / ids)

@@ -27,7 +27,7 @@ impl Meaning for Linear {
     fn check(&self, site: &Site) -> Result<(), Misfit> {
         operands(site, 1)?;
         let (p, inner, n) = (self.positions as usize, site.widths[0], site.features);
-        if !inner.is_multiple_of(p) || !n.is_multiple_of(p) {
+        if p == 0 || !inner.is_multiple_of(p) || !n.is_multiple_of(p) {
             return Err(Misfit::RowPerPosition);
         }
         matrix(site, self.weight, inner / p, n / p)?;

@@ -190,6 +190,15 @@ fn roots_round_down() {
     assert!(eval(&Root { limbs: 15, rest_limbs: 15 }, &[&[i64::MAX]], 1).is_ok());
 }
 
+/// The check of a whole layer refuses nodes without features; that of an op divides nothing by 0 there either.
+#[test]
+fn nothing_has_no_parts() {
+    let linear = Case::new(Linear { weight: 0, bias: None, positions: 0 }, &[0], 0);
+    let diagonal = Case::new(Diagonal { weight: 2, bias: None, positions: 0 }, &[0], 0);
+    let embed = Case::new(Embed { weight: 0, vocab: 6 }, &[0], 0);
+    [linear, diagonal, embed].into_iter().for_each(|case| assert!(case.eval(&[&[]]).is_err()));
+}
+
 #[test]
 fn ranges_hold_both_ends() {
     let range = |x: &[i64]| eval(&Range { limbs: 1 }, &[x], x.len());
