@@ -29,6 +29,8 @@ fn an_answer_is_written_proven_and_verified() {
     let verify = |args: &[&str]| at(&[&check[..], args].concat());
     let report = verify(&["--prompt", "In the", "--max-new", "12", "--json"]).json();
     assert_eq!((report["verified"].as_bool(), report["answer"]["text"].as_str()), (Some(true), Some(&answer[..])));
+    let lenient = verify(&["--allow-partial", "--json"]).json();
+    assert_eq!(lenient["answer"], report["answer"], "what is whole shows its answer");
     let text = verify(&[]).stdout;
     assert!(text.contains(&format!("{answer:?}")) && text.contains("the model's greedy choice"), "{text}");
     verify(&["--prompt", "At the"]).fails_with(&["another prompt"]);
