@@ -123,7 +123,7 @@ fn interrupted_runs() {
 fn another_statement_begins_anew() {
     let run = Run::new();
     let keys = run.fixture.prover();
-    let length = keys.artifact.model.tokens as u32;
+    let length = keys.artifact.model.tokens;
     let mut input = input::read(&keys.artifact, &run.request.input).unwrap().int;
     // A token as good as padding.
     *input[0].last_mut().unwrap() = 0;
