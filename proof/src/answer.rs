@@ -367,6 +367,19 @@ mod tests {
         key
     }
 
+    /// A bundle without proofs that claims an answer, with the values of its first tensors.
+    fn claiming(answer: Answer, length: u32, values: impl IntoIterator<Item = Vec<i64>>) -> Bundle {
+        Bundle {
+            model_id: [0; 32],
+            nonce: b"nonce".to_vec(),
+            length,
+            answer: Some(answer),
+            public: (0..).zip(values).map(|(tensor, values)| PublicTensor { tensor, values }).collect(),
+            committed: Vec::new(),
+            layers: Vec::new(),
+        }
+    }
+
     /// A claim of a greater temperature than the noise has room for is refused, before any is drawn and with the answer.
     #[test]
     fn temperatures_fit_the_noise() {
@@ -376,15 +389,7 @@ mod tests {
         for (key, most) in [(writer(None), 0), (noisy, most)] {
             let verdicts = |temperature| {
                 let answer = Answer { prompt: 1, limit: 2, temperature };
-                let bundle = Bundle {
-                    model_id: [0; 32],
-                    nonce: b"nonce".to_vec(),
-                    length: 2,
-                    answer: Some(answer),
-                    public: [0, 1].map(|tensor| PublicTensor { tensor, values: vec![0, 0] }).into(),
-                    committed: Vec::new(),
-                    layers: Vec::new(),
-                };
+                let bundle = claiming(answer, 2, [vec![0, 0], vec![0, 0]]);
                 let checked = check_temperature(&key, temperature);
                 [checked, noise(&key, &bundle).map(drop), answer.transcript(&key, &bundle).map(drop)]
             };
@@ -403,15 +408,7 @@ mod tests {
     fn nothing_is_drawn_for_claims_of_other_lengths() {
         let key = writer(Some(gumbel::range(700, 1.0)));
         let drawn = |length, values: Vec<i64>| {
-            let bundle = Bundle {
-                model_id: [0; 32],
-                nonce: b"nonce".to_vec(),
-                length,
-                answer: Some(Answer { prompt: 1, limit: 2, temperature: 700 }),
-                public: vec![PublicTensor { tensor: 0, values }],
-                committed: Vec::new(),
-                layers: Vec::new(),
-            };
+            let bundle = claiming(Answer { prompt: 1, limit: 2, temperature: 700 }, length, [values]);
             noise(&key, &bundle).unwrap().unwrap().1
         };
         assert_ne!(drawn(2, vec![0, 0]), [0, 0]);

@@ -63,13 +63,22 @@ impl Fixture {
 
     /// The same with an SRS other than the program's.
     pub fn under(artifact: Artifact, srs: Option<&Srs>) -> Self {
+        Fixture::set_up(artifact, srs, Options::default())
+    }
+
+    /// The same with open weights.
+    pub fn open(artifact: Artifact) -> Self {
+        Fixture::set_up(artifact, None, Options { open_weights: true, ..Options::default() })
+    }
+
+    fn set_up(artifact: Artifact, srs: Option<&Srs>, options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let model = dir.path().join("model.nanozk");
         std::fs::write(&model, artifact.to_bytes().unwrap()).unwrap();
         let keys = dir.path().join("keys");
         let file = dir.path().join("srs.bin");
         srs.iter().for_each(|srs| nanozk_runtime::srs::write(srs, &file).unwrap());
-        setup(&model, srs.map(|_| file.as_path()), Options::default(), &keys, &Silent).unwrap();
+        setup(&model, srs.map(|_| file.as_path()), options, &keys, &Silent).unwrap();
         let key = VerifierKey::from_bytes(&std::fs::read(keys.join("verifier.nanozk")).unwrap()).unwrap();
         Fixture { dir, artifact, key }
     }

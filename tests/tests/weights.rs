@@ -15,10 +15,7 @@ use nanozk_proof::prover::table_column;
 use nanozk_proof::verify::{VerifyError, VerifyOptions, verify};
 use nanozk_proof::weights::WeightColumns;
 use nanozk_proof::wire::POINT_BYTES;
-use nanozk_runtime::Silent;
 use nanozk_runtime::keys::{self, Bases, ProverKeys};
-use nanozk_runtime::setup::{Options, setup};
-use nanozk_runtime::storage::KeyDir;
 use nanozk_testkit::model_dir;
 use nanozk_tests::fixture::Fixture;
 use nanozk_tests::publisher::{Holdings, beside_diagonals};
@@ -124,17 +121,11 @@ impl Publisher {
 /// The masks of open weights are drawn from the model, so that no other one's commitments tell anything of them.
 #[test]
 fn open_weights_have_masks_of_their_own() {
-    let mut artifact = PUBLISHER.fixture.artifact.clone();
-    let mut seed = || {
-        let dir = tempfile::tempdir().unwrap();
-        let (model, keys) = (dir.path().join("model.nanozk"), dir.path().join("keys"));
-        std::fs::write(&model, artifact.to_bytes().unwrap()).unwrap();
-        setup(&model, None, Options { open_weights: true, ..Options::default() }, &keys, &Silent).unwrap();
-        let weight = artifact.model.layers.iter_mut().find_map(|l| l.weights.first_mut()).unwrap();
-        weight[0] ^= 1;
-        keys::read(&KeyDir::new(&keys)).unwrap().weight_seed
-    };
-    assert_ne!(seed(), seed());
+    let artifact = PUBLISHER.fixture.artifact.clone();
+    let mut other = artifact.clone();
+    other.model.layers.iter_mut().find_map(|l| l.weights.first_mut()).unwrap()[0] ^= 1;
+    let [seed, another] = [artifact, other].map(|artifact| Fixture::open(artifact).prover().weight_seed);
+    assert_ne!(seed, another);
 }
 
 /// Each proof about the same weights masks their limbs afresh: no two commitments to lanes are equal.

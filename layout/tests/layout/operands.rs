@@ -2,7 +2,7 @@
 
 use nanozk_ir::int::ops::Gadget;
 use nanozk_ir::int::{Graph, Op, Role, ops};
-use nanozk_layout::{Choices, Lowered, lower_with};
+use nanozk_layout::{Choices, LayoutError, Lowered, lower_with};
 use nanozk_testkit::models;
 use nanozk_testkit::net::Net;
 
@@ -20,10 +20,10 @@ fn nets() -> Vec<Net> {
     ]
 }
 
-/// The plan of another graph in place of that of `net`; none where it is refused.
-fn lowered(net: &Net, graph: &Graph, choices: &Choices) -> Option<Lowered> {
+/// The plan of another graph in place of that of `net`, or why it is refused.
+fn lowered(net: &Net, graph: &Graph, choices: &Choices) -> Result<Lowered, LayoutError> {
     let options = net.options();
-    lower_with(graph, &net.ports(), options.tokens, options.limb_bits, choices).ok()
+    lower_with(graph, &net.ports(), options.tokens, options.limb_bits, choices)
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn operands_of_another_width() {
     for net in nets() {
         let graph = &net.model.shapes[0];
         let choices = Choices { k: 14, ..net.lower().choices };
-        assert!(lowered(&net, graph, &choices).is_some());
+        assert!(lowered(&net, graph, &choices).is_ok());
         for id in 0..graph.nodes.len() {
             // Sums may read any features that are there, and greatest ones are of groups of any width.
             let op = &graph.nodes[id].op;
@@ -50,7 +50,7 @@ fn operands_of_another_width() {
                     let mut graph = graph.clone();
                     graph.nodes[id].inputs[operand] = other as u32;
                     let what = &graph.nodes[id].op;
-                    assert!(lowered(&net, &graph, &choices).is_none(), "operand {operand} of {what:?} is node {other}");
+                    assert!(lowered(&net, &graph, &choices).is_err(), "operand {operand} of {what:?} is node {other}");
                     *tried.entry(what.name()).or_default() += 1;
                 }
             }
@@ -88,7 +88,7 @@ fn limbs_that_no_cell_holds() {
             for op in wider {
                 let mut graph = graph.clone();
                 graph.nodes[id].op = op;
-                assert!(lowered(&net, &graph, &choices).is_none(), "{:?}", graph.nodes[id].op);
+                assert!(lowered(&net, &graph, &choices).is_err(), "{:?}", graph.nodes[id].op);
                 *tried.entry(node.op.name()).or_default() += 1;
             }
         }
@@ -102,13 +102,12 @@ fn limbs_that_no_cell_holds() {
 fn refusals(change: impl Fn(&mut Graph, usize) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for net in nets() {
-        let (graph, options) = (&net.model.shapes[0], net.options());
+        let graph = &net.model.shapes[0];
         let choices = Choices { k: 14, ..net.lower().choices };
         for id in 0..graph.nodes.len() {
             let mut graph = graph.clone();
             if change(&mut graph, id) {
-                let lowered = lower_with(&graph, &net.ports(), options.tokens, options.limb_bits, &choices);
-                found.push(lowered.expect_err("what does not fit").to_string());
+                found.push(lowered(&net, &graph, &choices).expect_err("what does not fit").to_string());
             }
         }
     }

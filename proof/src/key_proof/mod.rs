@@ -104,19 +104,21 @@ mod tests {
     use rand_core::SeedableRng;
     use std::collections::HashSet;
 
+    /// A file without layers, under an SRS of this seed.
+    fn without_layers(seed: u64) -> VerifierKey {
+        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
+        let none = || [Vec::new(), Vec::new()];
+        VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
+            .unwrap()
+    }
+
     /// The challenges of [`known`] must come after the values of tables, or a publisher could choose these to fit.
     #[test]
     fn the_statement_holds_every_part() {
-        let key = |seed| {
-            let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap();
-            let none = || [Vec::new(), Vec::new()];
-            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
-                .unwrap()
-        };
         let of_limbs = |seed, limbs: &Limbs, circuits: &[&[u8]], tables: &[&[i64]]| {
             let tables: Vec<Table> = tables.iter().map(|values| Table::from(values.to_vec())).collect();
             let owned = |parts: &[&[u8]]| parts.iter().map(|p| p.to_vec()).collect::<Vec<_>>();
-            statement(&key(seed), limbs, &owned(circuits), &tables).unwrap()
+            statement(&without_layers(seed), limbs, &owned(circuits), &tables).unwrap()
         };
         let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[i64]]| {
             of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), circuits, tables)
@@ -140,18 +142,14 @@ mod tests {
             (1, Limbs::Projected(1)),
             (1, Limbs::Projected(2)),
         ]
-        .map(|(seed, limbs)| ranges_id(&key(seed), &limbs).unwrap());
+        .map(|(seed, limbs)| ranges_id(&without_layers(seed), &limbs).unwrap());
         assert_eq!(HashSet::from(of_ranges).len(), of_ranges.len());
     }
 
     /// Projections of circuits with few rows would take more lanes than a verifier works for.
     #[test]
     fn projections_have_lanes_enough() {
-        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-        let none = || [Vec::new(), Vec::new()];
-        let key =
-            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
-                .unwrap();
+        let key = without_layers(1);
         let widest = |k: u32| (1..=64).rfind(|&limbs| projection::projection_bits(k, limbs).is_some()).unwrap();
         let of = |k: u32| projection::Projections::new(&key, k, widest(k)).map(drop);
         assert_eq!((of(6), of(12)), (Err(RangesMisfit::Lanes), Ok(())));
@@ -160,11 +158,7 @@ mod tests {
     /// A model without weights has nothing to state ranges of.
     #[test]
     fn ranges_of_no_weights_are_refused() {
-        let srs = Srs::generate_unsafe(3, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-        let none = || [Vec::new(), Vec::new()];
-        let key =
-            VerifierKey::new(1, Vec::new(), none(), Default::default(), Vec::new(), Vec::new(), *srs.verifier_part())
-                .unwrap();
+        let key = without_layers(1);
         assert!(Limbs::Exact(Vec::new()).statements(&key).is_ok());
         for wrong in [Limbs::Projected(1), Limbs::Projected(u32::MAX), Limbs::Exact(vec![vec![0]])] {
             assert!(wrong.statements(&key).is_err(), "{wrong:?}");

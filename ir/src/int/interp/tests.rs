@@ -34,6 +34,13 @@ fn last(m: &Model, input: &[i64]) -> Result<Vec<i64>, Error> {
     Ok(run(m, 0, &[input])?.pop().unwrap_or_default())
 }
 
+/// What the clamps of the model took from an input.
+fn clamped(m: &Model, input: Vec<i64>) -> Vec<Clamp> {
+    let mut seen = Vec::new();
+    run_seen(m, &[input], &mut |layer, values| seen.extend(clamps(m, layer, values))).unwrap();
+    seen
+}
+
 #[test]
 fn requant_rounds_half_up_and_saturates() {
     let m = |clamp, out_limbs| {
@@ -312,9 +319,7 @@ fn tables_say_where_a_function_leaves_them() {
     let curve = |last| Curve { function: UnaryFn::Ln, origin: 8, unit: 0.5, scale: 4.0, limit: 4, last };
     let mut seen = |x: Vec<i64>, last| {
         m.layers[0].tables = vec![Table::of(4, curve(last))];
-        let mut seen = Vec::new();
-        run_seen(&m, &[x], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
-        seen.remove(0)
+        clamped(&m, x).remove(0)
     };
     let all = seen(vec![4, 5, 0, -3], None);
     assert_eq!((all.node.as_str(), all.cells, all.saturated, all.load), ("t", 4, 2, f64::INFINITY));
@@ -332,11 +337,7 @@ fn clamps_say_what_they_took() {
         g.push(node("free", ops::Requant { limbs: 1, out_limbs: 2, clamp: false }.into(), &[0], 2));
     });
     // In units of 16: 7 is the greatest value kept, -8 the least.
-    let mut seen = Vec::new();
-    run_seen(&m, &[vec![7 * 16, 8 * 16, -8 * 16, -14 * 16]], &mut |layer, values| {
-        seen.extend(clamps(&m, layer, values))
-    })
-    .unwrap();
+    let seen = clamped(&m, vec![7 * 16, 8 * 16, -8 * 16, -14 * 16]);
     let expected = Clamp { layer: "layer".into(), node: "q".into(), cells: 4, saturated: 2, load: 2.0 };
     assert_eq!(seen, std::slice::from_ref(&expected));
     let other = Clamp { cells: 3, saturated: 1, load: 1.5, ..expected.clone() };
@@ -363,9 +364,7 @@ fn roots_say_which_sums_were_0() {
             let more = g.push(node("more", ops::Affine { rows }.into(), &[kept, one], 1));
             g.push(node("root", ops::RSqrt { param: 0 }.into(), &[more], 1));
         });
-        let mut seen = Vec::new();
-        run_seen(&m, &[vec![0, 0, 3, 4]], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
-        seen.into_iter().find(|clamp| clamp.node == "root").map(|clamp| clamp.saturated)
+        clamped(&m, vec![0, 0, 3, 4]).into_iter().find(|clamp| clamp.node == "root").map(|clamp| clamp.saturated)
     };
     assert_eq!((zeros(false), zeros(true)), (Some(1), None));
 }
@@ -387,10 +386,10 @@ fn softmaxes_say_which_groups_are_low_throughout() {
             let attend = ops::Attend { keys: vec![2, 2], table: 0, limbs: 1, over_limbs: 8, causal: false };
             g.push(node("softmax", attend.into(), &[scores], 4));
         });
-        let mut seen = Vec::new();
-        let input = vec![-9_000_000, -9_000_000, -9_000_000, 0];
-        run_seen(&m, &[input], &mut |layer, values| seen.extend(clamps(&m, layer, values))).unwrap();
-        seen.into_iter().find(|clamp| clamp.node == "softmax").map(|clamp| clamp.saturated)
+        clamped(&m, vec![-9_000_000, -9_000_000, -9_000_000, 0])
+            .into_iter()
+            .find(|clamp| clamp.node == "softmax")
+            .map(|clamp| clamp.saturated)
     };
     assert_eq!((low(false), low(true)), (Some(2), Some(0)));
 }

@@ -192,15 +192,20 @@ fn stretches_keep_their_norm_when_they_are_multiplied_and_squared() {
     assert!(ranges[centred as usize].norm >= (D as f64).sqrt() * 1000.0, "{}", ranges[centred as usize].norm);
 }
 
+/// The range of a node where those before it have the ranges `earlier`.
+fn range_of(b: &Build, node: u32, earlier: &[Range]) -> Range {
+    let norms = Arc::default();
+    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
+    scope.node(node, earlier).unwrap()
+}
+
 /// The range of `x W`.
 fn image(x: &Range, w: Vec<i32>, features: usize) -> Range {
     let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0], ..Default::default() } };
     let node = b.push(ops::Input { port: 0 }.into(), &[], D);
     let weight = b.weight(D, features, w);
     let y = b.push(ops::Linear { weight, bias: None, positions: 1 }.into(), &[node], features);
-    let norms = Arc::default();
-    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
-    scope.node(y, std::slice::from_ref(x)).unwrap()
+    range_of(&b, y, std::slice::from_ref(x))
 }
 
 /// All ones: without its rounding the ball's image would end at 4.
@@ -222,19 +227,19 @@ fn products_do_not_take_the_image_of_a_ball_for_one() {
     assert!(lo <= -100 && hi >= 100, "{lo} to {hi}");
 }
 
+/// The range of features that are each one term, of two operands.
+fn picked(term_of: fn(usize) -> Term, operands: &[Range; 2]) -> Range {
+    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
+    let [x, other] = [0, 1].map(|port| b.push(ops::Input { port }.into(), &[], D));
+    let y = b.push(ops::Affine { rows: (0..D).map(|j| vec![term_of(j)]).collect() }.into(), &[x, other], D);
+    range_of(&b, y, operands)
+}
+
 /// Stretches that are mixed, or of another operand, have no norm of their own.
 #[test]
 fn stretches_are_kept_in_their_places_alone() {
-    let stretches = |term_of: fn(usize) -> Term| {
-        let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
-        let [x, other] = [0, 1].map(|port| b.push(ops::Input { port }.into(), &[], D));
-        let rows = (0..D).map(|j| vec![term_of(j)]).collect();
-        let y = b.push(ops::Affine { rows }.into(), &[x, other], D);
-        let norms = Arc::default();
-        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
-        let stretched = Range::uniform(D, -9, 9).with_stretches(D / 2, 10.0);
-        scope.node(y, &[stretched, Range::uniform(D, -9, 9)]).unwrap().stretches
-    };
+    let operands = [Range::uniform(D, -9, 9).with_stretches(D / 2, 10.0), Range::uniform(D, -9, 9)];
+    let stretches = |term_of| picked(term_of, &operands).stretches;
     assert!(stretches(|j| term(0, j, -3)).is_some_and(|(len, norm)| len == D / 2 && (30.0..30.1).contains(&norm)));
     assert_eq!(stretches(|j| term(0, D - 1 - j, 1)), None);
     assert_eq!(stretches(|j| term(1, j, 1)), None);
@@ -243,13 +248,9 @@ fn stretches_are_kept_in_their_places_alone() {
 /// Features of the second operand, where the first one lies in a ball.
 #[test]
 fn picks_from_another_operand_are_not_from_the_ball() {
-    let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
-    let [x, other] = [0, 1].map(|port| b.push(ops::Input { port }.into(), &[], D));
-    let y = b.push(ops::Affine { rows: (0..D).map(|j| vec![term(1, j, 1)]).collect() }.into(), &[x, other], D);
-    let norms = Arc::default();
-    let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
     let ball = Ellipsoid::ball(D, 1.0, Arc::default()).apply(Range::uniform(D, -1, 1));
-    assert_eq!(scope.node(y, &[ball, Range::uniform(D, -100, 100)]).unwrap().bounds(), (-100, 100));
+    let operands = [ball, Range::uniform(D, -100, 100)];
+    assert_eq!(picked(|j| term(1, j, 1), &operands).bounds(), (-100, 100));
 }
 
 /// A mean lies among what it is of, but only when no weight is negative.
@@ -279,9 +280,7 @@ fn weights_that_may_be_negative_bound_no_mean() {
         let mut b = Build { graph: Graph::default(), layer: Layer { inputs: vec![0, 1], ..Default::default() } };
         let [e_node, v] = [T, 2].map(|features| b.push(ops::Input { port: 0 }.into(), &[], features));
         let u = b.push(context.clone(), &[e_node, v], 2);
-        let norms = Arc::default();
-        let scope = Scope { tokens: T, limb_bits: 8, graph: &b.graph, layer: &b.layer, ports: &[], norms: &norms };
-        scope.node(u, &[e.clone(), Range::uniform(2, -7, 100)]).unwrap().bounds()
+        range_of(&b, u, &[e.clone(), Range::uniform(2, -7, 100)]).bounds()
     };
     assert_eq!(context(&Range::uniform(T, -10, 0)), (-3000, 210));
 }
