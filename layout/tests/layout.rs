@@ -400,15 +400,6 @@ fn checker_refuses_tiles_that_overlap() {
 }
 
 #[test]
-fn checker_refuses_functionals_whose_entries_share_rows() {
-    let error = refused(|plan| {
-        let entry = plan.functionals[0].entries[0];
-        plan.functionals[0].entries[1].slot = entry.slot;
-    });
-    assert!(matches!(error, CheckError::Row { .. }), "{error}");
-}
-
-#[test]
 fn checker_refuses_slots_that_nothing_determines() {
     let gates = plan().gates.iter().filter(|g| g.name.contains("product")).count();
     assert!(gates > 0);

@@ -28,14 +28,16 @@ const DENSE_ROW_SECONDS: f64 = 1.8e-6;
 const LANE_ROW_SECONDS: f64 = 0.36e-6;
 /// Seconds of a layer that do not depend on the plan.
 const BASE_SECONDS: f64 = 0.05;
-/// Proof bytes of a column that is committed in the proof and opened once.
-const OPENED_BYTES: u64 = 80;
-/// Proof bytes of a lane that is only seen through folds.
-const FOLDED_BYTES: u64 = 48;
-/// Proof bytes of an evaluation of a fixed column.
-const FIXED_BYTES: u64 = 32;
-/// Proof bytes that do not depend on the plan: quotient, openings, folded weights.
-const BASE_BYTES: u64 = 1200;
+/// Proof bytes of a commitment.
+const POINT_BYTES: u64 = 48;
+/// Proof bytes of a value.
+const SCALAR_BYTES: u64 = 32;
+/// Commitments beside those of columns: the random polynomial, two of the batched opening.
+const OTHER_POINTS: u64 = 3;
+/// Values beside those of columns: of the random polynomial, two of the batched opening.
+const OTHER_SCALARS: u64 = 3;
+/// Values of the proof that the weight fold is that of the committed weights.
+const SPAN_SCALARS: u64 = 4;
 /// Bytes of memory per row of any column: values, coefficients and values on one coset.
 const ROW_BYTES: f64 = 32.0 + 40.0 + 40.0;
 /// Memory that does not depend on the plan, in MB.
@@ -54,7 +56,7 @@ pub struct Cost {
     pub lanes: u32,
     /// Lanes that gates, lookups or functionals open.
     pub opened_lanes: u32,
-    /// Columns of field elements: lookup helpers, multiplicities, A, V, accumulators, the running sum.
+    /// Columns of field elements that the prover commits: lookup helpers, multiplicities, V, A, B, the running sum.
     pub dense_columns: u32,
     /// Fixed columns.
     pub fixed_columns: u32,
@@ -62,7 +64,7 @@ pub struct Cost {
     pub weight_columns: u32,
     /// Linear equations over compressed slots.
     pub equations: u32,
-    /// Bytes of the proof.
+    /// Bytes of the proof and of the commitments of all its lanes, of which neighbours hold some in common.
     pub proof_bytes: u64,
     /// Seconds to prove on two cores.
     pub prove_seconds: f64,
@@ -72,7 +74,7 @@ pub struct Cost {
 
 /// Proof bytes at least of the cells of `plan` in lanes of at most `2^k` rows: each lane is folded or opened.
 pub fn least_bytes(plan: &Plan, k: u32) -> u64 {
-    FOLDED_BYTES * ((plan.lanes.len() as u64) << plan.geometry.k.saturating_sub(k))
+    POINT_BYTES * ((plan.lanes.len() as u64) << plan.geometry.k.saturating_sub(k))
 }
 
 impl Cost {
@@ -97,16 +99,12 @@ pub fn cost(plan: &Plan) -> Cost {
     let lookups = plan.lookups.len() as u32;
     let tables = plan.tables + 1;
     let helpers = (lookups + tables).div_ceil(FRACTIONS_PER_HELPER as u32);
-    let accumulators = 1 + plan.functionals.len() as u32;
-    let dense_columns = helpers + tables + 1 + plan.v_columns() + accumulators + 1;
+    let [left, right, _] = products(plan);
+    let dense_columns = helpers + tables + plan.v_columns() + left + right + 1;
     let lanes = plan.lanes.len() as u32;
     let opened_lanes = opened_lanes(plan).len() as u32;
     let fixed_columns = plan.fixed.len() as u32;
     let size = (1u64 << plan.geometry.k) as f64;
-    let proof_bytes = OPENED_BYTES * (opened_lanes + dense_columns) as u64
-        + FOLDED_BYTES * (lanes - opened_lanes) as u64
-        + FIXED_BYTES * fixed_columns as u64
-        + BASE_BYTES;
     Cost {
         k: plan.geometry.k,
         rows: plan.operand_rows().max(plan.geometry.rows() as u32) as u64,
@@ -117,11 +115,39 @@ pub fn cost(plan: &Plan) -> Cost {
         fixed_columns,
         weight_columns: plan.weight_columns,
         equations: plan.equations(),
-        proof_bytes,
+        proof_bytes: proof_bytes(plan, u64::from(opened_lanes), u64::from(helpers)),
         prove_seconds: size * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS)
             + BASE_SECONDS,
         memory_mb: size * ROW_BYTES * (dense_columns + lanes + fixed_columns) as f64 / 1e6 + BASE_MB,
     }
+}
+
+/// Bytes of the proof of a plan with these many opened lanes and helper columns, as sections 8 and 15 of docs/protocol.md
+/// have them.
+fn proof_bytes(plan: &Plan, opened_lanes: u64, helpers: u64) -> u64 {
+    let compressed = u64::from(plan.geometry.compressed());
+    let [left, right, weights] = products(plan).map(u64::from);
+    let dense = u64::from(plan.v_columns()) + left + right + weights;
+    let tables = u64::from(plan.tables);
+    let advice = (tables + 1) + helpers + 1;
+    let degree = (fractions(plan).min(FRACTIONS_PER_HELPER as u64) + 1).max(3);
+    let span = weights * (POINT_BYTES + SPAN_SCALARS * SCALAR_BYTES);
+    // The running sum is opened in the next row too.
+    let opened = opened_lanes + dense + compressed + tables + advice + 1;
+    POINT_BYTES * (plan.lanes.len() as u64 + dense + advice + (degree - 1) + OTHER_POINTS)
+        + SCALAR_BYTES * (opened + OTHER_SCALARS)
+        + span
+}
+
+/// Whether a plan has the columns A, B and W', in numbers.
+fn products(plan: &Plan) -> [u32; 3] {
+    let right = !plan.functionals.is_empty() || !plan.right_operands.is_empty();
+    [!plan.operands.is_empty(), right, !plan.tiles.is_empty()].map(u32::from)
+}
+
+/// Fractions of the LogUp argument: lookups, then tables.
+fn fractions(plan: &Plan) -> u64 {
+    plan.lookups.len() as u64 + u64::from(plan.tables) + 1
 }
 
 /// Lanes that are opened: those that a gate, a lookup or a functional reads cell by cell, and all of them when nothing
@@ -132,6 +158,11 @@ pub fn opened_lanes(plan: &Plan) -> BTreeSet<LaneId> {
     }
     let gates = plan.gates.iter().flat_map(|g| [&g.a, &g.b, &g.c]).flat_map(|form| form.terms.iter().map(|t| t.0));
     let lookups = plan.lookups.iter().flat_map(|l| std::iter::once(l.a).chain(l.b));
-    let entries = plan.functionals.iter().flat_map(|f| f.entries.iter().map(|e| e.slot / plan.geometry.groups));
-    gates.chain(lookups).chain(entries).collect()
+    gates.chain(lookups).chain(functional_lanes(plan)).collect()
+}
+
+/// Lanes that functionals read.
+pub fn functional_lanes(plan: &Plan) -> BTreeSet<LaneId> {
+    let entries = plan.functionals.iter().flat_map(|functional| &functional.entries);
+    entries.map(|entry| entry.slot / plan.geometry.groups).collect()
 }

@@ -20,7 +20,7 @@ use std::cell::Cell;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 /// Version of all file formats. A file of another version is refused.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 52;

@@ -1,9 +1,8 @@
 //! The second reading of an activation: as the right operand of a product of two activations.
 
-use crate::{Geometry, SlotId};
+use crate::{Geometry, LaneId, Plan, SlotId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// How the tokens of a slot enter `B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,9 +24,7 @@ pub struct FunctionalEntry {
     pub rho: u32,
 }
 
-/// Rows of B defined from the cells of some slots. All entries of one functional stand in different groups, so that
-/// one accumulator column serves them: `z[r+1] = M[r] (z[r] + cell[r])`, with `M[r] = w[r] / w[r+1]` for the target
-/// weight `w[r] = lambda^(base + B row) * (eta or rho power)`.
+/// Rows of B defined from the cells of some slots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Functional {
     /// Kind of token weight, the same for all entries.
@@ -39,8 +36,20 @@ pub struct Functional {
 /// Exponents of (lambda, eta or theta, rho).
 pub type Exponents = (i64, i64, i64);
 
-/// The rows of an accumulator, as ascending runs, grouped by the exponents of its multiplier.
-pub type RowClasses = Vec<(Exponents, Vec<Range<u32>>)>;
+/// Weights of the cells of neighbouring slots of a lane, each a product of powers of challenges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotWeights {
+    /// The first slot, as a group of its lane.
+    pub group: u32,
+    /// Number of slots.
+    pub slots: u32,
+    /// Exponents of the weight of the first cell.
+    pub first: Exponents,
+    /// What they change by from one token of a slot to the next.
+    pub step: Exponents,
+    /// What they change by from the last token of a slot to the first of the next.
+    pub jump: Exponents,
+}
 
 impl TokenWeight {
     /// What the exponents of a slot's weight change by from one token to the next.
@@ -52,109 +61,127 @@ impl TokenWeight {
     }
 }
 
-impl Functional {
-    /// Exponents `(lambda relative to base, eta, rho)` of the weight of token 0 of an entry.
-    fn weight(&self, geometry: &Geometry, entry: &FunctionalEntry) -> Exponents {
-        match self.kind {
-            TokenWeight::Eta => (entry.row as i64, geometry.tokens as i64 - 1, 0),
-            TokenWeight::Row => (entry.row as i64, 0, entry.rho as i64),
-        }
+fn plus(a: Exponents, b: Exponents) -> Exponents {
+    (a.0 + b.0, a.1 + b.1, a.2 + b.2)
+}
+
+fn times(a: Exponents, factor: i64) -> Exponents {
+    (a.0 * factor, a.1 * factor, a.2 * factor)
+}
+
+impl SlotWeights {
+    /// Those of one slot.
+    fn of_slot(group: u32, first: Exponents, step: Exponents) -> Self {
+        SlotWeights { group, slots: 1, first, step, jump: (0, 0, 0) }
     }
 
-    /// The rows of the accumulator grouped by the exponents of `M`, for `lambda^base` as the weight of B row 0.
-    pub fn multipliers(&self, geometry: &Geometry, base: i64) -> RowClasses {
-        let weight = |entry: &FunctionalEntry| {
-            let (l, e, r) = self.weight(geometry, entry);
-            (geometry.row(entry.slot, 0) as u32, (base + l, e, r))
-        };
-        ratios(geometry, self.entries.iter().map(weight).collect(), self.kind.step())
+    /// What the first exponents of a slot and those of the next differ by.
+    fn pitch(&self, tokens: u32) -> Exponents {
+        plus(self.jump, times(self.step, i64::from(tokens) - 1))
+    }
+
+    /// Takes on the slot behind its last, if its weights go on as those before.
+    fn extend(&mut self, next: &SlotWeights, tokens: u32) -> bool {
+        let last = plus(self.first, times(self.pitch(tokens), i64::from(self.slots) - 1));
+        let end = plus(last, times(self.step, i64::from(tokens) - 1));
+        let jump = plus(next.first, times(end, -1));
+        let fits = next.group == self.group + self.slots
+            && next.step == self.step
+            && (self.slots == 1 || jump == self.jump);
+        if fits {
+            (self.jump, self.slots) = (jump, self.slots + 1);
+        }
+        fits
     }
 }
 
-/// Multipliers of the accumulator of all lanes: row t of group g has weight `lambda^(base + g) theta^(T-1-t)`.
-pub fn compression_multipliers(geometry: &Geometry, base: i64) -> RowClasses {
-    let weight = |g: u32| (g * geometry.tokens, (base + g as i64, geometry.tokens as i64 - 1, 0));
-    ratios(geometry, (0..geometry.groups).map(weight).collect(), TokenWeight::Eta.step())
+/// Weights of the compression of all lanes: row t of group g has `lambda^(base + g) theta^(T-1-t)`.
+pub fn compression_weights(geometry: &Geometry, base: i64) -> SlotWeights {
+    let last = i64::from(geometry.tokens) - 1;
+    let (first, step, jump) = ((base, last, 0), TokenWeight::Eta.step(), (1, last, 0));
+    SlotWeights { group: 0, slots: geometry.groups, first, step, jump }
 }
 
-/// `M[r] = w[r] / w[r+1]` with `w` after the last row 1, and rows without a weight carrying on (M = 1). `slots` holds the
-/// first row of each slot that has weights, with the weight there; `step` leads from one row of a slot to the next.
-fn ratios(geometry: &Geometry, mut slots: Vec<(u32, Exponents)>, step: Exponents) -> RowClasses {
-    slots.sort_unstable();
-    let mut classes: BTreeMap<Exponents, Vec<Range<u32>>> = BTreeMap::new();
-    let mut add = |ratio: Exponents, rows: Range<u32>| {
-        if !rows.is_empty() {
-            classes.entry(ratio).or_default().push(rows);
+/// Weights of the cells that functionals read, by lane, ascending; B row 0 has `lambda^base`. A cell that several entries
+/// name has the sum of their weights.
+pub fn functional_weights(plan: &Plan, base: i64) -> BTreeMap<LaneId, Vec<SlotWeights>> {
+    let Geometry { tokens, groups, .. } = plan.geometry;
+    let mut lanes: BTreeMap<LaneId, Vec<SlotWeights>> = BTreeMap::new();
+    for functional in &plan.functionals {
+        let mut entries: Vec<&FunctionalEntry> = functional.entries.iter().collect();
+        entries.sort_by_key(|entry| entry.slot);
+        for entry in entries {
+            let row = base + i64::from(entry.row);
+            let first = match functional.kind {
+                TokenWeight::Eta => (row, i64::from(tokens) - 1, 0),
+                TokenWeight::Row => (row, 0, i64::from(entry.rho)),
+            };
+            let slot = SlotWeights::of_slot(entry.slot % groups, first, functional.kind.step());
+            let runs = lanes.entry(entry.slot / groups).or_default();
+            if !runs.last_mut().is_some_and(|run| run.extend(&slot, tokens)) {
+                runs.push(slot);
+            }
         }
-    };
-    let steps = geometry.tokens as i64 - 1;
-    let (mut next, mut end) = ((0, 0, 0), geometry.rows() as u32);
-    for (start, first) in slots.into_iter().rev() {
-        let last_row = start + geometry.tokens - 1;
-        let last = (first.0 + steps * step.0, first.1 + steps * step.1, first.2 + steps * step.2);
-        add((0, 0, 0), last_row + 1..end);
-        add((last.0 - next.0, last.1 - next.1, last.2 - next.2), last_row..last_row + 1);
-        add((-step.0, -step.1, -step.2), start..last_row);
-        (next, end) = (first, start);
     }
-    add((0, 0, 0), 0..end);
-    classes.values_mut().for_each(|runs| runs.reverse());
-    classes.into_iter().collect()
+    lanes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Row by row, by the definition.
-    fn reference(weights: &[Option<Exponents>]) -> Vec<Exponents> {
-        let mut next = (0, 0, 0);
-        let ratio = |weight: &Option<Exponents>| {
-            let w = weight.unwrap_or(next);
-            let ratio = (w.0 - next.0, w.1 - next.1, w.2 - next.2);
-            next = w;
-            ratio
-        };
-        let mut ratios: Vec<Exponents> = weights.iter().rev().map(ratio).collect();
-        ratios.reverse();
-        ratios
-    }
-
-    fn by_row(geometry: &Geometry, classes: RowClasses) -> Vec<Exponents> {
-        assert!(classes.is_sorted_by_key(|class| class.0));
-        let mut out = vec![None; geometry.rows()];
-        for (exponents, runs) in classes {
-            assert!(runs.is_sorted_by(|a, b| a.end <= b.start), "ascending runs");
-            for row in runs.into_iter().flatten() {
-                assert_eq!(out[row as usize].replace(exponents), None);
+    /// The weights of all cells that have some, row by row.
+    fn by_row(geometry: &Geometry, runs: &[SlotWeights]) -> Vec<(usize, Exponents)> {
+        let mut out = Vec::new();
+        for run in runs {
+            let mut weight = run.first;
+            for i in 0..run.slots * geometry.tokens {
+                out.push((geometry.row(run.group, 0) + i as usize, weight));
+                weight = plus(weight, if (i + 1) % geometry.tokens == 0 { run.jump } else { run.step });
             }
         }
-        out.into_iter().map(|exponents| exponents.expect("every row has a class")).collect()
+        out.sort_unstable();
+        out
     }
 
     #[test]
-    fn classes_are_those_of_the_definition() {
+    fn weights_are_those_of_the_definition() {
         for tokens in [1, 2, 5] {
             let geometry = Geometry::new(7, 4, tokens).expect("fits");
-            let weights: Vec<Option<Exponents>> = (0..geometry.groups as i64)
-                .flat_map(|g| (0..tokens as i64).rev().map(move |e| Some((3 + g, e, 0))))
+            let (groups, last) = (geometry.groups, tokens as i64 - 1);
+            let all: Vec<(usize, Exponents)> = (0..groups)
+                .flat_map(|g| (0..tokens).map(move |t| (geometry.row(g, t), (3 + g as i64, last - t as i64, 0))))
                 .collect();
-            assert_eq!(by_row(&geometry, compression_multipliers(&geometry, 3)), reference(&weights));
+            assert_eq!(by_row(&geometry, &[compression_weights(&geometry, 3)]), all);
             for kind in [TokenWeight::Eta, TokenWeight::Row] {
-                for slots in [&[][..], &[0, 1, 7], &[4, 2, 11], &[geometry.groups - 1, 0]] {
-                    let entry = |(i, slot): (usize, &u32)| FunctionalEntry { slot: *slot, row: 9, rho: i as u32 };
-                    let functional = Functional { kind, entries: slots.iter().enumerate().map(entry).collect() };
-                    let mut weights = vec![None; geometry.rows()];
-                    for entry in &functional.entries {
+                // Slots in a run, across the end of a lane, twice, and with gaps.
+                for slots in [&[][..], &[0, 1, 2, 3, 7], &[4, 2, 2, 11], &[groups - 1, groups, 0, groups + 1]] {
+                    let entry = |(i, slot): (usize, &u32)| FunctionalEntry {
+                        slot: *slot,
+                        row: 9 + 2 * i as u32,
+                        rho: i as u32,
+                    };
+                    let entries: Vec<FunctionalEntry> = slots.iter().enumerate().map(entry).collect();
+                    let mut expected: BTreeMap<LaneId, Vec<(usize, Exponents)>> = BTreeMap::new();
+                    for entry in &entries {
                         for t in 0..tokens {
-                            let (row, t) = (geometry.row(entry.slot, t), t as i64);
-                            weights[row] = Some(match kind {
-                                TokenWeight::Eta => (5 + 9, tokens as i64 - 1 - t, 0),
-                                TokenWeight::Row => (5 + 9 + t, 0, entry.rho as i64),
-                            });
+                            let row = 5 + entry.row as i64;
+                            let weight = match kind {
+                                TokenWeight::Eta => (row, last - t as i64, 0),
+                                TokenWeight::Row => (row + t as i64, 0, entry.rho as i64),
+                            };
+                            let cell = (geometry.row(entry.slot, t), weight);
+                            expected.entry(entry.slot / groups).or_default().push(cell);
                         }
                     }
-                    assert_eq!(by_row(&geometry, functional.multipliers(&geometry, 5)), reference(&weights));
+                    expected.values_mut().for_each(|cells| cells.sort_unstable());
+                    let plan = Plan { geometry, functionals: vec![Functional { kind, entries }], ..Plan::default() };
+                    let weights = functional_weights(&plan, 5);
+                    let found: BTreeMap<_, _> =
+                        weights.iter().map(|(lane, runs)| (*lane, by_row(&geometry, runs))).collect();
+                    assert_eq!(found, expected, "{tokens} tokens, {kind:?}, {slots:?}");
+                    let runs: usize = weights.values().map(Vec::len).sum();
+                    assert!(slots.len() < 5 || runs == 2, "neighbours are one run");
                 }
             }
         }

@@ -74,7 +74,7 @@ fn product_row(operand: &Operand, i: u32) -> usize {
 }
 
 /// Rows of B belong to one matrix entry, one functional entry or right operands; A carries each input of a matrix with the exponents
-/// that its columns need; each functional's entries stand in different groups; every row of A meets a row of B.
+/// that its columns need; every row of A meets a row of B.
 ///
 /// # Errors
 /// The first row that does not.
@@ -111,17 +111,13 @@ pub fn rows(plan: &Plan) -> Result<(), CheckError> {
         }
     }
     let tokens = plan.geometry.tokens;
-    // Rows that a functional shares among its entries, and the functional that last used each group.
+    // Rows that a functional shares among its entries.
     let mut shared = vec![false; a.ends.len()];
-    let mut users = vec![usize::MAX; plan.geometry.groups as usize];
-    for (index, functional) in plan.functionals.iter().enumerate() {
+    for functional in &plan.functionals {
         for entry in &functional.entries {
             size("an exponent of a functional", entry.rho.into(), MAX_ITEMS)?;
-            let Some(SlotKind::Lane(_, group)) = plan.slot_kind(entry.slot) else {
+            if !matches!(plan.slot_kind(entry.slot), Some(SlotKind::Lane(..))) {
                 return Err(CheckError::Row { row: entry.row, reason: "a functional reads a slot of no lane" });
-            };
-            if std::mem::replace(&mut users[group as usize], index) == index {
-                return Err(CheckError::Row { row: entry.row, reason: "two entries of a functional share rows" });
             }
             match functional.kind {
                 TokenWeight::Eta => claim(entry.row, "a functional overlaps another product")?,

@@ -245,7 +245,7 @@ pub struct Plan {
     pub tiles: Vec<WeightTile>,
     /// Number of weight columns C (0 without weights).
     pub weight_columns: u32,
-    /// Rows of B that are products' activation side, one accumulator column each.
+    /// Rows of B that are products' activation side.
     pub functionals: Vec<Functional>,
     /// Rows of B that are products' activation side where there is one token: V is the cells themselves then, and a
     /// product of two linear forms of it is a product of activations.

@@ -129,11 +129,18 @@ impl Plan {
         cells.saturating_add(TABLE_VALUE.saturating_mul(power(self.geometry.limb_bits)))
     }
 
+    /// Runs of rows of fixed columns, and slots that functionals read.
+    fn runs(&self) -> u64 {
+        let fixed = self.fixed.iter().map(|column| column.runs.len() as u64);
+        let entries = self.functionals.iter().map(|functional| functional.entries.len() as u64);
+        fixed.chain(entries).sum()
+    }
+
     /// Work of verifying a proof.
     pub fn verifying_work(&self) -> u64 {
         let rows = 1u64.checked_shl(self.geometry.k).unwrap_or(u64::MAX);
         let columns = self.columns() + self.form_terms() + u64::from(self.tables);
-        let terms = self.size().saturating_mul(VERIFIED_TERM);
+        let terms = self.size().saturating_add(self.runs()).saturating_mul(VERIFIED_TERM);
         terms.saturating_add(rows).saturating_add(columns.saturating_mul(1 << 6))
     }
 }

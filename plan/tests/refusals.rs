@@ -283,10 +283,6 @@ fn products_are_apart() {
     refused("a functional reads a slot of no lane", |plan| {
         plan.functionals[0].entries[0].slot = plan.lane_slots();
     });
-    refused("two entries of a functional share rows", |plan| {
-        let entry = plan.functionals[0].entries[0];
-        plan.functionals[0].entries.push(FunctionalEntry { row: 3, ..entry });
-    });
     let overlap = "a functional overlaps another product";
     for kind in [TokenWeight::Eta, TokenWeight::Row] {
         refused(overlap, |plan| {

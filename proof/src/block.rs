@@ -53,6 +53,8 @@ pub(crate) trait Ops: Copy {
     fn sub(self, a: Self::Value, b: Self::Value, multiple: u64) -> Self::Value;
     /// The same value, tight.
     fn tight(self, value: Self::Value) -> Self::Value;
+    /// The same value, below `2 p`; not tight.
+    fn reduce(self, value: Self::Value) -> Self::Value;
     /// Swaps lanes and positions.
     fn transpose(self, values: &mut [Self::Value; LANES]);
 }
@@ -125,6 +127,11 @@ impl Ops for Portable {
     }
 
     #[inline(always)]
+    fn reduce(self, value: Self::Value) -> Self::Value {
+        value
+    }
+
+    #[inline(always)]
     fn transpose(self, values: &mut [Self::Value; LANES]) {
         let rows = *values;
         for (i, value) in values.iter_mut().enumerate() {
@@ -166,8 +173,9 @@ kernels! {
     pub(crate) fn progression(first: &[Fr; LANES], step: &Fr, blocks: usize) -> Vec<Block> = make_progression;
     /// Fills `out` with the elements of a [`progression`].
     fn write_progression(first: &[Fr; LANES], step: &Fr, out: &mut [Fr]) = fill_progression;
-    /// The inner product of a [`progression`] with a column.
-    pub(crate) fn dot_progression(first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr = dot_progression_blocks;
+    /// The inner product of a column with the one that starts with `first`, and of which each block is the one before times
+    /// the next of `steps`, which come round again.
+    pub(crate) fn dot_cycle(first: &[Fr; LANES], steps: &[Block], column: &[Block]) -> Fr = dot_cycle_blocks;
     /// Multiplies elementwise; the result is tight and below `2 p` for factors below `p`.
     pub(crate) fn multiply(target: &mut [Block], factors: &[Block]) = multiply_blocks;
     /// `shifts[i] sum_q factors[q] column[q m + i]` for the m shifts, of which the column has as many parts as there are
@@ -183,6 +191,14 @@ kernels! {
         -> Vec<Block> = split_blocks;
     /// The inner product of two columns.
     pub(crate) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
+    /// The sum of all elements.
+    pub(crate) fn total(column: &[Block]) -> Fr = total_blocks;
+    /// For each block, and the end of the column, the sums by lane of the blocks before; tight and below `2 p`, as the
+    /// column must be.
+    pub(crate) fn prefixes(column: &[Block]) -> Vec<Block> = prefix_blocks;
+    /// For each of `rows`, which may repeat and reach the end of the column, the sum of all elements before it, summed
+    /// over `rows`. `prefixes` are those of the column.
+    pub(crate) fn sum_before(column: &[Block], prefixes: &[Block], rows: &[u32]) -> Fr = sum_blocks_before;
 }
 
 /// The first block of `first, first ratio, first ratio^2, ...`, and the ratio of neighbouring blocks.
@@ -257,15 +273,14 @@ fn fill_progression<O: Ops>(o: O, first: &[Fr; LANES], step: &Fr, out: &mut [Fr]
 }
 
 #[inline(always)]
-fn dot_progression_blocks<O: Ops>(o: O, first: &[Fr; LANES], step: &Fr, column: &[Block]) -> Fr {
-    let (step, one) = (o.broadcast(&o.constant(step)), o.broadcast(&o.constant(&Fr::ONE)));
+fn dot_cycle_blocks<O: Ops>(o: O, first: &[Fr; LANES], steps: &[Block], column: &[Block]) -> Fr {
     let (mut value, mut sum) = (o.enter(first), o.enter(&[Fr::ZERO; LANES]));
-    for (i, block) in column.iter().enumerate() {
+    for (i, (block, step)) in column.iter().zip(steps.iter().cycle()).enumerate() {
         if i % LANES == 0 {
-            sum = o.mul(o.tight(sum), one);
+            sum = o.reduce(sum);
         }
         sum = o.add(sum, o.mul(value, o.tight(o.load(block))));
-        value = o.tight(o.mul(value, step));
+        value = o.tight(o.mul(value, o.load(step)));
     }
     o.leave(sum).iter().sum()
 }
@@ -304,7 +319,6 @@ fn combine_blocks<O: Ops>(o: O, columns: &[&[Block]], factors: &[Constant]) -> V
     let blocks = columns.first().map_or(0, |column| column.len());
     let zero = o.store(o.enter(&[Fr::ZERO; LANES]));
     let mut out = vec![zero; blocks];
-    let one = o.broadcast(&o.constant(&Fr::ONE));
     // Few sums at a time stay in the nearest cache; they are reduced before they could overflow.
     for start in (0..blocks).step_by(LANES) {
         let end = blocks.min(start + LANES);
@@ -313,12 +327,12 @@ fn combine_blocks<O: Ops>(o: O, columns: &[&[Block]], factors: &[Constant]) -> V
             for (sum, block) in out[start..end].iter_mut().zip(&column[start..end]) {
                 let mut total = o.load(sum);
                 if i % LANES == 0 {
-                    total = o.mul(o.tight(total), one);
+                    total = o.reduce(total);
                 }
                 *sum = o.store(o.add(total, o.mul(o.tight(o.load(block)), factor)));
             }
         }
-        out[start..end].iter_mut().for_each(|sum| *sum = o.store(o.tight(o.mul(o.tight(o.load(sum)), one))));
+        out[start..end].iter_mut().for_each(|sum| *sum = o.store(o.tight(o.reduce(o.load(sum)))));
     }
     out
 }
@@ -348,13 +362,73 @@ fn split_blocks<O: Ops>(
 
 #[inline(always)]
 fn dot_blocks<O: Ops>(o: O, a: &[Block], b: &[Block]) -> Fr {
-    let one = o.broadcast(&o.constant(&Fr::ONE));
     let mut sum = o.enter(&[Fr::ZERO; LANES]);
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         if i % LANES == 0 {
-            sum = o.mul(o.tight(sum), one);
+            sum = o.reduce(sum);
         }
         sum = o.add(sum, o.mul(o.tight(o.load(a)), o.tight(o.load(b))));
     }
     o.leave(sum).iter().sum()
+}
+
+/// A sum of values below `2 p`, reduced before it could overflow.
+#[derive(Clone, Copy)]
+struct Sum<O: Ops> {
+    value: O::Value,
+    added: usize,
+}
+
+impl<O: Ops> Sum<O> {
+    #[inline(always)]
+    fn zero(o: O) -> Self {
+        Sum { value: o.enter(&[Fr::ZERO; LANES]), added: 0 }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, o: O, block: &Block) {
+        self.added += 1;
+        if self.added % LANES == 0 {
+            self.value = o.reduce(self.value);
+        }
+        self.value = o.add(self.value, o.load(block));
+    }
+}
+
+#[inline(always)]
+fn total_blocks<O: Ops>(o: O, column: &[Block]) -> Fr {
+    let mut sum = Sum::zero(o);
+    for block in column {
+        sum.add(o, block);
+    }
+    o.leave(sum.value).iter().sum()
+}
+
+#[inline(always)]
+fn prefix_blocks<O: Ops>(o: O, column: &[Block]) -> Vec<Block> {
+    let mut sum = o.enter(&[Fr::ZERO; LANES]);
+    let mut out = Vec::with_capacity(column.len() + 1);
+    out.push(o.store(sum));
+    for block in column {
+        sum = o.tight(o.reduce(o.add(sum, o.load(block))));
+        out.push(o.store(sum));
+    }
+    out
+}
+
+#[inline(always)]
+fn sum_blocks_before<O: Ops>(o: O, column: &[Block], prefixes: &[Block], rows: &[u32]) -> Fr {
+    let mut whole = Sum::zero(o);
+    // The blocks that rows cut, by the lanes that stand before the row.
+    let mut cut = [Sum::zero(o); LANES];
+    for row in rows {
+        let (block, lanes) = (*row as usize / LANES, *row as usize % LANES);
+        whole.add(o, &prefixes[block]);
+        if lanes > 0 {
+            cut[lanes].add(o, &column[block]);
+        }
+    }
+    let before = cut.iter().enumerate().skip(1).filter(|(_, sum)| sum.added > 0);
+    let cut: Fr = before.flat_map(|(lanes, sum)| o.leave(sum.value).into_iter().take(lanes)).sum();
+    o.leave(whole.value).iter().sum::<Fr>() + cut
 }

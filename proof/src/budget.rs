@@ -5,7 +5,7 @@
 //! the curve and the SRS. The two are different things and reported apart.
 
 use crate::{
-    circuit::{fixed_columns, fractions},
+    circuit::fractions,
     columns::Columns,
     key_proof::identity::Identity,
     keys::VerifierKey,
@@ -95,8 +95,8 @@ impl LayerError {
         let right = plan.right_operands.iter().map(|o| last(o.monomial.rho, o.count) + last(o.monomial.eta, o.count));
         let values = entries + right.max().unwrap_or(0);
         let columns = Columns::new(plan);
-        let advice = fractions + columns.multipliers as u64 + plan.tables as u64 + 2;
-        let constraints = plan.gates.len() as u64 + fractions + 2 * columns.multipliers as u64 + 3;
+        let advice = fractions + plan.tables as u64 + 2;
+        let constraints = plan.gates.len() as u64 + fractions + 3;
         let degree = FRACTIONS_PER_HELPER as u64 + 1;
         LayerError {
             compression: g.tokens as u64,
@@ -105,7 +105,7 @@ impl LayerError {
             equations: Bases::new(plan).end as u64,
             lookups: 4 * fractions * g.rows() as u64,
             circuit: constraints + degree * powers,
-            openings: columns.committed() as u64 + advice + fixed_columns(plan) as u64 + 2 + 2 * POINT_SETS + powers,
+            openings: columns.committed() as u64 + advice + 2 + 2 * POINT_SETS + powers,
             single: 7,
         }
     }

@@ -56,7 +56,7 @@ impl Lambda {
     }
 
     /// `lambda^l token^t rho^r`, where `token` is theta for the compression of lanes and eta for functionals.
-    pub fn multiplier(&self, ch: &Challenges, exponents: Exponents, compression: bool) -> Fr {
+    pub fn weight(&self, ch: &Challenges, exponents: Exponents, compression: bool) -> Fr {
         let (l, t, r) = exponents;
         let token = if compression { power(ch.theta, ch.inverses[0], t) } else { ch.monomial(0, t) };
         self.pow(l) * token * ch.monomial(r, 0)

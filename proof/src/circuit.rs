@@ -2,22 +2,23 @@
 //!
 //! Rows are those of [`nanozk_plan::Geometry`]; column order is that of [`Columns`]. Advice: one multiplicity column per table
 //! (first phase), helper columns of the LogUp argument (unblinded: their mask rows are random because the looked-up
-//! columns' are, see [`nanozk_plan::hiding`]), the accumulators z, and the running sum.
+//! columns' are, see [`nanozk_plan::hiding`]), and the running sum. There are no fixed columns of Halo2's: what is fixed
+//! stands in instance columns, which the verifier evaluates itself.
 
 use crate::{
     columns::Columns,
     field::{Fr, int},
 };
 use halo2_proofs::{
-    circuit::{Layouter, SimpleFloorPlanner, Value},
+    circuit::{Layouter, SimpleFloorPlanner},
     plonk::{
-        Advice, Challenge, Circuit, Column, ConstraintSystem, Constraints, Error, Expression, FirstPhase, Fixed,
-        Instance, SecondPhase, VirtualCells,
+        Advice, Challenge, Circuit, Column, ConstraintSystem, Constraints, Error, Expression, FirstPhase, Instance,
+        SecondPhase, VirtualCells,
     },
     poly::Rotation,
 };
 use nanozk_plan::{Lookup, Plan, RowForm, Tag, hiding::FRACTIONS_PER_HELPER};
-use std::{cell::Cell, collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 /// The circuit of a plan, for key generation.
 #[derive(Clone, Debug, Default)]
@@ -30,15 +31,8 @@ pub struct PlanParams(pub Arc<Plan>);
 /// Halo2 columns of the circuit.
 #[derive(Clone, Debug)]
 pub struct PlanConfig {
-    fixed: Vec<Column<Fixed>>,
-    active: Column<Fixed>,
-    data: Column<Fixed>,
-    first: Column<Fixed>,
-    last: Column<Fixed>,
-    index: Column<Fixed>,
     multiplicities: Vec<Column<Advice>>,
     helpers: Vec<Column<Advice>>,
-    accumulators: Vec<Column<Advice>>,
     run: Column<Advice>,
     beta: Challenge,
     gamma: Challenge,
@@ -49,23 +43,12 @@ pub fn fractions(plan: &Plan) -> usize {
     plan.lookups.len() + plan.tables as usize + 1
 }
 
-/// Number of fixed columns of the circuit.
-pub fn fixed_columns(plan: &Plan) -> usize {
-    plan.fixed.len() + functional_sources(plan).iter().map(Vec::len).sum::<usize>() + 5
-}
+/// Fixed columns of every plan: active, data, first, last, index.
+const NAMED: usize = 5;
 
-/// Fixed columns of each accumulator's sources: for functional f and lane l, 1 on the rows of its slots.
-pub fn functional_sources(plan: &Plan) -> Vec<Vec<(u32, Vec<u32>)>> {
-    plan.functionals
-        .iter()
-        .map(|f| {
-            let mut lanes = std::collections::BTreeMap::<u32, Vec<u32>>::new();
-            for e in &f.entries {
-                lanes.entry(e.slot / plan.geometry.groups).or_default().push(e.slot % plan.geometry.groups);
-            }
-            lanes.into_iter().collect()
-        })
-        .collect()
+/// Number of fixed columns: those of [`fixed_column_values`].
+pub fn fixed_columns(plan: &Plan) -> usize {
+    plan.fixed.len() + NAMED
 }
 
 /// Committed and plain instance columns by role.
@@ -77,12 +60,21 @@ struct Instances {
     b: Option<Column<Instance>>,
     w: Option<Column<Instance>>,
     fold: Option<Column<Instance>>,
-    multipliers: Vec<Column<Instance>>,
     tables: Vec<Column<Instance>>,
     omega_v: Vec<Column<Instance>>,
+    omega_c: Option<Column<Instance>>,
+    /// With the lanes that functionals read.
+    omega_f: Vec<(u32, Column<Instance>)>,
     omega_a: Option<Column<Instance>>,
     omega_b: Option<Column<Instance>>,
     constant: Column<Instance>,
+    /// Fixed columns of the plan.
+    fixed: Vec<Column<Instance>>,
+    active: Column<Instance>,
+    data: Column<Instance>,
+    first: Column<Instance>,
+    last: Column<Instance>,
+    index: Column<Instance>,
 }
 
 impl Instances {
@@ -98,13 +90,38 @@ impl Instances {
         let b = take(columns.b).pop();
         let w = take(columns.w).pop();
         let fold = take(columns.fold).pop();
-        let multipliers = take(columns.multipliers);
         let tables = take(columns.tables);
         let omega_v = take(columns.omega_v());
+        let omega_c = take(columns.fold).pop();
+        let omega_f = columns.functionals.iter().copied().zip(take(columns.functionals.len())).collect();
         let omega_a = take(columns.a).pop();
         let omega_b = take(columns.b).pop();
-        let constant = meta.instance_column();
-        Instances { lanes, opened, v, a, b, w, fold, multipliers, tables, omega_v, omega_a, omega_b, constant }
+        let mut one = || meta.instance_column();
+        let constant = one();
+        let fixed = plan.fixed.iter().map(|_| one()).collect();
+        let (active, data, first, last, index) = (one(), one(), one(), one(), one());
+        Instances {
+            lanes,
+            opened,
+            v,
+            a,
+            b,
+            w,
+            fold,
+            tables,
+            omega_v,
+            omega_c,
+            omega_f,
+            omega_a,
+            omega_b,
+            constant,
+            fixed,
+            active,
+            data,
+            first,
+            last,
+            index,
+        }
     }
 }
 
@@ -135,7 +152,6 @@ fn sum(terms: impl IntoIterator<Item = Expr>) -> Expr {
 struct Row<'a, 'b> {
     cells: &'a mut VirtualCells<'b, Fr>,
     instances: &'a Instances,
-    fixed: &'a [Column<Fixed>],
 }
 
 impl Row<'_, '_> {
@@ -143,12 +159,8 @@ impl Row<'_, '_> {
         self.cells.query_instance(column, Rotation::cur())
     }
 
-    fn fixed(&mut self, column: Column<Fixed>) -> Expr {
-        self.cells.query_fixed(column, Rotation::cur())
-    }
-
     fn selector(&mut self, id: u32) -> Expr {
-        self.fixed(self.fixed[id as usize])
+        self.instance(self.instances.fixed[id as usize])
     }
 
     /// Lanes named by gates, lookups and functionals are opened by construction of [`Columns`].
@@ -209,60 +221,27 @@ impl Circuit<Fr> for PlanCircuit {
         let helpers: Vec<_> = (0..fractions(plan).div_ceil(FRACTIONS_PER_HELPER))
             .map(|_| meta.unblinded_advice_column_in(SecondPhase))
             .collect();
-        let accumulators: Vec<_> = (0..columns.multipliers).map(|_| meta.advice_column()).collect();
         let run = meta.advice_column_in(SecondPhase);
-        let sources = functional_sources(plan);
-        let extra: usize = sources.iter().map(Vec::len).sum();
-        let fixed: Vec<_> = (0..plan.fixed.len() + extra).map(|_| meta.fixed_column()).collect();
-        let config = PlanConfig {
-            fixed,
-            active: meta.fixed_column(),
-            data: meta.fixed_column(),
-            first: meta.fixed_column(),
-            last: meta.fixed_column(),
-            index: meta.fixed_column(),
-            multiplicities,
-            helpers,
-            accumulators,
-            run,
-            beta,
-            gamma,
-        };
+        let config = PlanConfig { multiplicities, helpers, run, beta, gamma };
         meta.create_gate("plan", |cells| {
-            let row = Row { cells, instances: &instances, fixed: &config.fixed };
-            Constraints::without_selector(constraints(plan, &config, row, &sources))
+            let row = Row { cells, instances: &instances };
+            Constraints::without_selector(constraints(plan, &config, row))
         });
         config
     }
 
-    fn synthesize(&self, config: PlanConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        let named = [config.active, config.data, config.first, config.last, config.index];
-        let columns: Vec<Column<Fixed>> = config.fixed.iter().copied().chain(named).collect();
-        // The floor planner runs the closure once to measure the region; nothing depends on its shape.
-        let measured = Cell::new(false);
-        layouter.assign_region(
-            || "plan",
-            |mut region| {
-                if !measured.replace(true) {
-                    return Ok(());
-                }
-                for (column, values) in columns.iter().zip(fixed_column_values(&self.0)) {
-                    for (row, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
-                        region.assign_fixed(|| "", *column, row, || Value::known(int(*value)))?;
-                    }
-                }
-                Ok(())
-            },
-        )
+    /// Nothing to assign: all columns are the prover's, or instance columns.
+    fn synthesize(&self, _: PlanConfig, _: impl Layouter<Fr>) -> Result<(), Error> {
+        Ok(())
     }
 }
 
 /// Every constraint of the circuit.
-fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u32, Vec<u32>)>]) -> Vec<Expr> {
+fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row) -> Vec<Expr> {
     let (cur, next) = (Rotation::cur(), Rotation::next());
     let mut out = Vec::new();
-    let data = row.fixed(config.data);
-    let active = row.fixed(config.active);
+    let data = row.instance(row.instances.data);
+    let active = row.instance(row.instances.active);
     for gate in &plan.gates {
         let selector = gate.selector.map_or_else(|| data.clone(), |id| row.selector(id));
         let (a, b, c) = (row.form(&gate.a), row.form(&gate.b), row.form(&gate.c));
@@ -278,7 +257,7 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
         let x = row.lookup(lookup, &beta, &gamma);
         terms.push((numerator, x));
     }
-    let index = row.fixed(config.index);
+    let index = row.instance(row.instances.index);
     for (table, m) in config.multiplicities.iter().enumerate() {
         let mut x = beta.clone() + index.clone();
         if table > 0 {
@@ -300,30 +279,6 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
         out.push(product - numerators);
     }
 
-    // Accumulators: data z[r+1] = M (z + source), M is 0 off the data rows.
-    let first = row.fixed(config.first);
-    let last = row.fixed(config.last);
-    let mut ends = vec![];
-    let mut fixed_source = plan.fixed.len() as u32;
-    let compressed = usize::from(plan.geometry.compressed());
-    for (i, z) in config.accumulators.iter().enumerate() {
-        let source = match (row.instances.fold, i.checked_sub(compressed)) {
-            (Some(fold), None) => row.instance(fold),
-            (_, Some(f)) => sum(sources[f].iter().map(|(lane, _)| {
-                let selector = row.selector(fixed_source);
-                fixed_source += 1;
-                selector * row.lane(*lane)
-            })),
-            (None, None) => constant(0),
-        };
-        let multiplier = row.instance(row.instances.multipliers[i]);
-        let (z_cur, z_next) = (row.cells.query_advice(*z, cur), row.cells.query_advice(*z, next));
-        let step = data.clone() * z_next - multiplier * (z_cur.clone() + source);
-        out.push(step);
-        out.push(first.clone() * z_cur.clone());
-        ends.push(z_cur);
-    }
-
     // Running sum: helpers, the bilinear identity, and all linear equations.
     let (run, run_next) = (row.cells.query_advice(config.run, cur), row.cells.query_advice(config.run, next));
     let step = data * (run_next - run.clone() - sum(helpers) - bilinear(&mut row));
@@ -332,9 +287,10 @@ fn constraints(plan: &Plan, config: &PlanConfig, mut row: Row, sources: &[Vec<(u
         linear_pairs(row.instances).into_iter().map(|(weight, value)| row.instance(weight) * row.instance(value));
     let linear = sum(linear.collect::<Vec<_>>()) + row.instance(constant_column);
     out.push(step - linear);
+    let first = row.instance(row.instances.first);
+    let last = row.instance(row.instances.last);
     out.push(first * run.clone());
-    ends.push(run);
-    out.push(last * sum(ends));
+    out.push(last * run);
     out
 }
 
@@ -350,44 +306,42 @@ fn bilinear(row: &mut Row) -> Expr {
 fn linear_pairs(instances: &Instances) -> Vec<(Column<Instance>, Column<Instance>)> {
     let values = if instances.fold.is_some() { &instances.v } else { &instances.opened };
     let v = instances.omega_v.iter().copied().zip(values.iter().copied());
+    let fold = instances.omega_c.zip(instances.fold);
+    // Lanes that functionals read are opened by construction of `Columns`.
+    let lanes = instances.omega_f.iter().filter_map(|(lane, omega)| Some((*omega, instances.lanes[*lane as usize]?)));
     let a = instances.omega_a.zip(instances.a);
     let b = instances.omega_b.zip(instances.b);
-    v.chain(a).chain(b).collect()
+    v.chain(fold).chain(lanes).chain(a).chain(b).collect()
 }
 
 /// Rows of a column with the value that stands there; 0 elsewhere.
-pub type Runs = Vec<(Range<usize>, i64)>;
+pub type Runs = Vec<(Range<u32>, i64)>;
 
-/// All fixed columns, one after the other: those of the plan, the sources of the functionals, active, data, first, last,
-/// index.
+/// All fixed columns but the last: those of the plan, active, data, first, last. The last is the index, r in the leading
+/// `2^limb_bits` rows r.
 pub fn fixed_column_runs(plan: &Plan) -> impl Iterator<Item = Runs> {
     let geometry = plan.geometry;
-    let (rows, masks) = (geometry.rows(), geometry.mask_rows());
+    let (rows, masks) = (geometry.rows() as u32, geometry.mask_rows());
+    let masks = masks.start as u32..masks.end as u32;
     // Masked lookups stay active on the mask rows, which keeps their helpers random.
     let looked_up: BTreeSet<u32> = plan.lookups.iter().filter_map(|l| l.mask).collect();
     let (first, last) = (vec![(0..1, 1)], vec![(rows..rows + 1, 1)]);
     let named = [vec![(0..rows, 1), (masks.clone(), 1)], vec![(0..rows, 1)], first, last];
     let fixed = (0..).zip(&plan.fixed).map(move |(id, spec)| {
-        let run = |&(start, len, value): &(u32, u32, i64)| (start as usize..start as usize + len as usize, value);
+        let run = |&(start, len, value): &(u32, u32, i64)| (start..start + len, value);
         let masks = looked_up.contains(&id).then(|| (masks.clone(), 1));
         spec.runs.iter().map(run).chain(masks).collect()
     });
-    let sources = functional_sources(plan).into_iter().flatten().map(move |(_, groups)| {
-        let first = |group: u32| geometry.row(group, 0);
-        groups.into_iter().map(|group| (first(group)..first(group) + geometry.tokens as usize, 1)).collect()
-    });
-    let index = std::iter::once_with(move || {
-        (0..1 << geometry.limb_bits).map(|row: usize| (row..row + 1, row as i64)).collect()
-    });
-    fixed.chain(sources).chain(named).chain(index)
+    fixed.chain(named)
 }
 
-/// The columns of [`fixed_column_runs`] over the usable rows.
+/// The fixed columns, over their leading rows.
 pub fn fixed_column_values(plan: &Plan) -> impl Iterator<Item = Vec<i64>> {
     let usable = plan.geometry.usable();
-    fixed_column_runs(plan).map(move |runs| {
+    let columns = fixed_column_runs(plan).map(move |runs| {
         let mut column = vec![0; usable];
-        runs.into_iter().for_each(|(rows, value)| column[rows].fill(value));
+        runs.into_iter().for_each(|(rows, value)| column[rows.start as usize..rows.end as usize].fill(value));
         column
-    })
+    });
+    columns.chain([(0..1 << plan.geometry.limb_bits).collect()])
 }

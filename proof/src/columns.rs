@@ -1,12 +1,14 @@
 //! Which Halo2 columns a plan needs, and in which order.
 
-use nanozk_plan::{Plan, cost::opened_lanes};
+use crate::circuit::fixed_columns;
+use nanozk_plan::cost::{functional_lanes, opened_lanes};
+use nanozk_plan::Plan;
 
 /// Columns of the circuit of a plan. Committed instance columns come first, in the order of the fields up to
 /// `tables`; then the plain instance columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// Lanes that a gate, a lookup or an accumulator reads cell by cell. The others are seen through the fold only.
+    /// Lanes that a gate, a lookup or a functional reads cell by cell. The others are seen through the fold only.
     pub opened: Vec<u32>,
     /// Columns that hold V (none when the lanes themselves serve).
     pub v: usize,
@@ -18,10 +20,12 @@ pub struct Columns {
     pub w: usize,
     /// 1 when slots are compressed: the fold of all lanes.
     pub fold: usize,
-    /// Multiplier columns of the accumulators: the compression first, then one per functional.
-    pub multipliers: usize,
     /// Value columns of the pair tables.
     pub tables: usize,
+    /// Lanes that functionals read, ascending.
+    pub functionals: Vec<u32>,
+    /// Fixed columns: those of [`crate::circuit::fixed_column_values`].
+    pub fixed: usize,
 }
 
 impl Columns {
@@ -36,14 +40,15 @@ impl Columns {
             b: usize::from(!plan.functionals.is_empty() || !plan.right_operands.is_empty()),
             w: usize::from(!plan.tiles.is_empty()),
             fold: usize::from(compressed),
-            multipliers: usize::from(compressed) + plan.functionals.len(),
             tables: plan.tables as usize,
+            functionals: functional_lanes(plan).into_iter().collect(),
+            fixed: fixed_columns(plan),
         }
     }
 
     /// Number of committed instance columns.
     pub fn committed(&self) -> usize {
-        self.opened.len() + self.v + self.a + self.b + self.w + self.fold + self.multipliers + self.tables
+        self.opened.len() + self.v + self.a + self.b + self.w + self.fold + self.tables
     }
 
     /// Columns that Omega_V multiplies: V, or the lanes when slots are not compressed.
@@ -51,8 +56,9 @@ impl Columns {
         if self.fold == 1 { self.v } else { self.opened.len() }
     }
 
-    /// Number of plain instance columns: Omega_V, Omega_A, Omega_B, and the constant.
+    /// Number of plain instance columns: Omega_V, Omega_C, Omega_F, Omega_A, Omega_B, the constant, the fixed columns. The
+    /// verifier evaluates them itself.
     pub fn plain(&self) -> usize {
-        self.omega_v() + self.a + self.b + 1
+        self.omega_v() + self.fold + self.functionals.len() + self.a + self.b + 1 + self.fixed
     }
 }

@@ -1,10 +1,9 @@
-//! The prover's reading of lanes under challenges: compressed slots, B, folds, accumulators.
+//! The prover's reading of lanes under challenges: compressed slots, B, folds.
 
 use crate::{
     cell::Cell,
-    challenges::{Challenges, Lambda},
+    challenges::Challenges,
     field::{Fr, powers},
-    layer::{self, Multiplier},
     witness::LaneColumn,
 };
 use ff::Field;
@@ -62,49 +61,4 @@ pub fn fold_lanes<C: Cell>(plan: &Plan, lanes: &[LaneColumn<C>], factors: &[Fr])
         *cell = lanes.iter().zip(factors).map(|(lane, f)| lane.mask[i] * f).sum();
     }
     out
-}
-
-/// The multiplier columns over the data rows.
-pub fn multipliers(plan: &Plan, ch: &Challenges, lambda: &Lambda) -> Vec<Vec<Fr>> {
-    let column = |m: &Multiplier| {
-        let mut out = vec![Fr::ZERO; plan.geometry.rows()];
-        for (exponents, runs) in &m.classes {
-            let factor = lambda.multiplier(ch, *exponents, m.compression);
-            runs.iter().for_each(|run| out[run.start as usize..run.end as usize].fill(factor));
-        }
-        out
-    };
-    layer::multipliers(plan).iter().map(column).collect()
-}
-
-/// The accumulator columns over rows `0..=rows`: `z[r+1] = M[r] (z[r] + source[r])`.
-pub fn accumulators<C: Cell>(
-    plan: &Plan,
-    lanes: &[LaneColumn<C>],
-    fold: Option<&[Fr]>,
-    multipliers: &[Vec<Fr>],
-) -> Vec<Vec<Fr>> {
-    let g = &plan.geometry;
-    let rows = g.rows();
-    let compressed = usize::from(g.compressed());
-    let column = |(i, multiplier): (usize, &Vec<Fr>)| {
-        let source: Vec<Fr> = match (fold, i.checked_sub(compressed)) {
-            (Some(fold), None) => fold[..rows].to_vec(),
-            (_, functional) => {
-                let mut source = vec![Fr::ZERO; rows];
-                for entry in functional.iter().flat_map(|f| &plan.functionals[*f].entries) {
-                    let start = g.row(entry.slot, 0);
-                    let cells = &lanes[(entry.slot / g.groups) as usize].data[start..][..g.tokens as usize];
-                    source[start..].iter_mut().zip(cells).for_each(|(s, c)| *s = c.to_field());
-                }
-                source
-            }
-        };
-        let mut z = vec![Fr::ZERO; rows + 1];
-        for row in 0..rows {
-            z[row + 1] = multiplier[row] * (z[row] + source[row]);
-        }
-        z
-    };
-    multipliers.par_iter().enumerate().map(column).collect()
 }

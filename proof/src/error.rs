@@ -1,14 +1,6 @@
 //! Why a layer has no keys, no proof, or none that holds.
 
-use crate::misfit::RangesMisfit;
-
-/// Why key generation failed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeygenError {
-    /// Halo2 refused the circuit.
-    #[error("Halo2 could not generate keys for the shape: {0}")]
-    Halo2(String),
-}
+use crate::misfit::{RangesMisfit, ShapeMisfit};
 
 /// Why a layer could not be proven.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +19,7 @@ pub enum ProveError {
     Ranges(#[from] RangesMisfit),
     /// The circuits of a verifier file's own proof could not be made.
     #[error(transparent)]
-    Keys(#[from] KeygenError),
+    Keys(#[from] ShapeMisfit),
 }
 
 /// Why a layer proof was rejected.

@@ -1,19 +1,15 @@
 //! The verifier file: everything a verifier needs, and the model id over all of it.
 
 use crate::{
-    circuit::{PlanCircuit, PlanParams},
     circuits::Circuits,
-    columns::Columns,
-    field::{Fr, G1, Kzg},
+    field::G1,
     hiding,
-    layer::{LayerKey, Multiplier, ShapeKey, multipliers},
+    layer::{LayerKey, ShapeKey},
     misfit::{ModelMisfit, ShapeMisfit},
-    span_proof::SPAN_ROWS,
     srs::SrsVerifierPart,
     transcript::Absorber,
     wire,
 };
-use halo2_proofs::{plonk::VerifyingKey, utils::SerdeFormat};
 use nanozk_ir::int::Table;
 use nanozk_plan::{
     Plan, Text, ValueError, ValueInfo,
@@ -132,8 +128,6 @@ pub enum Limbs {
 pub struct KeyProof {
     /// The stated ranges.
     pub limbs: Limbs,
-    /// Halo2's key of the circuits that prove ranges, one for each size in ascending order.
-    pub circuits: Vec<Vec<u8>>,
     /// The distinct pair tables in the order of [`crate::key_proof::tables::tables`].
     pub tables: Vec<Table>,
     /// Openings of the known columns, one for each size of any circuit in ascending order.
@@ -148,11 +142,6 @@ pub struct KeyProof {
 pub struct ShapeFile {
     /// The plan.
     pub plan: Plan,
-    /// Halo2's key.
-    pub vk: Vec<u8>,
-    /// As in [`ShapeKey`].
-    #[serde(with = "wire::point_lists")]
-    pub patterns: Vec<Vec<G1>>,
     /// As in [`ShapeKey`].
     #[serde(with = "wire::points")]
     pub span_basis: Vec<G1>,
@@ -163,37 +152,17 @@ impl ShapeFile {
     pub fn of(shape: &ShapeKey) -> Self {
         ShapeFile {
             plan: (*shape.plan).clone(),
-            vk: shape.vk.to_bytes(SerdeFormat::Processed),
-            patterns: shape.patterns.clone(),
             span_basis: shape.span_basis.clone(),
         }
     }
 
-    /// Checks the plan and reads the key that belongs to it.
+    /// Checks the plan and makes the key that belongs to it.
     ///
     /// # Errors
     /// What does not fit.
     pub fn read(self) -> Result<ShapeKey, ShapeMisfit> {
         nanozk_plan::check::check(&self.plan)?;
-        let plan = Arc::new(self.plan);
-        let (vk, multipliers) = rayon::join(
-            || read_vk(&self.vk, &plan),
-            || multipliers(&plan).iter().map(Multiplier::without_rows).collect::<Vec<_>>(),
-        );
-        let vk = vk?;
-        let patterns_fit = multipliers.len() == self.patterns.len()
-            && multipliers.iter().zip(&self.patterns).all(|(m, patterns)| m.exponents.len() == patterns.len());
-        if !patterns_fit || self.span_basis.len() != SPAN_ROWS {
-            return Err(ShapeMisfit::Patterns);
-        }
-        Ok(ShapeKey {
-            columns: Columns::new(&plan),
-            plan,
-            vk,
-            patterns: self.patterns,
-            multipliers,
-            span_basis: self.span_basis,
-        })
+        ShapeKey::new(Arc::new(self.plan), self.span_basis)
     }
 }
 
@@ -445,20 +414,4 @@ fn charge(bytes: usize, plans: &[&Plan], layers: &[LayerKey]) -> Result<(), TooM
     let verifying: Vec<u64> = plans.iter().map(|plan| plan.verifying_work()).collect();
     let mut shapes = layers.iter().filter_map(|layer| verifying.get(layer.shape as usize));
     shapes.try_for_each(|units| work.charge("verifying a proof of all layers", *units))
-}
-
-/// Reads Halo2's key of the circuit of a checked plan.
-pub(crate) fn read_vk(bytes: &[u8], plan: &Arc<Plan>) -> Result<VerifyingKey<Fr, Kzg>, ShapeMisfit> {
-    let k = plan.geometry.k;
-    if k > MAX_K || bytes.get(1).copied() != Some(k as u8) {
-        return Err(ShapeMisfit::Size { k, most: MAX_K });
-    }
-    let mut reader = bytes;
-    let params = PlanParams(plan.clone());
-    let vk = VerifyingKey::<Fr, Kzg>::read::<_, PlanCircuit>(&mut reader, SerdeFormat::Processed, params)
-        .map_err(|e| ShapeMisfit::Key(e.to_string()))?;
-    if !reader.is_empty() || vk.fixed_commitments().len() != crate::circuit::fixed_columns(plan) {
-        return Err(ShapeMisfit::Columns);
-    }
-    Ok(vk)
 }

@@ -2,19 +2,21 @@
 
 use crate::{
     challenges::{Challenges, Lambda},
+    circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg, powers},
-    linear::Bases,
-    msm,
+    keys::MAX_K,
+    misfit::ShapeMisfit,
+    span_proof::SPAN_ROWS,
     transcript::LayerTranscript,
 };
-use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript};
-use nanozk_plan::{
-    Plan, Port,
-    functional::{Exponents, RowClasses, compression_multipliers},
-};
+use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript, utils::SerdeFormat};
+use nanozk_plan::{Plan, Port};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// Version of Halo2's format of keys.
+const KEY_VERSION: u8 = 3;
 
 /// Verifying key of a shape.
 #[derive(Clone, Debug)]
@@ -23,14 +25,32 @@ pub struct ShapeKey {
     pub plan: Arc<Plan>,
     /// The Halo2 columns of the plan.
     pub columns: Columns,
-    /// Halo2's key.
+    /// Halo2's key: it holds nothing but the plan's circuit, which has no fixed columns of Halo2's.
     pub vk: VerifyingKey<Fr, Kzg>,
-    /// Commitments of the row patterns of each multiplier column, by class.
-    pub patterns: Vec<Vec<G1>>,
-    /// The classes of each multiplier column.
-    pub multipliers: Vec<MultiplierClasses>,
     /// Lagrange commitments of the first [`crate::span_proof::SPAN_ROWS`] mask rows.
     pub span_basis: Vec<G1>,
+}
+
+impl ShapeKey {
+    /// The key of a checked plan.
+    ///
+    /// # Errors
+    /// A size that no SRS serves, or a basis of another length.
+    pub fn new(plan: Arc<Plan>, span_basis: Vec<G1>) -> Result<Self, ShapeMisfit> {
+        let k = plan.geometry.k;
+        let size = ShapeMisfit::Size { k, most: MAX_K };
+        if k > MAX_K {
+            return Err(size);
+        }
+        if span_basis.len() != SPAN_ROWS {
+            return Err(ShapeMisfit::SpanBasis);
+        }
+        // Of a circuit without fixed columns Halo2 writes version, size, and the number of these columns.
+        let bytes = [KEY_VERSION, k as u8, 0, 0, 0, 0];
+        let params = PlanParams(plan.clone());
+        let vk = VerifyingKey::from_bytes::<PlanCircuit>(&bytes, SerdeFormat::Processed, params).map_err(|_| size)?;
+        Ok(ShapeKey { columns: Columns::new(&plan), plan, vk, span_basis })
+    }
 }
 
 /// Public data of a layer in a model.
@@ -54,43 +74,6 @@ pub struct LayerKey {
     pub weights: Vec<G1>,
 }
 
-/// A multiplier column of an accumulator.
-#[derive(Clone, Debug)]
-pub struct Multiplier {
-    /// Whether it belongs to the compression of all lanes; else to a functional.
-    pub compression: bool,
-    /// Its rows by value.
-    pub classes: RowClasses,
-}
-
-/// The classes of a multiplier column, without their rows.
-#[derive(Clone, Debug)]
-pub struct MultiplierClasses {
-    /// As in [`Multiplier`].
-    pub compression: bool,
-    /// The exponents of each class.
-    pub exponents: Vec<Exponents>,
-}
-
-impl Multiplier {
-    /// Its classes.
-    pub fn without_rows(&self) -> MultiplierClasses {
-        MultiplierClasses {
-            compression: self.compression,
-            exponents: self.classes.iter().map(|(exponents, _)| *exponents).collect(),
-        }
-    }
-}
-
-/// The multiplier columns: the compression first, then the functionals.
-pub fn multipliers(plan: &Plan) -> Vec<Multiplier> {
-    let bases = Bases::new(plan);
-    let compression = plan.geometry.compressed().then(|| compression_multipliers(&plan.geometry, bases.v));
-    let functionals = plan.functionals.iter().map(|f| f.multipliers(&plan.geometry, bases.b));
-    let compression = compression.into_iter().map(|classes| Multiplier { compression: true, classes });
-    compression.chain(functionals.map(|classes| Multiplier { compression: false, classes })).collect()
-}
-
 /// Commitments that a layer's proof carries, with those it takes from the bundle.
 #[derive(Clone, Debug)]
 pub struct LayerCommitments {
@@ -109,22 +92,12 @@ pub fn fold_factors(plan: &Plan, lambda: &Lambda) -> Vec<Fr> {
     powers(lambda.pow(plan.geometry.groups as i64), plan.lanes.len())
 }
 
-/// Commitments of the multiplier columns.
-pub fn multiplier_commitments(shape: &ShapeKey, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
-    let column = |(m, patterns): (&MultiplierClasses, &Vec<G1>)| {
-        let factors: Vec<Fr> = m.exponents.iter().map(|e| lambda.multiplier(ch, *e, m.compression)).collect();
-        msm::lincomb(patterns, &factors)
-    };
-    shape.multipliers.iter().zip(&shape.patterns).map(column).collect()
-}
-
 /// All committed instance columns in circuit order; `fold` is the fold of all lanes.
 pub fn committed_columns(
     shape: &ShapeKey,
     key_tables: &[G1],
     coms: &LayerCommitments,
     fold: Option<G1>,
-    multipliers: Vec<G1>,
 ) -> Vec<G1> {
     let opened = shape.columns.opened.iter().map(|l| coms.lanes[*l as usize]);
     let mut out: Vec<G1> = opened.collect();
@@ -132,7 +105,6 @@ pub fn committed_columns(
     out.extend_from_slice(&coms.ab);
     out.extend(coms.weights);
     out.extend(fold);
-    out.extend(multipliers);
     out.extend_from_slice(key_tables);
     out
 }

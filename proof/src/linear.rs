@@ -1,8 +1,9 @@
 //! All linear equations of a layer as one inner product.
 //!
 //! With every equation `E_e` weighted by its own power of lambda, the sum over all equations is
-//! `sum_s omega_v[s] V[s] + sum_r omega_a[r] A[r] + sum_r omega_b[r] B[r] + sum_r A[r] (W[r] + B[r]) + accumulators`,
-//! and the omegas depend on the plan and the challenges only. Exponents:
+//! `sum_s omega_v[s] V[s] + sum_r omega_c[r] fold[r] + sum_lr omega_f[l][r] lane_l[r] + sum_r omega_a[r] A[r] + sum_r omega_b[r] B[r]
+//! + sum_r A[r] (W[r] + B[r])`, and the omegas depend on the plan and the challenges only. Omega_C compresses the fold of
+//! all lanes, Omega_F are what functionals read of a lane. Exponents:
 //!
 //! | exponent | equation |
 //! |---|---|
@@ -14,11 +15,13 @@
 
 use crate::{
     challenges::{Challenges, Lambda},
-    field::{Fr, int, series},
+    field::{Fr, int, powers, series},
 };
 use ff::Field;
+use nanozk_plan::functional::{Exponents, SlotWeights, compression_weights, functional_weights};
 use nanozk_plan::{Claim, Operand, Plan, Term};
 use std::collections::{HashMap, hash_map::Entry};
+use std::ops::Range;
 
 /// Exponents of lambda at which the kinds of equations start.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,10 @@ impl Bases {
 pub struct Omega {
     /// Per lane slot.
     pub v: Vec<Fr>,
+    /// Per data row of the fold of all lanes, where slots are compressed.
+    pub compression: Option<Series>,
+    /// Per data row of each lane that functionals read: the sum of these, by lane, ascending.
+    pub functionals: Vec<Vec<Series>>,
     /// Per data row of A.
     pub a: Series,
     /// Per row of B.
@@ -60,21 +67,62 @@ pub struct Omega {
     pub constant: Fr,
 }
 
-/// A column that holds `first, first ratio, first ratio^2, ...` on its leading rows.
-#[derive(Clone, Copy, Debug)]
+/// A column that holds powers of challenges on some rows, slot by slot, and 0 elsewhere.
+#[derive(Clone, Debug)]
 pub struct Series {
-    /// Value of row 0.
-    pub first: Fr,
-    /// Quotient of neighbours.
-    pub ratio: Fr,
     /// Rows that are not 0.
-    pub rows: usize,
+    pub rows: Range<usize>,
+    /// Value of the first of them.
+    pub first: Fr,
+    /// Quotient of neighbours in a slot.
+    pub step: Fr,
+    /// Quotient of the first row of a slot and the last of the one before.
+    pub jump: Fr,
+    /// Rows of a slot.
+    pub slot: usize,
 }
 
 impl Series {
-    /// The leading rows.
-    pub fn values(&self) -> Vec<Fr> {
-        series(self.first, self.ratio, self.rows)
+    /// `first, first ratio, first ratio^2, ...` on these rows.
+    pub fn geometric(rows: Range<usize>, first: Fr, ratio: Fr) -> Self {
+        Series { rows, first, step: ratio, jump: ratio, slot: 1 }
+    }
+
+    /// The weights of slots.
+    fn of_slots(plan: &Plan, weights: &SlotWeights, value: impl Fn(Exponents) -> Fr) -> Self {
+        let (slot, start) = (plan.geometry.tokens as usize, plan.geometry.row(weights.group, 0));
+        let rows = start..start + slot * weights.slots as usize;
+        Series { rows, first: value(weights.first), step: value(weights.step), jump: value(weights.jump), slot }
+    }
+
+    /// Its values on some of its rows.
+    pub fn values(&self, rows: Range<usize>) -> Vec<Fr> {
+        let before = rows.start - self.rows.start;
+        let slots = before / self.slot;
+        let powers = [(self.step, before - slots), (self.jump, slots)];
+        let mut value = powers.iter().fold(self.first, |value, (base, n)| value * base.pow_vartime([*n as u64]));
+        let mut out = Vec::with_capacity(rows.len());
+        for next in rows.map(|row| row + 1 - self.rows.start) {
+            out.push(value);
+            value *= if next.is_multiple_of(self.slot) { self.jump } else { self.step };
+        }
+        out
+    }
+
+    /// By what its value changes in `n` rows, for each row of a slot.
+    pub fn strides(&self, n: usize) -> Vec<Fr> {
+        let (steps, jumps) = (powers(self.step, n + 1), powers(self.jump, n + 1));
+        (0..self.slot).map(|row| (row + n) / self.slot).map(|jumped| steps[n - jumped] * jumps[jumped]).collect()
+    }
+
+    /// The column that is the sum of several, up to its last row that is not 0.
+    pub fn column(parts: &[Series]) -> Vec<Fr> {
+        let rows = parts.iter().map(|part| part.rows.end).max().unwrap_or(0);
+        let mut out = vec![Fr::ZERO; rows];
+        for part in parts {
+            out[part.rows.clone()].iter_mut().zip(part.values(part.rows.clone())).for_each(|(cell, v)| *cell += v);
+        }
+        out
     }
 }
 
@@ -169,10 +217,17 @@ pub fn omega(plan: &Plan, ch: &Challenges, lambda: &Lambda, publics: &[Fr]) -> O
     }
     let constant = all[lane_slots..].iter().zip(publics).map(|(w, p)| *w * p).sum();
     all.truncate(lane_slots);
-    let column = |first: Fr, rows: usize| Series { first, ratio: lambda.value, rows };
+    let column = |first: Fr, rows: usize| Series::geometric(0..rows, first, lambda.value);
     let a = column(lambda.pow(bases.a), plan.geometry.rows());
     let b = column(-lambda.pow(bases.b), plan.operand_rows() as usize);
-    Some(Omega { v: all, a, b, constant })
+    let compression = plan.geometry.compressed().then(|| {
+        let weights = compression_weights(&plan.geometry, bases.v);
+        Series::of_slots(plan, &weights, |exponents| lambda.weight(ch, exponents, true))
+    });
+    let cells = |weights: &SlotWeights| Series::of_slots(plan, weights, |e| lambda.weight(ch, e, false));
+    let lanes = functional_weights(plan, bases.b);
+    let functionals = lanes.values().map(|weights| weights.iter().map(cells).collect()).collect();
+    Some(Omega { v: all, compression, functionals, a, b, constant })
 }
 
 /// The column A for compressed slots `v` (lane slots, then public slots).
@@ -294,8 +349,8 @@ mod tests {
         }
         assert_eq!(omega.constant, expected.pop().expect("the public slot") * public);
         assert!(omega.v == expected, "Omega_V");
-        assert!(omega.a.values() == (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>(), "Omega_A");
-        assert!(omega.b.values() == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(), "Omega_B");
+        assert!(Series::column(&[omega.a]) == (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>(), "Omega_A");
+        assert!(Series::column(&[omega.b]) == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(), "Omega_B");
         assert_eq!(Bases::new(&plan).end, i64::from(exponent));
     }
 }

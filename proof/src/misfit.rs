@@ -8,23 +8,17 @@ pub enum ShapeMisfit {
     /// The plan is not sound.
     #[error(transparent)]
     Plan(#[from] CheckError),
-    /// A size that no SRS serves, or a key of another size than the plan's.
-    #[error("a shape has k = {k}, outside 1..={most}, or a key of another k")]
+    /// A size that no SRS serves.
+    #[error("a shape has k = {k}, outside 1..={most}")]
     Size {
         /// Of the plan.
         k: u32,
         /// The greatest.
         most: u32,
     },
-    /// Bytes that are no key.
-    #[error("a verifying key cannot be read: {0}")]
-    Key(String),
-    /// A key of another circuit.
-    #[error("a verifying key has the wrong number of columns")]
-    Columns,
-    /// Commitments to patterns that are not those of the plan's claims.
-    #[error("a shape has the wrong number of pattern commitments")]
-    Patterns,
+    /// Commitments of another number of mask rows.
+    #[error("a shape has the wrong number of commitments of mask rows")]
+    SpanBasis,
 }
 
 /// Why the graphs of a verifier file are not those of its layers and tensors.

@@ -8,7 +8,8 @@ use crate::{
     error::ProveError,
     field::{Fr, G1, Mask, int, powers},
     layer::{self, LayerKey, ShapeKey},
-    linear, msm,
+    linear::{self, Series},
+    msm,
     pcs::ProverBases,
     plonk::{self, Advice, FixedColumns},
     publics::{PublicData, public_values},
@@ -97,42 +98,23 @@ pub struct Chosen {
     pub a: Vec<Fr>,
     /// B.
     pub b: Vec<Fr>,
-    /// Where a sum leaves its constraints, so that all sums end at 0 whatever the columns hold. Honest provers need none.
+    /// Where the running sum leaves its constraints, so that it ends at 0 whatever the columns hold. Honest provers need none.
     pub jump: Option<Jump>,
 }
 
-/// A row at which an accumulator or the running sum is not what it has to be.
+/// A row at which the running sum is not what it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jump {
-    /// This accumulator does not start at 0.
-    AccumulatorStart(usize),
-    /// The last row of this accumulator does not follow.
-    AccumulatorEnd(usize),
-    /// The running sum does not start at 0.
-    RunStart,
-    /// The last row of the running sum does not follow.
-    RunEnd,
+    /// It does not start at 0.
+    Start,
+    /// Its last row does not follow.
+    End,
 }
 
 impl Jump {
-    /// Moves an accumulator such that the ends of all add up to less by `excess`; what is left for the running sum.
-    fn of_accumulators(self, excess: Fr, accumulators: &mut [Vec<Fr>], multipliers: &[Vec<Fr>]) -> Fr {
-        let (Jump::AccumulatorStart(i) | Jump::AccumulatorEnd(i)) = self else { return excess };
-        let Some((cells, multiplier)) = accumulators.get_mut(i).zip(multipliers.get(i)) else { return excess };
-        // From which row on, and by how much there: each row multiplies what it takes on.
-        let first = if self == Jump::AccumulatorEnd(i) { multiplier.len() } else { 0 };
-        let growth: Fr = multiplier[first..].iter().product();
-        let mut shift = -excess * growth.invert().unwrap_or(Fr::ZERO);
-        for (row, cell) in cells.iter_mut().enumerate().skip(first) {
-            *cell += shift;
-            shift *= multiplier.get(row).copied().unwrap_or(Fr::ONE);
-        }
-        Fr::ZERO
-    }
-
-    /// The same for the running sum.
-    fn of_run(self, excess: Fr, run: &mut [Fr]) {
-        let first = if self == Jump::RunStart { 0 } else { run.len() - 1 };
+    /// Moves a running sum that ends at `excess`.
+    fn apply(self, excess: Fr, run: &mut [Fr]) {
+        let first = if self == Jump::Start { 0 } else { run.len() - 1 };
         run[first..].iter_mut().for_each(|cell| *cell -= excess);
     }
 }
@@ -217,31 +199,32 @@ pub fn prove_layer_with<C: Cell>(
     let omega = linear::omega(plan, &ch, &lambda, &publics).ok_or(ProveError::Mismatch("the plan"))?;
     let factors = layer::fold_factors(plan, &lambda);
     let fold = (shape.columns.fold == 1).then(|| compress::fold_lanes(plan, &lanes, &factors));
-    let multipliers = compress::multipliers(plan, &ch, &lambda);
 
     let weight_rows = folded.as_ref().map_or(&[][..], |f| &f.0);
-    let linear = row_sums(geometry.rows(), &omega, &slots, [&a, &b, weight_rows]);
+    let omegas = Omegas::new(&omega);
+    let mut linear = row_sums(geometry.rows(), &omega, &omegas, &slots, [&a, &b, weight_rows]);
+    let rest = fold.iter().zip(&omegas.compression);
+    rest.for_each(|(fold, weights)| add_products(&mut linear, weights.iter().zip(fold)));
+    for (lane, weights) in shape.columns.functionals.iter().zip(&omegas.functionals) {
+        let cells: Vec<Fr> = lanes[*lane as usize].data.iter().map(|cell| cell.to_field()).collect();
+        add_products(&mut linear, weights.iter().zip(&cells));
+    }
     drop((slots, a, b));
     let counts = multiplicities(plan, &lanes, tables);
-    let mut accumulators = compress::accumulators(plan, &lanes, fold.as_deref(), &multipliers);
-    let excess = jump.map_or(Fr::ZERO, |jump| {
-        // The fractions of the lookups add up to 0.
-        let excess = accumulators.iter().filter_map(|z| z.last()).chain(&linear).sum();
-        jump.of_accumulators(excess, &mut accumulators, &multipliers)
-    });
+    // The fractions of the lookups add up to 0.
+    let excess: Fr = linear.iter().sum();
 
-    // Values of the committed columns in the order of `layer::committed_columns`, then of the plain columns.
+    // Values of the committed columns in the order of `layer::committed_columns`, then of the plain columns, of which the key
+    // has the fixed ones.
     let mut values: Vec<Vec<Fr>> =
         shape.columns.opened.par_iter().map(|l| lanes[*l as usize].to_field(&geometry)).collect();
     values.extend(v_columns.into_iter().map(|c| c.values));
     values.extend(a_column.into_iter().chain(b_column).map(|c| c.values));
     values.extend(folded.map(|(data, mask)| column(&geometry, data.into_iter(), &mask)));
     values.extend(fold);
-    values.extend(multipliers);
     values.extend(tables.iter().map(|t| table_column(&geometry, t)));
     let committed = values.len();
-    values.extend(plain_columns(shape, &omega));
-    drop(omega);
+    values.extend(omegas.columns(shape, omega));
 
     let witness = LayerWitness {
         multiplicities: counts.into_iter().map(|data| LaneColumn { data, mask: random_mask(rng) }).collect(),
@@ -251,11 +234,11 @@ pub fn prove_layer_with<C: Cell>(
         geometry,
     };
     let blinded = |values: Vec<Fr>| Advice { values, blinded: true };
-    let first = witness.multiplicities.iter().map(|m| m.to_field(&geometry)).chain(accumulators).map(blinded).collect();
+    let first = witness.multiplicities.iter().map(|m| m.to_field(&geometry)).map(blinded).collect();
     // It takes the witness along, which is let go when the columns are there.
     let second = move |challenges: &[Fr]| {
         let (helpers, mut run) = AdviceBuilder::new(plan, &witness, challenges[0], challenges[1]).second_phase();
-        jump.into_iter().for_each(|jump| jump.of_run(excess, &mut run));
+        jump.into_iter().for_each(|jump| jump.apply(excess, &mut run));
         helpers.into_iter().map(|values| Advice { values, blinded: false }).chain([blinded(run)]).collect()
     };
     let witness = plonk::Witness { instances: values, committed, first, second };
@@ -263,24 +246,25 @@ pub fn prove_layer_with<C: Cell>(
     Ok(transcript.finalize())
 }
 
-/// Per data row: `sum_V omega V + omega_a A + omega_b B + A (W + B)`, and the constant at row 0.
-fn row_sums(rows: usize, omega: &linear::Omega, slots: &[Fr], [a, b, w]: [&[Fr]; 3]) -> Vec<Fr> {
+/// Per data row: the sum of every column times its omega and of `A (W + B)`, and the constant at row 0.
+fn row_sums(rows: usize, omega: &linear::Omega, omegas: &Omegas, slots: &[Fr], [a, b, w]: [&[Fr]; 3]) -> Vec<Fr> {
     let mut out = vec![Fr::ZERO; rows];
     for (weights, values) in omega.v.chunks(rows).zip(slots.chunks(rows)) {
-        for (sum, (weight, value)) in out.iter_mut().zip(weights.iter().zip(values)) {
-            *sum += *weight * value;
-        }
+        add_products(&mut out, weights.iter().zip(values));
     }
-    let (omega_a, omega_b) = (omega.a.values(), omega.b.values());
-    let at = |column: &[Fr], row: usize| column.get(row).copied().unwrap_or(Fr::ZERO);
-    for (row, sum) in out.iter_mut().enumerate() {
-        let (a, b) = (at(a, row), at(b, row));
-        *sum += at(&omega_a, row) * a + at(&omega_b, row) * b + a * (b + at(w, row));
-    }
+    add_products(&mut out, omegas.a.iter().zip(a));
+    add_products(&mut out, omegas.b.iter().zip(b));
+    add_products(&mut out, a.iter().zip(b));
+    add_products(&mut out, a.iter().zip(w));
     if let Some(first) = out.first_mut() {
         *first += omega.constant;
     }
     out
+}
+
+/// Adds products row by row.
+fn add_products<'v>(out: &mut [Fr], factors: impl Iterator<Item = (&'v Fr, &'v Fr)>) {
+    out.iter_mut().zip(factors).for_each(|(sum, (a, b))| *sum += *a * b);
 }
 
 /// The weight fold, re-randomised, as data rows and mask.
@@ -308,16 +292,33 @@ pub fn table_column(geometry: &Geometry, table: &[i64]) -> Vec<Fr> {
     (0..geometry.rows()).map(|r| crate::field::int(table.get(r).copied().unwrap_or(first))).collect()
 }
 
-/// The plain instance columns: Omega_V by column, Omega_A, Omega_B, the constant. The verifier has them at x only.
-fn plain_columns(shape: &ShapeKey, omega: &linear::Omega) -> Vec<Vec<Fr>> {
-    let rows = shape.plan.geometry.rows();
-    let mut out: Vec<Vec<Fr>> = omega.v.chunks(rows).map(<[Fr]>::to_vec).collect();
-    if shape.columns.a == 1 {
-        out.push(omega.a.values());
+/// The omegas that are series, by row. The verifier has them at x only.
+struct Omegas {
+    compression: Option<Vec<Fr>>,
+    functionals: Vec<Vec<Fr>>,
+    a: Vec<Fr>,
+    b: Vec<Fr>,
+}
+
+impl Omegas {
+    fn new(omega: &linear::Omega) -> Self {
+        let column = |part: &Series| Series::column(std::slice::from_ref(part));
+        Omegas {
+            compression: omega.compression.as_ref().map(column),
+            functionals: omega.functionals.par_iter().map(|parts| Series::column(parts)).collect(),
+            a: column(&omega.a),
+            b: column(&omega.b),
+        }
     }
-    if shape.columns.b == 1 {
-        out.push(omega.b.values());
+
+    /// The plain instance columns before the fixed ones: Omega_V by column, Omega_C, Omega_F, Omega_A, Omega_B, the constant.
+    fn columns(self, shape: &ShapeKey, omega: linear::Omega) -> Vec<Vec<Fr>> {
+        let mut out: Vec<Vec<Fr>> = omega.v.chunks(shape.plan.geometry.rows()).map(<[Fr]>::to_vec).collect();
+        out.extend(self.compression);
+        out.extend(self.functionals);
+        out.extend((shape.columns.a == 1).then_some(self.a));
+        out.extend((shape.columns.b == 1).then_some(self.b));
+        out.push(vec![omega.constant]);
+        out
     }
-    out.push(vec![omega.constant]);
-    out
 }

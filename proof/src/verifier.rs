@@ -1,13 +1,14 @@
 //! The verifier of one layer.
 
 use crate::{
-    challenges::{Challenges, Lambda},
+    challenges::Lambda,
+    circuit::{Runs, fixed_column_runs},
     columns::Columns,
     error::LayerError,
-    field::{Bls12, Fr, G1, Kzg, powers},
+    field::{Bls12, Fr, G1, Kzg, int, powers},
     guard::LayerGuard,
     layer::{self, LayerCommitments, LayerKey, ShapeKey},
-    linear::{self, Omega},
+    linear::{self, Omega, Series},
     msm,
     plonk::LagrangeRatios,
     publics::{PublicData, public_values},
@@ -21,6 +22,8 @@ use halo2_proofs::{
     poly::kzg::msm::DualMSM,
     transcript::Transcript,
 };
+use nanozk_plan::Plan;
+use std::{collections::BTreeMap, ops::Range};
 
 /// One layer of a bundle, as the verifier sees it.
 pub struct LayerClaim<'a> {
@@ -68,14 +71,14 @@ pub fn prepare_layer(claim: &LayerClaim, proof: &[u8]) -> Result<LayerGuard, Lay
     let lambda = Lambda::new(transcript.squeeze_challenge()).ok_or_else(zero)?;
 
     let (committed, omega) = rayon::join(
-        || committed_columns(claim, &coms, &ch, &lambda),
+        || committed_columns(claim, &coms, &lambda),
         || {
             let publics = public_values(plan, &claim.public, &ch).ok_or(LayerError::Mismatch("the public data"))?;
             linear::omega(plan, &ch, &lambda, &publics).ok_or(LayerError::Mismatch("the plan"))
         },
     );
     let omega = omega?;
-    let opening = read_halo2(shape, &committed, transcript, |ratios| plain_values(shape, &omega, ratios))?;
+    let opening = read_halo2(shape, &committed, transcript, |ratios| omega_values(shape, &omega, ratios))?;
     let weights = coms.weights.zip(span).map(|(opened, span)| {
         let columns = &claim.key.weights;
         span.terms(&shape.span_basis, opened, columns, &powers(ch.rho, columns.len()))
@@ -92,7 +95,7 @@ pub(crate) fn point_positions(shape: &ShapeKey, private: usize, len: usize) -> i
     // Advice columns, the random polynomial, pieces of the quotient.
     let trace = cs.num_advice_columns() + 1 + (cs.degree() - 1);
     let opened = cs.instance_queries().iter().filter(|(column, _)| column.index() < committed).count();
-    let evaluations = opened + cs.advice_queries().len() + cs.fixed_queries().len() + 1;
+    let evaluations = opened + cs.advice_queries().len() + 1;
     let trace_at = head * POINT_BYTES + w * SPAN_ROWS * SCALAR_BYTES;
     let opening_at = trace_at + trace * POINT_BYTES + evaluations * SCALAR_BYTES;
     let run = |start: usize, count: usize| (0..count).map(move |i| start + i * POINT_BYTES);
@@ -100,15 +103,14 @@ pub(crate) fn point_positions(shape: &ShapeKey, private: usize, len: usize) -> i
 }
 
 /// The committed instance columns, from what the proof carries and what is known.
-fn committed_columns(claim: &LayerClaim, coms: &LayerCommitments, ch: &Challenges, lambda: &Lambda) -> Vec<G1> {
+fn committed_columns(claim: &LayerClaim, coms: &LayerCommitments, lambda: &Lambda) -> Vec<G1> {
     let shape = claim.shape;
     let fold = (shape.columns.fold == 1).then(|| msm::lincomb(&coms.lanes, &layer::fold_factors(&shape.plan, lambda)));
-    let multipliers = layer::multiplier_commitments(shape, ch, lambda);
-    layer::committed_columns(shape, &claim.key.tables, coms, fold, multipliers)
+    layer::committed_columns(shape, &claim.key.tables, coms, fold)
 }
 
 /// Reads Halo2's proof, to its last byte, and checks all but the opening that it returns. `plain` gives the values of the
-/// plain columns at Halo2's point x, in multiples of that of the first Lagrange polynomial.
+/// plain columns before the fixed ones at Halo2's point x, in multiples of that of the first Lagrange polynomial.
 pub(crate) fn read_halo2(
     shape: &ShapeKey,
     committed: &[G1],
@@ -126,8 +128,9 @@ pub(crate) fn read_halo2(
     for _ in 1..shape.vk.cs().degree() {
         ahead.read::<G1>().map_err(malformed)?;
     }
-    let ratios = LagrangeRatios::new(shape.plan.geometry.k, ahead.squeeze_challenge());
-    let evaluations = plain(&ratios.ok_or_else(zero)?);
+    let ratios = LagrangeRatios::new(shape.plan.geometry.k, ahead.squeeze_challenge()).ok_or_else(zero)?;
+    let mut evaluations = plain(&ratios);
+    evaluations.extend(fixed_values(&shape.plan, &ratios));
     let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
     let opening =
         verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[committed], &[&evaluations], &mut transcript)
@@ -141,16 +144,29 @@ pub(crate) fn zero() -> LayerError {
     LayerError::Malformed("a challenge is zero".into())
 }
 
-/// The plain columns of a layer at x.
-fn plain_values(shape: &ShapeKey, omega: &Omega, ratios: &LagrangeRatios) -> Vec<Fr> {
+/// The fixed columns of a plan at x.
+fn fixed_values(plan: &Plan, ratios: &LagrangeRatios) -> impl Iterator<Item = Fr> {
+    let column = |runs: Runs| {
+        let mut by_value: BTreeMap<i64, Vec<Range<u32>>> = BTreeMap::new();
+        runs.into_iter().for_each(|(rows, value)| by_value.entry(value).or_default().push(rows));
+        by_value.into_iter().map(|(value, rows)| int(value) * ratios.runs(rows)).sum()
+    };
+    fixed_column_runs(plan).map(column).chain([ratios.index(1 << plan.geometry.limb_bits)])
+}
+
+/// Omega_V, Omega_C, Omega_F, Omega_A, Omega_B and the constant of a layer at x.
+fn omega_values(shape: &ShapeKey, omega: &Omega, ratios: &LagrangeRatios) -> Vec<Fr> {
     let rows = shape.plan.geometry.rows();
     let mut out: Vec<Fr> = omega.v.chunks(rows).map(|column| ratios.column(column)).collect();
+    out.extend(omega.compression.iter().map(|part| ratios.series(part)));
+    out.extend(omega.functionals.iter().map(|parts| parts.iter().map(|part| ratios.series(part)).sum::<Fr>()));
     // Omega_B is a multiple of the leading rows of Omega_A.
     let (a, b) = (&omega.a, &omega.b);
-    let common = b.rows.min(a.rows);
-    let head = ratios.series(Fr::ONE, a.ratio, 0..common);
+    let common = b.rows.end.min(a.rows.end);
+    let head = ratios.series(&Series::geometric(0..common, Fr::ONE, a.step));
     if shape.columns.a == 1 {
-        let tail = ratios.series(a.ratio.pow_vartime([common as u64]), a.ratio, common..a.rows);
+        let first = a.step.pow_vartime([common as u64]);
+        let tail = ratios.series(&Series::geometric(common..a.rows.end, first, a.step));
         out.push(a.first * (head + tail));
     }
     if shape.columns.b == 1 {

@@ -43,28 +43,6 @@ pub mod points {
     }
 }
 
-/// `#[serde(with = "wire::point_lists")]` for `Vec<Vec<G1>>`.
-pub mod point_lists {
-    use super::*;
-
-    /// Writes each list as one byte string.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(lists: &[Vec<G1>], s: S) -> Result<S::Ok, S::Error> {
-        lists.iter().map(|l| encode(l)).collect::<Vec<_>>().serialize(s)
-    }
-
-    /// Reads and checks the points.
-    ///
-    /// # Errors
-    /// Bytes that are none of them, and those of the deserializer.
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Vec<G1>>, D::Error> {
-        let lists = Vec::<Vec<u8>>::deserialize(d)?;
-        lists.iter().map(|l| decode(l).ok_or_else(|| D::Error::custom("an invalid curve point"))).collect()
-    }
-}
-
 /// The field element of a canonical encoding.
 fn read_scalar(bytes: &[u8; SCALAR_BYTES]) -> Option<Fr> {
     let mut encoding = <Fr as PrimeField>::Repr::default();

@@ -129,7 +129,7 @@ fn as_many_numbers_are_drawn_as_hide_the_witness() {
     // The deltas of the weight fold, and the nonces of their proof.
     let span = 2 * SPAN_ROWS;
     // The running sum has one column.
-    let blinded = multiplicities + columns.multipliers + 1;
+    let blinded = multiplicities + 1;
     let blinding = (cs.blinding_factors() + 1) * blinded;
     let random_polynomial = 1 << f.shape.key.plan.geometry.k;
     // Between two pieces of the quotient.

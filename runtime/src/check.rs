@@ -29,8 +29,6 @@ pub struct CheckReport {
     pub tables: usize,
     /// Widest table: its values are in `-2^(bits - 1) .. 2^(bits - 1)`.
     pub table_bits: u32,
-    /// Columns of the keys that were compared with the plans.
-    pub known_columns: usize,
     /// Greatest side of an equation, log2: below 254, so that none wraps around the field.
     pub reach_bits: f64,
     /// What the id commits to, in a few sentences.
@@ -62,7 +60,6 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
         exact_ranges: false,
         tables: 0,
         table_bits: 0,
-        known_columns: 0,
         reach_bits: 0.0,
         architecture: Vec::new(),
         check_seconds: 0.0,
@@ -86,7 +83,6 @@ pub fn check(verifier: &Path, model_id: Option<[u8; 32]>, allow_unsafe_srs: bool
             report.exact_ranges = verdict.exact;
             report.tables = verdict.tables;
             report.table_bits = verdict.table_bits;
-            report.known_columns = verdict.known;
             report.reach_bits = verdict.reach_bits;
             report.architecture = architecture::summary(&key)?;
             report.statistical_bits = verdict.budget.statistical_bits;
@@ -112,7 +108,7 @@ impl std::fmt::Display for CheckReport {
             0 => writeln!(f, "tables     none")?,
             tables => writeln!(f, "tables     {tables}, integers of at most {} bits, in the file", self.table_bits)?,
         }
-        writeln!(f, "circuits   those of the integer graph, {} columns of the keys as well", self.known_columns)?;
+        writeln!(f, "circuits   those of the integer graph")?;
         let marks = std::iter::once("model      ").chain(std::iter::repeat("           "));
         marks.zip(&self.architecture).try_for_each(|(mark, line)| writeln!(f, "{mark}{line}"))?;
         writeln!(f, "integers   at most 2^{:.0} in any equation, far from the field's 2^254", self.reach_bits)?;

@@ -245,7 +245,7 @@ impl<'a> Proof<'a> {
         out.extend((0..c.v + c.a + c.b).map(Column::Dense));
         out.extend(std::iter::repeat_n(Column::Weights, c.w));
         out.extend(std::iter::repeat_n(Column::Fold, c.fold));
-        out.extend(std::iter::repeat_n(Column::Public, c.multipliers + c.tables));
+        out.extend(std::iter::repeat_n(Column::Public, c.tables));
         assert_eq!(out.len(), c.committed(), "a column that this test does not know");
         out
     }
@@ -256,8 +256,7 @@ impl<'a> Proof<'a> {
         let helpers = (tables + lookups).div_ceil(FRACTIONS_PER_HELPER);
         let mut out: Vec<Column> = (0..tables).map(Column::Multiplicity).collect();
         out.extend((0..helpers).map(Column::Helper));
-        let blinded = out.len()..out.len() + self.shape.columns.multipliers + 1;
-        out.extend(blinded.map(Column::Blinded));
+        out.push(Column::Blinded(out.len()));
         assert_eq!(out.len(), self.shape.vk.cs().num_advice_columns(), "a column that this test does not know");
         out
     }
@@ -334,9 +333,6 @@ impl<'a> Proof<'a> {
             sets.entry((true, column.index())).or_insert((source, BTreeSet::new())).1.insert(at.0);
             let function = self.value(source, self.rotated(x, at.0));
             tell(SCALAR, format!("advice {} at {}", column.index(), at.0), function, false);
-        }
-        for (column, at) in cs.fixed_queries() {
-            tell(SCALAR, format!("fixed {} at {}", column.index(), at.0), Functional::new(), true);
         }
         tell(SCALAR, "random polynomial at 0".into(), polynomial(self.id, x), false);
         let x3 = self.draw();

@@ -262,19 +262,10 @@ pub fn verify_layer(claim: &LayerClaim, proof: &[u8], srs: &SrsVerifierPart) -> 
         let groups = i64::from(plan.geometry.groups);
         committed.push(sum(&lanes, (0..).map(|lane| power(lambda, lane * groups))));
     }
-    let multipliers = multipliers(plan, &ch);
-    if multipliers.len() != shape.patterns.len() {
-        return Err("the row patterns".into());
-    }
-    for (factors, patterns) in multipliers.into_iter().zip(&shape.patterns) {
-        if factors.len() != patterns.len() {
-            return Err("the row patterns".into());
-        }
-        committed.push(sum(patterns, factors.into_iter()));
-    }
     committed.extend_from_slice(&claim.key.tables);
 
-    let plain = plain_columns(plan, columns.omega_v(), &claim.public, &ch).ok_or("the public data")?;
+    let mut plain = omega_columns(plan, columns.omega_v(), &claim.public, &ch).ok_or("the public data")?;
+    plain.extend(fixed_columns(plan));
     let plain: Vec<&[Fr]> = plain.iter().map(Vec::as_slice).collect();
     transcript.bound = true;
     let guard =
@@ -307,49 +298,56 @@ fn bases(plan: &Plan) -> [i64; 4] {
     [1, b, a, a + plan.geometry.rows() as i64]
 }
 
-/// The distinct values of each accumulator's multiplier, in the order of their exponents (of lambda, theta or eta, rho).
-fn multipliers(plan: &Plan, ch: &Challenges) -> Vec<Vec<Fr>> {
+/// Omega_C and Omega_F: the weight of each cell of the fold, and of each lane that functionals read.
+fn cell_weights(plan: &Plan, ch: &Challenges) -> Vec<Vec<Fr>> {
     let (tokens, rows) = (i64::from(plan.geometry.tokens), plan.geometry.rows());
     let [base_v, base_b, ..] = bases(plan);
     let mut out = Vec::new();
     if tokens > 1 {
-        let weight = |row: usize| {
-            let (group, token) = (row as i64 / tokens, row as i64 % tokens);
-            Some([base_v + group, tokens - 1 - token, 0])
-        };
-        out.push(distinct_ratios((0..rows).map(weight).collect(), [ch.lambda, ch.theta, ch.rho]));
+        let weight = |row: i64| power(ch.lambda, base_v + row / tokens) * power(ch.theta, tokens - 1 - row % tokens);
+        out.push((0..rows as i64).map(weight).collect());
     }
+    let mut lanes: BTreeMap<u32, Vec<Fr>> = BTreeMap::new();
     for functional in &plan.functionals {
-        let mut weights = vec![None; rows];
         for entry in &functional.entries {
+            let lane = lanes.entry(entry.slot / plan.geometry.groups).or_insert_with(|| vec![Fr::ZERO; rows]);
             for token in 0..plan.geometry.tokens {
-                let (row, t) = (i64::from(entry.row), i64::from(token));
-                weights[plan.geometry.row(entry.slot, token)] = Some(match functional.kind {
-                    TokenWeight::Eta => [base_b + row, tokens - 1 - t, 0],
-                    TokenWeight::Row => [base_b + row + t, 0, i64::from(entry.rho)],
-                });
+                let (row, t) = (base_b + i64::from(entry.row), i64::from(token));
+                lane[plan.geometry.row(entry.slot, token)] += match functional.kind {
+                    TokenWeight::Eta => power(ch.lambda, row) * power(ch.eta, tokens - 1 - t),
+                    TokenWeight::Row => power(ch.lambda, row + t) * power(ch.rho, entry.rho.into()),
+                };
             }
         }
-        out.push(distinct_ratios(weights, [ch.lambda, ch.eta, ch.rho]));
     }
+    out.extend(lanes.into_values());
     out
 }
 
-/// `w[r] / w[r + 1]` for exponents of rows, with 1 after the last row; a row without a weight has that of the next.
-fn distinct_ratios(weights: Vec<Option<[i64; 3]>>, bases: [Fr; 3]) -> Vec<Fr> {
-    let mut ratios = BTreeMap::new();
-    let mut next = [0; 3];
-    for weight in weights.into_iter().rev() {
-        let weight = weight.unwrap_or(next);
-        let ratio: [i64; 3] = std::array::from_fn(|i| weight[i] - next[i]);
-        ratios.entry(ratio).or_insert_with(|| (0..3).map(|i| power(bases[i], ratio[i])).product());
-        next = weight;
+/// The fixed columns: those of the plan, active, data, first, last, index.
+fn fixed_columns(plan: &Plan) -> Vec<Vec<Fr>> {
+    let geometry = &plan.geometry;
+    let (rows, masks) = (geometry.rows(), geometry.mask_rows());
+    let ones = |at: &dyn Fn(usize) -> bool| (0..masks.end).map(|row| Fr::from(u64::from(at(row)))).collect::<Vec<_>>();
+    let mut out = Vec::new();
+    for (id, column) in (0..).zip(&plan.fixed) {
+        let masks_lookups = plan.lookups.iter().any(|lookup| lookup.mask == Some(id));
+        let mut values = if masks_lookups { ones(&|row| masks.contains(&row)) } else { vec![Fr::ZERO; masks.end] };
+        for &(start, len, value) in &column.runs {
+            (start..start + len).for_each(|row| values[row as usize] = integer(value));
+        }
+        out.push(values);
     }
-    ratios.into_values().collect()
+    out.push(ones(&|row| row < rows || masks.contains(&row)));
+    out.push(ones(&|row| row < rows));
+    out.push(ones(&|row| row == 0));
+    out.push(ones(&|row| row == rows));
+    out.push((0..1 << geometry.limb_bits).map(Fr::from).collect());
+    out
 }
 
-/// Omega_V, Omega_A, Omega_B and the constant, from the equations one by one. `None` when a public value is missing.
-fn plain_columns(plan: &Plan, v_columns: usize, public: &PublicData, ch: &Challenges) -> Option<Vec<Vec<Fr>>> {
+/// Omega_V, Omega_C, Omega_F, Omega_A, Omega_B and the constant, from the equations one by one. `None` when a public value is missing.
+fn omega_columns(plan: &Plan, v_columns: usize, public: &PublicData, ch: &Challenges) -> Option<Vec<Vec<Fr>>> {
     let [base_v, base_b, base_a, base_relations] = bases(plan);
     let (lane_slots, rows) = (plan.lane_slots() as usize, plan.geometry.rows());
     let mut slots = vec![Fr::ZERO; plan.slots() as usize];
@@ -386,6 +384,7 @@ fn plain_columns(plan: &Plan, v_columns: usize, public: &PublicData, ch: &Challe
 
     let mut out: Vec<Vec<Fr>> = slots.chunks(rows).map(<[Fr]>::to_vec).collect();
     assert_eq!(out.len(), v_columns);
+    out.extend(cell_weights(plan, ch));
     if !plan.operands.is_empty() {
         out.push((0..rows as i64).map(|row| power(ch.lambda, base_a + row)).collect());
     }

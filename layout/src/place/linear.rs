@@ -42,10 +42,9 @@ impl Placer<'_> {
         self.plan.claims = merge::claims(claims.into_iter());
         self.plan.operands = merge::operands(rows.left.into_iter());
         self.plan.right_operands = merge::operands(rows.right.into_iter());
-        for (kind, entries) in [(TokenWeight::Eta, rows.keys), (TokenWeight::Row, rows.values)] {
-            let chunks = entries.chunks(self.groups() as usize);
-            self.plan.functionals.extend(chunks.map(|chunk| Functional { kind, entries: chunk.to_vec() }));
-        }
+        let functionals = [(TokenWeight::Eta, rows.keys), (TokenWeight::Row, rows.values)];
+        let functionals = functionals.into_iter().filter(|(_, entries)| !entries.is_empty());
+        self.plan.functionals = functionals.map(|(kind, entries)| Functional { kind, entries }).collect();
         Ok(())
     }
 

@@ -47,6 +47,9 @@ static ENTER: LazyLock<Constant> = LazyLock::new(|| operand(&Fr::from(16)));
 /// Takes our form to the library's: `2^256` as an integer.
 static LEAVE: LazyLock<Constant> = LazyLock::new(|| operand(&Fr::from(16).invert().unwrap_or(Fr::ZERO)));
 
+/// 1 in our form.
+static ONE: LazyLock<Constant> = LazyLock::new(|| operand(&Fr::ONE));
+
 type Vector = [__m512i; LIMBS];
 
 // Every method and function below has the token: whoever calls it has asked the processor.
@@ -161,6 +164,11 @@ impl Ops for Ifma {
             }
         }
         value
+    }
+
+    #[inline(always)]
+    fn reduce(self, value: Vector) -> Vector {
+        self.mul(self.tight(value), self.broadcast(&ONE))
     }
 
     #[inline(always)]

@@ -2,7 +2,6 @@
 
 use super::{
     all_sizes,
-    chunks::sizes,
     identity::{self, Identity, Place},
     known::Known,
     prefix,
@@ -22,7 +21,6 @@ use crate::{
 };
 use nanozk_ir::int::Table;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// Why a verifier file does not hold what it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,10 +45,8 @@ pub enum KeyError {
         /// The table's index in it.
         table: usize,
     },
-    /// Commitments that are not those of the plans and of the tables' values.
-    #[error(
-        "the keys or tables of circuits with 2^{0} rows are not those of their plans and of the values in the file"
-    )]
+    /// Commitments that are not those of mask rows and of the tables' values.
+    #[error("the mask rows or tables of circuits with 2^{0} rows are not those that the file stands for")]
     Known(u32),
     /// The ranges of some weights are not proven.
     #[error("the ranges of weights of layers {first} to {last} are not proven: {error}")]
@@ -92,8 +88,6 @@ pub struct KeyVerdict {
     pub tables: usize,
     /// Widest table, in bits: all values are in `-2^(bits - 1) .. 2^(bits - 1)`.
     pub table_bits: u32,
-    /// Number of fixed columns, patterns and mask rows compared with the plans.
-    pub known: usize,
     /// Greatest side of an equation over the integers, log2: they hold modulo p, which is above 2^254.
     pub reach_bits: f64,
     /// Soundness.
@@ -101,7 +95,7 @@ pub struct KeyVerdict {
 }
 
 /// Checks a verifier file once: its weights are integers of the stated ranges and 0 elsewhere, its tables hold the stated
-/// integers, its keys belong to its plans, these are the plans of its integer graphs, and none of their equations can wrap
+/// integers, its plans are those of its integer graphs, and none of their equations can wrap
 /// around the field.
 ///
 /// # Errors
@@ -112,12 +106,9 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
         return Err(KeyError::UnsafeSrs);
     }
     let parts = proof.limbs.statements(key)?;
-    let circuits: BTreeMap<u32, &Vec<u8>> = sizes(key).into_iter().zip(&proof.circuits).collect();
     let all = all_sizes(key);
     let tables = tables(key);
-    if circuits.len() != sizes(key).len()
-        || circuits.len() != proof.circuits.len()
-        || all.len() != proof.openings.len()
+    if all.len() != proof.openings.len()
         || parts.len() != proof.ranges.len()
         || tables.len() != proof.tables.len()
     {
@@ -127,15 +118,12 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     let table_bits = stated().try_fold(0, |most, (t, v)| width(t, v).map(|width| most.max(width)))?;
     let bounds = proof.limbs.bounds(key);
     let reach_bits = Statement::of(key)?.check(key, &bounds)?;
-    let statement = statement(key, &proof.limbs, &proof.circuits, &proof.tables).map_err(RangesMisfit::from)?;
+    let statement = statement(key, &proof.limbs, &proof.tables).map_err(RangesMisfit::from)?;
     let identities: Vec<Identity> = parts.iter().map(|part| part.identity(&statement)).collect();
-    let shapes = identities.iter().map(|i| shape(key, &i.plan, circuits[&i.plan.geometry.k]));
-    let shapes: Vec<ShapeKey> = shapes.collect::<Result<_, _>>()?;
+    let shapes: Vec<ShapeKey> = identities.iter().map(|i| shape(key, &i.plan)).collect::<Result<_, _>>()?;
     let mut columns = 0;
     for (k, opening) in all.into_iter().zip(&proof.openings) {
-        let of_size = |s: &&ShapeKey| s.plan.geometry.k == k;
-        let range = shapes.iter().find(of_size);
-        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range), stated()).ok_or(KeyError::Known(k))?;
+        let known = Known::of(k, &key.shapes, stated());
         if !known.verify(&key.srs, &statement, *opening) {
             return Err(KeyError::Known(k));
         }
@@ -157,7 +145,6 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
         exact,
         tables: tables.len(),
         table_bits,
-        known: columns - tables.len(),
         reach_bits,
         budget: key_budget(key, &identities, if exact { None } else { Some(ERROR_BITS) }, columns),
     })

@@ -1,29 +1,25 @@
 //! Proof that commitments of a verifier file are those of columns that everybody knows.
 //!
-//! The fixed columns of the circuits, the row patterns of the accumulators and the span basis are functions of the
-//! plans, the value columns of pair tables of the values in the file, but a verifier without the SRS cannot recompute
-//! their commitments. So they are folded with a challenge mu, and the fold is opened once at a challenge z, where the
-//! verifier evaluates the columns itself. A commitment of another column passes with probability at most
-//! (columns + D) / p, D the number of powers in the SRS.
+//! The span basis is that of some rows, the value columns of pair tables are functions of the values in the file, but a
+//! verifier without the SRS cannot recompute their commitments. So they are folded with a challenge mu, and the fold is
+//! opened once at a challenge z, where the verifier evaluates the columns itself. A commitment of another column passes with
+//! probability at most (columns + D) / p, D the number of powers in the SRS.
 
 use super::tables::TableKey;
 use crate::{
-    circuit::{fixed_column_runs, fixed_columns},
-    field::{Fr, G1, batch_invert, int, powers},
+    field::{Fr, G1, batch_invert, powers},
     guard::pairing_holds,
-    layer::{ShapeKey, multipliers},
+    layer::ShapeKey,
     msm,
     pcs::ProverBases,
     prover::table_column,
-    span_proof::SPAN_ROWS,
     srs::{SrsVerifierPart, root_of_unity},
     transcript::Absorber,
 };
 use ff::Field;
 use group::Group;
 use nanozk_ir::int::Table;
-use nanozk_plan::{Geometry, Plan};
-use std::{ops::Range, sync::Arc};
+use nanozk_plan::Geometry;
 
 /// Columns of `2^k` rows with their commitments. The columns are made when they are needed, one at a time: all at once,
 /// they could be many times the size of their file.
@@ -33,10 +29,10 @@ pub struct Known<'a> {
     sources: Vec<Source<'a>>,
 }
 
-/// Where known columns come from.
+/// Where a known column comes from.
 enum Source<'a> {
-    /// The columns of a circuit: fixed columns, row patterns, the first mask rows.
-    Circuit(Arc<Plan>),
+    /// 1 in this row.
+    Row(usize),
     /// The value column of a pair table.
     Table(Geometry, &'a Table),
 }
@@ -49,34 +45,15 @@ struct Points {
 }
 
 impl<'a> Known<'a> {
-    /// The known columns of circuits that all have `2^k` rows, and those of `tables` that belong to such circuits, given
-    /// with their well-formed values. `None` when a list has the wrong length.
-    pub fn of<'s>(
-        k: u32,
-        shapes: impl Iterator<Item = &'s ShapeKey>,
-        tables: impl Iterator<Item = (&'s TableKey, &'a Table)>,
-    ) -> Option<Self> {
-        let mut known = Known { k, commitments: Vec::new(), sources: Vec::new() };
-        for shape in shapes {
-            let plan = &shape.plan;
-            let multipliers = multipliers(plan);
-            let fits = shape.vk.fixed_commitments().len() == fixed_columns(plan)
-                && shape.patterns.len() == multipliers.len()
-                && multipliers.iter().zip(&shape.patterns).all(|(m, patterns)| m.classes.len() == patterns.len())
-                && shape.span_basis.len() == SPAN_ROWS;
-            if !fits {
-                return None;
-            }
-            known.commitments.extend_from_slice(shape.vk.fixed_commitments());
-            known.commitments.extend(shape.patterns.iter().flatten());
-            known.commitments.extend_from_slice(&shape.span_basis);
-            known.sources.push(Source::Circuit(plan.clone()));
-        }
-        for (table, values) in tables.filter(|(table, _)| table.geometry.k == k) {
-            known.commitments.push(table.commitment);
-            known.sources.push(Source::Table(table.geometry, values));
-        }
-        Some(known)
+    /// The first mask rows of those circuits that have `2^k` rows, and the columns of those of `tables` that belong to such
+    /// circuits, given with their well-formed values.
+    pub fn of(k: u32, shapes: &[ShapeKey], tables: impl Iterator<Item = (&'a TableKey, &'a Table)>) -> Self {
+        let of_size = shapes.iter().filter(|shape| shape.plan.geometry.k == k);
+        let rows = of_size.flat_map(|shape| shape.plan.geometry.mask_rows().map(Source::Row).zip(&shape.span_basis));
+        let tables = tables.filter(|(table, _)| table.geometry.k == k);
+        let tables = tables.map(|(table, values)| (Source::Table(table.geometry, values), &table.commitment));
+        let (sources, commitments) = rows.chain(tables).unzip();
+        Known { k, commitments, sources }
     }
 
     /// Number of columns.
@@ -106,30 +83,10 @@ impl<'a> Known<'a> {
     /// The fold of the columns.
     fn fold(&self, mu: Fr) -> Vec<Fr> {
         let mut out = vec![Fr::ZERO; 1 << self.k];
-        let mut next = Fr::ONE;
-        let mut factor = || {
-            let factor = next;
-            next *= mu;
-            factor
-        };
-        for source in &self.sources {
+        for (source, factor) in self.sources.iter().zip(powers(mu, self.sources.len())) {
             match source {
-                Source::Circuit(plan) => {
-                    let mut add = |rows: Range<usize>, value: Fr| out[rows].iter_mut().for_each(|cell| *cell += value);
-                    for column in fixed_column_runs(plan) {
-                        let factor = factor();
-                        column.into_iter().for_each(|(rows, value)| add(rows, int(value) * factor));
-                    }
-                    for (_, runs) in multipliers(plan).into_iter().flat_map(|multiplier| multiplier.classes) {
-                        let factor = factor();
-                        runs.into_iter().for_each(|run| add(run.start as usize..run.end as usize, factor));
-                    }
-                    for row in plan.geometry.mask_rows().take(SPAN_ROWS) {
-                        out[row] += factor();
-                    }
-                }
+                Source::Row(row) => out[*row] += factor,
                 Source::Table(geometry, values) => {
-                    let factor = factor();
                     let column = table_column(geometry, &values.compute());
                     out.iter_mut().zip(&column).for_each(|(cell, value)| *cell += factor * value);
                 }

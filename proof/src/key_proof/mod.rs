@@ -3,7 +3,7 @@
 //! 1. Every committed weight is a small integer, and 0 stands on every row of a weight column that a product reads and no
 //!    weight is placed at: by random projections of all weights ([`projection`], [`zeros`]), or by the range that the file
 //!    states for each matrix ([`chunks`]).
-//! 2. The commitments of fixed columns, row patterns and mask rows are those of the plans ([`known`]).
+//! 2. The commitments of mask rows are those of the circuits' sizes ([`known`]).
 //! 3. The commitments of pair tables are those of the integers that the proof states in the clear ([`tables`], [`known`]).
 //!
 //! The proof is part of the verifier file, so of the model id.
@@ -19,8 +19,7 @@ pub mod tables;
 pub mod zeros;
 
 use crate::{
-    columns::Columns,
-    keys::{Limbs, VerifierKey, read_vk},
+    keys::{Limbs, VerifierKey},
     layer::ShapeKey,
     misfit::RangesMisfit,
     transcript::Absorber,
@@ -35,16 +34,8 @@ pub use prove::{limbs, prove, prove_forged};
 use std::sync::Arc;
 
 /// Hash of all that the proof is about.
-fn statement(
-    key: &VerifierKey,
-    limbs: &Limbs,
-    circuits: &[Vec<u8>],
-    tables: &[Table],
-) -> Result<[u8; 32], FormatError> {
+fn statement(key: &VerifierKey, limbs: &Limbs, tables: &[Table]) -> Result<[u8; 32], FormatError> {
     let mut absorber = ranges(key, limbs)?;
-    for circuit in circuits {
-        absorber.bytes("circuit", circuit);
-    }
     for table in tables {
         let bytes = postcard::to_stdvec(table)
             .map_err(|e| FormatError::Malformed { expected: Kind::Verifier, what: e.to_string() })?;
@@ -88,12 +79,11 @@ fn all_sizes(key: &VerifierKey) -> std::collections::BTreeSet<u32> {
     key.shapes.iter().map(|s| s.plan.geometry.k).collect()
 }
 
-/// Verifier's side of the circuit of a part, whose Halo2 key is `vk`.
-fn shape(key: &VerifierKey, plan: &Arc<Plan>, vk: &[u8]) -> Result<ShapeKey, RangesMisfit> {
+/// Verifier's side of the circuit of a part.
+fn shape(key: &VerifierKey, plan: &Arc<Plan>) -> Result<ShapeKey, RangesMisfit> {
     let same = |s: &&ShapeKey| s.plan.geometry.k == plan.geometry.k;
     let span_basis = key.shapes.iter().find(same).ok_or(RangesMisfit::NoCircuit)?.span_basis.clone();
-    let (columns, vk) = (Columns::new(plan), read_vk(vk, plan)?);
-    Ok(ShapeKey { plan: plan.clone(), columns, vk, patterns: Vec::new(), multipliers: Vec::new(), span_basis })
+    Ok(ShapeKey::new(plan.clone(), span_basis)?)
 }
 
 #[cfg(test)]
@@ -115,24 +105,21 @@ mod tests {
     /// The challenges of [`known`] must come after the values of tables, or a publisher could choose these to fit.
     #[test]
     fn the_statement_holds_every_part() {
-        let of_limbs = |seed, limbs: &Limbs, circuits: &[&[u8]], tables: &[&[i64]]| {
+        let of_limbs = |seed, limbs: &Limbs, tables: &[&[i64]]| {
             let tables: Vec<Table> = tables.iter().map(|values| Table::from(values.to_vec())).collect();
-            let owned = |parts: &[&[u8]]| parts.iter().map(|p| p.to_vec()).collect::<Vec<_>>();
-            statement(&without_layers(seed), limbs, &owned(circuits), &tables).unwrap()
+            statement(&without_layers(seed), limbs, &tables).unwrap()
         };
-        let of = |seed, limbs: &[u32], circuits: &[&[u8]], tables: &[&[i64]]| {
-            of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), circuits, tables)
-        };
+        let of =
+            |seed, limbs: &[u32], tables: &[&[i64]]| of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), tables);
         let all = [
-            of(1, &[1], &[b"c"], &[&[1]]),
-            of(2, &[1], &[b"c"], &[&[1]]),
-            of(1, &[2], &[b"c"], &[&[1]]),
-            of(1, &[1], &[b"d"], &[&[1]]),
-            of(1, &[1], &[b"c"], &[&[2]]),
-            of(1, &[1], &[b"c"], &[&[1], &[]]),
-            of(1, &[1], &[b"c", b"t"], &[]),
-            of_limbs(1, &Limbs::Projected(1), &[b"c"], &[&[1]]),
-            of_limbs(1, &Limbs::Projected(2), &[b"c"], &[&[1]]),
+            of(1, &[1], &[&[1]]),
+            of(2, &[1], &[&[1]]),
+            of(1, &[2], &[&[1]]),
+            of(1, &[1], &[&[2]]),
+            of(1, &[1], &[&[1], &[]]),
+            of(1, &[1], &[]),
+            of_limbs(1, &Limbs::Projected(1), &[&[1]]),
+            of_limbs(1, &Limbs::Projected(2), &[&[1]]),
         ];
         assert_eq!(HashSet::from(all).len(), all.len());
         let of_ranges = [

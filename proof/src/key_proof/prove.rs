@@ -18,14 +18,10 @@ use crate::{
     prover::random_mask,
     witness::LaneColumn,
 };
-use halo2_proofs::utils::SerdeFormat;
 use nanozk_ir::int::Table;
 use nanozk_plan::Plan;
 use rand_core::{CryptoRng, RngCore};
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The narrowest ranges of the matrices of a layer, in limbs, by matrix of its plan. `None` if one is missing.
 pub fn limbs(plan: &Plan, matrices: &[Vec<i32>]) -> Option<Vec<u32>> {
@@ -76,15 +72,6 @@ fn prove_with<C: Limb>(
 ) -> Result<KeyProof, ProveError> {
     let parts = limbs.statements(key)?;
     let base = |k: u32| bases.get(&k).ok_or(ProveError::Mismatch("the SRS"));
-    let circuit = |plan: &Plan| keygen(plan, base(plan.geometry.k)?).map_err(ProveError::from);
-    // The first circuit of each size; the others differ from it in their number of lanes only.
-    let mut first = BTreeMap::new();
-    for part in &parts {
-        if let Entry::Vacant(entry) = first.entry(part.plan().geometry.k) {
-            entry.insert(circuit(&part.plan())?);
-        }
-    }
-    let circuits: Vec<Vec<u8>> = first.values().map(|p| p.key.vk.to_bytes(SerdeFormat::Processed)).collect();
     let distinct = tables::tables(key);
     let stated = |t: &tables::TableKey| {
         let table = tables.get(t.layer)?.get(t.index)?;
@@ -92,15 +79,11 @@ fn prove_with<C: Limb>(
     };
     let tables: Vec<Table> =
         distinct.iter().map(stated).collect::<Option<_>>().ok_or(ProveError::Mismatch("a pair table"))?;
-    let statement =
-        statement(key, &limbs, &circuits, &tables).map_err(|_| ProveError::Mismatch("the verifier file"))?;
+    let statement = statement(key, &limbs, &tables).map_err(|_| ProveError::Mismatch("the verifier file"))?;
 
     let mut openings = Vec::new();
     for k in all_sizes(key) {
-        let of_size = |p: &&crate::layer::ShapeKey| p.plan.geometry.k == k;
-        let range = first.get(&k).map(|p| &p.key);
-        let known = Known::of(k, key.shapes.iter().filter(of_size).chain(range), distinct.iter().zip(&tables));
-        let known = known.ok_or(ProveError::Mismatch("a key"))?;
+        let known = Known::of(k, &key.shapes, distinct.iter().zip(&tables));
         openings.push(known.open(base(k)?, &statement).ok_or(ProveError::ZeroChallenge)?);
     }
     let prefix = prefix(&statement);
@@ -108,10 +91,7 @@ fn prove_with<C: Limb>(
     for (index, part) in parts.iter().enumerate() {
         let identity = part.identity(&statement);
         let k = identity.plan.geometry.k;
-        let prover = match first.remove(&k) {
-            Some(prover) => prover,
-            None => circuit(&identity.plan)?,
-        };
+        let prover = keygen(&identity.plan, base(k)?)?;
         let lanes: Vec<Vec<C>> =
             part.lanes_of(&statement, source.weights, source.forged).ok_or(ProveError::Mismatch("a weight column"))?;
         let lanes: Vec<LaneColumn<C>> =
@@ -119,5 +99,5 @@ fn prove_with<C: Limb>(
         let place = Place { index: index as u32, prefix };
         ranges.push(identity::prove(base(k)?, &prover, place, &identity, lanes, source, rng)?);
     }
-    Ok(KeyProof { limbs, circuits, tables, openings, ranges })
+    Ok(KeyProof { limbs, tables, openings, ranges })
 }

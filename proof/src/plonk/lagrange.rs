@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::block::{self, Block, LANES};
 use crate::field::{Fr, batch_invert, series};
+use crate::linear::Series;
 use crate::srs::root_of_unity;
 
 /// Blocks that one task sums.
@@ -19,6 +20,7 @@ const MIN_K: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct LagrangeRatios {
     blocks: Vec<Block>,
+    prefixes: Vec<Block>,
 }
 
 impl LagrangeRatios {
@@ -42,7 +44,8 @@ impl LagrangeRatios {
             blocks = split(&blocks, [(Fr::ONE, *w), (*x, Fr::ONE)]);
         }
         let (scale, w) = (x - Fr::ONE, points[0].1);
-        Some(LagrangeRatios { blocks: split(&blocks, [(scale * x, w), (scale, w.square())]) })
+        let blocks = split(&blocks, [(scale * x, w), (scale, w.square())]);
+        Some(LagrangeRatios { prefixes: block::prefixes(&blocks), blocks })
     }
 
     /// The value of a column given by its leading rows, 0 on the others.
@@ -51,24 +54,54 @@ impl LagrangeRatios {
         tasks.map(|(values, weights)| block::dot(&block::enter(values), weights)).sum()
     }
 
-    /// The value of the column that holds `first, first ratio, first ratio^2, ...` on `rows` and 0 elsewhere.
-    pub(crate) fn series(&self, first: Fr, ratio: Fr, rows: Range<usize>) -> Fr {
-        let from = rows.start.next_multiple_of(LANES).min(rows.end);
-        let to = from.max(rows.end / LANES * LANES);
-        let at = |row: usize| first * ratio.pow_vartime([(row - rows.start) as u64]);
+    /// The value of the column of a series.
+    pub(crate) fn series(&self, series: &Series) -> Fr {
+        let Range { start, end } = series.rows;
+        let from = start.next_multiple_of(LANES).min(end);
+        let to = from.max(end / LANES * LANES);
         let edge = |part: Range<usize>| {
             let mut lanes = vec![Fr::ZERO; part.start % LANES];
-            lanes.extend(series(at(part.start), ratio, part.len()));
+            lanes.extend(series.values(part.clone()));
             block::dot(&block::enter(&lanes), &self.blocks[part.start / LANES..])
         };
+        let strides = series.strides(LANES);
         let task = |(i, weights): (usize, &[Block])| {
-            let first = at(from + i * TASK_BLOCKS * LANES);
-            let (lanes, step) = block::lanes(first, ratio);
-            block::dot_progression(&lanes, &step, weights)
+            let row = from + i * TASK_BLOCKS * LANES;
+            let mut first = [Fr::ZERO; LANES];
+            first.copy_from_slice(&series.values(row..row + LANES));
+            // The steps of all lanes come round where slots and blocks end together.
+            let common = 1 << strides.len().trailing_zeros().min(LANES.ilog2());
+            let period = (strides.len() * LANES / common).min(weights.len() * LANES);
+            let steps: Vec<Fr> = (row..row + period).map(|row| strides[(row - start) % strides.len()]).collect();
+            block::dot_cycle(&first, &block::enter(&steps), weights)
         };
         let inner: Fr = self.blocks[from / LANES..to / LANES].par_chunks(TASK_BLOCKS).enumerate().map(task).sum();
-        edge(rows.start..from) + inner + edge(to..rows.end)
+        edge(start..from) + inner + edge(to..end)
     }
+
+    /// The value of the column that holds 1 on these runs of rows, and 0 elsewhere.
+    pub(crate) fn runs(&self, runs: impl IntoIterator<Item = Range<u32>>) -> Fr {
+        let (starts, ends): (Vec<u32>, Vec<u32>) = runs.into_iter().map(|run| (run.start, run.end)).unzip();
+        let before = |rows: &[u32]| block::sum_before(&self.blocks, &self.prefixes, rows);
+        before(&ends) - before(&starts)
+    }
+
+    /// The value of the column that holds r in row r of the leading `rows`, and 0 elsewhere.
+    pub(crate) fn index(&self, rows: usize) -> Fr {
+        let whole = rows / LANES;
+        // `sum_b b blocks[b]` over the whole blocks is what their sum has more than the sums before each.
+        let sum = block::leave(&self.prefixes[whole..=whole]);
+        let before = block::total(&self.prefixes[1..=whole]);
+        let blocks = sum.iter().sum::<Fr>() * element(whole) - before;
+        let lanes: Fr = sum.iter().enumerate().map(|(lane, sum)| element(lane) * sum).sum();
+        let cut = self.blocks.get(whole).map(|block| block::leave(std::slice::from_ref(block))).unwrap_or_default();
+        let rest: Fr = (whole * LANES..rows).zip(cut).map(|(row, ratio)| element(row) * ratio).sum();
+        blocks * element(LANES) + lanes + rest
+    }
+}
+
+fn element(number: usize) -> Fr {
+    Fr::from(number as u64)
 }
 
 /// [`block::split`] of two series, each given by its first element and its ratio.
@@ -98,10 +131,28 @@ mod tests {
             };
             let column: Vec<Fr> = (0..n - 3).map(|_| Fr::random(&mut rng)).collect();
             assert_eq!(ratios.column(&column), sum(&column, 0..n), "k = {k}");
-            let (first, ratio) = (Fr::random(&mut rng), Fr::random(&mut rng));
+            let [first, step, jump] = [(); 3].map(|()| Fr::random(&mut rng));
             for rows in [0..n, 0..0, 3..5, 3..n - 2, 8..n, 5..8, n - 1..n] {
-                let values = series(first, ratio, rows.len());
-                assert_eq!(ratios.series(first, ratio, rows.clone()), sum(&values, rows.clone()), "k = {k}, {rows:?}");
+                for slot in [1, 2, 3, 8, 12, 16, 1000] {
+                    let series = Series { rows: rows.clone(), first, step, jump, slot };
+                    let mut values = vec![first; rows.len()];
+                    for i in 1..rows.len() {
+                        values[i] = values[i - 1] * if i % slot == 0 { jump } else { step };
+                    }
+                    assert_eq!(series.values(rows.clone()), values, "{rows:?}, slots of {slot}");
+                    assert_eq!(ratios.series(&series), sum(&values, rows.clone()), "k = {k}, {rows:?}, slots of {slot}");
+                }
+                let run = rows.start as u32..rows.end as u32;
+                assert_eq!(ratios.runs([run]), sum(&vec![Fr::ONE; n], rows.clone()), "k = {k}, {rows:?}");
+                let count: Vec<Fr> = (0..rows.end).map(element).collect();
+                assert_eq!(ratios.index(rows.end), sum(&count, 0..n), "k = {k}, {rows:?}");
+            }
+            // More runs than are summed without a reduction, in all lanes.
+            for (step, len) in [(7, 1), (3, 2), (8, 8), (11, 9)] {
+                let starts = (0..n as u32).step_by(step).filter(|start| start + len <= n as u32);
+                let runs: Vec<Range<u32>> = starts.map(|start| start..start + len).collect();
+                let rows = runs.iter().map(|run| sum(&vec![Fr::ONE; n], run.start as usize..run.end as usize));
+                assert_eq!(ratios.runs(runs.clone()), rows.sum::<Fr>(), "k = {k}, runs of {len}");
             }
         }
     }

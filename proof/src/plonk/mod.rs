@@ -1,4 +1,4 @@
-//! Halo2's prover for circuits without permutation and lookup arguments.
+//! Halo2's prover for circuits of advice and instance columns, without permutation and lookup arguments.
 //!
 //! It writes the very proof that the stock `create_proof` would write with the same randomness, and the stock verifier
 //! checks it. What differs is how: the arithmetic runs on eight elements at a time, the quotient is computed on as many
@@ -28,7 +28,7 @@ pub(crate) use lagrange::LagrangeRatios;
 use opening::{Opening, Poly};
 use program::{Layout, Program};
 
-/// Coefficients of the fixed columns of a circuit.
+/// Coefficients of the last instance columns of a circuit, which are the same in all proofs.
 #[derive(Debug)]
 pub(crate) struct FixedColumns(Vec<Vec<Block>>);
 
@@ -49,7 +49,7 @@ pub(crate) struct Advice {
 
 /// What a circuit is proven with.
 pub(crate) struct Witness<S> {
-    /// Instance columns by their leading rows.
+    /// Instance columns but the fixed ones, by their leading rows.
     pub(crate) instances: Vec<Vec<Fr>>,
     /// How many of them, from the first, the verifier gets as commitments.
     pub(crate) committed: usize,
@@ -76,8 +76,11 @@ where
 {
     let domain = bases.domain();
     let n = domain.n();
-    let supported = cs.lookups().is_empty() && cs.trashcans().is_empty() && cs.permutation().get_columns().is_empty();
-    let fits = witness.instances.len() == cs.num_instance_columns() && fixed.0.len() == cs.num_fixed_columns();
+    let supported = cs.lookups().is_empty()
+        && cs.trashcans().is_empty()
+        && cs.permutation().get_columns().is_empty()
+        && cs.num_fixed_columns() == 0;
+    let fits = witness.instances.len() + fixed.0.len() == cs.num_instance_columns();
     if !supported || !fits || cs.degree() < 3 {
         return Err(MISMATCH);
     }
@@ -119,8 +122,8 @@ where
 
     let instances: Vec<Vec<Block>> =
         witness.instances.into_par_iter().map(|column| domain.interpolate(&column)).collect();
-    let layout = Layout { instance: 0, advice: instances.len(), fixed: instances.len() + advice.len() };
-    let columns: Vec<&[Block]> = instances.iter().chain(&advice).chain(&fixed.0).map(Vec::as_slice).collect();
+    let layout = Layout { instance: 0, advice: cs.num_instance_columns() };
+    let columns: Vec<&[Block]> = instances.iter().chain(&fixed.0).chain(&advice).map(Vec::as_slice).collect();
     let program = Program::new(cs, layout, &challenges, y).ok_or(MISMATCH)?;
     let pieces = blinded_pieces(quotient::quotient(domain, &program, &columns, cs.degree()), n, rng);
     let commitments: Vec<G1> = pieces.par_iter().map(|piece| bases.commit_coefficients(piece)).collect();
@@ -131,10 +134,8 @@ where
     let x: Fr = transcript.squeeze_challenge();
     let queries = Queries::new(cs, witness.committed, layout);
     let evaluations = queries.evaluate(domain, &columns, x);
-    for list in [&queries.instance, &queries.advice, &queries.fixed] {
-        for query in list {
-            transcript.write(&evaluations[query])?;
-        }
+    for query in queries.instance.iter().chain(&queries.advice) {
+        transcript.write(&evaluations[query])?;
     }
     transcript.write(&opening::evaluate(&random, x))?;
 
@@ -169,7 +170,6 @@ type Query = (usize, i32);
 struct Queries {
     instance: Vec<Query>,
     advice: Vec<Query>,
-    fixed: Vec<Query>,
 }
 
 impl Queries {
@@ -179,16 +179,12 @@ impl Queries {
         }
         let mut instance = list(cs.instance_queries(), layout.instance);
         instance.retain(|(column, _)| *column < layout.instance + committed);
-        Queries {
-            instance,
-            advice: list(cs.advice_queries(), layout.advice),
-            fixed: list(cs.fixed_queries(), layout.fixed),
-        }
+        Queries { instance, advice: list(cs.advice_queries(), layout.advice) }
     }
 
     /// All queries in the order in which they are opened.
     fn all(&self) -> impl Iterator<Item = &Query> {
-        self.advice.iter().chain(&self.instance).chain(&self.fixed)
+        self.advice.iter().chain(&self.instance)
     }
 
     /// The point of a query.

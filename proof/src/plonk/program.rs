@@ -17,7 +17,6 @@ const STRIP: usize = 4;
 pub(super) struct Layout {
     pub(super) instance: usize,
     pub(super) advice: usize,
-    pub(super) fixed: usize,
 }
 
 /// An operand.
@@ -75,12 +74,12 @@ struct Compiler<'a> {
 }
 
 impl Program {
-    /// Compiles the gates of `cs`. `None` if it has what only the stock prover knows: selectors, or queries of other
+    /// Compiles the gates of `cs`. `None` if it has what only the stock prover knows: selectors, fixed columns, or queries of other
     /// rows than the current and the next.
     pub(super) fn new(cs: &ConstraintSystem<Fr>, layout: Layout, challenges: &[Fr], y: Fr) -> Option<Self> {
         let mut compiler = Compiler {
             layout,
-            columns: (layout.fixed + cs.num_fixed_columns()) as u32,
+            columns: (layout.advice + cs.num_advice_columns()) as u32,
             followed: Vec::new(),
             challenges,
             known: HashMap::new(),
@@ -116,8 +115,7 @@ impl Compiler<'_> {
     fn expression(&mut self, expression: &Expression<Fr>) -> Option<Node> {
         Some(match expression {
             Expression::Constant(c) => Node::Constant(*c),
-            Expression::Selector(_) => return None,
-            Expression::Fixed(q) => self.query(self.layout.fixed + q.column_index(), q.rotation().0)?,
+            Expression::Selector(_) | Expression::Fixed(_) => return None,
             Expression::Advice(q) => self.query(self.layout.advice + q.column_index(), q.rotation().0)?,
             Expression::Instance(q) => self.query(self.layout.instance + q.column_index(), q.rotation().0)?,
             Expression::Challenge(c) => Node::Constant(*self.challenges.get(c.index())?),

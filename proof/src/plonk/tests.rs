@@ -108,12 +108,12 @@ fn transforms_evaluate_and_interpolate() {
 fn the_quotient_times_the_vanishing_polynomial_is_the_numerator() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let mut cs = ConstraintSystem::<Fr>::default();
-    let (a, b, c, s) = (cs.advice_column(), cs.advice_column(), cs.instance_column(), cs.fixed_column());
+    let (a, b, c, s) = (cs.advice_column(), cs.advice_column(), cs.instance_column(), cs.instance_column());
     let challenge = cs.challenge_usable_after(FirstPhase);
     cs.create_gate("gates", |cells| {
         let next = cells.query_advice(a, Rotation::next());
         let [a, b] = [a, b].map(|column| cells.query_advice(column, Rotation::cur()));
-        let (c, s) = (cells.query_instance(c, Rotation::cur()), cells.query_fixed(s, Rotation::cur()));
+        let [c, s] = [c, s].map(|column| cells.query_instance(column, Rotation::cur()));
         let z = cells.query_challenge(challenge);
         let many = (0..40).fold(b.clone(), |sum, i| if i % 3 == 0 { sum - c.clone() } else { sum + a.clone() });
         let few = b.clone() - c.clone() * Fr::from(14) + a.clone() * Fr::from(26);
@@ -142,9 +142,9 @@ fn quotient_fits(cs: &ConstraintSystem<Fr>, k: u32, rng: &mut ChaCha8Rng) {
     let mut selector = random(n, rng);
     selector[n - 1] = Fr::ZERO;
     let [a, b] = advice;
-    let columns: Vec<Vec<Block>> = [product, a, b, selector].iter().map(|column| domain.interpolate(column)).collect();
+    let columns: Vec<Vec<Block>> = [product, selector, a, b].iter().map(|column| domain.interpolate(column)).collect();
     let columns: Vec<&[Block]> = columns.iter().map(Vec::as_slice).collect();
-    let layout = Layout { instance: 0, advice: 1, fixed: 3 };
+    let layout = Layout { instance: 0, advice: 2 };
     let program = Program::new(cs, layout, &challenges, y).unwrap();
 
     let x = Fr::random(&mut *rng);
@@ -155,8 +155,8 @@ fn quotient_fits(cs: &ConstraintSystem<Fr>, k: u32, rng: &mut ChaCha8Rng) {
         expression.evaluate(
             &|c| c,
             &|_| Fr::ZERO,
-            &|q| at(3 + q.column_index(), q.rotation()),
-            &|q| at(1 + q.column_index(), q.rotation()),
+            &|_| Fr::ZERO,
+            &|q| at(2 + q.column_index(), q.rotation()),
             &|q| at(q.column_index(), q.rotation()),
             &|c| challenges[c.index()],
             &|a| -a,

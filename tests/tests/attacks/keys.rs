@@ -84,9 +84,6 @@ pub fn verifier_files() {
     other("an integer graph", &|k| k.circuits = graphs.clone());
     for i in 0..honest.shapes.len() {
         other("a row of the span", &|k| k.shapes[i].span_basis[0] += G1::generator());
-        for at in 0..honest.shapes[i].patterns.len() {
-            other("a row pattern", &|k| k.shapes[i].patterns[at][0] += G1::generator());
-        }
     }
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let srs = Srs::generate_unsafe(4, &mut rng).unwrap();

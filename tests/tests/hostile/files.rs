@@ -7,17 +7,15 @@ use nanozk_layout::{Choices, Squares};
 use nanozk_plan::format::{self, Kind, VERSION};
 use nanozk_plan::{Boundary, ElementType, Geometry, Lane, Plan, Port, Relation, Term, ValueInfo};
 use nanozk_proof::bundle::{Bundle, CommittedTensor, LayerProof, PublicTensor};
-use nanozk_proof::circuit::fixed_columns;
 use nanozk_proof::circuits::{Circuit, Circuits};
 use nanozk_proof::field::G1;
 use nanozk_proof::key_proof;
 use nanozk_proof::keys::{
     Endpoint, KeyProof, Limbs, Rows, ShapeFile, TensorKey, VerifierFile, VerifierKey, Visibility,
 };
-use nanozk_proof::layer::{LayerKey, ShapeKey, multipliers};
+use nanozk_proof::layer::{LayerKey, ShapeKey};
 use nanozk_proof::span_proof::SPAN_ROWS;
 use nanozk_proof::verify::{VerifyOptions, verify};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Most points that are put into a list to make it fit: 48 kB.
@@ -76,12 +74,7 @@ pub fn sum(geometry: Geometry) -> VerifierFile {
         inputs: vec![endpoint(0), endpoint(1)],
         outputs: vec![endpoint(2)],
         text: Default::default(),
-        shapes: vec![ShapeFile {
-            plan,
-            vk: Vec::new(),
-            patterns: Vec::new(),
-            span_basis: vec![G1::generator(); SPAN_ROWS],
-        }],
+        shapes: vec![ShapeFile { plan, span_basis: vec![G1::generator(); SPAN_ROWS] }],
         layers: vec![LayerKey {
             name: String::new(),
             shape: 0,
@@ -100,16 +93,6 @@ pub fn sum(geometry: Geometry) -> VerifierFile {
 
 /// Brings everything in line with the plans.
 pub fn fit(file: &mut VerifierFile) {
-    for shape in &mut file.shapes {
-        // The counts of an impossible plan have no meaning; such a file is refused whatever else it holds.
-        let counts = catch_unwind(AssertUnwindSafe(|| {
-            let classes = multipliers(&shape.plan).iter().map(|m| m.classes.len()).collect::<Vec<_>>();
-            (fixed_columns(&shape.plan), classes)
-        }));
-        let Ok((fixed, classes)) = counts else { continue };
-        shape.vk = verifying_key(shape.plan.geometry.k, fixed.min(MOST_POINTS));
-        shape.patterns = classes.into_iter().map(|count| vec![G1::generator(); count.min(MOST_POINTS)]).collect();
-    }
     if file.proof.is_none() {
         let plan = |layer: &LayerKey| file.shapes.get(layer.shape as usize).map(|shape| &shape.plan);
         let limbs = file.layers.iter().map(|layer| vec![1; plan(layer).map_or(0, |plan| plan.tiles.len())]);
@@ -120,7 +103,7 @@ pub fn fit(file: &mut VerifierFile) {
             vec![Table::from(vec![0; 1 << plan.geometry.limb_bits.min(20)]); plan.tables.min(4000) as usize]
         };
         let tables = file.layers.first().and_then(plan).map(zeros).unwrap_or_default();
-        file.proof = Some(KeyProof { limbs, circuits: vec![], tables, openings, ranges: vec![] });
+        file.proof = Some(KeyProof { limbs, tables, openings, ranges: vec![] });
     }
     for layer in &mut file.layers {
         let Some(ShapeFile { plan, .. }) = file.shapes.get(layer.shape as usize) else { continue };
@@ -144,15 +127,6 @@ pub fn fit(file: &mut VerifierFile) {
             *value = ValueInfo::row_major(value.name.clone(), shape, value.dtype);
         }
     }
-}
-
-/// Halo2's key of a circuit with these many fixed columns: version, k, count, commitments.
-fn verifying_key(k: u32, fixed: usize) -> Vec<u8> {
-    let version = block().shapes[0].vk[0];
-    let mut bytes = vec![version, k as u8];
-    bytes.extend((fixed as u32).to_le_bytes());
-    bytes.extend(point().repeat(fixed));
-    bytes
 }
 
 fn point() -> Vec<u8> {
@@ -203,7 +177,7 @@ fn hollow_layer(shape: &ShapeKey) -> Vec<u8> {
     let points = |count: usize| point().repeat(count);
     let scalars = |count: usize| vec![0; count * SCALAR_BYTES];
     let committed = cs.instance_queries().iter().filter(|query| query.0.index() < columns.committed()).count();
-    let evaluations = committed + cs.advice_queries().len() + cs.fixed_queries().len() + 1;
+    let evaluations = committed + cs.advice_queries().len() + 1;
     let span = if columns.w == 1 { [points(1), scalars(SPAN_ROWS)].concat() } else { Vec::new() };
     [
         points(private + columns.v + columns.a + columns.b + columns.w),

@@ -57,8 +57,7 @@ impl Graphs {
             let derive = || Derived::new(graph, &ports, tokens, limb_bits, choices, BUDGET).map(|d| d.lowered.plan);
             let derived = catch_unwind(AssertUnwindSafe(derive)).ok().and_then(Result::ok);
             let plan = derived.or_else(|| least(&ports, Geometry::new(choices.k.clamp(6, 10), limb_bits, tokens)?));
-            let (vk, patterns, span_basis) = (Vec::new(), Vec::new(), block().shapes[0].span_basis.clone());
-            Some(ShapeFile { plan: plan?, vk, patterns, span_basis })
+            Some(ShapeFile { plan: plan?, span_basis: block().shapes[0].span_basis.clone() })
         };
         let shapes = (0..model.shapes.len()).map_while(shape).collect();
         let tensor = |t: &nanozk_ir::int::Tensor| TensorKey {
