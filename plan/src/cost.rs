@@ -23,11 +23,13 @@ pub enum Objective {
 /// Exponent of the proof bytes where they are weighed against the seconds.
 const BYTES_EXPONENT: f64 = 1.25;
 /// Seconds per row of a dense committed column (large scalars).
-const DENSE_ROW_SECONDS: f64 = 1.8e-6;
+const DENSE_ROW_SECONDS: f64 = 1.4e-6;
+/// Seconds per row that do not depend on the plan: the random polynomial, the quotient, the openings.
+const ROW_SECONDS: f64 = 6e-6;
 /// Seconds per row of a lane (small scalars).
 const LANE_ROW_SECONDS: f64 = 0.36e-6;
 /// Seconds of a layer that do not depend on the plan.
-const BASE_SECONDS: f64 = 0.05;
+const BASE_SECONDS: f64 = 0.03;
 /// Proof bytes of a commitment.
 const POINT_BYTES: u64 = 48;
 /// Proof bytes of a value.
@@ -116,7 +118,8 @@ pub fn cost(plan: &Plan) -> Cost {
         weight_columns: plan.weight_columns,
         equations: plan.equations(),
         proof_bytes: proof_bytes(plan, u64::from(opened_lanes), u64::from(helpers)),
-        prove_seconds: size * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS)
+        prove_seconds: size
+            * (dense_columns as f64 * DENSE_ROW_SECONDS + lanes as f64 * LANE_ROW_SECONDS + ROW_SECONDS)
             + BASE_SECONDS,
         memory_mb: size * ROW_BYTES * (dense_columns + lanes + fixed_columns) as f64 / 1e6 + BASE_MB,
     }

@@ -85,9 +85,8 @@ impl SlotWeights {
         let last = plus(self.first, times(self.pitch(tokens), i64::from(self.slots) - 1));
         let end = plus(last, times(self.step, i64::from(tokens) - 1));
         let jump = plus(next.first, times(end, -1));
-        let fits = next.group == self.group + self.slots
-            && next.step == self.step
-            && (self.slots == 1 || jump == self.jump);
+        let fits =
+            next.group == self.group + self.slots && next.step == self.step && (self.slots == 1 || jump == self.jump);
         if fits {
             (self.jump, self.slots) = (jump, self.slots + 1);
         }

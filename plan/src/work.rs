@@ -26,6 +26,10 @@ const TABLE_VALUE: u64 = 16;
 /// Units of an equation's term, or of a slot, for the verifier of a proof.
 const VERIFIED_TERM: u64 = 4;
 
+/// Units of an entry of a functional, and of each of its rows, for the verifier of a proof.
+const VERIFIED_ENTRY: u64 = 256;
+const VERIFIED_ROW: u64 = 8;
+
 /// A file asks for too much.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} would take {units} units of work, and {left} are left of the {limit} of a file of this length")]
@@ -129,18 +133,19 @@ impl Plan {
         cells.saturating_add(TABLE_VALUE.saturating_mul(power(self.geometry.limb_bits)))
     }
 
-    /// Runs of rows of fixed columns, and slots that functionals read.
-    fn runs(&self) -> u64 {
-        let fixed = self.fixed.iter().map(|column| column.runs.len() as u64);
-        let entries = self.functionals.iter().map(|functional| functional.entries.len() as u64);
-        fixed.chain(entries).sum()
+    /// Work of evaluating fixed columns, and the weights of the slots that functionals read.
+    fn evaluation_work(&self) -> u64 {
+        let runs: usize = self.fixed.iter().map(|column| column.runs.len()).sum();
+        let entries: usize = self.functionals.iter().map(|functional| functional.entries.len()).sum();
+        let entry = VERIFIED_ENTRY.saturating_add(VERIFIED_ROW.saturating_mul(self.geometry.tokens.into()));
+        (runs as u64).saturating_mul(VERIFIED_TERM).saturating_add(entry.saturating_mul(entries as u64))
     }
 
     /// Work of verifying a proof.
     pub fn verifying_work(&self) -> u64 {
         let rows = 1u64.checked_shl(self.geometry.k).unwrap_or(u64::MAX);
         let columns = self.columns() + self.form_terms() + u64::from(self.tables);
-        let terms = self.size().saturating_add(self.runs()).saturating_mul(VERIFIED_TERM);
+        let terms = self.size().saturating_mul(VERIFIED_TERM).saturating_add(self.evaluation_work());
         terms.saturating_add(rows).saturating_add(columns.saturating_mul(1 << 6))
     }
 }

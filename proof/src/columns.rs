@@ -1,8 +1,8 @@
 //! Which Halo2 columns a plan needs, and in which order.
 
 use crate::circuit::fixed_columns;
-use nanozk_plan::cost::{functional_lanes, opened_lanes};
 use nanozk_plan::Plan;
+use nanozk_plan::cost::{functional_lanes, opened_lanes};
 
 /// Columns of the circuit of a plan. Committed instance columns come first, in the order of the fields up to
 /// `tables`; then the plain instance columns.

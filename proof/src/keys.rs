@@ -150,10 +150,7 @@ pub struct ShapeFile {
 impl ShapeFile {
     /// A shape as it is written.
     pub fn of(shape: &ShapeKey) -> Self {
-        ShapeFile {
-            plan: (*shape.plan).clone(),
-            span_basis: shape.span_basis.clone(),
-        }
+        ShapeFile { plan: (*shape.plan).clone(), span_basis: shape.span_basis.clone() }
     }
 
     /// Checks the plan and makes the key that belongs to it.

@@ -93,12 +93,7 @@ pub fn fold_factors(plan: &Plan, lambda: &Lambda) -> Vec<Fr> {
 }
 
 /// All committed instance columns in circuit order; `fold` is the fold of all lanes.
-pub fn committed_columns(
-    shape: &ShapeKey,
-    key_tables: &[G1],
-    coms: &LayerCommitments,
-    fold: Option<G1>,
-) -> Vec<G1> {
+pub fn committed_columns(shape: &ShapeKey, key_tables: &[G1], coms: &LayerCommitments, fold: Option<G1>) -> Vec<G1> {
     let opened = shape.columns.opened.iter().map(|l| coms.lanes[*l as usize]);
     let mut out: Vec<G1> = opened.collect();
     out.extend_from_slice(&coms.v);

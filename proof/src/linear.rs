@@ -350,7 +350,10 @@ mod tests {
         assert_eq!(omega.constant, expected.pop().expect("the public slot") * public);
         assert!(omega.v == expected, "Omega_V");
         assert!(Series::column(&[omega.a]) == (0..rows).map(|r| power(base_a + r)).collect::<Vec<Fr>>(), "Omega_A");
-        assert!(Series::column(&[omega.b]) == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(), "Omega_B");
+        assert!(
+            Series::column(&[omega.b]) == (0..operand_rows).map(|r| -power(base_b + r)).collect::<Vec<Fr>>(),
+            "Omega_B"
+        );
         assert_eq!(Bases::new(&plan).end, i64::from(exponent));
     }
 }

@@ -108,10 +108,7 @@ pub fn check(key: &VerifierKey, allow_unsafe_srs: bool) -> Result<KeyVerdict, Ke
     let parts = proof.limbs.statements(key)?;
     let all = all_sizes(key);
     let tables = tables(key);
-    if all.len() != proof.openings.len()
-        || parts.len() != proof.ranges.len()
-        || tables.len() != proof.tables.len()
-    {
+    if all.len() != proof.openings.len() || parts.len() != proof.ranges.len() || tables.len() != proof.tables.len() {
         return Err(RangesMisfit::Parts.into());
     }
     let stated = || tables.iter().zip(&proof.tables);

@@ -109,8 +109,7 @@ mod tests {
             let tables: Vec<Table> = tables.iter().map(|values| Table::from(values.to_vec())).collect();
             statement(&without_layers(seed), limbs, &tables).unwrap()
         };
-        let of =
-            |seed, limbs: &[u32], tables: &[&[i64]]| of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), tables);
+        let of = |seed, limbs: &[u32], tables: &[&[i64]]| of_limbs(seed, &Limbs::Exact(vec![limbs.to_vec()]), tables);
         let all = [
             of(1, &[1], &[&[1]]),
             of(2, &[1], &[&[1]]),

@@ -140,7 +140,11 @@ mod tests {
                         values[i] = values[i - 1] * if i % slot == 0 { jump } else { step };
                     }
                     assert_eq!(series.values(rows.clone()), values, "{rows:?}, slots of {slot}");
-                    assert_eq!(ratios.series(&series), sum(&values, rows.clone()), "k = {k}, {rows:?}, slots of {slot}");
+                    assert_eq!(
+                        ratios.series(&series),
+                        sum(&values, rows.clone()),
+                        "k = {k}, {rows:?}, slots of {slot}"
+                    );
                 }
                 let run = rows.start as u32..rows.end as u32;
                 assert_eq!(ratios.runs([run]), sum(&vec![Fr::ONE; n], rows.clone()), "k = {k}, {rows:?}");

@@ -75,7 +75,7 @@ fn many_gates_and_lookups() {
     within_bounds("gates", changed(block(), |plan| (0..4000).for_each(|_| plan.gates.push(plan.gates[0].clone()))));
 }
 
-/// Each functional has a row pattern over all rows.
+/// Once, each functional had a pattern over all rows.
 #[test]
 fn empty_functionals() {
     for kind in [TokenWeight::Eta, TokenWeight::Row] {
@@ -87,6 +87,23 @@ fn empty_functionals() {
                 }),
             );
         }
+    }
+}
+
+/// A verifier sums up a slot anew for each entry that names it.
+#[test]
+fn entries_of_one_long_slot() {
+    for entries in [100, 2000, 40_000] {
+        within_bounds(
+            "long-slots",
+            changed(sum(large(1 << 16)), |plan| {
+                let entry = |rho: u32| FunctionalEntry { slot: 0, row: 0, rho };
+                let entries = (0..entries).map(entry).collect();
+                plan.functionals = vec![Functional { kind: TokenWeight::Row, entries }];
+                let monomial = Monomial { rho: (0, 0), eta: (0, 0) };
+                plan.operands = vec![Operand { row: 0, row_stride: 0, count: 1, monomial, terms: vec![one(0, 1)] }];
+            }),
+        );
     }
 }
 
