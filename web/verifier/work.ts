@@ -39,9 +39,14 @@ function tableWork(plan: Plan): number {
   return 2 * 2 ** plan.geometry.k + 16 * 2 ** plan.geometry.limbBits;
 }
 
+/** Runs of rows of fixed columns, and slots that functionals read. */
+function runs(plan: Plan): number {
+  return sum(plan.fixed, (column) => column.runs.length) + sum(plan.functionals, ({ entries }) => entries.length);
+}
+
 function verifyingWork(plan: Plan): number {
   const columns = columnCount(plan) + formTerms(plan) + plan.tables;
-  return VERIFIED_TERM * size(plan) + 2 ** plan.geometry.k + 64 * columns;
+  return VERIFIED_TERM * (size(plan) + runs(plan)) + 2 ** plan.geometry.k + 64 * columns;
 }
 
 /** Refuses a file that asks for more work than one of its length may. */
