@@ -1,7 +1,7 @@
 /** The soundness budget (docs/protocol.md section 11). */
 
 import type { Shape, VerifierKey } from './key.js';
-import { bases } from './multipliers.js';
+import { bases } from './linear.js';
 import { FRACTIONS_PER_HELPER, equations, rows } from './plan.js';
 import { UNKNOWN_LOG_POWERS, ceremonyOf } from './srs.js';
 
@@ -35,15 +35,15 @@ function degrees({ plan, circuit }: Shape, logPowers: number): number {
   const right = greatest(
     plan.rightOperands.map((o) => last(o.monomial.rho, o.count) + last(o.monomial.eta, o.count)),
   );
-  const advice = fractions + circuit.multipliers + plan.tables + 2;
-  const constraints = plan.gates.length + fractions + 2 * circuit.multipliers + 3;
+  const advice = fractions + plan.tables + 2;
+  const constraints = plan.gates.length + fractions + 3;
   return (
     g.tokens +
     (rho + plan.weightColumns + entries + right + eta + 2 * g.tokens) +
     (bases(plan).relations + equations(plan)) +
     4 * fractions * rows(g) +
     (constraints + (FRACTIONS_PER_HELPER + 1) * powers) +
-    (circuit.committed + advice + circuit.fixedColumns + 2 + 2 * POINT_SETS + powers) +
+    (circuit.committed + advice + 2 + 2 * POINT_SETS + powers) +
     SINGLE
   );
 }

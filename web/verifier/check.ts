@@ -28,7 +28,7 @@ import { Malformed } from './reader.js';
 import { columnCount, formTerms } from './work.js';
 
 /** Greatest k. */
-export const MAX_K = 20;
+const MAX_K = 20;
 /** Greatest number of slots, of terms of all equations, and of exponents. */
 const MAX_ITEMS = 2 ** 22;
 const MAX_TERMS_PER_SLOT = 32;
@@ -315,18 +315,15 @@ function firstAtLeast(sorted: number[], value: number): number {
   return low;
 }
 
-/** Entries of a functional stand in different groups; those that share rows have the same first row and other exponents. */
+/** Entries of functionals that share rows have the same first row and other exponents. */
 function functionalRows(plan: Plan, take: (row: number) => void): void {
-  const { tokens, groups } = plan.geometry;
+  const { tokens } = plan.geometry;
   const shared = new Set<number>();
   const values: [number, number][] = [];
   for (const { byRow, entries } of plan.functionals) {
-    const seen = new Set<number>();
     for (const { slot, row, rho } of entries) {
       atMost('an exponent of a functional', rho, MAX_ITEMS);
       index('slot of a lane', slot, laneSlots(plan));
-      if (seen.has(slot % groups)) throw new Malformed('two entries of a functional share rows');
-      seen.add(slot % groups);
       if (!byRow) {
         take(row);
         continue;

@@ -11,6 +11,7 @@ import {
   type Plan,
   type RowForm,
   compressed,
+  functionalLanes,
   openedLanes,
   valueColumns,
 } from './plan.js';
@@ -24,34 +25,26 @@ export interface Query {
 export interface Circuit {
   /** Lanes that are opened, ascending. */
   opened: number[];
-  /** Committed instance columns: opened lanes, V, A, B, W', fold, multipliers, tables. */
+  /** Columns of V. */
   values: number;
   hasA: boolean;
   hasB: boolean;
   hasWeights: boolean;
   hasFold: boolean;
-  multipliers: number;
+  /** Lanes that functionals read, ascending. */
+  functionals: number[];
+  /** Committed instance columns: opened lanes, V, A, B, W', fold, tables. The plain ones follow. */
   committed: number;
   /** Columns that Omega_V multiplies. */
   omegas: number;
   instanceColumns: number;
-  fixedColumns: number;
   /** Phase of each advice column. */
   phases: number[];
   adviceQueries: Query[];
   instanceQueries: Query[];
-  fixedQueries: Query[];
   constraints: Expression[];
   /** Greatest degree of a constraint. */
   degree: number;
-}
-
-/** Sources of each functional: for each lane, ascending, a fixed column that is 1 on its slots. */
-function functionalLanes(plan: Plan): number[][] {
-  return plan.functionals.map(({ entries }) => {
-    const lanes = new Set(entries.map((entry) => Math.floor(entry.slot / plan.geometry.groups)));
-    return [...lanes].sort((a, b) => a - b);
-  });
 }
 
 /** Sums neighbours until one is left. */
@@ -73,7 +66,7 @@ class Queries {
   readonly all: Query[] = [];
   private readonly known = new Map<string, Expression>();
 
-  constructor(private readonly kind: 'fixed' | 'advice' | 'instance') {}
+  constructor(private readonly kind: 'advice' | 'instance') {}
 
   at(column: number, next = false, phase = 0): Expression {
     const key = `${column} ${next}`;
@@ -95,7 +88,7 @@ export function buildCircuit(plan: Plan): Circuit {
   const hasB = plan.functionals.length > 0 || plan.rightOperands.length > 0;
   const hasWeights = plan.tiles.length > 0;
   const hasFold = compressed(plan);
-  const multiplierCount = Number(hasFold) + plan.functionals.length;
+  const functionals = functionalLanes(plan);
   const omegas = hasFold ? values : opened.length;
 
   let columns = 0;
@@ -106,49 +99,45 @@ export function buildCircuit(plan: Plan): Circuit {
   const [b] = take(hasB);
   const [w] = take(hasWeights);
   const [fold] = take(hasFold);
-  const multiplierColumns = take(multiplierCount);
   const tableColumns = take(plan.tables);
   const committed = columns;
   const omegaV = take(omegas);
+  const [omegaC] = take(hasFold);
+  const omegaF = take(functionals.length);
   const [omegaA] = take(hasA);
   const [omegaB] = take(hasB);
   const [constants] = take(1);
+  const fixed = take(plan.fixed.length);
+  const [activeColumn, dataColumn, firstColumn, lastColumn, indexColumn] = take(5);
 
   const fractions = plan.lookups.length + plan.tables + 1;
   const helpers = Math.ceil(fractions / FRACTIONS_PER_HELPER);
   const phases = [
     ...Array.from({ length: plan.tables + 1 }, () => 0),
     ...Array.from({ length: helpers }, () => 1),
-    ...Array.from({ length: multiplierCount }, () => 0),
     1,
   ];
   const firstHelper = plan.tables + 1;
-  const firstAccumulator = firstHelper + helpers;
-  const runColumn = firstAccumulator + multiplierCount;
+  const runColumn = firstHelper + helpers;
 
-  const sources = functionalLanes(plan);
-  const sourceCount = sources.reduce((n, lanes) => n + lanes.length, 0);
-  const named = plan.fixed.length + sourceCount;
-  const [activeColumn, dataColumn, firstColumn, lastColumn, indexColumn] = [0, 1, 2, 3, 4].map((i) => named + i);
-
-  const fixed = new Queries('fixed');
   const advice = new Queries('advice');
   const instance = new Queries('instance');
   const lane = (id: number) => {
     const column = laneColumns.get(id);
     return column === undefined ? ZERO : instance.at(column);
   };
+  const fixedColumn = (id: number) => instance.at(fixed[id]!);
   const form = ({ terms, constant: added }: RowForm) =>
     balanced([constant(added), ...terms.map((term) => times(lane(term.lane), constant(term.coef)))]);
 
   // Constraints are built in this order, which is that of the queries.
   const constraints: Expression[] = [];
-  const data = fixed.at(dataColumn!);
-  const active = fixed.at(activeColumn!);
+  const data = instance.at(dataColumn!);
+  const active = instance.at(activeColumn!);
   for (const gate of plan.gates) constraints.push(gateConstraint(gate));
 
   function gateConstraint(gate: Gate): Expression {
-    const selector = gate.selector === undefined ? data : fixed.at(gate.selector);
+    const selector = gate.selector === undefined ? data : fixedColumn(gate.selector);
     const [left, right, product] = [form(gate.a), form(gate.b), form(gate.c)];
     return times(selector, minus(times(left, right), product));
   }
@@ -156,19 +145,19 @@ export function buildCircuit(plan: Plan): Circuit {
   const beta: Expression = { kind: 'challenge', index: 0 };
   const gamma: Expression = { kind: 'challenge', index: 1 };
   const terms = plan.lookups.map((lookup) => {
-    const numerator = lookup.mask === undefined ? active : times(active, fixed.at(lookup.mask));
+    const numerator = lookup.mask === undefined ? active : times(active, fixedColumn(lookup.mask));
     return { numerator, key: lookupKey(lookup) };
   });
 
   function lookupKey(lookup: Lookup): Expression {
-    const tag = lookup.tag.fixed ? fixed.at(lookup.tag.index) : constant(BigInt(lookup.tag.index));
+    const tag = lookup.tag.fixed ? fixedColumn(lookup.tag.index) : constant(BigInt(lookup.tag.index));
     let key = plus(beta, lane(lookup.a));
     if (lookup.b !== undefined) key = plus(key, times(gamma, lane(lookup.b)));
     const range = !lookup.tag.fixed && lookup.tag.index === 0;
     return range ? key : plus(key, times(times(gamma, gamma), tag));
   }
 
-  const index = fixed.at(indexColumn!);
+  const index = instance.at(indexColumn!);
   for (let table = 0; table <= plan.tables; table += 1) {
     let key = plus(beta, index);
     if (table > 0) {
@@ -190,30 +179,6 @@ export function buildCircuit(plan: Plan): Circuit {
     constraints.push(minus(product, numerators));
   }
 
-  const first = fixed.at(firstColumn!);
-  const last = fixed.at(lastColumn!);
-  const ends: Expression[] = [];
-  let sourceColumn = plan.fixed.length;
-  multiplierColumns.forEach((column, i) => {
-    const functional = sources[i - Number(hasFold)];
-    const source =
-      functional === undefined
-        ? instance.at(fold!)
-        : balanced(
-            functional.map((id) => {
-              const selector = fixed.at(sourceColumn);
-              sourceColumn += 1;
-              return times(selector, lane(id));
-            }),
-          );
-    const multiplier = instance.at(column);
-    const z = advice.at(firstAccumulator + i);
-    const next = advice.at(firstAccumulator + i, true);
-    constraints.push(minus(times(data, next), times(multiplier, plus(z, source))));
-    constraints.push(times(first, z));
-    ends.push(z);
-  });
-
   const run = advice.at(runColumn, false, 1);
   const runNext = advice.at(runColumn, true, 1);
   const step = minus(minus(runNext, run), balanced(helperSums));
@@ -221,13 +186,14 @@ export function buildCircuit(plan: Plan): Circuit {
   const right = a === undefined ? ZERO : balanced(rightSides());
   const bilinear = a === undefined ? ZERO : times(instance.at(a), right);
   const pairs = omegaV.map((omega, i) => [omega, hasFold ? v[i]! : laneColumns.get(opened[i]!)!]);
+  if (omegaC !== undefined) pairs.push([omegaC, fold!]);
+  functionals.forEach((id, i) => pairs.push([omegaF[i]!, laneColumns.get(id)!]));
   if (omegaA !== undefined) pairs.push([omegaA, a!]);
   if (omegaB !== undefined) pairs.push([omegaB, b!]);
   const linear = balanced(pairs.map(([omega, value]) => times(instance.at(omega!), instance.at(value!))));
   constraints.push(minus(times(data, minus(step, bilinear)), plus(linear, instance.at(constants!))));
-  constraints.push(times(first, run));
-  ends.push(run);
-  constraints.push(times(last, balanced(ends)));
+  constraints.push(times(instance.at(firstColumn!), run));
+  constraints.push(times(instance.at(lastColumn!), run));
 
   return {
     opened,
@@ -236,15 +202,13 @@ export function buildCircuit(plan: Plan): Circuit {
     hasB,
     hasWeights,
     hasFold,
-    multipliers: multiplierCount,
+    functionals,
     committed,
     omegas,
     instanceColumns: columns,
-    fixedColumns: named + 5,
     phases,
     adviceQueries: advice.all,
     instanceQueries: instance.all,
-    fixedQueries: fixed.all,
     constraints,
     degree: Math.max(3, ...constraints.map(degree)),
   };

@@ -8,7 +8,6 @@ import type { Circuit, Query } from './circuit.js';
 import type { Expression } from './expression.js';
 import { element, fromLittleEndian, rootOfUnity } from './field.js';
 import { ascii, littleEndian } from './format.js';
-import { type Point, uncompressed } from './group.js';
 
 const VERSION = 3;
 
@@ -61,7 +60,7 @@ export function describe(circuit: Circuit, k: number): string {
     return of === 0 ? 'Advice' : `Advice { ${phase(of)} }`;
   };
   const fields = [
-    `num_fixed_columns: ${circuit.fixedColumns}`,
+    'num_fixed_columns: 0',
     `num_advice_columns: ${circuit.phases.length}`,
     `num_instance_columns: ${circuit.instanceColumns}`,
     'num_selectors: 0',
@@ -71,7 +70,7 @@ export function describe(circuit: Circuit, k: number): string {
     `gates: ${list(circuit.constraints.map(print))}`,
     `advice_queries: ${queries(circuit.adviceQueries, adviceType)}`,
     `instance_queries: ${queries(circuit.instanceQueries, () => 'Instance')}`,
-    `fixed_queries: ${queries(circuit.fixedQueries, () => 'Fixed')}`,
+    'fixed_queries: []',
     'permutation: Argument { columns: [] }',
     'lookups: []',
     'trashcans: []',
@@ -81,12 +80,11 @@ export function describe(circuit: Circuit, k: number): string {
   return `${domain}PinnedConstraintSystem { ${fields.join(', ')} }`;
 }
 
-/** The digest of the key with these commitments of fixed columns. */
-export function keyDigest(circuit: Circuit, k: number, fixed: Point[]): bigint {
+/** The digest of the key of a circuit of `2^k` rows. */
+export function keyDigest(circuit: Circuit, k: number): bigint {
   const hash = blake2b.create({ dkLen: 64, personalization: ascii('Halo2-Verify-Key') });
-  hash.update(Uint8Array.of(VERSION, k)).update(littleEndian(fixed.length, 4));
-  for (const point of fixed) hash.update(uncompressed(point));
-  // No columns take part in a permutation.
-  hash.update(littleEndian(0, 4)).update(ascii(describe(circuit, k)));
+  // No columns are fixed, and none take part in a permutation.
+  hash.update(Uint8Array.of(VERSION, k)).update(littleEndian(0, 4)).update(littleEndian(0, 4));
+  hash.update(ascii(describe(circuit, k)));
   return element(fromLittleEndian(hash.digest()));
 }

@@ -4,7 +4,7 @@ import { add, element, mul, neg } from './field.js';
 
 export type Expression =
   | { kind: 'constant'; value: bigint }
-  | { kind: 'fixed' | 'advice' | 'instance'; query: number; column: number; next: boolean; phase: number }
+  | { kind: 'advice' | 'instance'; query: number; column: number; next: boolean; phase: number }
   | { kind: 'challenge'; index: number }
   | { kind: 'negated'; operand: Expression }
   | { kind: 'sum' | 'product'; left: Expression; right: Expression };
@@ -60,7 +60,6 @@ export function degree(expression: Expression): number {
 
 /** What the leaves of a tree stand for. */
 export interface Values {
-  fixed: bigint[];
   advice: bigint[];
   instance: bigint[];
   challenges: bigint[];

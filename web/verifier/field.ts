@@ -60,6 +60,18 @@ export function series(first: bigint, ratio: bigint, count: number): bigint[] {
   return out;
 }
 
+/** `base^exponent` by exponent, each of which is 0 or above. */
+export function powersAt(base: bigint, exponents: number[]): Map<number, bigint> {
+  const out = new Map<number, bigint>();
+  let [last, value] = [0, 1n];
+  for (const exponent of [...new Set(exponents)].sort((a, b) => a - b)) {
+    value = mul(value, power(base, exponent - last));
+    last = exponent;
+    out.set(exponent, value);
+  }
+  return out;
+}
+
 /** The inverses of elements other than 0 modulo `modulus`, at the cost of one inversion. */
 export function invertAll(values: bigint[], modulus: bigint, invert: (value: bigint) => bigint): bigint[] {
   const before: bigint[] = [];

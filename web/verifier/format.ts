@@ -5,7 +5,7 @@ import { Refused } from './errors.js';
 import { Malformed, Reader } from './reader.js';
 
 /** Version of all file formats. A file of another version is refused. */
-export const VERSION = 4;
+export const VERSION = 5;
 
 const HEADER = 52;
 const MAGIC = 'nanozk';

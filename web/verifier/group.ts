@@ -29,11 +29,6 @@ function bigEndian(bytes: Uint8Array): bigint {
   return BigInt(digits);
 }
 
-function bytesOf(value: bigint): Uint8Array {
-  const digits = value.toString(16).padStart(2 * POINT_BYTES, '0');
-  return Uint8Array.from({ length: POINT_BYTES }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
-}
-
 /** A point of the curve from its compressed encoding; `undefined` if it is none. The subgroup is not looked at. */
 function decompress(bytes: Uint8Array): Point | undefined {
   const flags = bytes[0]!;
@@ -55,18 +50,6 @@ function decompress(bytes: Uint8Array): Point | undefined {
   // y is not 0: the curve has no point of order 2.
   if (y > HALF !== (flags & GREATER) > 0) y = P - y;
   return { x, y };
-}
-
-/** 96 bytes: both coordinates, the highest byte first; the identity is a flag and zeros. */
-export function uncompressed(point: Point): Uint8Array {
-  const out = new Uint8Array(2 * POINT_BYTES);
-  if (point === null) {
-    out[0] = INFINITE;
-  } else {
-    out.set(bytesOf(point.x));
-    out.set(bytesOf(point.y), POINT_BYTES);
-  }
-  return out;
 }
 
 /** The sums of pairs of points. */

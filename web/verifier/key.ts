@@ -1,12 +1,11 @@
 /** The verifier file: everything that verifying takes, and the model id over all of it. */
 
-import { MAX_K, checkPlan } from './check.js';
+import { checkPlan } from './check.js';
 import { type Circuit, buildCircuit } from './circuit.js';
 import { Refused } from './errors.js';
 import { VERIFIER, decode } from './format.js';
 import { type G2Point, POINT_BYTES, type Point, decodeG2, decodePoints } from './group.js';
 import { Absorber, hex } from './hash.js';
-import { type Multiplier, multipliers } from './multipliers.js';
 import { type Plan, type Port, readPlan } from './plan.js';
 import { Malformed, type Reader } from './reader.js';
 import { skipTable } from './statement.js';
@@ -61,13 +60,10 @@ export interface Layer {
   weights: Point[];
 }
 
-/** A layer shape with the key of its circuit. */
+/** A layer shape. */
 export interface Shape {
   plan: Plan;
   circuit: Circuit;
-  fixed: Point[];
-  multipliers: Multiplier[];
-  patterns: Point[][];
   spanBasis: Point[];
 }
 
@@ -141,17 +137,6 @@ class Points {
   }
 }
 
-/** Halo2's key: a version, k, and commitments of the fixed columns. */
-function fixedCommitments(bytes: Uint8Array, plan: Plan, circuit: Circuit): Uint8Array {
-  const [version, k] = bytes;
-  const count = bytes.length >= 6 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(2, true) : 0;
-  const sized = bytes.length === 6 + POINT_BYTES * count;
-  if (version !== 3 || k !== plan.geometry.k || k > MAX_K || !sized || count !== circuit.fixedColumns) {
-    throw new Malformed('a verifying key is not one of its circuit');
-  }
-  return bytes.subarray(6);
-}
-
 function readKey(r: Reader, length: number, modelId: string): VerifierKey {
   const points = new Points();
   const tokens = r.u32();
@@ -169,12 +154,7 @@ function readKey(r: Reader, length: number, modelId: string): VerifierKey {
   const end = r.u32s();
   const tokenizer = r.optional(() => hex(r.raw(32)));
   const circuits = r.byteString();
-  const shapeFiles = r.list(() => ({
-    plan: readPlan(r),
-    vk: r.byteString(),
-    patterns: r.list(() => points.add(r.byteString())),
-    spanBasis: points.add(r.byteString()),
-  }));
+  const shapeFiles = r.list(() => ({ plan: readPlan(r), spanBasis: points.add(r.byteString()) }));
   const layerFiles = r.list(() => ({
     name: r.text(),
     shape: r.u32(),
@@ -188,7 +168,6 @@ function readKey(r: Reader, length: number, modelId: string): VerifierKey {
   const proven = r.optional(() => {
     if (r.variant(2) === 0) r.list(() => r.u32s());
     else r.u32();
-    r.list(() => r.byteString());
     r.list(() => skipTable(r));
     points.add(r.byteString());
     r.list(() => r.byteString());
@@ -197,27 +176,17 @@ function readKey(r: Reader, length: number, modelId: string): VerifierKey {
   r.end();
   const plans = shapeFiles.map((shape) => shape.plan);
   charge(length, plans, layerFiles.map(({ shape, tables }) => ({ shape, tables: tables().length })));
-  const keyed = shapeFiles.map((shape) => {
-    checkPlan(shape.plan);
-    const circuit = buildCircuit(shape.plan);
-    return { ...shape, circuit, fixed: points.add(fixedCommitments(shape.vk, shape.plan, circuit)) };
-  });
+  plans.forEach(checkPlan);
   points.check();
   const s2 = decodeG2(srs);
   if (s2 === undefined) throw new Malformed('an invalid point of the SRS');
-  const shapes: Shape[] = keyed.map(({ plan, circuit, fixed, patterns, spanBasis }) => ({
+  const shapes: Shape[] = shapeFiles.map(({ plan, spanBasis }) => ({
     plan,
-    circuit,
-    fixed: fixed(),
-    multipliers: multipliers(plan),
-    patterns: patterns.map((list) => list()),
+    circuit: buildCircuit(plan),
     spanBasis: spanBasis(),
   }));
-  for (const shape of shapes) {
-    const classes = shape.multipliers.map((m) => m.exponents.length).join();
-    if (shape.patterns.map((list) => list.length).join() !== classes || shape.spanBasis.length !== SPAN_ROWS) {
-      throw new Malformed('a shape has the wrong number of pattern commitments');
-    }
+  if (shapes.some((shape) => shape.spanBasis.length !== SPAN_ROWS)) {
+    throw new Malformed('a shape has another number of commitments of mask rows');
   }
   const layers: Layer[] = layerFiles.map((layer) => ({ ...layer, tables: layer.tables(), weights: layer.weights() }));
   const key = { modelId, tokens, tensors, inputs, outputs, end, tokenizer, circuits, shapes, layers, s2 };

@@ -3,12 +3,14 @@
 import type { Bundle } from './bundle.js';
 import { type Check, Refused } from './errors.js';
 import { evaluate } from './expression.js';
-import { R, add, element, inverse, invertAll, mul, power, rootOfUnity, series, sub } from './field.js';
+import { R, add, inverse, mul, power, rootOfUnity, series, sub } from './field.js';
 import type { Point } from './group.js';
 import { type Layer, SPAN_ROWS, type Shape, type VerifierKey, tensorAt } from './key.js';
-import { type Challenges, type Omega, type Series, omega, publicSlots } from './linear.js';
+import { Lagrange } from './lagrange.js';
+import { type Challenges, omega, publicSlots } from './linear.js';
 import { type Opened, type PairingEquation, type Sum, joined, readOpening } from './opening.js';
-import { type Plan, rows } from './plan.js';
+import { plainValues } from './plain.js';
+import type { Plan } from './plan.js';
 import { Transcript, Unreadable } from './transcript.js';
 
 /** The equations of a layer in the group. */
@@ -88,9 +90,10 @@ export function prepareLayer(key: VerifierKey, bundle: Bundle, at: number, diges
     ch.theta,
   );
   if (publics === undefined) throw refuse('layer-mismatch', 'the public data does not fit');
-  const weightsOfEquations = omega(plan, ch, publics);
+  const coefficients = omega(plan, ch, publics);
 
-  const opening = halo2(transcript, shape, committed, weightsOfEquations, index);
+  const plain = (x: bigint) => plainValues(plan, circuit, coefficients, ch, new Lagrange(plan.geometry.k, x));
+  const opening = halo2(transcript, shape, committed, plain, index);
   if (!transcript.done) throw refuse('layer-trailing', 'bytes follow the proof');
   return { index, opening, weights, unchecked: transcript.unchecked };
 }
@@ -117,59 +120,22 @@ function committedColumns(shape: Shape, layer: Layer, lanes: Point[], dense: Poi
     const factors = series(1n, power(ch.lambda, plan.geometry.groups), lanes.length);
     out.push(lanes.map((lane, i) => [factors[i]!, lane]));
   }
-  shape.multipliers.forEach(({ compression, exponents }, column) => {
-    const token = compression ? ch.theta : ch.eta;
-    out.push(
-      exponents.map(([l, t, r], i) => {
-        const factor = mul(mul(power(ch.lambda, l), power(token, t)), power(ch.rho, r));
-        return [factor, shape.patterns[column]![i]!];
-      }),
-    );
-  });
   out.push(...layer.tables.map(single));
   return out;
 }
 
-/** `l_r(x)` of the leading rows of a domain of `2^k`; `undefined` when x is a row. */
-function lagrange(k: number, x: bigint, count: number): { values: bigint[]; last: bigint } | undefined {
-  const n = 2 ** k;
-  const vanishing = sub(power(x, n), 1n);
-  if (vanishing === 0n) return undefined;
-  const roots = series(1n, rootOfUnity(k), count);
-  const inverses = invertAll(roots.map((root) => sub(x, root)), R, inverse);
-  const scale = mul(vanishing, inverse(BigInt(n)));
-  return { values: roots.map((root, i) => mul(mul(root, inverses[i]!), scale)), last: vanishing };
-}
-
-/** The values of all plain columns at x, which the verifier computes. */
-function plainValues(shape: Shape, { v, a, b, constant }: Omega, l: bigint[]): bigint[] {
-  const { plan, circuit } = shape;
-  const size = rows(plan.geometry);
-  const column = (start: number) => {
-    let total = 0n;
-    for (let r = 0; r < size && start + r < v.length; r += 1) total += v[start + r]! * l[r]!;
-    return element(total);
-  };
-  const progression = ({ first, ratio, rows: count }: Series) => {
-    const total = series(first, ratio, count).reduce((sum, value, r) => sum + value * l[r]!, 0n);
-    return element(total);
-  };
-  const out = Array.from({ length: circuit.omegas }, (_, i) => column(i * size));
-  if (circuit.hasA) out.push(progression(a));
-  if (circuit.hasB) out.push(progression(b));
-  out.push(mul(constant, l[0]!));
-  return out;
-}
-
-/** Halo2's part of the proof: the constraints at x, and the opening that their values rest on. */
+/**
+ * Halo2's part of the proof: the constraints at x, and the opening that their values rest on. `plainAt` gives the values of
+ * the plain columns at x.
+ */
 function halo2(
   transcript: Transcript,
   shape: Shape,
   committed: Sum[],
-  weights: Omega,
+  plainAt: (x: bigint) => bigint[],
   index: number,
 ): PairingEquation {
-  const { circuit, plan, fixed } = shape;
+  const { circuit, plan } = shape;
   const { k } = plan.geometry;
   const n = 2 ** k;
   const refuse = (check: Check, what: string) => new Refused(check, `layer ${index}: ${what}`, index);
@@ -193,23 +159,22 @@ function halo2(
   });
   const pieces = reading(transcript, index, 'layer-malformed', () => transcript.points(circuit.degree - 1));
   const x = transcript.challenge();
-  const domain = lagrange(k, x, Math.max(1, rows(plan.geometry)));
-  if (domain === undefined) throw refuse('layer-malformed', 'a challenge is a row');
+  const vanishing = sub(power(x, n), 1n);
+  if (vanishing === 0n) throw refuse('layer-malformed', 'a challenge is a row');
 
   return reading(transcript, index, 'layer-rejected', () => {
-    const plain = plainValues(shape, weights, domain.values);
+    const plain = plainAt(x);
     const instance = circuit.instanceQueries.map(({ column }) =>
       column < circuit.committed ? transcript.scalars(1)[0]! : plain[column - circuit.committed]!,
     );
     const advice = transcript.scalars(circuit.adviceQueries.length);
-    const fixedValues = transcript.scalars(circuit.fixedQueries.length);
     const [randomValue] = transcript.scalars(1);
 
     // The quotient of all constraints, weighted by powers of y, by x^n - 1.
-    const at = { fixed: fixedValues, advice, instance, challenges: start.challenges };
+    const at = { advice, instance, challenges: start.challenges };
     let identity = 0n;
     for (const constraint of circuit.constraints) identity = add(mul(identity, start.y), evaluate(constraint, at));
-    const quotient = mul(identity, inverse(domain.last));
+    const quotient = mul(identity, inverse(vanishing));
 
     const opened: Opened[] = [];
     const columns = new Map<number, Opened>();
@@ -225,9 +190,6 @@ function halo2(
     });
     circuit.instanceQueries.forEach(({ column }, i) => {
       if (column < circuit.committed) opened.push({ commitment: committed[column]!, values: [instance[i]!] });
-    });
-    circuit.fixedQueries.forEach(({ column }, i) => {
-      opened.push({ commitment: [[1n, fixed[column]!]], values: [fixedValues[i]!] });
     });
     opened.push({ commitment: joined(pieces, x, n), values: [quotient] });
     opened.push({ commitment: [[1n, start.random]], values: [randomValue!] });

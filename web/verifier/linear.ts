@@ -1,7 +1,6 @@
 /** All linear equations of a layer as one inner product (docs/protocol.md section 4), and the public slots in it. */
 
 import { add, element, mul, power, series, sub } from './field.js';
-import { bases } from './multipliers.js';
 import {
   type Monomial,
   type Operand,
@@ -24,19 +23,24 @@ export interface Challenges {
   lambda: bigint;
 }
 
-/** A column that holds `first, first ratio, first ratio^2, ..` on its leading rows. */
-export interface Series {
-  first: bigint;
-  ratio: bigint;
-  rows: number;
+/** Exponents of lambda at which the kinds of equations start. */
+export interface Bases {
+  v: number;
+  b: number;
+  a: number;
+  relations: number;
 }
 
-/** Coefficients of the inner product. */
+export function bases(plan: Plan): Bases {
+  const b = 1 + (compressed(plan) ? laneSlots(plan) : 0);
+  const a = b + operandRows(plan);
+  return { v: 1, b, a, relations: a + rows(plan.geometry) };
+}
+
+/** Coefficients of the inner product that plan and public data take part in. */
 export interface Omega {
   /** One for each lane slot. */
   v: bigint[];
-  a: Series;
-  b: Series;
   /** What the public slots contribute. */
   constant: bigint;
 }
@@ -110,12 +114,7 @@ export function omega(plan: Plan, ch: Challenges, publics: bigint[]): Omega {
     exponent += count;
   }
   const constant = publics.reduce((total, value, i) => element(total + value * all[lanes + i]!), 0n);
-  return {
-    v: all.slice(0, lanes),
-    a: { first: power(ch.lambda, start.a), ratio: ch.lambda, rows: rows(plan.geometry) },
-    b: { first: sub(0n, power(ch.lambda, start.b)), ratio: ch.lambda, rows: operandRows(plan) },
-    constant,
-  };
+  return { v: all.slice(0, lanes), constant };
 }
 
 /** `sum_t weights[t] data[t, f]` for each feature f. */

@@ -215,6 +215,11 @@ export function room(k: number): number {
   return Math.max(0, 2 ** k - MASK_ROWS - RESERVED_ROWS);
 }
 
+/** Rows of a column before those that Halo2 keeps for itself; the last ones are mask rows. */
+export function usable(g: Geometry): number {
+  return 2 ** g.k - RESERVED_ROWS + 1;
+}
+
 /** Data rows. */
 export function rows(g: Geometry): number {
   return g.groups * g.tokens;
@@ -228,6 +233,11 @@ export function compressed(plan: Plan): boolean {
 /** Slots of lanes; the public slots follow. */
 export function laneSlots(plan: Plan): number {
   return plan.lanes.length * plan.geometry.groups;
+}
+
+/** The lane that a slot is of. */
+export function laneOf(plan: Plan, slot: number): number {
+  return Math.floor(slot / plan.geometry.groups);
 }
 
 /** Slots of a run of publics. */
@@ -290,19 +300,22 @@ export function repeatedTerms(plan: Plan): number {
   return sum(plan.relations, (r) => r.count * r.terms.length) + sum(factored, (c) => c.count * (1 + c.terms.length));
 }
 
+/** Lanes that functionals read, ascending. */
+export function functionalLanes(plan: Plan): number[] {
+  const lanes = new Set(plan.functionals.flatMap(({ entries }) => entries.map((entry) => laneOf(plan, entry.slot))));
+  return [...lanes].sort((a, b) => a - b);
+}
+
 /** Lanes that gates, lookups or functionals read cell by cell, ascending; all of them when nothing is compressed. */
 export function openedLanes(plan: Plan): number[] {
   if (!compressed(plan)) return plan.lanes.map((_, lane) => lane);
-  const opened = new Set<number>();
+  const opened = new Set(functionalLanes(plan));
   for (const gate of plan.gates) {
     for (const form of [gate.a, gate.b, gate.c]) form.terms.forEach((term) => opened.add(term.lane));
   }
   for (const lookup of plan.lookups) {
     opened.add(lookup.a);
     if (lookup.b !== undefined) opened.add(lookup.b);
-  }
-  for (const functional of plan.functionals) {
-    functional.entries.forEach((entry) => opened.add(Math.floor(entry.slot / plan.geometry.groups)));
   }
   return [...opened].sort((a, b) => a - b);
 }

@@ -164,8 +164,8 @@ export function verify(key: VerifierKey, file: Bundle, options: Options = {}, cl
   const digests = new Map<number, bigint>();
   const digestOf = (index: number): bigint => {
     const id = key.layers[index]!.shape;
-    const { circuit, plan, fixed } = key.shapes[id]!;
-    const digest = digests.get(id) ?? keyDigest(circuit, plan.geometry.k, fixed);
+    const { circuit, plan } = key.shapes[id]!;
+    const digest = digests.get(id) ?? keyDigest(circuit, plan.geometry.k);
     digests.set(id, digest);
     return digest;
   };

@@ -9,6 +9,9 @@ const PER_BYTE = 2 ** 11;
 /** Units of a term of an equation, or of a slot, for the checks of a plan and for the verifier of a proof. */
 const CHECKED_TERM = 16;
 const VERIFIED_TERM = 4;
+/** Units of an entry of a functional, and of each of its rows, for the verifier of a proof. */
+const VERIFIED_ENTRY = 256;
+const VERIFIED_ROW = 8;
 
 /** Columns of cells, and gates and lookups, which go through all rows as columns do. */
 export function columnCount(plan: Plan): number {
@@ -39,9 +42,15 @@ function tableWork(plan: Plan): number {
   return 2 * 2 ** plan.geometry.k + 16 * 2 ** plan.geometry.limbBits;
 }
 
+/** Units of fixed columns, and of the weights of the slots that functionals read. */
+function evaluationWork({ fixed, functionals, geometry }: Plan): number {
+  const entry = VERIFIED_ENTRY + VERIFIED_ROW * geometry.tokens;
+  return VERIFIED_TERM * sum(fixed, ({ runs }) => runs.length) + entry * sum(functionals, ({ entries }) => entries.length);
+}
+
 function verifyingWork(plan: Plan): number {
   const columns = columnCount(plan) + formTerms(plan) + plan.tables;
-  return VERIFIED_TERM * size(plan) + 2 ** plan.geometry.k + 64 * columns;
+  return VERIFIED_TERM * size(plan) + evaluationWork(plan) + 2 ** plan.geometry.k + 64 * columns;
 }
 
 /** Refuses a file that asks for more work than one of its length may. */
