@@ -39,7 +39,7 @@ const OTHER_POINTS: u64 = 3;
 /// Values beside those of columns: of the random polynomial, two of the batched opening.
 const OTHER_SCALARS: u64 = 3;
 /// Values of the proof that the weight fold is that of the committed weights.
-const SPAN_SCALARS: u64 = 4;
+const SPAN_SCALARS: u64 = 2;
 /// Bytes of memory per row of any column: values, coefficients and values on one coset.
 const ROW_BYTES: f64 = 32.0 + 40.0 + 40.0;
 /// Memory that does not depend on the plan, in MB.

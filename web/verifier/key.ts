@@ -12,7 +12,7 @@ import { skipTable } from './statement.js';
 import { charge } from './work.js';
 
 /** Mask rows whose commitments re-randomise a weight fold. */
-export const SPAN_ROWS = 4;
+export const SPAN_ROWS = 2;
 
 const VISIBILITIES = [
   'public input',
