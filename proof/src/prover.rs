@@ -203,8 +203,9 @@ pub fn prove_layer_with<C: Cell>(
     let weight_rows = folded.as_ref().map_or(&[][..], |f| &f.0);
     let omegas = Omegas::new(&omega);
     let mut linear = row_sums(geometry.rows(), &omega, &omegas, &slots, [&a, &b, weight_rows]);
-    let rest = fold.iter().zip(&omegas.compression);
-    rest.for_each(|(fold, weights)| add_products(&mut linear, weights.iter().zip(fold)));
+    if let (Some(weights), Some(fold)) = (&omegas.compression, &fold) {
+        add_products(&mut linear, weights.iter().zip(fold));
+    }
     for (lane, weights) in shape.columns.functionals.iter().zip(&omegas.functionals) {
         let cells: Vec<Fr> = lanes[*lane as usize].data.iter().map(|cell| cell.to_field()).collect();
         add_products(&mut linear, weights.iter().zip(&cells));
@@ -246,7 +247,7 @@ pub fn prove_layer_with<C: Cell>(
     Ok(transcript.finalize())
 }
 
-/// Per data row: the sum of every column times its omega and of `A (W + B)`, and the constant at row 0.
+/// Per data row: the sums of V, A and B times their omegas and of `A (W + B)`, and the constant at row 0.
 fn row_sums(rows: usize, omega: &linear::Omega, omegas: &Omegas, slots: &[Fr], [a, b, w]: [&[Fr]; 3]) -> Vec<Fr> {
     let mut out = vec![Fr::ZERO; rows];
     for (weights, values) in omega.v.chunks(rows).zip(slots.chunks(rows)) {

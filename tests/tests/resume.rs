@@ -107,7 +107,7 @@ fn interrupted_runs() {
     let (report, bundle) = run.prove(&run.request);
     assert_eq!(report.resumed, first.len());
     let kept = layers(&bundle);
-    assert!(first.iter().all(|(_, file)| windows([file.as_slice()]).intersection(&kept).count() > 1000));
+    assert!(first.iter().all(|(_, file)| windows([file.as_slice()]).intersection(&kept).count() > file.len() / 2));
 
     // A lost layer is proven again under the tensors' masks, with all other randomness fresh.
     let first = run.crash(&run.request);

@@ -3,7 +3,7 @@
 use super::tree::Planted;
 
 /// Why no test can or need notice mutants, and which: part of a file's path, part of the mutated code.
-const EQUIVALENT: [(&str, &[(&str, &str)]); 30] = [
+const EQUIVALENT: [(&str, &[(&str, &str)]); 29] = [
     (
         "another choice of which cells stand together costs more or less, and every plan is checked",
         &[
@@ -163,7 +163,6 @@ const EQUIVALENT: [(&str, &[(&str, &str)]); 30] = [
     ("a gate on no row", &[("layout/src/place.rs", "hidden.is_empty()")]),
     ("runs of the tag 0 say what no run says", &[("layout/src/place.rs", "tags.retain")]),
     ("one fixed column twice", &[("layout/src/place.rs", "f.name == name")]),
-    ("the region is assigned twice, the same", &[("proof/src/circuit.rs", "!measured.replace(true)")]),
     ("the columns end there as they come", &[("proof/src/plonk/mod.rs", "column.values.resize(usable")]),
 ];
 
