@@ -1,7 +1,7 @@
 //! What can go wrong between an ONNX file and the canonical graph.
 
 use super::refusal::Refusal;
-use crate::setting::Setting;
+use crate::setting::{Setting, setting};
 use std::{fmt, path::PathBuf};
 
 /// A node of the source model that has no canonical form.
@@ -88,7 +88,7 @@ pub enum FrontendError {
         location: String,
     },
     /// A dimension has no value.
-    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}={}`", path.display(), length(*.sample))]
+    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {}`", path.display(), setting(symbol, length(*.sample)))]
     DynamicDim {
         /// Model file.
         path: PathBuf,
@@ -102,7 +102,7 @@ pub enum FrontendError {
         sample: Option<usize>,
     },
     /// A `--set` that names nothing in the model, or contradicts it.
-    #[error("{}: `--set {name}={value}`: {refusal}", path.display())]
+    #[error("{}: `--set {}`: {refusal}", path.display(), setting(name, value))]
     BadSet {
         /// Model file.
         path: PathBuf,
