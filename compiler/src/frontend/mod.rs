@@ -13,6 +13,7 @@ mod general;
 mod onnx;
 mod options;
 mod parameters;
+mod quotient;
 mod reference;
 mod refusal;
 mod rewrite;
