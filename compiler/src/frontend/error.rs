@@ -187,7 +187,7 @@ fn differs(input: &str, output: usize, error: f64, suspect: Option<&Suspect>) ->
              where it is defined (Clip, Max)"
         ),
         Some(Suspect::Hidden(node)) => format!(
-            "on {input} all scores of a row of the softmax \"{node}\" are as low as those that a mask hides, and floats of 32 \
+            "on {input} masks hide all of a row of the softmax \"{node}\", or its scores are as low as hidden ones, and floats of 32 \
              bits give output {output} another value ({error:.1e} of its greatest) than real numbers do; give data that \
              leaves an entry of each row visible, or a mask as integers or booleans"
         ),
