@@ -15,7 +15,7 @@ use super::{
     tensor,
 };
 use span::{NEGATIVE, NUMBER, POSITIVE, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::{
     pb::{NodeProto, tensor_proto::DataType},
     tract_hir::internal::*,
@@ -97,7 +97,7 @@ pub(super) fn run(net: &mut Net<'_>, facts: &Facts) -> Rewritten<bool> {
         if let Some(mark) = graph.mark(&mut make, &node)? {
             make.last("Identity", &[&mark], &node.output[0], Vec::new());
             node.op_type.clear();
-        } else if node.op_type == "Where" {
+        } else if node.op_type == "Where" && !graph.is_of_one(&make, &node) {
             for slot in 1..node.input.len() {
                 let branch = node.input[slot].clone();
                 if let Some(safe) = graph.without_dropped(&mut make, &node, slot, &branch)? {
@@ -211,6 +211,24 @@ impl<'g> Guarded<'g> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a selection is a function of one variable: a table holds what it gives, whatever its branches are there.
+    fn is_of_one(&self, make: &Builder<'_, '_>, node: &NodeProto) -> bool {
+        let (mut seen, mut open, mut variables) = (HashSet::new(), vec![node], HashSet::new());
+        while let Some(node) = open.pop() {
+            for name in node.input.iter().filter(|name| !make.net.is_constant(name)) {
+                if !seen.insert(name) {
+                    continue;
+                }
+                let through = |op: &str| ELEMENTWISE.contains(&op) || span::READ.contains(&op);
+                match self.makers.get(name).map(|&maker| &self.nodes[maker]).filter(|n| through(&n.op_type)) {
+                    Some(maker) if seen.len() <= MOST_STEPS => open.push(maker),
+                    _ => drop(variables.insert(name)),
+                }
+            }
+        }
+        variables.len() <= 1
     }
 
     /// What the branch of a selection gives, made again with arguments that have a value wherever it drops those that have

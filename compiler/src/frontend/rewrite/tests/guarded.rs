@@ -116,17 +116,36 @@ fn inputs_are_numbers() {
 /// A power that is infinite at 0, dropped by its value, as in a graph's normalised adjacency; and behind other operators.
 #[test]
 fn functions_are_dropped_by_their_argument_or_their_value() {
-    let one = || Small::new(18).input("a", &[6]).constant("zero", tensor0(0f32)).constant("up", tensor0(f32::INFINITY));
-    let power = one().constant("e", tensor0(-0.5f32)).node("Abs", &["a"], &["size"], &[]);
+    let two = || {
+        let two = Small::new(18).input("a", &[6]).input("b", &[6]).constant("zero", tensor0(0f32));
+        two.constant("up", tensor0(f32::INFINITY))
+    };
+    let power = two().constant("e", tensor0(-0.5f32)).node("Abs", &["a"], &["size"], &[]);
     let power = power.node("Pow", &["size", "e"], &["p"], &[]).node("Equal", &["p", "up"], &["c"], &[]);
-    let want = A.map(|a| if a == 0.0 { 0.0 } else { a.abs().powf(-0.5) });
-    check(power.node("Where", &["c", "zero", "p"], &["y"], &[]), &want);
-    let entropy = one().node("Log", &["a"], &["log"], &[]).node("Mul", &["log", "a"], &["product"], &[]);
+    let power = power.node("Mul", &["p", "b"], &["pb"], &[]);
+    let of = |f: &dyn Fn(f32, f32) -> f32| -> Vec<f32> { A.iter().zip(B).map(|(&a, b)| f(a, b)).collect() };
+    let want = of(&|a, b| if a == 0.0 { 0.0 } else { a.abs().powf(-0.5) * b });
+    check(power.node("Where", &["c", "zero", "pb"], &["y"], &[]), &want);
+    let entropy = two().node("Log", &["a"], &["log"], &[]).node("Mul", &["log", "b"], &["product"], &[]);
     let entropy = entropy.node("Greater", &["a", "zero"], &["c"], &[]);
-    let want = A.map(|a| if a > 0.0 { a * a.ln() } else { 0.0 });
+    let want = of(&|a, b| if a > 0.0 { b * a.ln() } else { 0.0 });
     check(entropy.node("Where", &["c", "product", "zero"], &["y"], &[]), &want);
-    let root = one().node("Sqrt", &["a"], &["root"], &[]).node("Less", &["a", "zero"], &["c"], &[]);
-    check(root.node("Where", &["c", "zero", "root"], &["y"], &[]), &A.map(|a| a.max(0.0).sqrt()));
+    let root = two().node("Sqrt", &["a"], &["root"], &[]).node("Less", &["a", "zero"], &["c"], &[]);
+    check(root.node("Where", &["c", "b", "root"], &["y"], &[]), &of(&|a, b| if a < 0.0 { b } else { a.sqrt() }));
+}
+
+/// A selection that depends on one variable is one table, and what its branches give does not matter.
+#[test]
+fn functions_of_one_variable_stay() {
+    let model = Small::new(18)
+        .input("a", &[6])
+        .constant("zero", tensor0(0f32))
+        .node("Log", &["a"], &["log"], &[])
+        .node("Greater", &["a", "zero"], &["c"], &[])
+        .node("Where", &["c", "log", "zero"], &["y"], &[])
+        .output("y");
+    let (rewritten, _) = model.rewritten().unwrap();
+    assert_eq!(rewritten.graph.unwrap().node.len(), 3);
 }
 
 /// Of 0 over 0 and of -1 over 0 the second is dropped by its numerator, and 1 over 0 by nothing.
