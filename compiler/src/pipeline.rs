@@ -17,7 +17,7 @@ use crate::tokenizer::{self, End};
 use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
-use nanozk_plan::{Text, ValueInfo};
+use nanozk_plan::{ElementType, Text, ValueInfo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::f64::consts::SQRT_2;
@@ -213,6 +213,9 @@ fn compile_source(
             circuits.k()
         )));
     }
+    if config.head == Head::Logits {
+        measured.gaps.iter().zip(&loaded.outputs).filter_map(inexact).for_each(|w| tell(Notice::Warning(&w)));
+    }
     tell(Notice::Fidelity(&Outcome { gaps: measured.gaps, clamps: measured.clamps, choice }));
     let Circuits { model, shapes, .. } = circuits;
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -236,6 +239,20 @@ fn numbers(floats: &[Vec<Vec<f64>>], outputs: &[ValueInfo]) -> Result<(), Compil
         }
     }
     Ok(())
+}
+
+/// What to say of whole numbers that are not those of the source model.
+fn inexact((gap, output): (&Gap, &ValueInfo)) -> Option<String> {
+    use ElementType::{Bfloat16, Float16, Float32, Float64};
+    let is_float = matches!(output.dtype, Float16 | Bfloat16 | Float32 | Float64);
+    (!is_float && gap.error > 0.0).then(|| {
+        format!(
+            "output \"{}\" is of whole numbers, and on the sample data some differ from the source model's, by up to {}: a real \
+             number that one is made of (by a comparison, a floor, a greatest one) lies closer to where it changes than the \
+             integers tell apart",
+            output.name, gap.error
+        )
+    })
 }
 
 /// How often layers that fit no circuit are cut anew.

@@ -21,6 +21,15 @@ impl From<usize> for Setting {
     }
 }
 
+/// A setting as `--set` takes it: in quotes where a shell would take the name apart.
+pub(crate) fn setting(name: &str, value: impl fmt::Display) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-+.,:/@%".contains(c);
+    match name.chars().all(plain) {
+        true => format!("{name}={value}"),
+        false => format!("\"{name}={value}\""),
+    }
+}
+
 /// A text that is no setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a number, true or false")]

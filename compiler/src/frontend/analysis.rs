@@ -3,6 +3,7 @@
 use super::{
     axes,
     error::{FrontendError, Problem},
+    quotient,
     rewrite::{node::Parts, tensor::integers},
 };
 use crate::frontend::refusal::{Refusal, incomplete, incorrect, reason, refuse};
@@ -120,10 +121,11 @@ pub(super) fn analyse(path: &Path, onnx: &Onnx, model: ModelProto, names: &Nodes
     for slot in 0..model.outputs.len() {
         model.set_output_fact(slot, InferenceFact::default()).map_err(analysis)?;
     }
-    let typed = {
+    let mut typed = {
         let inferred = model.clone();
         model.into_typed().map_err(|e| names.blamed(path, &e, Some(&inferred)))?
     };
+    quotient::keep(&mut typed);
     let model = declutter(typed).map_err(analysis)?;
     check(&model, path, names)?;
     Ok(model)

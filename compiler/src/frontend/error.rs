@@ -1,7 +1,7 @@
 //! What can go wrong between an ONNX file and the canonical graph.
 
 use super::refusal::Refusal;
-use crate::setting::Setting;
+use crate::setting::{Setting, setting};
 use std::{fmt, path::PathBuf};
 
 /// A node of the source model that has no canonical form.
@@ -88,7 +88,7 @@ pub enum FrontendError {
         location: String,
     },
     /// A dimension has no value.
-    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {symbol}={}`", path.display(), length(*.sample))]
+    #[error("{}: dimension {axis} of input \"{input}\" is not fixed; give it with `--set {}`", path.display(), setting(symbol, length(*.sample)))]
     DynamicDim {
         /// Model file.
         path: PathBuf,
@@ -102,7 +102,7 @@ pub enum FrontendError {
         sample: Option<usize>,
     },
     /// A `--set` that names nothing in the model, or contradicts it.
-    #[error("{}: `--set {name}={value}`: {refusal}", path.display())]
+    #[error("{}: `--set {}`: {refusal}", path.display(), setting(name, value))]
     BadSet {
         /// Model file.
         path: PathBuf,
@@ -187,7 +187,7 @@ fn differs(input: &str, output: usize, error: f64, suspect: Option<&Suspect>) ->
              where it is defined (Clip, Max)"
         ),
         Some(Suspect::Hidden(node)) => format!(
-            "on {input} all scores of a row of the softmax \"{node}\" are as low as those that a mask hides, and floats of 32 \
+            "on {input} masks hide all of a row of the softmax \"{node}\", or its scores are as low as hidden ones, and floats of 32 \
              bits give output {output} another value ({error:.1e} of its greatest) than real numbers do; give data that \
              leaves an entry of each row visible, or a mask as integers or booleans"
         ),

@@ -10,5 +10,6 @@ mod masked;
 mod pooling;
 mod positions;
 mod promise;
+mod quotients;
 mod trees;
 mod weights;

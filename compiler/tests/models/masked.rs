@@ -14,7 +14,7 @@ const T: usize = 4;
 const D: usize = 3;
 
 /// The compiled model, and the source model.
-fn compiled(onnx: Onnx, sample: &[Vec<f32>]) -> (Artifact, Reference) {
+pub fn compiled(onnx: Onnx, sample: &[Vec<f32>]) -> (Artifact, Reference) {
     let folder = tempfile::tempdir().unwrap();
     let path = onnx.write(folder.path()).unwrap();
     let data = folder.path().join("input.json");

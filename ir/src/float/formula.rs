@@ -163,8 +163,17 @@ impl Formula {
         self.trace(x).last().copied().unwrap_or(x)
     }
 
+    /// The function at `x` as a program of single precision computes it: the result of each step is rounded ([`single`]).
+    pub fn in_singles(&self, x: f64) -> f64 {
+        self.results(x, single).last().copied().unwrap_or(x)
+    }
+
     /// The result of every step at `x`.
     pub fn trace(&self, x: f64) -> Vec<f64> {
+        self.results(x, |v| v)
+    }
+
+    fn results(&self, x: f64, rounded: impl Fn(f64) -> f64) -> Vec<f64> {
         let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let at = |i: usize| values.get(i).copied().unwrap_or(0.0);
@@ -174,10 +183,15 @@ impl Formula {
                 Step::Unary(f, a) => f.apply(at(*a)),
                 Step::Binary(op, a, b) => op.apply(at(*a), at(*b)),
             };
-            values.push(value);
+            values.push(rounded(value));
         }
         values
     }
+}
+
+/// The number that single precision has for `v`. Whole numbers stay, for those of integer types are exact.
+pub fn single(v: f64) -> f64 {
+    if v.fract() == 0.0 { v } else { f64::from(v as f32) }
 }
 
 /// All steps: `Formula[s0 = x, s1 = 2, s2 = Exp(s0), s3 = Min(s2, s1)]`.
@@ -219,6 +233,32 @@ mod tests {
         let words =
             "Formula[s0 = x, s1 = 0, s2 = 2, s3 = Exp(s0), s4 = Min(s3, s2), s5 = Greater(s0, s1), s6 = Gate(s4, s5)]";
         assert_eq!(f.to_string(), words);
+    }
+
+    /// -10 times the single next to 0.1, and a power of a sum whose rounding counts.
+    #[test]
+    fn steps_are_rounded_as_programs_of_single_precision_round_them() {
+        let tenth = Formula::new(vec![
+            Step::Argument,
+            Step::Constant(0.1),
+            Step::Binary(Binary::Mul, 0, 1),
+            Step::Unary(UnaryFn::Floor, 2),
+        ]);
+        assert_eq!([tenth.apply(-10.0), tenth.in_singles(-10.0)], [-2.0, -1.0]);
+        let power = Formula::new(vec![
+            Step::Argument,
+            Step::Constant(7e6),
+            Step::Binary(Binary::Div, 0, 1),
+            Step::Constant(1.0),
+            Step::Binary(Binary::Add, 2, 3),
+            Step::Unary(UnaryFn::Pow(-1e5), 4),
+        ]);
+        let of_singles = libm::pow(f64::from(1f32 + 3.0 / 7e6), -1e5);
+        assert!((power.in_singles(3.0) - of_singles).abs() < 1e-6);
+        assert!((power.apply(3.0) - of_singles).abs() > 1e-3);
+        // Whole numbers of integer types are exact beyond what single precision tells apart.
+        let square = Formula::new(vec![Step::Argument, Step::Binary(Binary::Mul, 0, 0)]);
+        assert_eq!(square.in_singles(4097.0), 16_785_409.0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod unary;
 #[cfg(feature = "graph")]
 pub use eval::{EvalError, InputValue, Observer, eval};
 pub use floats::{Floats, Shared, Store};
-pub use formula::{Binary, Formula, Step};
+pub use formula::{Binary, Formula, Step, single};
 #[cfg(feature = "graph")]
 pub use graph::{Graph, Node, NodeId};
 pub use op::{HIDDEN, HIDING, Hidden, InputKind, NormKind, Op, PICK_ZERO, UnaryFn};

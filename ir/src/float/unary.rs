@@ -70,7 +70,7 @@ impl UnaryFn {
             UnaryFn::Asinh => libm::asinh(x),
             UnaryFn::Acosh => libm::acosh(x),
             UnaryFn::Atanh => libm::atanh(x),
-            UnaryFn::Formula(formula) => formula.apply(x),
+            UnaryFn::Formula(formula) => formula.in_singles(x),
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         x.codes.to_vec()
     } else if r.graph.whole_of(&x.codes).is_some() {
         integer::wrap(r.graph, &x.codes, op.to)?
+    } else if let Some(codes) = r.of_quotient(&UnaryFn::Trunc, &x.codes)? {
+        codes
     } else {
         r.graph.unary(UnaryFn::Trunc, &x.codes)
     };

@@ -16,6 +16,12 @@ const MOST_POWER: f64 = 16.0;
 /// Most numbers of places that a table of powers of two has.
 const MOST_PLACES: f64 = 4096.0;
 
+/// Quotients of lesser whole numbers have the same floor in single precision.
+const MOST_EXACT: f64 = 8_388_608.0;
+
+/// Whole numbers of a smaller range are rows of a table.
+const MOST_ROWS: f64 = 4096.0;
+
 /// The interval of all elements.
 fn range(g: &Graph, codes: &[Code]) -> Read<Whole> {
     let range = g.whole_of(codes).filter(|(lo, hi)| lo.is_finite() && hi.is_finite());
@@ -48,6 +54,31 @@ fn magnitudes(g: &mut Graph, a: &[Code], b: &[Code]) -> Read<[Vec<Code>; 3]> {
     let (a, b) = (g.unary(UnaryFn::Abs, a), g.unary(UnaryFn::Abs, b));
     let quotient = quotient(g, &a, &b)?;
     Ok([a, b, quotient])
+}
+
+/// Floor, ceiling or whole part of `a / b` in single precision, which has that of the quotient itself for numbers of fewer
+/// than 24 bits; `None` for other functions, other numbers, and what a table of one small variable has.
+pub(super) fn rounded_quotient(g: &mut Graph, f: &UnaryFn, a: &[Code], b: &[Code]) -> Read<Option<Vec<Code>>> {
+    let (Some((al, ah)), Some((bl, bh))) = (g.whole_of(a), g.whole_of(b)) else { return Ok(None) };
+    let constant = b.iter().all(|c| c.is_constant());
+    let nothing = constant && b.contains(&ZERO) || bl == 0.0 && bh == 0.0;
+    if al.min(bl) <= -MOST_EXACT || ah.max(bh) >= MOST_EXACT || nothing || constant && ah - al < MOST_ROWS {
+        return Ok(None);
+    }
+    if *f == UnaryFn::Trunc {
+        return divide(g, a, b).map(Some);
+    }
+    let up = match f {
+        UnaryFn::Floor => false,
+        UnaryFn::Ceil => true,
+        _ => return Ok(None),
+    };
+    let signs = signs(g, b);
+    let a = signed(g, a.to_vec(), signs);
+    let a = if up { g.unary(UnaryFn::Neg, &a) } else { a };
+    let b = g.unary(UnaryFn::Abs, b);
+    let floor = quotient(g, &a, &b)?;
+    Ok(Some(if up { g.unary(UnaryFn::Neg, &floor) } else { floor }))
 }
 
 /// The sign of `x` where it may be negative.

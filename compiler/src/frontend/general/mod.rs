@@ -31,6 +31,7 @@ use crate::frontend::refusal::Refusal;
 use graph::{Graph, Op};
 use nanozk_ir::float;
 use read::{Family, Reader, Value};
+use std::collections::HashMap;
 use tensor::View;
 use tract_onnx::prelude::*;
 
@@ -71,7 +72,7 @@ pub(super) fn read(
         values.push(Value::View(View::new(shape, codes.clone())));
         inputs.push(emit::Input { name, codes, whole });
     }
-    let mut reader = Reader { families: &FAMILIES, graph: &mut graph, problems };
+    let mut reader = Reader { families: &FAMILIES, graph: &mut graph, problems, quotients: HashMap::new() };
     let results = reader.model(model, &values).and_then(|results| {
         results.iter().map(|value| Ok(reader.view(value)?.codes.to_vec())).collect::<Result<Vec<_>, Refusal>>()
     });

@@ -46,7 +46,7 @@ fn binary(name: &str) -> Option<(Binary, bool)> {
         "Sub" => (Binary::Sub, false),
         "SubF" => (Binary::Sub, true),
         "Mul" => (Binary::Mul, false),
-        "Div" => (Binary::Div, false),
+        "Div" | "Quotient" => (Binary::Div, false),
         "Pow" => (Binary::Pow, false),
         "Max" => (Binary::Max, false),
         "Min" => (Binary::Min, false),
@@ -91,7 +91,10 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         let Some(f) = unary(op) else { return Ok(None) };
         let codes = match f {
             UnaryFn::Recip => reciprocal(r.graph, &x.codes),
-            f => r.graph.unary(f, &x.codes),
+            f => match r.of_quotient(&f, &x.codes)? {
+                Some(codes) => codes,
+                None => r.graph.unary(f, &x.codes),
+            },
         };
         return Ok(Some(vec![Value::View(View::new(&x.shape, codes))]));
     }
@@ -149,6 +152,9 @@ pub(super) fn read(r: &mut Reader, node: &TypedNode, args: &[Value]) -> Read<Opt
         Binary::Pow => power(r.graph, a, b)?,
         _ => r.graph.binary(f, a, b),
     };
+    if name == "Quotient" {
+        r.quotients.extend(out.iter().copied().zip(a.iter().copied().zip(b.iter().copied())));
+    }
     if f == Binary::Div && dtype.is_integer() {
         out = r.graph.unary(UnaryFn::Trunc, &out);
     }

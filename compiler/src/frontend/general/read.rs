@@ -1,9 +1,11 @@
 //! Walks tract's graph: constants are folded, data movements become index maps, everything else nodes of the graph.
 
 use super::graph::{ANY, BIT, Graph, Op};
+use super::integer;
 use super::tensor::{Code, View};
 use crate::frontend::error::Problem;
 use crate::frontend::refusal::{Refusal, refuse};
+use nanozk_ir::float::UnaryFn;
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops;
@@ -35,6 +37,8 @@ pub(super) struct Reader<'g> {
     pub families: &'static [Family],
     pub graph: &'g mut Graph,
     pub problems: Vec<Problem>,
+    /// Dividend and divisor of elements that are quotients of whole numbers.
+    pub quotients: HashMap<Code, (Code, Code)>,
 }
 
 impl Reader<'_> {
@@ -94,6 +98,16 @@ impl Reader<'_> {
             }
         }
         Err(refuse("this operator is not supported", "compute it outside of the model or replace it"))
+    }
+
+    /// The whole number that `f` makes of quotients of whole numbers; `None` where that is another function, or the table of
+    /// one variable has it.
+    pub(super) fn of_quotient(&mut self, f: &UnaryFn, x: &[Code]) -> Read<Option<Vec<Code>>> {
+        let Some(pairs) = x.iter().map(|c| self.quotients.get(c).copied()).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let (a, b): (Vec<Code>, Vec<Code>) = pairs.into_iter().unzip();
+        integer::rounded_quotient(self.graph, f, &a, &b)
     }
 
     /// The references of a value; constants get references too.

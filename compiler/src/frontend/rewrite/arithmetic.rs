@@ -8,7 +8,10 @@ use super::{
     tensor,
 };
 use crate::frontend::refusal::{incorrect, lacks, missing, refuse};
-use tract_onnx::pb::NodeProto;
+use tract_onnx::{
+    pb::NodeProto,
+    prelude::{DatumType, tensor0},
+};
 
 /// Most rows of a determinant: it is a sum over all permutations.
 const MAX_DETERMINANT: usize = 5;
@@ -185,13 +188,25 @@ pub(super) fn log_sum_exp(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewri
     Ok(Outcome::Replaced)
 }
 
-/// `ReduceMax` and `ReduceMin`: tract gives a number where there is nothing to reduce.
+/// `ReduceMax` and `ReduceMin`: tract gives a number where there is nothing to reduce, and of integers ONNX the end of their
+/// type.
 pub(super) fn extreme(make: &mut Builder<'_, '_>, node: &NodeProto) -> Rewritten<Outcome> {
-    match node.at(0).and_then(|x| make.shape(x)) {
-        Some(shape) if shape.contains(&0) => {
-            Err(refuse("the greatest or least of no elements is infinite, and no number", "reduce something"))
+    let (x, y) = ends(node)?;
+    if !make.shape(x).is_some_and(|shape| shape.contains(&0)) {
+        return Ok(Outcome::Kept);
+    }
+    let most = node.op_type == "ReduceMax";
+    let least_of = |dtype: DatumType| match dtype {
+        DatumType::I32 => Some(tensor0(if most { i32::MIN } else { i32::MAX })),
+        DatumType::I64 => Some(tensor0(if most { i64::MIN } else { i64::MAX })),
+        _ => None,
+    };
+    match (make.facts.and_then(|facts| facts.datum_type(x)).and_then(least_of), make.shape(y)) {
+        (Some(end), Some(shape)) => {
+            make.net.set_constant(y, &end.broadcast_scalar_to_shape(&shape)?)?;
+            Ok(Outcome::Replaced)
         }
-        _ => Ok(Outcome::Kept),
+        _ => Err(refuse("the greatest or least of no elements is infinite, and no number", "reduce something")),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{facts::FLOAT, net::Net};
 use crate::frontend::refusal::{Refusal, refuse};
 use crate::frontend::{error::FrontendError, options::LoadOptions};
 use crate::onnx::value_info;
-use crate::setting::Setting;
+use crate::setting::{Setting, setting};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -64,7 +64,8 @@ pub(super) fn fix(net: &mut Net<'_>, path: &Path, options: &LoadOptions) -> Resu
         settings.nothing_left()?;
     }
     net.notes.extend(settings.batches.iter().map(|(name, n)| {
-        format!("\"{name}\" is {n}, as the shape of the sample data has it; `--set {name}=1` reads {n} samples")
+        let one = setting(name, 1);
+        format!("\"{name}\" is {n}, as the shape of the sample data has it; `--set {one}` reads {n} samples")
     }));
     net.graph.input = kept;
     settings.finish()
@@ -92,7 +93,7 @@ impl<'o> Settings<'o> {
             Some((other, differs)) => Err(self.bad(
                 key,
                 value,
-                refuse(format!("`--set {other}={differs}` is of the same dimension"), "give one of them"),
+                refuse(format!("`--set {}` is of the same dimension", setting(other, differs)), "give one of them"),
             )),
             None => Ok(Some((key, value))),
         }
@@ -177,11 +178,11 @@ impl<'o> Settings<'o> {
             let (path, input, symbol) = (path.to_owned(), input.to_owned(), symbol.to_owned());
             Err(FrontendError::DynamicDim { path, input, axis, symbol, sample })
         };
-        // Not an expression, so one name.
-        let Ok(expression) = parse_onnx_dim(&self.scope, symbol) else {
+        let parsed = parse_onnx_dim(&self.scope, symbol).ok();
+        let Some(expression) = parsed.filter(|expression| !self.is_hyphenated(symbol, expression)) else {
             return match given {
                 Some(n) => Ok(n),
-                None if is_batch(symbol) => Ok(1),
+                None if is_batch(symbol) => Ok(self.batch(symbol, batch)),
                 None => open(symbol, sample),
             };
         };
@@ -199,10 +200,7 @@ impl<'o> Settings<'o> {
             match length {
                 Some(n) => values.set(symbol_of, *n as i64),
                 None if is_batch(name) => {
-                    let batch = if name == symbol { batch } else { 1 };
-                    if batch > 1 {
-                        self.batches.insert(name.clone(), batch);
-                    }
+                    let batch = self.batch(name, if name == symbol { batch } else { 1 });
                     values.set(symbol_of, batch as i64);
                 }
                 None => return open(name, sample.filter(|_| names.len() == 1 && name == symbol)),
@@ -210,7 +208,8 @@ impl<'o> Settings<'o> {
         }
         let length = expression.eval(&values).to_i64().ok().and_then(|n| usize::try_from(n).ok());
         if let Some(given) = given.filter(|&given| length != Some(given)) {
-            let parts = lengths.iter().filter_map(|(name, length)| Some(format!("`--set {name}={}`", (*length)?)));
+            let parts =
+                lengths.iter().filter_map(|(name, length)| Some(format!("`--set {}`", setting(name, (*length)?))));
             let parts = parts.collect::<Vec<_>>().join(" and ");
             return Err(self.bad(
                 symbol,
@@ -225,6 +224,25 @@ impl<'o> Settings<'o> {
                 "correct the `--set` values",
             ),
         })
+    }
+
+    /// The length of a batch that nothing sets.
+    fn batch(&mut self, name: &str, batch: usize) -> usize {
+        if batch > 1 {
+            self.batches.insert(name.to_owned(), batch);
+        }
+        batch
+    }
+
+    /// Whether it is one name with hyphens ("seq-len"), and no difference: exporters write those with spaces, of names that
+    /// other axes have.
+    fn is_hyphenated(&self, symbol: &str, expression: &TDim) -> bool {
+        let names = expression.symbols();
+        let known = |name: &Symbol| {
+            let name = name.to_string();
+            self.set.contains_key(&name) || self.offered.contains(&name)
+        };
+        symbol.contains('-') && !symbol.contains(char::is_whitespace) && names.len() > 1 && !names.iter().any(known)
     }
 
     /// The value that an input always has: that of a setting, or none because the input has no elements.

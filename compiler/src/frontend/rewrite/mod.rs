@@ -19,6 +19,7 @@ mod fold;
 mod fourier;
 mod functions;
 mod grid;
+mod guarded;
 mod indices;
 mod inline;
 mod linear_attention;
@@ -173,7 +174,7 @@ fn rounds(net: &mut Net<'_>, functions: &Functions) -> Rewritten<()> {
             changed |= expand::expand(net, Some(&facts));
             changed |= fold::fold(net, &facts)?;
             if !changed && net.refused.is_empty() {
-                changed |= selection::run(net, &facts)? || control::both(net)?;
+                changed |= guarded::run(net, &facts)? || selection::run(net, &facts)? || control::both(net)?;
             }
         }
         if !changed || !net.refused.is_empty() {

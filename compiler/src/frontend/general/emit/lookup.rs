@@ -3,6 +3,7 @@
 use crate::frontend::general::function::Elementwise;
 use crate::frontend::general::graph::{Graph, Op};
 use crate::frontend::general::tensor::Code;
+use nanozk_ir::float::single;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -108,12 +109,13 @@ impl Lookups {
                     Some(columns) => columns.at(feature, x),
                     None => graph.pool.value(node.args[slot][feature]),
                 };
-                values.push(match function {
+                let value = match function {
                     Elementwise::Unary(f) => f.apply(operand(0)?),
                     Elementwise::Binary(f) => f.apply(operand(0)?, operand(1)?),
                     // What is not chosen may have no value.
                     Elementwise::Select => operand(if operand(0)? == 0.0 { 2 } else { 1 })?,
-                });
+                };
+                values.push(single(value));
             }
         }
         Some(Columns { source: first.source.clone(), lo, count, values })

@@ -81,11 +81,11 @@ fn open_dimensions_are_named_in_the_error() {
 fn contradicting_settings_are_refused() {
     for (sum, other) in [("past + seq", "seq+past"), ("seq+past", "past + seq")] {
         let error = set(open(&["seq", "past + seq"]), &[("past", 3.0), ("seq", 2.0), (sum, 9.0)]).refusal();
-        for part in ["past + seq=9`", "`--set past=3`", "`--set seq=2`", "; correct one"] {
+        for part in ["seq=9", "`--set past=3`", "`--set seq=2`", "; correct one"] {
             assert!(error.contains(part), "{error}");
         }
         let error = set(open(&["past + seq"]), &[(sum, 9.0), (other, 8.0)]).refusal();
-        for part in ["past + seq", "seq+past", "=9`", "=8`", "; give one"] {
+        for part in ["past + seq", "seq+past", "=9", "=8", "; give one"] {
             assert!(error.contains(part), "{error}");
         }
     }
@@ -119,6 +119,27 @@ fn a_batch_is_that_of_the_shape_of_the_sample_data() {
     // Twelve values may be three samples.
     assert_eq!(sample(&[12], &[]), [1, 4]);
     assert_eq!(sample(&[3, 5], &[]), [1, 4]);
+}
+
+/// A name of words, one with a hyphen and one that is no expression are names like others.
+#[test]
+fn every_name_can_be_set_and_a_batch_of_any_name_follows_the_sample_data() {
+    for name in ["batch size", "Batch-size", "N (batch)", "batch:0", "2batch"] {
+        assert_eq!(shape(&set(open(&[name, "4"]), &[(name, 5.0)])), [5, 4], "{name}");
+        let mut small = open(&[name, "4"]);
+        assert_eq!(shape(&small), [1, 4], "{name}");
+        small.options.shapes = vec![Some(vec![3, 4])];
+        assert_eq!(shape(&small), [3, 4], "{name}");
+        let (_, notes) = small.rewritten().unwrap();
+        assert!(notes.iter().any(|note| note.contains(&format!("{name}=1"))), "{notes:?}");
+    }
+    let error = open(&["4", "number of steps"]).refusal();
+    assert!(error.contains("`--set \"number of steps=N\"`"), "{error}");
+    let error = open(&["4", "seq-len"]).refusal();
+    assert!(error.contains("`--set seq-len=N`"), "{error}");
+    assert_eq!(shape(&set(open(&["4", "seq-len"]), &[("seq-len", 6.0)])), [4, 6]);
+    // A difference of names that other axes have.
+    assert_eq!(shape(&set(open(&["all", "all-past"]), &[("all", 6.0), ("past", 2.0)])), [6, 4]);
 }
 
 #[test]

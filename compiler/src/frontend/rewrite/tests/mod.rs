@@ -8,6 +8,7 @@ mod crop;
 mod deform;
 mod dims;
 mod functions;
+mod guarded;
 mod microsoft;
 mod ml;
 mod ngrams;
