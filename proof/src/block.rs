@@ -432,3 +432,6 @@ fn sum_blocks_before<O: Ops>(o: O, column: &[Block], prefixes: &[Block], rows: &
     let cut: Fr = before.flat_map(|(lanes, sum)| o.leave(sum.value).into_iter().take(lanes)).sum();
     o.leave(whole.value).iter().sum::<Fr>() + cut
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
