@@ -3,7 +3,7 @@
 
 mod tiny;
 
-use nanozk_plan::{FixedColumn, Plan, Tag};
+use nanozk_plan::{FixedColumn, Geometry, Plan, Tag};
 use nanozk_proof::witness::LaneColumn;
 use tiny::{Fixture, TOKENS, X, accepts, fixture_of, lanes, prove};
 
@@ -30,7 +30,7 @@ fn scores(lanes: &mut [LaneColumn], key: impl Fn(usize, usize) -> i64) {
 
 type Forge = fn(&mut Plan, &mut [LaneColumn]);
 
-const FORGERIES: [(&str, Forge); 8] = [
+const FORGERIES: [(&str, Forge); 9] = [
     ("a selector that leaves out a row", |plan, lanes| {
         plan.fixed[0].runs = vec![(1, LAST as u32, 1)];
         lanes[2].data[0] += 1;
@@ -49,6 +49,16 @@ const FORGERIES: [(&str, Forge); 8] = [
         plan.geometry.limb_bits += 1;
         lanes[0].data[LAST] = 20;
         lanes[2].data[LAST] = 400;
+    }),
+    ("slots of fewer tokens", |plan, lanes| {
+        plan.geometry = Geometry::new(6, 4, TOKENS as u32 - 1).expect("fits");
+        let groups = plan.geometry.groups;
+        plan.claims.iter_mut().zip([1, 4]).for_each(|(claim, lane)| claim.terms[0].slot = lane * groups);
+        plan.relations[0].terms[2].slot = 6 * groups + 1;
+        plan.relations[0].terms[3].slot = 3 * groups;
+        // x is 0, and its sum the parameter, but for the last token.
+        lanes.iter_mut().zip([0, 0, 0, 0, 0, -5]).for_each(|(lane, cell)| lane.data.fill(cell));
+        lanes[3].data[..TOKENS - 1].fill(3);
     }),
     ("keys in each other's rows of B", |plan, lanes| {
         plan.functionals[0].entries.iter_mut().for_each(|entry| entry.row = 5 - entry.row);
