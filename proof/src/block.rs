@@ -388,7 +388,7 @@ impl<O: Ops> Sum<O> {
     #[inline(always)]
     fn add(&mut self, o: O, block: &Block) {
         self.added += 1;
-        if self.added % LANES == 0 {
+        if self.added.is_multiple_of(LANES) {
             self.value = o.reduce(self.value);
         }
         self.value = o.add(self.value, o.load(block));

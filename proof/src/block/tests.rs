@@ -20,7 +20,7 @@ const GREATEST: [u64; 5] = {
 };
 
 fn random(n: usize, rng: &mut ChaCha8Rng) -> Vec<Fr> {
-    (0..n).map(|_| if rng.next_u32() % 8 == 0 { -Fr::ONE } else { Fr::random(&mut *rng) }).collect()
+    (0..n).map(|_| if rng.next_u32().is_multiple_of(8) { -Fr::ONE } else { Fr::random(&mut *rng) }).collect()
 }
 
 /// What each kernel makes of these columns, as elements.
