@@ -5,7 +5,7 @@
 //! file of its length may.
 
 use crate::{Plan, Public};
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 /// Units for every file.
 const BASE: u64 = 1 << 28;
@@ -23,12 +23,15 @@ const CHECKED_TERM: u64 = 16;
 const TABLE_CELL: u64 = 2;
 const TABLE_VALUE: u64 = 16;
 
-/// Units of an equation's term, or of a slot, for the verifier of a proof.
+/// Units of an equation's term, of a slot, or of a run of a fixed column, for the verifier of a proof.
 const VERIFIED_TERM: u64 = 4;
 
-/// Units of an entry of a functional, and of each of its rows, for the verifier of a proof.
-const VERIFIED_ENTRY: u64 = 256;
+/// Units of a row of the circuit, and of a row of a slot for each entry of a functional that names it, for the verifier of a
+/// proof.
 const VERIFIED_ROW: u64 = 8;
+
+/// Units of an entry of a functional, and of each of the values of a fixed column, for the verifier of a proof.
+const VERIFIED_ENTRY: u64 = 1024;
 
 /// A file asks for too much.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,9 +139,12 @@ impl Plan {
     /// Work of evaluating fixed columns, and the weights of the slots that functionals read.
     fn evaluation_work(&self) -> u64 {
         let runs: usize = self.fixed.iter().map(|column| column.runs.len()).sum();
+        let values = |runs: &[(u32, u32, i64)]| runs.iter().map(|run| run.2).collect::<BTreeSet<i64>>().len();
+        let values: usize = self.fixed.iter().map(|column| values(&column.runs)).sum();
         let entries: usize = self.functionals.iter().map(|functional| functional.entries.len()).sum();
-        let entry = VERIFIED_ENTRY.saturating_add(VERIFIED_ROW.saturating_mul(self.geometry.tokens.into()));
-        (runs as u64).saturating_mul(VERIFIED_TERM).saturating_add(entry.saturating_mul(entries as u64))
+        let rows = VERIFIED_ROW.saturating_mul(self.geometry.tokens.into()).saturating_mul(entries as u64);
+        let runs = (runs as u64).saturating_mul(VERIFIED_TERM);
+        VERIFIED_ENTRY.saturating_mul((values + entries) as u64).saturating_add(rows).saturating_add(runs)
     }
 
     /// Work of verifying a proof.
@@ -146,13 +152,36 @@ impl Plan {
         let rows = 1u64.checked_shl(self.geometry.k).unwrap_or(u64::MAX);
         let columns = self.columns() + self.form_terms() + u64::from(self.tables);
         let terms = self.size().saturating_mul(VERIFIED_TERM).saturating_add(self.evaluation_work());
-        terms.saturating_add(rows).saturating_add(columns.saturating_mul(1 << 6))
+        terms.saturating_add(rows.saturating_mul(VERIFIED_ROW)).saturating_add(columns.saturating_mul(1 << 6))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{FixedColumn, Functional, FunctionalEntry, Geometry, TokenWeight};
+
+    /// A verifier takes the runs of each value of a fixed column together, and each entry of a functional by itself.
+    #[test]
+    fn every_value_and_entry_is_charged() {
+        let work = |plan: &dyn Fn(&mut Plan)| {
+            let runs = [(0, 1, 1), (1, 1, 2), (2, 1, 1)].into();
+            let fixed = vec![FixedColumn { name: String::new(), runs }];
+            let entry = FunctionalEntry { slot: 0, row: 0, rho: 0 };
+            let functionals = vec![Functional { kind: TokenWeight::Row, entries: vec![entry] }];
+            let geometry = Geometry::new(6, 2, 5).expect("fits");
+            let mut changed = Plan { geometry, fixed, functionals, ..Plan::default() };
+            plan(&mut changed);
+            changed.verifying_work()
+        };
+        let least = work(&|_| {});
+        assert_eq!(work(&|plan| plan.fixed[0].runs[2].2 = 3), least + VERIFIED_ENTRY);
+        assert_eq!(work(&|plan| plan.fixed[0].runs[1].2 = 1), least - VERIFIED_ENTRY);
+        assert_eq!(work(&|plan| plan.fixed[0].runs.push((3, 1, 1))), least + VERIFIED_TERM);
+        let twice = |plan: &mut Plan| plan.functionals[0].entries = vec![plan.functionals[0].entries[0]; 2];
+        assert_eq!(work(&twice), least + VERIFIED_ENTRY + 5 * VERIFIED_ROW);
+        assert_eq!(work(&|plan| plan.geometry.k = 7), least + (VERIFIED_ROW << 6));
+    }
 
     #[test]
     fn charges_add_up_to_the_limit() {

@@ -388,7 +388,7 @@ impl<O: Ops> Sum<O> {
     #[inline(always)]
     fn add(&mut self, o: O, block: &Block) {
         self.added += 1;
-        if self.added % LANES == 0 {
+        if self.added.is_multiple_of(LANES) {
             self.value = o.reduce(self.value);
         }
         self.value = o.add(self.value, o.load(block));
@@ -432,3 +432,6 @@ fn sum_blocks_before<O: Ops>(o: O, column: &[Block], prefixes: &[Block], rows: &
     let cut: Fr = before.flat_map(|(lanes, sum)| o.leave(sum.value).into_iter().take(lanes)).sum();
     o.leave(whole.value).iter().sum::<Fr>() + cut
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;

@@ -1,9 +1,9 @@
 //! All linear equations of a layer as one inner product.
 //!
 //! With every equation `E_e` weighted by its own power of lambda, the sum over all equations is
-//! `sum_s omega_v[s] V[s] + sum_r omega_c[r] fold[r] + sum_lr omega_f[l][r] lane_l[r] + sum_r omega_a[r] A[r] + sum_r omega_b[r] B[r]
-//! + sum_r A[r] (W[r] + B[r])`, and the omegas depend on the plan and the challenges only. Omega_C compresses the fold of
-//! all lanes, Omega_F are what functionals read of a lane. Exponents:
+//! `sum_s omega_v[s] V[s] + sum_r omega_c[r] fold[r] + sum_lr omega_f[l][r] lane_l[r] + sum_r omega_a[r] A[r] + sum_r omega_b[r] B[r]`
+//! and `sum_r A[r] (W[r] + B[r])` and a constant, where the omegas depend on the plan and the challenges only. Omega_C
+//! compresses the fold of all lanes, Omega_F are what functionals read of a lane. Exponents:
 //!
 //! | exponent | equation |
 //! |---|---|

@@ -294,7 +294,7 @@ pub fn table_column(geometry: &Geometry, table: &[i64]) -> Vec<Fr> {
 }
 
 /// The omegas that are series, by row. The verifier has them at x only.
-struct Omegas {
+pub(crate) struct Omegas {
     compression: Option<Vec<Fr>>,
     functionals: Vec<Vec<Fr>>,
     a: Vec<Fr>,
@@ -302,7 +302,7 @@ struct Omegas {
 }
 
 impl Omegas {
-    fn new(omega: &linear::Omega) -> Self {
+    pub(crate) fn new(omega: &linear::Omega) -> Self {
         let column = |part: &Series| Series::column(std::slice::from_ref(part));
         Omegas {
             compression: omega.compression.as_ref().map(column),
@@ -313,7 +313,7 @@ impl Omegas {
     }
 
     /// The plain instance columns before the fixed ones: Omega_V by column, Omega_C, Omega_F, Omega_A, Omega_B, the constant.
-    fn columns(self, shape: &ShapeKey, omega: linear::Omega) -> Vec<Vec<Fr>> {
+    pub(crate) fn columns(self, shape: &ShapeKey, omega: linear::Omega) -> Vec<Vec<Fr>> {
         let mut out: Vec<Vec<Fr>> = omega.v.chunks(shape.plan.geometry.rows()).map(<[Fr]>::to_vec).collect();
         out.extend(self.compression);
         out.extend(self.functionals);

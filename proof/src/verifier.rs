@@ -131,6 +131,9 @@ pub(crate) fn read_halo2(
     let ratios = LagrangeRatios::new(shape.plan.geometry.k, ahead.squeeze_challenge()).ok_or_else(zero)?;
     let mut evaluations = plain(&ratios);
     evaluations.extend(fixed_values(&shape.plan, &ratios));
+    if evaluations.len() != shape.columns.plain() {
+        return Err(LayerError::Mismatch("the plan"));
+    }
     let evaluations: Vec<&[Fr]> = evaluations.iter().map(std::slice::from_ref).collect();
     let opening =
         verify_algebraic_constraints::<Fr, Kzg, _>(&shape.vk, trace, &[committed], &[&evaluations], &mut transcript)
@@ -175,3 +178,6 @@ fn omega_values(shape: &ShapeKey, omega: &Omega, ratios: &LagrangeRatios) -> Vec
     out.push(omega.constant);
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,13 @@ import { Malformed } from './reader.js';
 /** Units of about ten nanoseconds for every file, and for every byte of it. */
 const BASE = 2 ** 28;
 const PER_BYTE = 2 ** 11;
-/** Units of a term of an equation, or of a slot, for the checks of a plan and for the verifier of a proof. */
+/** Units of a term of an equation, or of a slot, for the checks of a plan and, or of a run, for the verifier of a proof. */
 const CHECKED_TERM = 16;
 const VERIFIED_TERM = 4;
-/** Units of an entry of a functional, and of each of its rows, for the verifier of a proof. */
-const VERIFIED_ENTRY = 256;
+/** Units of a row, also of a slot for each entry of a functional that names it, for the verifier of a proof. */
 const VERIFIED_ROW = 8;
+/** Units of an entry of a functional, and of each of the values of a fixed column, for the verifier of a proof. */
+const VERIFIED_ENTRY = 1024;
 
 /** Columns of cells, and gates and lookups, which go through all rows as columns do. */
 export function columnCount(plan: Plan): number {
@@ -44,13 +45,15 @@ function tableWork(plan: Plan): number {
 
 /** Units of fixed columns, and of the weights of the slots that functionals read. */
 function evaluationWork({ fixed, functionals, geometry }: Plan): number {
-  const entry = VERIFIED_ENTRY + VERIFIED_ROW * geometry.tokens;
-  return VERIFIED_TERM * sum(fixed, ({ runs }) => runs.length) + entry * sum(functionals, ({ entries }) => entries.length);
+  const entries = sum(functionals, (functional) => functional.entries.length);
+  const values = sum(fixed, ({ runs }) => new Set(runs.map(({ value }) => value)).size);
+  const runs = sum(fixed, (column) => column.runs.length);
+  return VERIFIED_ENTRY * (values + entries) + VERIFIED_ROW * geometry.tokens * entries + VERIFIED_TERM * runs;
 }
 
 function verifyingWork(plan: Plan): number {
   const columns = columnCount(plan) + formTerms(plan) + plan.tables;
-  return VERIFIED_TERM * size(plan) + evaluationWork(plan) + 2 ** plan.geometry.k + 64 * columns;
+  return VERIFIED_TERM * size(plan) + evaluationWork(plan) + VERIFIED_ROW * 2 ** plan.geometry.k + 64 * columns;
 }
 
 /** Refuses a file that asks for more work than one of its length may. */

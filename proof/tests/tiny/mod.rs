@@ -103,8 +103,12 @@ pub const WEIGHTS: [i32; 6] = [1, -2, 3, 4, -5, 6];
 pub const X: [[i64; 2]; TOKENS] = [[1, 2], [3, 15], [0, 7], [9, 4]];
 
 pub fn fixture() -> Fixture {
+    fixture_of(plan())
+}
+
+/// A layer of a plan that has the weights and tables of [`plan`].
+pub fn fixture_of(plan: Plan) -> Fixture {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let plan = plan();
     let srs = Srs::generate_unsafe(6, &mut rng).unwrap();
     let bases = Arc::new(ProverBases::new(&srs, 6).unwrap());
     let shape = keygen(&plan, &bases).unwrap();

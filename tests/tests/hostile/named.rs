@@ -259,6 +259,25 @@ fn many_layers_and_shapes() {
     }
 }
 
+/// A verifier sums up the runs of each value of a fixed column apart, in each layer.
+#[test]
+fn many_values_of_a_fixed_column() {
+    for count in [10, 1000] {
+        let mut file = changed(sum(Geometry::new(16, 4, 1).unwrap()), |plan| {
+            let runs = (1..32_000).map(|i| (2 * i, 1, i64::from(i))).collect();
+            plan.fixed.push(FixedColumn { name: String::new(), runs });
+        });
+        let (layer, tensor) = (file.layers[0].clone(), file.tensors[2].clone());
+        for i in 1..count {
+            let mut layer = layer.clone();
+            (layer.inputs, layer.outputs) = (vec![i, 1 + i], vec![2 + i]);
+            file.tensors.push(tensor.clone());
+            file.layers.push(layer);
+        }
+        within_bounds("values", file);
+    }
+}
+
 /// A chain of many layers with many lanes each.
 #[test]
 fn many_lanes_in_many_layers() {
