@@ -9,6 +9,8 @@ use halo2curves::Fq as Fr;
 
 /// Elements of a [`Block`].
 pub(crate) const LANES: usize = 8;
+/// Blocks between two of [`prefixes`].
+pub(crate) const STRIDE: usize = 16;
 /// Sums and differences of values below this multiple of the modulus may be formed before a reduction.
 pub(crate) const MAX_BOUND: f64 = 30.0;
 /// A product of values below `a p` and `b p` is below `(1 + PRODUCT_BOUND a b) p`.
@@ -191,10 +193,10 @@ kernels! {
         -> Vec<Block> = split_blocks;
     /// The inner product of two columns.
     pub(crate) fn dot(a: &[Block], b: &[Block]) -> Fr = dot_blocks;
-    /// The sum of all elements.
-    pub(crate) fn total(column: &[Block]) -> Fr = total_blocks;
-    /// For each block, and the end of the column, the sums by lane of the blocks before; tight and below `2 p`, as the
-    /// column must be.
+    /// The sum of all elements, each times its place in the column.
+    pub(crate) fn by_place(column: &[Block]) -> Fr = sum_by_place;
+    /// Before each [`STRIDE`] blocks, and at the end of the last if all are full, the sums by lane of the blocks before; tight
+    /// and below `2 p`, as the column must be.
     pub(crate) fn prefixes(column: &[Block]) -> Vec<Block> = prefix_blocks;
     /// For each of `rows`, which may repeat and reach the end of the column, the sum of all elements before it, summed
     /// over `rows`. `prefixes` are those of the column.
@@ -386,32 +388,42 @@ impl<O: Ops> Sum<O> {
     }
 
     #[inline(always)]
-    fn add(&mut self, o: O, block: &Block) {
+    fn add(&mut self, o: O, value: O::Value) {
         self.added += 1;
         if self.added.is_multiple_of(LANES) {
             self.value = o.reduce(self.value);
         }
-        self.value = o.add(self.value, o.load(block));
+        self.value = o.add(self.value, value);
     }
 }
 
 #[inline(always)]
-fn total_blocks<O: Ops>(o: O, column: &[Block]) -> Fr {
-    let mut sum = Sum::zero(o);
+fn sum_by_place<O: Ops>(o: O, column: &[Block]) -> Fr {
+    let (mut sum, mut sums) = (o.enter(&[Fr::ZERO; LANES]), Sum::zero(o));
     for block in column {
-        sum.add(o, block);
+        sum = o.reduce(o.add(sum, o.load(block)));
+        sums.add(o, sum);
     }
-    o.leave(sum.value).iter().sum()
+    let (sum, sums) = (o.leave(sum), o.leave(sums.value));
+    let number = |n: usize| Fr::from(n as u64);
+    // A block with b before it is in all sums but b.
+    let blocks = sum.iter().sum::<Fr>() * number(column.len()) - sums.iter().sum::<Fr>();
+    let lanes: Fr = sum.iter().enumerate().map(|(lane, sum)| number(lane) * sum).sum();
+    number(LANES) * blocks + lanes
 }
 
 #[inline(always)]
 fn prefix_blocks<O: Ops>(o: O, column: &[Block]) -> Vec<Block> {
-    let mut sum = o.enter(&[Fr::ZERO; LANES]);
-    let mut out = Vec::with_capacity(column.len() + 1);
-    out.push(o.store(sum));
-    for block in column {
-        sum = o.tight(o.reduce(o.add(sum, o.load(block))));
-        out.push(o.store(sum));
+    let mut sum = Sum::zero(o);
+    let mut out = Vec::with_capacity(column.len() / STRIDE + 1);
+    for part in column.chunks(STRIDE) {
+        out.push(o.store(o.tight(o.reduce(sum.value))));
+        for block in part {
+            sum.add(o, o.load(block));
+        }
+    }
+    if column.len().is_multiple_of(STRIDE) {
+        out.push(o.store(o.tight(o.reduce(sum.value))));
     }
     out
 }
@@ -423,9 +435,12 @@ fn sum_blocks_before<O: Ops>(o: O, column: &[Block], prefixes: &[Block], rows: &
     let mut cut = [Sum::zero(o); LANES];
     for row in rows {
         let (block, lanes) = (*row as usize / LANES, *row as usize % LANES);
-        whole.add(o, &prefixes[block]);
+        whole.add(o, o.load(&prefixes[block / STRIDE]));
+        for block in &column[block / STRIDE * STRIDE..block] {
+            whole.add(o, o.load(block));
+        }
         if lanes > 0 {
-            cut[lanes].add(o, &column[block]);
+            cut[lanes].add(o, o.load(&column[block]));
         }
     }
     let before = cut.iter().enumerate().skip(1).filter(|(_, sum)| sum.added > 0);

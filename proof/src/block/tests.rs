@@ -50,8 +50,7 @@ fn kernels<O: Ops>(o: O, a: &[Block], b: &[Block], elements: &[Fr], rows: &[u32]
     let sums = [
         ("dot", dot_blocks(o, a, b)),
         ("dot_cycle", dot_cycle_blocks(o, &first, &cycle, a)),
-        ("total", total_blocks(o, a)),
-        ("total of prefixes", total_blocks(o, &prefixes)),
+        ("by_place", sum_by_place(o, a)),
         ("sum_before", sum_blocks_before(o, a, &prefixes, rows)),
     ];
     let blocks = blocks.into_iter().map(|(name, blocks)| (name, leave_blocks(o, &blocks)));

@@ -89,19 +89,10 @@ impl LagrangeRatios {
     /// The value of the column that holds r in row r of the leading `rows`, and 0 elsewhere.
     pub(crate) fn index(&self, rows: usize) -> Fr {
         let whole = rows / LANES;
-        // `sum_b b blocks[b]` over the whole blocks is what their sum has more than the sums before each.
-        let sum = block::leave(&self.prefixes[whole..=whole]);
-        let before = block::total(&self.prefixes[1..=whole]);
-        let blocks = sum.iter().sum::<Fr>() * element(whole) - before;
-        let lanes: Fr = sum.iter().enumerate().map(|(lane, sum)| element(lane) * sum).sum();
         let cut = self.blocks.get(whole).map(|block| block::leave(std::slice::from_ref(block))).unwrap_or_default();
-        let rest: Fr = (whole * LANES..rows).zip(cut).map(|(row, ratio)| element(row) * ratio).sum();
-        blocks * element(LANES) + lanes + rest
+        let rest: Fr = (whole * LANES..rows).zip(cut).map(|(row, ratio)| Fr::from(row as u64) * ratio).sum();
+        block::by_place(&self.blocks[..whole]) + rest
     }
-}
-
-fn element(number: usize) -> Fr {
-    Fr::from(number as u64)
 }
 
 /// [`block::split`] of two series, each given by its first element and its ratio.
@@ -148,7 +139,7 @@ mod tests {
                 }
                 let run = rows.start as u32..rows.end as u32;
                 assert_eq!(ratios.runs([run]), sum(&vec![Fr::ONE; n], rows.clone()), "k = {k}, {rows:?}");
-                let count: Vec<Fr> = (0..rows.end).map(element).collect();
+                let count: Vec<Fr> = (0..rows.end as u64).map(Fr::from).collect();
                 assert_eq!(ratios.index(rows.end), sum(&count, 0..n), "k = {k}, {rows:?}");
             }
             // More runs than are summed without a reduction, in all lanes.
