@@ -17,7 +17,7 @@ use crate::tokenizer::{self, End};
 use crate::widths::{Chosen, Source};
 use nanozk_ir::float::{self, Graph, InputKind, InputValue};
 use nanozk_ir::int::interp::Clamp;
-use nanozk_plan::{ElementType, Text, ValueInfo};
+use nanozk_plan::{Text, ValueInfo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::f64::consts::SQRT_2;
@@ -243,9 +243,7 @@ fn numbers(floats: &[Vec<Vec<f64>>], outputs: &[ValueInfo]) -> Result<(), Compil
 
 /// What to say of whole numbers that are not those of the source model.
 fn inexact((gap, output): (&Gap, &ValueInfo)) -> Option<String> {
-    use ElementType::{Bfloat16, Float16, Float32, Float64};
-    let is_float = matches!(output.dtype, Float16 | Bfloat16 | Float32 | Float64);
-    (!is_float && gap.error > 0.0).then(|| {
+    (output.dtype.exact() && gap.error > 0.0).then(|| {
         format!(
             "output \"{}\" is of whole numbers, and on the sample data some differ from the source model's, by up to {}: a real \
              number that one is made of (by a comparison, a floor, a greatest one) lies closer to where it changes than the \

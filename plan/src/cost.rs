@@ -1,7 +1,7 @@
 //! Predicted cost of a plan, before anything is generated.
 
 use crate::hiding::FRACTIONS_PER_HELPER;
-use crate::{LaneId, Plan};
+use crate::{LaneId, Plan, SPAN_ROWS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -38,8 +38,6 @@ const SCALAR_BYTES: u64 = 32;
 const OTHER_POINTS: u64 = 3;
 /// Values beside those of columns: of the random polynomial, two of the batched opening.
 const OTHER_SCALARS: u64 = 3;
-/// Values of the proof that the weight fold is that of the committed weights.
-const SPAN_SCALARS: u64 = 2;
 /// Bytes of memory per row of any column: values, coefficients and values on one coset.
 const ROW_BYTES: f64 = 32.0 + 40.0 + 40.0;
 /// Memory that does not depend on the plan, in MB.
@@ -100,7 +98,7 @@ pub fn balanced(seconds: f64, bytes: f64) -> f64 {
 pub fn cost(plan: &Plan) -> Cost {
     let lookups = plan.lookups.len() as u32;
     let tables = plan.tables + 1;
-    let helpers = (lookups + tables).div_ceil(FRACTIONS_PER_HELPER as u32);
+    let helpers = fractions(plan).div_ceil(FRACTIONS_PER_HELPER) as u32;
     let [left, right, _] = products(plan);
     let dense_columns = helpers + tables + plan.v_columns() + left + right + 1;
     let lanes = plan.lanes.len() as u32;
@@ -133,8 +131,8 @@ fn proof_bytes(plan: &Plan, opened_lanes: u64, helpers: u64) -> u64 {
     let dense = u64::from(plan.v_columns()) + left + right + weights;
     let tables = u64::from(plan.tables);
     let advice = (tables + 1) + helpers + 1;
-    let degree = (fractions(plan).min(FRACTIONS_PER_HELPER as u64) + 1).max(3);
-    let span = weights * (POINT_BYTES + SPAN_SCALARS * SCALAR_BYTES);
+    let degree = (fractions(plan).min(FRACTIONS_PER_HELPER) as u64 + 1).max(3);
+    let span = weights * (POINT_BYTES + SPAN_ROWS as u64 * SCALAR_BYTES);
     // The running sum is opened in the next row too.
     let opened = opened_lanes + dense + compressed + tables + advice + 1;
     POINT_BYTES * (plan.lanes.len() as u64 + dense + advice + (degree - 1) + OTHER_POINTS)
@@ -143,14 +141,14 @@ fn proof_bytes(plan: &Plan, opened_lanes: u64, helpers: u64) -> u64 {
 }
 
 /// Whether a plan has the columns A, B and W', in numbers.
-fn products(plan: &Plan) -> [u32; 3] {
+pub fn products(plan: &Plan) -> [u32; 3] {
     let right = !plan.functionals.is_empty() || !plan.right_operands.is_empty();
     [!plan.operands.is_empty(), right, !plan.tiles.is_empty()].map(u32::from)
 }
 
 /// Fractions of the LogUp argument: lookups, then tables.
-fn fractions(plan: &Plan) -> u64 {
-    plan.lookups.len() as u64 + u64::from(plan.tables) + 1
+pub fn fractions(plan: &Plan) -> usize {
+    plan.lookups.len() + plan.tables as usize + 1
 }
 
 /// Lanes that are opened: those that a gate, a lookup or a functional reads cell by cell, and all of them when nothing

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 /// Uniformly random rows at the end of the usable part of every committed column.
 pub const MASK_ROWS: usize = 8;
 
+/// Mask rows that re-randomise a fold of weights: one for each value of it that a proof reveals, its commitment and its opening
+/// at x.
+pub const SPAN_ROWS: usize = 2;
+
 /// Rows that Halo2 keeps for its own blinding, and the last row of the running sums.
 const RESERVED_ROWS: usize = 7;
 

@@ -30,7 +30,7 @@ pub mod value_info;
 pub mod work;
 
 pub use functional::{Functional, FunctionalEntry, TokenWeight};
-pub use geometry::{Geometry, MASK_ROWS};
+pub use geometry::{Geometry, MASK_ROWS, SPAN_ROWS};
 pub use text::Text;
 pub use types::*;
 pub use value_info::{ElementMap, ElementType, ValueError, ValueInfo};

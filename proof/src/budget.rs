@@ -4,8 +4,8 @@
 //! by Schwartz and Zippel, a sum of degrees over the field size. *Computational*: the work to break the assumptions on
 //! the curve and the SRS. The two are different things and reported apart.
 
-use crate::{circuit::fractions, columns::Columns, key_proof::identity::Identity, keys::VerifierKey, linear::Bases};
-use nanozk_plan::{Plan, hiding::FRACTIONS_PER_HELPER};
+use crate::{columns::Columns, key_proof::identity::Identity, keys::VerifierKey, linear::Bases};
+use nanozk_plan::{Plan, cost::fractions, hiding::FRACTIONS_PER_HELPER};
 
 /// log2 of the order of the scalar field of BLS12-381.
 const FIELD_BITS: f64 = 254.857;

@@ -17,7 +17,7 @@ use halo2_proofs::{
     },
     poly::Rotation,
 };
-use nanozk_plan::{Lookup, Plan, RowForm, Tag, hiding::FRACTIONS_PER_HELPER};
+use nanozk_plan::{Lookup, Plan, RowForm, Tag, cost::fractions, hiding::FRACTIONS_PER_HELPER};
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 /// The circuit of a plan, for key generation.
@@ -36,19 +36,6 @@ pub struct PlanConfig {
     run: Column<Advice>,
     beta: Challenge,
     gamma: Challenge,
-}
-
-/// Number of fractions of the LogUp argument: lookups, then tables.
-pub fn fractions(plan: &Plan) -> usize {
-    plan.lookups.len() + plan.tables as usize + 1
-}
-
-/// Fixed columns of every plan: active, data, first, last, index.
-const NAMED: usize = 5;
-
-/// Number of fixed columns: those of [`fixed_column_values`].
-pub fn fixed_columns(plan: &Plan) -> usize {
-    plan.fixed.len() + NAMED
 }
 
 /// Committed and plain instance columns by role.

@@ -1,8 +1,10 @@
 //! Which Halo2 columns a plan needs, and in which order.
 
-use crate::circuit::fixed_columns;
 use nanozk_plan::Plan;
-use nanozk_plan::cost::{functional_lanes, opened_lanes};
+use nanozk_plan::cost::{functional_lanes, opened_lanes, products};
+
+/// Fixed columns of every plan: active, data, first, last, index.
+const NAMED: usize = 5;
 
 /// Columns of the circuit of a plan. Committed instance columns come first, in the order of the fields up to
 /// `tables`; then the plain instance columns.
@@ -31,18 +33,17 @@ pub struct Columns {
 impl Columns {
     /// The columns of `plan`.
     pub fn new(plan: &Plan) -> Self {
-        let compressed = plan.geometry.compressed();
-        let bilinear = usize::from(!plan.operands.is_empty());
+        let [a, b, w] = products(plan).map(|column| column as usize);
         Columns {
             opened: opened_lanes(plan).into_iter().collect(),
             v: plan.v_columns() as usize,
-            a: bilinear,
-            b: usize::from(!plan.functionals.is_empty() || !plan.right_operands.is_empty()),
-            w: usize::from(!plan.tiles.is_empty()),
-            fold: usize::from(compressed),
+            a,
+            b,
+            w,
+            fold: usize::from(plan.geometry.compressed()),
             tables: plan.tables as usize,
             functionals: functional_lanes(plan).into_iter().collect(),
-            fixed: fixed_columns(plan),
+            fixed: plan.fixed.len() + NAMED,
         }
     }
 

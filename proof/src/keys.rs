@@ -20,9 +20,6 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Largest k a key may have.
-pub const MAX_K: u32 = nanozk_plan::check::MAX_K;
-
 /// Who sees a boundary tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Visibility {

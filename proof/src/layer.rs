@@ -5,13 +5,12 @@ use crate::{
     circuit::{PlanCircuit, PlanParams},
     columns::Columns,
     field::{Fr, G1, Kzg, powers},
-    keys::MAX_K,
     misfit::ShapeMisfit,
     span_proof::SPAN_ROWS,
     transcript::LayerTranscript,
 };
 use halo2_proofs::{plonk::VerifyingKey, transcript::Transcript, utils::SerdeFormat};
-use nanozk_plan::{Plan, Port};
+use nanozk_plan::{Plan, Port, check::MAX_K};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -16,8 +16,7 @@ use nanozk_mutants::mutant;
 use rand_core::RngCore;
 use std::io;
 
-/// Mask rows that re-randomise a fold: one for each value of it that a proof reveals, its commitment and its opening at x.
-pub const SPAN_ROWS: usize = 2;
+pub use nanozk_plan::SPAN_ROWS;
 
 /// The deltas with the nonces of their proof.
 #[derive(Clone, Debug)]

@@ -299,7 +299,8 @@ fn check(key: &VerifierKey, bundle: &Bundle, options: &VerifyOptions) -> Result<
     let noise = answer::noise(key, bundle)?;
     let prefix = bundle.prefix();
     let mut guards: Vec<LayerGuard> = Vec::with_capacity(bundle.layers.len());
-    for part in side_by_side(bundle.layers.iter().map(|l| key.shape(l.index).plan.verifying_work())) {
+    let work: Vec<u64> = key.shapes.iter().map(|shape| shape.plan.verifying_work()).collect();
+    for part in side_by_side(bundle.layers.iter().map(|l| work[key.layers[l.index as usize].shape as usize])) {
         let layers = bundle.layers[part].par_iter();
         let prepared: Vec<_> = layers.map(|l| prepare(key, bundle, &noise, prefix, l)).collect();
         // The first layer that fails is named, whichever thread was first.

@@ -2,11 +2,10 @@
 
 use crate::{
     cell::Cell,
-    circuit::fractions,
     field::{Fr, Mask, batch_invert, int},
 };
 use ff::Field;
-use nanozk_plan::{FixedColumn, Geometry, Lookup, MASK_ROWS, Plan, Tag, hiding::FRACTIONS_PER_HELPER};
+use nanozk_plan::{FixedColumn, Geometry, Lookup, MASK_ROWS, Plan, Tag, cost::fractions, hiding::FRACTIONS_PER_HELPER};
 use rayon::prelude::*;
 
 /// A column of small integers, or what a cheating prover puts there, with its mask.

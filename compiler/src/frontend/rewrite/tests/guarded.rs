@@ -50,17 +50,22 @@ fn quotients_are_dropped_by_themselves() {
     check(either.node("Where", &["c", "low", "q"], &["y"], &[]), &[0.5, -7.0, -7.0, -7.0, -7.0, 0.0]);
 }
 
-/// As torch.nan_to_num writes it: one selection behind the other, by NaN and by either infinity.
-#[test]
-fn quotients_become_numbers_one_kind_after_the_other() {
-    let model = quotient()
-        .constant("most", tensor0(5f32))
+/// As torch.nan_to_num begins: a quotient with 0 for what is no number, and behind it `greatest` for infinity.
+fn without_infinity(greatest: f32) -> Small {
+    quotient()
+        .constant("greatest", tensor0(greatest))
         .node("IsNaN", &["q"], &["nan"], &[])
         .node("Where", &["nan", "zero", "q"], &["some"], &[])
         .node("IsInf", &["some"], &["infinite"], &[])
         .node("Greater", &["some", "zero"], &["positive"], &[])
         .node("And", &["infinite", "positive"], &["up"], &[])
-        .node("Where", &["up", "most", "some"], &["more"], &[])
+        .node("Where", &["up", "greatest", "some"], &["more"], &[])
+}
+
+/// As torch.nan_to_num writes it: one selection behind the other, by NaN and by either infinity.
+#[test]
+fn quotients_become_numbers_one_kind_after_the_other() {
+    let model = without_infinity(5.0)
         .node("IsInf", &["more"], &["infinite_still"], &[])
         .node("Less", &["more", "zero"], &["negative"], &[])
         .node("And", &["infinite_still", "negative"], &["down"], &[])
@@ -71,15 +76,7 @@ fn quotients_become_numbers_one_kind_after_the_other() {
 /// Beyond what floats of 32 bits hold nothing is chosen: what stands for infinity is what is infinite.
 #[test]
 fn the_greatest_number_stands_for_infinity() {
-    let model = quotient()
-        .constant("greatest", tensor0(f32::MAX))
-        .node("IsNaN", &["q"], &["nan"], &[])
-        .node("Where", &["nan", "zero", "q"], &["some"], &[])
-        .node("IsInf", &["some"], &["infinite"], &[])
-        .node("Greater", &["some", "zero"], &["positive"], &[])
-        .node("And", &["infinite", "positive"], &["up"], &[])
-        .node("Where", &["up", "greatest", "some"], &["y"], &[])
-        .output("y");
+    let model = without_infinity(f32::MAX).output("more");
     let (rewritten, _) = model.rewritten().unwrap();
     let graph = rewritten.graph.unwrap();
     assert!(!graph.initializer.iter().any(|t| t.name == "greatest") || graph.node.iter().all(|n| n.op_type != "IsInf"));
